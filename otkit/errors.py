@@ -1,0 +1,91 @@
+"""Every error that otkit raises on purpose: what went wrong, where, and what to do about it.
+
+    OtkitError
+    ├── ConfigError        a setting is impossible, or names something that does not exist
+    ├── InputError         a data file or a line of it cannot be used (`where` is file:line)
+    ├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
+    ├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
+    ├── ExportError        an exported encoder cannot be written or read
+    ├── GateError          a quality gate was missed: the command line exits 3 instead of 1
+    └── MissingExtraError  an optional package is needed and not installed
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TypeVar
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "ExportError",
+    "GateError",
+    "InputError",
+    "MissingExtraError",
+    "OtkitError",
+    "TrainingError",
+    "choose",
+    "require_extra",
+]
+
+T = TypeVar("T")
+
+
+class OtkitError(Exception):
+    """One line for a person: `where: what; remedy`."""
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        located = f"{where}: {what}" if where else what
+        super().__init__(f"{located}; {remedy}" if remedy else located)
+
+
+class ConfigError(OtkitError):
+    """A setting is impossible, or names something that does not exist."""
+
+
+class InputError(OtkitError):
+    """A data file, or a line of it, cannot be used."""
+
+
+class CheckpointError(OtkitError):
+    """An encoder folder or file cannot be opened."""
+
+
+class TrainingError(OtkitError):
+    """A training run cannot go on."""
+
+
+class ExportError(OtkitError):
+    """An exported encoder cannot be written or read."""
+
+
+class GateError(OtkitError):
+    """A quality gate was missed."""
+
+
+class MissingExtraError(OtkitError):
+    """An optional package is needed and not installed."""
+
+
+def choose(name: str, table: Mapping[str, T], *, what: str) -> T:
+    """The entry of `table` under `name`; an unknown name is answered with the choices and the nearest of them."""
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, list(table), n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(f"unknown {what} {name!r}", remedy=f"{hint}choose from: {', '.join(table)}")
+
+
+def require_extra(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the package {module.split('.')[0]!r} is needed here and is not installed",
+            remedy=f"pip install 'otkit[{extra}]'",
+        ) from error
