@@ -1,0 +1,67 @@
+"""Settings of the entropic solver."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from otkit.errors import ConfigError
+
+__all__ = ["SinkhornConfig"]
+
+Penalty = float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SinkhornConfig:
+    """How transport problems are solved, and how gradients are taken through the solution."""
+
+    epsilon: float = 0.05
+    """Entropic temperature, in units of the cost."""
+    epsilon_relative: float | None = None
+    """If set, replaces `epsilon`: the temperature in units of each problem's own mean cost over its real
+    units."""
+    tau: float | tuple[float | None, float | None] | None = None
+    """KL penalty on the (source, target) marginal, in units of the cost: None is a hard marginal, 0 a free
+    one."""
+    max_iterations: int = 1000
+    """The number of iterations with `tolerance=None`, else the most that a problem may take."""
+    tolerance: float | None = 1e-3
+    """Stop at this marginal error, each problem by itself; None: a fixed number of iterations, without host
+    syncs."""
+    gradient: Literal["envelope", "unroll"] = "envelope"
+    """`envelope` for losses on `value` (the loop runs without autograd), `unroll` for losses on the plan."""
+
+    def __post_init__(self) -> None:
+        def finite(name: str, value: float | None, *, least: float, strict: bool) -> None:
+            if value is None:
+                return
+            if not math.isfinite(value) or value < least or (strict and value == least):
+                bound = "greater than" if strict else "at least"
+                raise ConfigError(f"{name} is {value}", remedy=f"give a finite number {bound} {least:g}")
+
+        finite("epsilon", self.epsilon, least=0.0, strict=True)
+        finite("epsilon_relative", self.epsilon_relative, least=0.0, strict=True)
+        finite("tolerance", self.tolerance, least=0.0, strict=True)
+        for tau in self.penalties:
+            finite("tau", tau, least=0.0, strict=False)
+        if self.penalties == (0.0, 0.0):
+            raise ConfigError(
+                "tau frees both marginals", remedy="keep at least one side above 0, or None (hard)"
+            )
+        if self.max_iterations < 1:
+            raise ConfigError(f"max_iterations is {self.max_iterations}", remedy="allow at least 1")
+        if self.gradient not in ("envelope", "unroll"):
+            raise ConfigError(f"unknown gradient {self.gradient!r}", remedy="choose envelope or unroll")
+
+    @property
+    def penalties(self) -> tuple[Penalty, Penalty]:
+        """tau as a (source, target) pair."""
+        if isinstance(self.tau, tuple | list):
+            if len(self.tau) != 2:
+                raise ConfigError(
+                    f"tau has {len(self.tau)} entries", remedy="give one number or a (source, target) pair"
+                )
+            return self.tau[0], self.tau[1]
+        return self.tau, self.tau
