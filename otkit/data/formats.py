@@ -1,0 +1,116 @@
+"""One line of text as a pair of sentences, for each of the formats that keep both sides in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from otkit.data.lines import quote
+from otkit.errors import InputError
+
+__all__ = ["PARSERS", "form_of"]
+
+
+def _split(line: str, separator: str, mark: str, form: str) -> tuple[str, str]:
+    """One line of a format with a separator; `mark` is what may occur only once."""
+    source, _, target = line.partition(separator)
+    source, target = source.strip(), target.strip()
+    if source and target and line.count(mark) == 1:
+        return source, target
+    raise _complaint(line, mark, form)
+
+
+def _complaint(line: str, mark: str, form: str) -> InputError:
+    """Which of the ways to be wrong it was (off the fast path)."""
+    received = f"(received {quote(line)})"
+    write = f"write {form}"
+    if not line.strip():
+        return InputError("the line is empty", remedy=f"{write}, or skip such lines (--on-error skip)")
+    count = line.count(mark)
+    if count > 1:
+        remedy = "keep two columns (cut -f1,2)" if mark == "\t" else f"{write}, the bars once"
+        if "\r" in line:
+            remedy = "the lines end in a bare CR: convert them (tr '\\r' '\\n')"
+        return InputError(f"{count} separators {quote(mark)} where one is expected {received}", remedy=remedy)
+    if count == 1:
+        sides = [side.strip() for side in line.split(mark)]
+        if not all(sides):
+            empty = "source" if not sides[0] else "target"
+            return InputError(
+                f"the {empty} is empty {received}", remedy="fill it, or skip the line (--on-error skip)"
+            )
+        return InputError(
+            f"no space around the bars {received}", remedy=f"{write}, a space on each side of |||"
+        )
+    other = form_of(line)
+    seen = f"; the line looks like {other}" if other else ""
+    return InputError(
+        f"no separator {quote(mark)} {received}{seen}", remedy=f"{write}, in every line the same format"
+    )
+
+
+def _tsv(line: str) -> tuple[str, str]:
+    return _split(line, "\t", "\t", "source<TAB>target")
+
+
+def _bars(line: str) -> tuple[str, str]:
+    return _split(line, " ||| ", "|||", "source ||| target")
+
+
+def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) != len(items):
+        raise InputError("a key occurs twice in the JSON object", remedy="keep one of them")
+    return found
+
+
+def _jsonl(line: str) -> tuple[str, str]:
+    expected = 'write {"source": "...", "target": "..."}, one object a line'
+    if not line.strip():
+        raise InputError("the line is empty", remedy=expected)
+    try:
+        record = json.loads(line, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"invalid JSON ({error}; received {quote(line)})", remedy=expected) from error
+    if not isinstance(record, dict):
+        raise InputError(f"received a JSON {_kind(record)}, expected an object", remedy=expected)
+    source, target = (_text(record, key, expected) for key in ("source", "target"))
+    return source, target
+
+
+def _text(record: dict[str, Any], key: str, expected: str) -> str:
+    if key not in record:
+        raise InputError(
+            f"the key {key!r} is missing (received the keys {quote(', '.join(record))})", remedy=expected
+        )
+    value = record[key]
+    if not isinstance(value, str):
+        raise InputError(f"{key!r} is a JSON {_kind(value)}, expected a string", remedy=expected)
+    if not (value := value.strip()):
+        raise InputError(f"the {key} is empty", remedy="fill it, or skip the line (--on-error skip)")
+    if "\0" in value:
+        raise InputError(f"a NUL inside {key!r}", remedy="remove it")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(
+            f"half a surrogate pair inside {key!r}", remedy="write the character itself, as UTF-8"
+        )
+    return value
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+    return kinds.get(type(value), "null")
+
+
+PARSERS: dict[str, Callable[[str], tuple[str, str]]] = {"tsv": _tsv, "bars": _bars, "jsonl": _jsonl}
+
+
+def form_of(line: str) -> str | None:
+    """The format a single line speaks for; None where it speaks for none."""
+    if line.lstrip().startswith("{") and line.rstrip().endswith("}"):
+        return "jsonl"
+    for name, mark in (("tsv", "\t"), ("bars", "|||")):
+        if mark in line:
+            return name
+    return None

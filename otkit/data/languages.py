@@ -1,0 +1,86 @@
+"""Which two languages a file holds: as stated, or told by its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from otkit.errors import InputError
+
+__all__ = ["languages_of"]
+
+# ISO 639-1, and the three-letter twins of those a corpus is likely to use
+_TWO = """
+aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz
+ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik
+io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml
+mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd
+se sg sh si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve
+vi vo wa wo xh yi yo za zh zu
+"""
+_THREE = """
+afr amh ara arb asm aze bel ben bod bos bul cat ceb ces cmn cym dan deu ell eng epo est eus fas fin fra
+gle glg guj hat hau heb hin hrv hun hye ibo ind isl ita jav jpn kan kat kaz khm kin kir kor kur lao lat
+lav lit ltz mal mar mkd mlg mlt mon mri msa mya nep nld nno nob nor orm ory pan pes pol por prs pus ron
+rus sin slk slv snd som spa sqi srp swa swe swh tam tat tel tgk tgl tha tir tuk tur ukr urd uzb vie wol
+xho yid yor yue zho zul
+"""
+TWO, THREE = frozenset(_TWO.split()), frozenset(_THREE.split())
+CODE = r"[a-z]{2,3}(?:[_][A-Z][A-Za-z]{1,3})?"
+PAIR = re.compile(rf"(?<![A-Za-z0-9])(?=({CODE})-({CODE})(?![A-Za-z0-9]))")
+STATED = re.compile(r"([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)-([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)")
+REMEDY = "state them, source first: --langs de-en"
+
+
+def _known(code: str) -> bool:
+    return code.split("_")[0] in (TWO if len(code.split("_")[0]) == 2 else THREE)
+
+
+def languages_of(
+    path: str | Path, langs: str | None = None, *, target: str | Path | None = None
+) -> tuple[str, str]:
+    """(source, target) codes: `langs` such as `de-en`, else the endings of two files (`news.de`,
+    `news.en.gz`), else the file name (`de-en.tsv`, `corpus.de-en.tsv.gz`, `xlwa-en-bg.dev.tsv`).
+
+    A rare three-letter code is believed only beside a known one; a name that says nothing, or two things, is
+    an error.
+    """
+    if langs is not None:
+        stated = STATED.fullmatch(langs.strip())
+        if stated is None:
+            raise InputError(
+                f"received the languages {langs!r}, expected two codes joined by a hyphen",
+                remedy="write for instance de-en",
+            )
+        return stated[1], stated[2]
+    name = Path(path).name
+    if target is not None:
+        endings = [_ending(name), _ending(Path(target).name)]
+        if endings[0] and endings[1]:
+            return endings[0], endings[1]
+    found = {
+        (match[1], match[2])
+        for match in PAIR.finditer(name)
+        if (_known(match[1]) or _known(match[2]))
+        and all(_known(code) or len(code.split("_")[0]) == 3 for code in match.groups())
+    }
+    if len(found) == 1:
+        return found.pop()
+    several = " and ".join(sorted("-".join(pair) for pair in found))
+    what = (
+        f"the file name names several language pairs ({several})"
+        if found
+        else "the file name does not tell its languages"
+    )
+    where = "<stdin>" if str(path) == "-" else str(path)
+    if where == "<stdin>":
+        what = "the languages of standard input are not known"
+    raise InputError(what, where=where, remedy=REMEDY)
+
+
+def _ending(name: str) -> str | None:
+    """`de` of `news.de`, `news.de.gz` and `news.de.txt`."""
+    parts = name.split(".")[1:]
+    while parts and parts[-1] in ("gz", "txt"):
+        parts.pop()
+    return parts[-1] if parts and _known(parts[-1]) else None

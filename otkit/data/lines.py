@@ -1,0 +1,260 @@
+"""Bytes from a file, a gzip file or stdin, as checked lines of text: the one door that every reader uses.
+
+Blocks of lines are decoded at once; only a block that holds something wrong is looked at line by line, so a
+clean file costs a fraction of a microsecond a line. A wrong line is handed on as an InputError in its place
+(the count stays right); a wrong file raises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from otkit.errors import InputError
+
+__all__ = ["LINE_LIMIT", "LineSource", "located", "quote", "words_of"]
+
+LINE_LIMIT = 1_000_000
+"""Bytes of the longest line that is read into memory."""
+
+CHUNK = 1 << 18
+GZIP_MAGIC = b"\x1f\x8b\x08"
+
+# (how the content begins, what that is, what to do)
+FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), what, remedy)
+    for pattern, what, remedy in (
+        (
+            rb"(\xff\xfe|\xfe\xff|\x00\x00\xfe\xff)",
+            "UTF-16 or UTF-32 text",
+            "convert it: iconv -f UTF-16 -t UTF-8",
+        ),
+        (
+            rb"PK(\x03\x04|\x05\x06)",
+            "a zip archive (or xlsx, docx, npz)",
+            "unzip it, or save the sheet as TSV",
+        ),
+        (rb"\xd0\xcf\x11\xe0", "an old Office document", "save it as tab-separated text"),
+        (rb"PAR1.*\x00", "a parquet file", "write it out as TSV or JSONL first"),
+        (rb"ARROW1\x00", "an Arrow file", "write it out as TSV or JSONL first"),
+        (rb"SQLite format 3\x00", "an SQLite database", "write the table out as TSV first"),
+        (rb"%PDF-\d.*[\x80-\xff]", "a PDF document", "extract its text first"),
+        (rb"\xfd7zXZ\x00", "xz-compressed", "decompress it (xz -dc) or use gzip"),
+        (rb"BZh[1-9]1AY&SY", "bzip2-compressed", "decompress it (bzip2 -dc) or use gzip"),
+        (rb"\x28\xb5\x2f\xfd", "zstandard-compressed", "decompress it (zstd -dc) or use gzip"),
+        (rb"\x1f\x8b\x08", "gzip inside gzip", "decompress it once (gzip -dc)"),
+        (rb"GGUF", "a GGUF model", "give a text file here; models go to --model"),
+    )
+)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a tokenised sentence: split at white space, as other aligners and gold sets count."""
+    return tuple(text.split())
+
+
+def quote(text: str, limit: int = 60) -> str:
+    """Text as received, in quotes, cut to `limit` characters, control characters escaped."""
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def located(error: InputError, where: str) -> InputError:
+    """The same complaint with its place."""
+    return InputError(error.what, where=where, remedy=error.remedy)
+
+
+class LineSource:
+    """The lines of one input, opened at once and read once; `name` is how messages call it."""
+
+    def __init__(self, path: str | Path, *, line_limit: int = LINE_LIMIT) -> None:
+        self.name = "<stdin>" if str(path) == "-" else str(path)
+        self.line_limit = line_limit
+        self._hash = hashlib.sha256()
+        self._stream = _open(path, self.name)
+
+    @property
+    def sha256(self) -> str:
+        """Of the decompressed content read so far."""
+        return self._hash.hexdigest()
+
+    def __iter__(self) -> Iterator[str | InputError]:
+        """Line after line, without line ends."""
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self) -> Iterator[list[str | InputError]]:
+        """Lists of consecutive lines; the errors carry `file:line`."""
+        number, first = 0, True
+        for block in _whole_lines(self._chunks(), self.line_limit):
+            if first:
+                self._recognise(block)
+                block = block.removeprefix(b"\xef\xbb\xbf")
+                first = False
+            lines = self._decode(block, number)
+            number += len(lines)
+            yield lines
+        if first:
+            raise InputError(
+                "the file is empty", where=self.name, remedy="give a file with at least one line"
+            )
+
+    def _decode(self, block: bytes, before: int) -> list[str | InputError]:
+        if len(block) <= self.line_limit and b"\0" not in block:
+            try:
+                text = block.decode()
+            except UnicodeDecodeError:
+                pass
+            else:
+                # not splitlines(): U+2028, U+0085, form feeds and the like stay inside their line
+                lines: list[str | InputError] = list(text.replace("\r\n", "\n").split("\n"))
+                return lines[:-1] if text.endswith("\n") else lines
+        raws = block.removesuffix(b"\n").split(b"\n")
+        return [self._line(raw, f"{self.name}:{before + i}") for i, raw in enumerate(raws, 1)]
+
+    def _line(self, raw: bytes, where: str) -> str | InputError:
+        if len(raw) > self.line_limit:
+            return InputError(
+                f"the line is longer than {self.line_limit:,} bytes",
+                where=where,
+                remedy="one sentence a line is expected: cut the line, or skip it (--on-error skip)",
+            )
+        if (at := raw.find(b"\0")) >= 0:
+            return InputError(
+                f"a NUL at byte {at} of the line",
+                where=where,
+                remedy="expected UTF-8 text: remove it (tr -d '\\000')",
+            )
+        try:
+            return raw.removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            return InputError(
+                f"invalid UTF-8 at byte {error.start} of the line (0x{raw[error.start]:02x}: {error.reason})",
+                where=where,
+                remedy="convert the file to UTF-8 (iconv -t UTF-8), or skip the line (--on-error skip)",
+            )
+
+    def _recognise(self, head: bytes) -> None:
+        """Refuse content that is no text at all."""
+        sample = head[:4096]
+        for pattern, what, remedy in FOREIGN:
+            if pattern.match(sample):
+                raise InputError(
+                    f"received {what}, expected plain or gzipped text", where=self.name, remedy=remedy
+                )
+        if 4 * sample.count(0) > len(sample):
+            raise InputError(
+                "received binary data or UTF-16 (many NUL bytes), expected UTF-8 text",
+                where=self.name,
+                remedy="convert it (iconv -f UTF-16 -t UTF-8)",
+            )
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The content, decompressed when it begins like gzip, hashed on its way."""
+        raw = _raw_chunks(self._stream, self.name)
+        try:
+            head = next(raw, b"")
+            while 0 < len(head) < len(GZIP_MAGIC) and (more := next(raw, b"")):
+                head += more  # a pipe may deliver a byte at a time
+            source = _joined(head, raw)
+            for chunk in _gunzip(source, self.name) if head.startswith(GZIP_MAGIC) else source:
+                self._hash.update(chunk)
+                yield chunk
+        finally:
+            if self._stream is not sys.stdin.buffer:
+                self._stream.close()
+
+
+def _open(path: str | Path, name: str) -> BinaryIO:
+    if name == "<stdin>":
+        return sys.stdin.buffer
+    place = Path(path)
+    try:
+        if stat.S_ISDIR(place.stat().st_mode):
+            raise InputError(
+                "received a folder, expected a file", where=name, remedy="name the files inside it"
+            )
+        return place.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        remedy = "check the path (it is relative to the current folder)"
+        raise InputError("there is no such file", where=name, remedy=remedy) from None
+    except PermissionError:
+        raise InputError("the file may not be read", where=name, remedy="check its permissions") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the file cannot be opened ({error})", where=name, remedy="check the path"
+        ) from error
+
+
+def _raw_chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    # read1 returns what a slow pipe has instead of waiting for a full chunk
+    read = getattr(stream, "read1", stream.read)
+    try:
+        while chunk := read(CHUNK):
+            yield chunk
+    except OSError as error:
+        raise InputError(
+            f"reading stopped ({error})", where=name, remedy="check the disk or the pipe"
+        ) from error
+
+
+def _joined(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from rest
+
+
+def _gunzip(source: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Any number of gzip members; output in bounded pieces, so that a small file cannot fill the memory."""
+    remedy = "download or write it again, and test it with gzip -t"
+    inflate = zlib.decompressobj(wbits=31)
+    started = True
+    for piece in source:
+        data = piece
+        while data:
+            if inflate.eof:
+                data = data.lstrip(b"\0")  # padding after a member is legal
+                if not data:
+                    break
+                inflate, started = zlib.decompressobj(wbits=31), False
+            try:
+                out = inflate.decompress(data, CHUNK)
+            except zlib.error as error:
+                reason = "its check sum is wrong" if "check" in str(error) else str(error)
+                raise InputError(f"damaged gzip data ({reason})", where=name, remedy=remedy) from error
+            started = True
+            if out:
+                yield out
+            data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+    while not inflate.eof and (out := inflate.decompress(b"", CHUNK)):
+        yield out
+    if started and not inflate.eof:
+        raise InputError("the gzip data ends too early (truncated file)", where=name, remedy=remedy)
+
+
+def _whole_lines(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Chunks cut at line ends. Of a line past the limit only the first `limit` + 1 bytes are ever held."""
+    pending = b""
+    for chunk in chunks:
+        cut = chunk.rfind(b"\n") + 1
+        if not cut:
+            if len(pending) <= limit:
+                pending += chunk
+                if len(pending) > limit:
+                    pending = pending[: limit + 1]
+            continue
+        if len(pending) > limit:
+            end = chunk.index(b"\n")
+            yield pending + chunk[end : end + 1]
+            if cut > end + 1:
+                yield chunk[end + 1 : cut]
+        else:
+            yield pending + chunk[:cut]
+        pending = chunk[cut:]
+    if pending:
+        yield pending
