@@ -1,0 +1,48 @@
+"""The command line: the table of commands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from otkit import __version__
+from otkit.cli.align import align
+from otkit.errors import GateError, OtkitError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="otkit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
+)
+app.command()(align)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"otkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
+    try:
+        app()
+    except OtkitError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(3 if isinstance(error, GateError) else 1)

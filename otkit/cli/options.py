@@ -1,0 +1,105 @@
+"""Options that several commands share: one spelling, one help text, one meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "BatchTokens",
+    "Device",
+    "Format",
+    "JsonPath",
+    "Langs",
+    "Layer",
+    "Model",
+    "OnError",
+    "Quiet",
+    "Seed",
+    "Threads",
+    "Verbose",
+    "parse_layers",
+    "set_logging",
+    "set_threads",
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a .gguf file. "
+        "Default: the sample encoder.",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False)
+]
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Most padded subwords in one forward pass.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.")]
+JsonPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="PATH", help="Write the figures with config, versions and hashes.", show_default=False
+    ),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="Input format: auto, tsv, bars (' ||| '), jsonl or files.")
+]
+Langs = Annotated[
+    str | None,
+    typer.Option(metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False),
+]
+OnError = Annotated[
+    str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N[,N...]", help="Hidden states to use, averaged; negative counts from the end.", show_default=False
+    ),
+]
+
+
+def parse_layers(text: str | None) -> tuple[int, ...] | None:
+    """Layer numbers such as `7`, `6,7` or `-1`."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint="--layer") from None
+
+
+def set_threads(threads: int | None) -> None:
+    """Bind torch to this many CPU threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def set_logging(*, verbose: bool) -> None:
+    """Silence the libraries underneath, or let them speak on stderr."""
+    import logging
+    import warnings
+
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if verbose:
+        logging.basicConfig(level=logging.INFO)
+        transformers.utils.logging.set_verbosity_info()
+    else:
+        warnings.simplefilter("ignore")
+        transformers.utils.logging.set_verbosity_error()

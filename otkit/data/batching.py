@@ -1,0 +1,238 @@
+"""Batches of sentence pairs: the same order for the same seed, little padding, and a start anywhere in the run.
+
+One micro-step holds `batch_size` pairs of every language pair, as in the paper. Pairs are shuffled, grouped into
+windows of a few dozen batches, and sorted by length inside a window, so that a batch holds sentences of one length
+while the order stays random beyond the window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otkit.data.parallel import Pair
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import Encoder, Tokens, TooLongError
+from otkit.errors import ConfigError, InputError
+
+__all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share", "sentence_words"]
+
+# Within a window, pairs are cut into this many groups by source length before each group is sorted by target length:
+# sorting by one side alone leaves the other unsorted, and both sides are padded.
+_LENGTH_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class BatchingConfig:
+    """How pairs become batches.
+
+    batch_size          sentence pairs of one language pair in a micro-step
+    pairs_per_language  pairs of every language in an epoch (None: the largest corpus); small corpora are repeated
+    window              batches whose pairs are sorted by length together
+    batch_tokens        largest number of padded subwords of one forward pass (None: no limit)
+    on_error            what to do with a sentence that the encoder cannot take: "raise" or "skip"
+    """
+
+    batch_size: int = 24
+    pairs_per_language: int | None = None
+    window: int = 64
+    batch_tokens: int | None = None
+    on_error: str = "raise"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "window", "pairs_per_language", "batch_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}", remedy="give a number of at least 1")
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Some pairs of one corpus, tokenised: what one forward pass of each side takes.
+
+    corpus, indices    where the pairs come from: corpora[corpus][indices[b]]
+    source, target     Tokens of B sentences each
+    share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
+    target_units       (words, subwords) on the target side of that whole micro-step
+    """
+
+    corpus: int
+    language: str
+    indices: tuple[int, ...]
+    source: Tokens
+    target: Tokens
+    share: float
+    target_units: tuple[int, int]
+
+
+def sentence_words(text: str) -> list[str]:
+    """The words of a sentence tokenised by spaces."""
+    return text.split()
+
+
+class PairSource:
+    """Corpora of several language pairs as one endless-by-epochs sequence of micro-steps."""
+
+    def __init__(self, corpora: Sequence[PairCorpus], encoder: Encoder, config: BatchingConfig) -> None:
+        if not corpora:
+            raise ConfigError("there is no parallel text to train on", remedy="name at least one file")
+        for corpus in corpora:
+            if len(corpus) == 0:
+                raise InputError("the file has no usable sentence pair", where=corpus.name)
+        self.corpora, self.encoder, self.config = tuple(corpora), encoder, config
+        self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
+        self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
+        self.too_long = 0
+        self.padded = self.filled = 0
+
+    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[PairBatch, ...]]:
+        """Micro-steps `start` to `stop`, each the batches of all language pairs; equal seeds give equal batches."""
+        streams = [self._batches(index, start) for index in range(len(self.corpora))]
+        step = start
+        while stop is None or step < stop:
+            yield tuple(part for stream in streams for part in next(stream))
+            step += 1
+
+    def _batches(self, index: int, start: int) -> Iterator[tuple[PairBatch, ...]]:
+        """The endless batches of one corpus from micro-step `start` on; windows before it are not tokenised."""
+        epoch, skip = divmod(start, self.micro_steps_per_epoch)
+        while True:
+            order = self._epoch_order(index, epoch)
+            size, span = self.config.batch_size, self.config.window
+            for first in range((skip // span) * span, self.micro_steps_per_epoch, span):
+                last = min(first + span, self.micro_steps_per_epoch)
+                members = order[first * size : last * size]
+                rng = np.random.default_rng([self.config.seed, epoch, index, first])
+                yield from self._window(index, members, last - first, rng, max(0, skip - first))
+            epoch, skip = epoch + 1, 0
+
+    def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
+        """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""
+        count = len(self.corpora[index])
+        rng = np.random.default_rng([self.config.seed, epoch, index])
+        rounds = [rng.permutation(count) for _ in range(math.ceil(self.quota / count))]
+        return np.concatenate(rounds)[: self.quota]
+
+    def _window(
+        self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, skip: int
+    ) -> Iterator[tuple[PairBatch, ...]]:
+        members, source, target = self._tokenise(index, members)
+        lengths = np.stack([tokens.attention.sum(1).numpy() for tokens in (source, target)])  # (2, pairs)
+        order = _by_length(lengths)
+        # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.
+        parts = np.array_split(order, batches)
+        for which in rng.permutation(batches)[skip:]:
+            yield tuple(self._collate(index, members, source, target, lengths, parts[which]))
+
+    def _tokenise(self, index: int, members: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tokens, Tokens]:
+        corpus, kept, sides = self.corpora[index], [], ([], [])  # type: ignore[var-annotated]
+        for member in members.tolist():
+            pair = corpus[member]
+            words = [sentence_words(pair.source), sentence_words(pair.target)]
+            if any(self._refuses(corpus, pair, side) for side in words):
+                self.too_long += 1
+                continue
+            kept.append(member)
+            for column, side in zip(sides, words, strict=True):
+                column.append(side)
+        if not kept:
+            raise InputError(
+                "every sentence pair of a window is too long for the encoder",
+                where=corpus.name,
+                remedy=f"split sentences to at most {self.encoder.max_tokens} subwords",
+            )
+        return np.asarray(kept), self.encoder.tokenize(sides[0]), self.encoder.tokenize(sides[1])
+
+    def _refuses(self, corpus: PairCorpus, pair: Pair, words: list[str]) -> bool:
+        """True for a sentence to skip; an error where skipping was not asked for."""
+        # A word has at most one subword more than characters, so most sentences need no second tokenisation here.
+        if sum(map(len, words)) + len(words) + 16 < self.encoder.max_tokens:
+            return False
+        try:
+            self.encoder.tokenize([words])
+        except TooLongError as error:
+            if self.config.on_error == "skip":
+                return True
+            raise InputError(
+                error.what,
+                where=f"{corpus.name}:{pair.line}",
+                remedy="split the sentence, or use --on-error skip",
+            ) from error
+        return False
+
+    def _collate(
+        self,
+        index: int,
+        members: NDArray[np.int64],
+        source: Tokens,
+        target: Tokens,
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> Iterator[PairBatch]:
+        """One micro-step of a language pair, in as many pieces as the token budget asks for."""
+        if len(rows) == 0:
+            return
+        whole = _rows(target, rows)
+        units = (int((whole.word_ids.amax(1) + 1).sum()), int((whole.word_ids >= 0).sum()))
+        for piece in _within_budget(rows, lengths, self.config.batch_tokens):
+            batch = PairBatch(
+                corpus=index,
+                language=self.corpora[index].languages[0],
+                indices=tuple(members[piece].tolist()),
+                source=_rows(source, piece),
+                target=_rows(target, piece),
+                share=len(piece) / len(rows),
+                target_units=units,
+            )
+            for tokens in (batch.source, batch.target):
+                self.padded += tokens.ids.numel()
+                self.filled += int(tokens.attention.sum())
+            yield batch
+
+
+def padding_share(source: PairSource) -> float:
+    """The share of padding among all subwords batched so far, in [0, 1]."""
+    return 1 - source.filled / source.padded if source.padded else 0.0
+
+
+def _by_length(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An order in which neighbours are alike in both lengths (2, pairs)."""
+    order = np.argsort(lengths[0], kind="stable")
+    groups = np.array_split(order, _LENGTH_GROUPS)
+    # Every second group runs downwards, so that batches across a border between groups stay alike.
+    return np.concatenate(
+        [
+            group[np.argsort(lengths[1][group] * (-1) ** turn, kind="stable")]
+            for turn, group in enumerate(groups)
+        ]
+    )
+
+
+def _within_budget(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], budget: int | None
+) -> Iterator[NDArray[np.int64]]:
+    """Cut rows into runs whose longest side, padded, stays within the budget; a single pair always passes."""
+    begin, longest = 0, 0
+    for position, row in enumerate(rows):
+        longest_now = max(longest, int(lengths[:, row].max()))
+        if budget is not None and position > begin and longest_now * (position + 1 - begin) > budget:
+            yield rows[begin:position]
+            begin, longest_now = position, int(lengths[:, row].max())
+        longest = longest_now
+    yield rows[begin:]
+
+
+def _rows(tokens: Tokens, rows: NDArray[np.int64]) -> Tokens:
+    """Some sentences of a padded batch, cut to the longest of them."""
+    width = int(tokens.attention[rows].sum(1).max())
+    return replace(
+        tokens,
+        ids=tokens.ids[rows, :width],
+        attention=tokens.attention[rows, :width],
+        word_ids=tokens.word_ids[rows, :width],
+    )

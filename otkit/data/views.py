@@ -1,0 +1,66 @@
+"""Views of a corpus: a part of it, or the sides swapped, without copying a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otkit.data.parallel import Pair
+
+__all__ = ["CorpusView", "PairCorpus", "english_last", "hold_out"]
+
+# Dev sentences past this many cost evaluation time and no longer sharpen the mean.
+_MOST_HELD_OUT = 200
+_SHARE_HELD_OUT = 0.05
+
+
+class PairCorpus(Protocol):
+    """Sentence pairs by number, with the name and languages that messages and records need."""
+
+    name: str
+    languages: tuple[str, str]
+    sha256: str
+    skipped: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pair: ...
+
+
+class CorpusView:
+    """Some pairs of a corpus, optionally with source and target swapped."""
+
+    def __init__(self, corpus: PairCorpus, indices: NDArray[np.int64], *, swap: bool = False) -> None:
+        self._corpus, self._indices, self._swap = corpus, indices, swap
+        self.name, self.sha256, self.skipped = corpus.name, corpus.sha256, corpus.skipped
+        first, second = corpus.languages
+        self.languages = (second, first) if swap else (first, second)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        pair = self._corpus[int(self._indices[index])]
+        return Pair(pair.target, pair.source, pair.line) if self._swap else pair
+
+
+def english_last(corpus: PairCorpus) -> PairCorpus:
+    """The corpus with English as its target, the side that the anchor holds; unchanged where neither side is English."""
+    if corpus.languages[0] == "en" and corpus.languages[1] != "en":
+        return CorpusView(corpus, np.arange(len(corpus)), swap=True)
+    return corpus
+
+
+def hold_out(corpora: Sequence[PairCorpus], *, seed: int) -> tuple[list[PairCorpus], list[PairCorpus]]:
+    """Split every corpus into training pairs and a small held-out part (5 %, at most 200 pairs, at least one)."""
+    train: list[PairCorpus] = []
+    dev: list[PairCorpus] = []
+    for number, corpus in enumerate(corpora):
+        order = np.random.default_rng([seed, number]).permutation(len(corpus))
+        count = max(1, min(_MOST_HELD_OUT, int(len(corpus) * _SHARE_HELD_OUT)))
+        train.append(CorpusView(corpus, np.sort(order[count:])))
+        dev.append(CorpusView(corpus, np.sort(order[:count])))
+    return train, dev

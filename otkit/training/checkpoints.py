@@ -1,0 +1,99 @@
+"""Checkpoints that survive a kill at any moment: written beside, hashed, renamed, and checked before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.errors import TrainingError
+
+__all__ = ["Checkpoint", "latest_checkpoint", "write_checkpoint", "write_text"]
+
+_PARTIAL = ".partial-"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint: its folder, the optimiser step it stands at, and what the loop noted there."""
+
+    folder: Path
+    step: int
+    progress: dict[str, Any]
+
+
+def write_checkpoint(
+    root: Path, step: int, progress: dict[str, Any], save: Callable[[Path], None], *, keep: int
+) -> Path:
+    """Let `save` fill a folder, seal it with a manifest, and rename it to its final name; keep the newest `keep`."""
+    partial, final = root / f"{_PARTIAL}step-{step:08d}", root / f"step-{step:08d}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save(partial)
+        manifest = {"step": step, "progress": progress, "files": _hashes(partial)}
+        (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise TrainingError(
+            f"the checkpoint of step {step} could not be written ({error.strerror or error})",
+            where=str(root),
+            remedy="make room or choose another --output; the checkpoints before it are whole, continue with --resume",
+        ) from error
+    for old in _steps(root)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is whole; a damaged one is named through `note` and passed over."""
+    for leftover in root.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for folder in reversed(_steps(root)):
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            wrong = [name for name, digest in manifest["files"].items() if _hash(folder / name) != digest]
+        except (OSError, ValueError, KeyError) as error:
+            note(f"{folder}: damaged checkpoint passed over ({error})")
+            continue
+        if wrong:
+            note(f"{folder}: damaged checkpoint passed over (changed since it was written: {', '.join(wrong)})")
+            continue
+        return Checkpoint(folder, int(manifest["step"]), manifest["progress"])
+    return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name and rename it, so that a crash leaves the old one or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(
+            f"cannot be written ({error.strerror or error})", where=str(path), remedy="check space and permissions"
+        ) from error
+
+
+def _steps(root: Path) -> list[Path]:
+    return sorted(root.glob("step-[0-9]*"))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): _hash(path) for path in files}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,246 @@
+"""A whole alignment run: corpora and an encoder in, a tuned encoder's folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otkit import __version__
+from otkit.data.batching import BatchingConfig, PairSource, padding_share, sentence_words
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import Tokens, TorchEncoder
+from otkit.errors import InputError
+from otkit.training.checkpoints import write_text
+from otkit.training.frozen import open_start
+from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
+from otkit.training.objectives import (
+    AlignmentModel,
+    ObjectiveConfig,
+    encode_units,
+    optimal_transport,
+)
+
+__all__ = ["AlignSettings", "align_encoder", "check_output", "held_out_divergence", "run_metadata"]
+
+_IDF_SAMPLE = 20_000
+_DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """Everything that decides what a run computes."""
+
+    objective: ObjectiveConfig
+    batching: BatchingConfig
+    train: TrainConfig
+
+
+def align_encoder(
+    encoder: TorchEncoder,
+    corpora: Sequence[PairCorpus],
+    dev: Sequence[PairCorpus],
+    settings: AlignSettings,
+    *,
+    folder: Path,
+    observer: Observer,
+    resume: bool = False,
+    figures: Callable[[], Record] = dict,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainResult:
+    """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
+
+    Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is best by the
+    divergence is kept in `folder/best`.
+    """
+    source = PairSource(corpora, encoder, settings.batching)
+    names = [name for name, weight in settings.objective.parts if weight > 0]
+
+    def encode(which: TorchEncoder, tokens: Tokens) -> Any:
+        return encode_units(which, tokens, settings.objective)
+
+    start = None
+    if "anchor" in names:
+        visits = source.quota * settings.train.epochs / min(len(corpus) for corpus in corpora)
+        start = open_start(encoder, encode, corpora, passes=visits)
+        observer.note(f"frozen start: a {start.kind} of {start.bytes / 2**20:.0f} MiB")
+    rarity = (
+        inverse_document_frequency(encoder, corpora).to(encoder.device)
+        if settings.objective.weights == "idf"
+        else None
+    )
+    module = AlignmentModel(encoder, settings.objective, start=start, inverse_document_frequency=rarity)
+
+    def evaluate() -> Record:
+        by_language = held_out_divergence(module, dev)
+        mean = sum(by_language.values()) / len(by_language)
+        return {"divergence": mean, **{f"divergence/{name}": value for name, value in by_language.items()}, **figures()}
+
+    fingerprint = {
+        "settings": asdict(settings),
+        "model": encoder.name,
+        "weights": weights_hash(encoder),
+        "data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in corpora},
+    }
+    metadata = run_metadata(encoder, corpora, settings)
+    result = train(
+        module,
+        source,
+        settings.train,
+        folder=folder,
+        fingerprint=fingerprint,
+        observer=observer,
+        resume=resume,
+        evaluate=evaluate if dev else None,
+        keep_best=lambda found: encoder.save(folder / "best", {**metadata, "best": found}),
+        should_stop=should_stop,
+    )
+    if not result.interrupted:
+        encoder.model.eval()
+        encoder.save(folder, {**metadata, "steps": result.step, "seconds": result.seconds})
+        write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
+    if source.too_long:
+        observer.note(f"{source.too_long} visits to sentence pairs that are too long for the encoder were skipped")
+    observer.note(f"padding: {padding_share(source):.1%} of the subwords")
+    return result
+
+
+def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -> dict[str, float]:
+    """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language.
+
+    Solved further than a training step is, so that the figure is the divergence's and not the solver's.
+    """
+    config = replace(module.config, scope="pair", iterations=max(module.config.iterations, 1000), tolerance=1e-3)
+    found: dict[str, float] = {}
+    was_training = module.training
+    module.eval()
+    for corpus in corpora:
+        source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        with torch.no_grad():
+            for parts in source.micro_steps(0, source.micro_steps_per_epoch):
+                for batch in parts:
+                    part = optimal_transport(replace(module.encode(batch, anchored=False), share=1.0), config)
+                    total += part.value.double().cpu() * len(batch.indices)
+                    count += len(batch.indices)
+        language = corpus.languages[0]
+        found[language] = float(total) / count
+    module.train(was_training)
+    return found
+
+
+def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> Tensor:
+    """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides, (vocabulary,)."""
+    counts = torch.zeros(encoder.model.config.vocab_size)
+    sentences = 0
+    for corpus in corpora:
+        for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
+            pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
+            for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
+                tokens = encoder.tokenize([sentence_words(text) for text in side])
+                present = torch.zeros(len(side), len(counts)).scatter_(1, tokens.ids, tokens.attention.float())
+                counts += present.sum(0)
+                sentences += len(side)
+    return torch.log((1 + sentences) / (1 + counts)) + 1
+
+
+def weights_hash(encoder: TorchEncoder) -> str:
+    """A fingerprint of the weights that training starts from."""
+    digest = hashlib.sha256()
+    for name, tensor in encoder.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
+        digest.update(tensor.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def run_metadata(
+    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings
+) -> dict[str, Any]:
+    """What otkit.json remembers of a run: settings, versions, data hashes, seeds."""
+    packages = ("torch", "transformers", "accelerate", "numpy")
+    return {
+        "start": encoder.name,
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "versions": {
+            "otkit": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "data": [
+            {
+                "name": corpus.name,
+                "languages": list(corpus.languages),
+                "pairs": len(corpus),
+                "skipped": corpus.skipped,
+                "sha256": corpus.sha256,
+            }
+            for corpus in corpora
+        ],
+        "seed": settings.train.seed,
+    }
+
+
+def _model_card(
+    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, result: TrainResult
+) -> str:
+    languages = sorted({language for corpus in corpora for language in corpus.languages})
+    last = result.history[-1] if result.history else {}
+    figures = "\n".join(f"| {name} | {value} |" for name, value in last.items())
+    objective = ", ".join(f"{name} x {weight:g}" for name, weight in settings.objective.parts)
+    return f"""---
+library_name: transformers
+tags: [word-alignment, cross-lingual, optimal-transport, otkit]
+language: [{", ".join(languages)}]
+base_model: {encoder.name}
+---
+
+# {encoder.name}, aligned with optimal transport
+
+Fine-tuned by otkit {__version__} so that translated sentences have the same cloud of word vectors
+(the method of [Alqahtani et al. 2021](https://arxiv.org/abs/2110.02887)).
+
+- objective: {objective}; cost {settings.objective.cost}, epsilon {settings.objective.epsilon:g}
+- data: {"; ".join(f"{corpus.name} ({len(corpus)} pairs)" for corpus in corpora)}
+- optimiser steps: {result.step}; learning rate {settings.train.lr:g}; seed {settings.train.seed}
+
+Everything needed to repeat the run is in `otkit.json`; every step is in `history.jsonl`.
+
+| last record | value |
+|---|---|
+{figures}
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def check_output(folder: Path, *, resume: bool) -> None:
+    """Make the output folder, refusing one that holds another run unless that run is to be resumed."""
+    if not resume and (folder / "history.jsonl").exists():
+        raise InputError(
+            "the folder holds an earlier run", where=str(folder), remedy="choose a new --output, or --resume it"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"the folder cannot be written ({error.strerror or error})",
+            where=str(folder),
+            remedy="choose another --output",
+        ) from error
