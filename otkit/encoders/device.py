@@ -1,0 +1,39 @@
+"""Which device to compute on, from the words of `--device`."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from otkit.errors import ConfigError
+
+__all__ = ["choose_device"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` (CUDA, else Apple's GPU, else CPU), `cpu`, `cuda`, `cuda:N`, `mps`; ConfigError when it is not
+    there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda:0")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError("this machine has no Apple GPU (mps)", remedy="use --device cpu or auto")
+        return torch.device("mps")
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise ConfigError(f"unknown device {name!r}", remedy="choose from: auto, cpu, cuda, cuda:N, mps")
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "no CUDA device can be used here", remedy="use --device cpu, or install a CUDA build of torch"
+        )
+    number = int(match.group(1) or 0)
+    if number >= torch.cuda.device_count():
+        raise ConfigError(
+            f"there is no CUDA device {number}", remedy=f"choose from 0 to {torch.cuda.device_count() - 1}"
+        )
+    return torch.device("cuda", number)

@@ -1,0 +1,229 @@
+"""Text to vectors: the Encoder protocol, and the encoder that runs in torch and can be trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from otkit.encoders.folders import fresh_folder
+from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.quiet import quiet_transformers
+from otkit.encoders.settings import SETTINGS_FILE, EncoderSettings, settings_document
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError
+from otkit.errors import CheckpointError, ConfigError
+
+__all__ = [
+    "POOLINGS",
+    "Encoded",
+    "Encoder",
+    "EncoderSettings",
+    "Sentence",
+    "Tokens",
+    "TooLongError",
+    "TorchEncoder",
+    "pool_sentences",
+    "pool_words",
+    "resolve_layers",
+    "subword_units",
+]
+
+
+class Encoder(Protocol):
+    """What every encoder offers, whatever runs it. Hidden states are numbered 0 (embeddings) to `layers`."""
+
+    name: str
+    settings: EncoderSettings
+    subwords: SubwordTokenizer
+
+    @property
+    def dimension(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
+        """Tokens on the CPU; `prefix` None means the encoder's own. Too long a sentence raises
+        TooLongError."""
+        ...
+
+    def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
+        """One (B, T, D) tensor for each asked layer, in that order; negative layers count from the end."""
+        ...
+
+    def encode_sentences(self, tokens: Tokens) -> Tensor:
+        """(B, D) unit vectors for search: the last layer, pooled as the settings say."""
+        ...
+
+
+def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
+    """Layers as indices 0..count; negative ones count from the end, so -1 is the last layer."""
+    found = tuple(layer + count + 1 if layer < 0 else layer for layer in layers)
+    for asked, layer in zip(layers, found, strict=True):
+        if not 0 <= layer <= count:
+            raise ConfigError(
+                f"there is no layer {asked}",
+                remedy=f"choose from 0 (embeddings) to {count}, or -1 to {-count - 1}",
+            )
+    if not found:
+        raise ConfigError("no layer was asked for", remedy=f"choose from 0 (embeddings) to {count}")
+    return found
+
+
+class TorchEncoder:
+    """A transformers encoder and its tokenizer; trainable, and gradients flow unless the caller forbids
+    them."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        name: str,
+        settings: EncoderSettings,
+    ) -> None:
+        self.model, self.tokenizer, self.name, self.settings = model, tokenizer, name, settings
+        config = model.config
+        resolve_layers(settings.alignment_layers, self.layers)
+        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else config.pad_token_id
+        unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else padding
+        self.max_tokens = _position_limit(model, tokenizer)
+        self.subwords = SubwordTokenizer(
+            tokenizer.backend_tokenizer,
+            unknown_id=unknown or 0,
+            padding_id=padding or 0,
+            limit=self.max_tokens,
+        )
+        rows = len(model.get_input_embeddings().get_parameter("weight"))
+        pieces = tokenizer.backend_tokenizer.get_vocab_size()
+        if pieces > rows:
+            raise CheckpointError(
+                f"the tokenizer has {pieces} pieces and the encoder {rows} embeddings",
+                where=name,
+                remedy="the tokenizer belongs to another encoder: put the right one beside it",
+            )
+
+    @property
+    def dimension(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    @property
+    def layers(self) -> int:
+        return int(self.model.config.num_hidden_layers)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def train(self, mode: bool = True) -> TorchEncoder:
+        self.model.train(mode)
+        return self
+
+    def eval(self) -> TorchEncoder:
+        return self.train(False)
+
+    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
+        return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)
+
+    def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
+        asked = resolve_layers(layers, self.layers)
+        tokens = tokens.to(self.device)
+        inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
+        stack = _layer_stack(self.model)
+        if stack is None:  # an architecture whose insides we do not know is computed whole
+            states = self.model(**inputs, output_hidden_states=True).hidden_states
+            return tuple(states[layer] for layer in asked)
+        top = max(asked)
+        found: dict[int, Tensor] = {}
+        hooks = [
+            stack[layer].register_forward_pre_hook(_keep_input(found, layer)) for layer in set(asked) - {top}
+        ]
+        try:
+            found[top] = _shortened(self.model, top)(**inputs).last_hidden_state
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return tuple(found[layer] for layer in asked)
+
+    def encode_sentences(self, tokens: Tokens) -> Tensor:
+        (last,) = self.hidden_states(tokens, layers=[-1])
+        return pool_sentences(last, tokens.to(last.device), pooling=self.settings.pooling)
+
+    def save(self, folder: Path, metadata: Mapping[str, Any] | None = None) -> None:
+        """Write a folder that transformers and otkit open: safetensors, tokenizer, otkit.json; whole or not
+        at all."""
+        with fresh_folder(Path(folder)) as temporary:
+            with quiet_transformers():
+                self.model.save_pretrained(temporary)
+                self.tokenizer.save_pretrained(temporary)
+            text = settings_document(self.name, self.settings, metadata or {})
+            (temporary / SETTINGS_FILE).write_text(text, encoding="utf-8")
+
+
+def _keep_input(found: dict[int, Tensor], layer: int) -> Any:
+    """A hook that notes what enters `stack[layer]`, which is hidden state number `layer`."""
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[layer] = inputs[0]
+
+    return keep
+
+
+# Where the layers lie in the model families whose forward pass is a plain walk over them without a last norm.
+_STACKS = (("encoder", "layer"), ("transformer", "layer"))
+
+
+def _stack_path(model: PreTrainedModel) -> tuple[str, str] | None:
+    for outer, inner in _STACKS:
+        layers = getattr(getattr(model, outer, None), inner, None)
+        if isinstance(layers, nn.ModuleList) and len(layers) == model.config.num_hidden_layers:
+            return outer, inner
+    return None
+
+
+def _layer_stack(model: PreTrainedModel) -> nn.ModuleList | None:
+    path = _stack_path(model)
+    return None if path is None else getattr(getattr(model, path[0]), path[1])
+
+
+def _shortened(model: PreTrainedModel, depth: int) -> nn.Module:
+    """The same modules and weights with only the first `depth` layers, and no pooler: nothing above is
+    computed.
+
+    Three shallow copies stand in for the containers, so the model itself is never changed, not even for a
+    moment.
+    """
+    path = _stack_path(model)
+    assert path is not None
+    outer, inner = path
+    short, stack = _shallow(model), _shallow(getattr(model, outer))
+    stack._modules[inner] = getattr(stack, inner)[:depth]
+    short._modules[outer] = stack
+    if "pooler" in short._modules:
+        short._modules["pooler"] = None
+    return short
+
+
+def _shallow(module: nn.Module) -> nn.Module:
+    twin = copy.copy(module)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin
+
+
+def _position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """Tokens that the encoder has positions for; the tokenizer may state fewer."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding):
+        # RoBERTa's family starts to count after the padding index and so loses those rows.
+        limit = table.num_embeddings - (table.padding_idx + 1 if table.padding_idx is not None else 0)
+    stated = tokenizer.model_max_length  # about 1e30 where nobody stated it
+    return int(min(limit or stated, stated, 1_000_000))

@@ -1,0 +1,203 @@
+"""BERT-architecture GGUF files to torch weights, through the `gguf` package."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
+from torch import Tensor
+from transformers import BertConfig
+from transformers.models.bert.modeling_bert import BertModel
+
+from otkit.errors import CheckpointError
+
+__all__ = ["GgufFile", "build_bert", "open_gguf", "read_gguf"]
+
+_REMEDY = "download or copy the file again"
+# The parts of llama.cpp's layer names and of transformers', with the shape of the weight in letters:
+# D width, F inner width of the feed-forward.
+_LAYER_PARTS = {
+    "attn_q": ("attention.self.query", "DD"),
+    "attn_k": ("attention.self.key", "DD"),
+    "attn_v": ("attention.self.value", "DD"),
+    "attn_output": ("attention.output.dense", "DD"),
+    "attn_output_norm": ("attention.output.LayerNorm", "D"),
+    "ffn_up": ("intermediate.dense", "FD"),
+    "ffn_down": ("output.dense", "DF"),
+    "layer_output_norm": ("output.LayerNorm", "D"),
+}
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """A GGUF file whose header was read: where it lies, its metadata fields and its tensors by name."""
+
+    path: Path
+    fields: dict[str, Any]
+    tensors: dict[str, Any]
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """A value of the metadata; a vocabulary's worth of texts is decoded only here, when it is wanted."""
+        field = self.fields.get(key)
+        return default if field is None else field.contents()
+
+    def number(self, key: str) -> float:
+        """A number of the metadata, or a CheckpointError that names the key."""
+        value = self.value(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise CheckpointError(f"the metadata has no number {key!r}", where=str(self.path), remedy=_REMEDY)
+        return value
+
+
+def open_gguf(path: Path) -> GgufFile:
+    """Read the header of a GGUF file and map its tensors; anything else than a whole GGUF file is an
+    error."""
+    where = str(path)
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(4)
+        if magic != b"GGUF":
+            raise CheckpointError(
+                "is not a GGUF file (it does not start with 'GGUF')",
+                where=where,
+                remedy="give a .gguf file, or the folder of a transformers encoder",
+            )
+        reader = GGUFReader(path)
+        return GgufFile(path, dict(reader.fields), {tensor.name: tensor for tensor in reader.tensors})
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({error.strerror})", where=where) from error
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, MemoryError) as error:
+        raise CheckpointError(
+            f"is truncated or damaged: {_first_line(error)}", where=where, remedy=_REMEDY
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def read_gguf(path: Path) -> tuple[BertConfig, dict[str, Tensor]]:
+    """The config and the fp32 weights, under transformers' names, of any GGUF file of the `bert`
+    architecture.
+
+    Names and shapes are checked against the file's own metadata: a missing, foreign or misshapen tensor is an
+    error.
+    """
+    file = open_gguf(path)
+    config = _config(file)
+    expected = dict(_expected(config))
+    foreign = [name for name in file.tensors if name not in expected and not name.startswith("cls")]
+    if foreign:
+        raise CheckpointError(
+            f"has tensors that a BERT encoder has not: {', '.join(foreign[:3])}",
+            where=str(path),
+            remedy="only the plain BERT architecture can be opened; use its transformers folder",
+        )
+    state: dict[str, Tensor] = {}
+    for name, (key, shape) in expected.items():
+        tensor = file.tensors.get(name)
+        if tensor is None:
+            raise CheckpointError(f"the tensor {name!r} is missing", where=str(path), remedy=_REMEDY)
+        found = tuple(int(n) for n in reversed(tensor.shape))
+        if found != shape:
+            raise CheckpointError(
+                f"the tensor {name!r} has shape {found}, its metadata says {shape}",
+                where=str(path),
+                remedy=_REMEDY,
+            )
+        state[key] = _values(file, tensor)
+    return config, state
+
+
+def _values(file: GgufFile, tensor: Any) -> Tensor:
+    try:
+        values = np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32, copy=None)
+    except (NotImplementedError, KeyError) as error:
+        raise CheckpointError(
+            f"the tensor {tensor.name!r} has the unknown type {tensor.tensor_type.name}",
+            where=str(file.path),
+            remedy="use a file in F32, F16, BF16, Q8_0 or Q4_0",
+        ) from error
+    if not np.isfinite(values).all():
+        raise CheckpointError(
+            f"the tensor {tensor.name!r} has values that are not finite", where=str(file.path), remedy=_REMEDY
+        )
+    values = (
+        values if values.flags.writeable else values.copy()
+    )  # plain fp32 tensors are still the mapped file
+    return torch.from_numpy(values.reshape(tuple(int(n) for n in reversed(tensor.shape))))
+
+
+def _config(file: GgufFile) -> BertConfig:
+    architecture = file.value("general.architecture")
+    if architecture != "bert":
+        raise CheckpointError(
+            f"has the architecture {architecture!r}; only 'bert' can be opened",
+            where=str(file.path),
+            remedy="use the transformers folder of this model",
+        )
+    width, heads = int(file.number("bert.embedding_length")), int(file.number("bert.attention.head_count"))
+    words, types = file.tensors.get("token_embd.weight"), file.tensors.get("token_types.weight")
+    if words is None or types is None:
+        missing = "token_embd.weight" if words is None else "token_types.weight"
+        raise CheckpointError(f"the tensor {missing!r} is missing", where=str(file.path), remedy=_REMEDY)
+    if heads < 1 or width % heads:
+        raise CheckpointError(
+            f"its width {width} is not a multiple of its {heads} heads", where=str(file.path), remedy=_REMEDY
+        )
+    return BertConfig(
+        vocab_size=int(file.value("bert.vocab_size", words.shape[1])),
+        hidden_size=width,
+        num_hidden_layers=int(file.number("bert.block_count")),
+        num_attention_heads=heads,
+        intermediate_size=int(file.number("bert.feed_forward_length")),
+        max_position_embeddings=int(file.number("bert.context_length")),
+        type_vocab_size=int(types.shape[1]),
+        # Stored as fp32: written back in the shortest digits, 1e-12 is 1e-12 again.
+        layer_norm_eps=float(f"{file.number('bert.attention.layer_norm_epsilon'):.6g}"),
+        pad_token_id=int(file.value("tokenizer.ggml.padding_token_id", 0)),
+    )
+
+
+def _expected(config: BertConfig) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
+    """Each tensor of the file with its name in transformers and its shape."""
+    sizes = {"D": config.hidden_size, "F": config.intermediate_size}
+    tables = {
+        "token_embd": ("word_embeddings", config.vocab_size),
+        "position_embd": ("position_embeddings", config.max_position_embeddings),
+        "token_types": ("token_type_embeddings", config.type_vocab_size),
+    }
+    for name, (key, rows) in tables.items():
+        yield f"{name}.weight", (f"embeddings.{key}.weight", (rows, config.hidden_size))
+    for kind in ("weight", "bias"):
+        yield f"token_embd_norm.{kind}", (f"embeddings.LayerNorm.{kind}", (config.hidden_size,))
+    for layer in range(config.num_hidden_layers):
+        for name, (key, letters) in _LAYER_PARTS.items():
+            shape = tuple(sizes[letter] for letter in letters)
+            yield f"blk.{layer}.{name}.weight", (f"encoder.layer.{layer}.{key}.weight", shape)
+            yield f"blk.{layer}.{name}.bias", (f"encoder.layer.{layer}.{key}.bias", shape[:1])
+
+
+def build_bert(config: BertConfig, state: dict[str, Tensor]) -> BertModel:
+    """A BertModel without pooler around these weights; nothing is initialised at random first."""
+    with torch.device("meta"):
+        model = BertModel(config, add_pooling_layer=False)
+    model.load_state_dict(state, strict=True, assign=True)
+    for name, buffer in model.embeddings.named_buffers():
+        # The two index buffers are not part of a checkpoint: positions count up, token types are all 0.
+        positions = name == "position_ids"
+        fresh = (
+            torch.arange(buffer.shape[-1]).view(1, -1)
+            if positions
+            else torch.zeros(buffer.shape, dtype=torch.int64)
+        )
+        model.embeddings.register_buffer(name, fresh, persistent=False)
+    model.train(False)
+    return model

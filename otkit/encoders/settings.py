@@ -1,0 +1,97 @@
+"""What an encoder says about its own use: layers for alignment, sentence pooling, prefix; and
+`otkit.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.errors import CheckpointError, choose
+
+__all__ = ["SETTINGS_FILE", "EncoderSettings", "alignment_layers_rule", "read_settings", "settings_document"]
+
+SETTINGS_FILE = "otkit.json"
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """alignment_layers: hidden states (0 = embeddings) averaged for alignment; pooling: sentence vector,
+    `mean` or `cls`; prefix: text put before every sentence, whose tokens belong to no word."""
+
+    alignment_layers: tuple[int, ...]
+    pooling: str = "mean"
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        choose(self.pooling, SENTENCE_POOLINGS, what="pooling")
+        if not self.alignment_layers or min(self.alignment_layers) < 0:
+            raise CheckpointError(
+                f"alignment_layers must be hidden-state indices from 0 up, got {list(self.alignment_layers)}",
+                remedy='write for instance "alignment_layers": [6, 7] in otkit.json',
+            )
+
+
+def alignment_layers_rule(layers: int) -> tuple[tuple[int, ...], str]:
+    """The hidden states to align with when nothing says better, and the reason in one sentence.
+
+    The last layers of an encoder serve its training task (a mask's word, a sentence vector) and the first its
+    spelling; translations agree best just past the middle: states 6 to 8 of 12 in the sample encoder, 8 of 12
+    for mBERT (Dou and Neubig 2021, section 3) and XLM-R, 6 of 12 for LaBSE.
+    """
+    first = max(1, layers // 2)
+    last = max(first, layers * 7 // 12)
+    chosen = tuple(range(first, last + 1))
+    named = " and ".join(str(i) for i in chosen) if len(chosen) < 3 else f"{first} to {last}"
+    mean = "the mean of hidden states" if len(chosen) > 1 else "hidden state"
+    return chosen, f"{mean} {named} of {layers}: from 1/2 to 7/12 of the stack, where translations agree best"
+
+
+def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: str = "") -> EncoderSettings:
+    """The settings in `folder/otkit.json`; what it does not say comes from the arguments and from the
+    rule."""
+    document = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
+    stated = document.get("encoder", {})
+    where = str(folder / SETTINGS_FILE)
+    if not isinstance(stated, dict):
+        raise CheckpointError(
+            "'encoder' is not a table", where=where, remedy="restore the file, or delete it"
+        )
+    chosen = stated.get("alignment_layers", alignment_layers_rule(layers)[0])
+    if not isinstance(chosen, list | tuple) or not all(type(i) is int and 0 <= i <= layers for i in chosen):
+        raise CheckpointError(
+            f"alignment_layers must be whole numbers from 0 to {layers}, got {chosen!r}",
+            where=where,
+            remedy="mend the list, or leave it out: the default follows the number of layers",
+        )
+    texts = {"pooling": stated.get("pooling", pooling), "prefix": stated.get("prefix", prefix)}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise CheckpointError(
+                f"{name} must be a text, got {value!r}", where=where, remedy="mend the file"
+            )
+    return EncoderSettings(tuple(chosen), **texts)
+
+
+def settings_document(name: str, settings: EncoderSettings, metadata: Mapping[str, Any]) -> str:
+    """The text of `otkit.json`: the settings under `encoder`, the rest as the caller gives it."""
+    stated = {**asdict(settings), "alignment_layers": list(settings.alignment_layers)}
+    return json.dumps({"name": name, **metadata, "encoder": stated}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or a CheckpointError that names the file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"is not valid JSON ({error})", where=str(path), remedy="restore the file"
+        ) from error
+    if not isinstance(document, dict):
+        raise CheckpointError("is not a JSON object", where=str(path), remedy="restore the file")
+    return document

@@ -1,0 +1,167 @@
+"""Words in, padded subword ids out: the batch type that carries its own mask and word ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from otkit.errors import CheckpointError, InputError
+
+__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError"]
+
+Sentence = Sequence[str]
+
+
+class TooLongError(InputError):
+    """A sentence has more subword tokens than the encoder has positions."""
+
+    def __init__(self, *, index: int, tokens: int, limit: int) -> None:
+        self.index, self.tokens, self.limit = index, tokens, limit
+        super().__init__(
+            f"sentence {index} has {tokens} subword tokens and the encoder takes {limit}",
+            remedy="split the sentence, or encode it in overlapping windows (long='window')",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A padded batch of subword ids.
+
+    ids: (B, T) int64.  attention: (B, T) bool, False at padding.  word_ids: (B, T) int64, the index of the
+    word that a token belongs to; -1 for special tokens, the prefix and padding.  counts: words of each
+    sentence (found from word_ids when not given), so that no later step has to ask a device for them.
+    """
+
+    ids: Tensor
+    attention: Tensor
+    word_ids: Tensor
+    counts: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.ids.shape)
+        if len(shape) != 2 or tuple(self.attention.shape) != shape or tuple(self.word_ids.shape) != shape:
+            raise ValueError(
+                f"ids, attention and word_ids must be (B, T) alike, got {shape}, "
+                f"{tuple(self.attention.shape)}, {tuple(self.word_ids.shape)}"
+            )
+        if (self.ids.dtype, self.attention.dtype, self.word_ids.dtype) != (
+            torch.int64,
+            torch.bool,
+            torch.int64,
+        ):
+            raise ValueError("ids and word_ids must be int64 and attention bool")
+        if not self.counts and shape[0]:
+            found = self.word_ids.amax(dim=1) + 1 if shape[1] else torch.zeros(shape[0], dtype=torch.int64)
+            object.__setattr__(self, "counts", tuple(int(n) for n in found.tolist()))
+        if len(self.counts) != shape[0]:
+            raise ValueError(f"{len(self.counts)} word counts for {shape[0]} sentences")
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) number of tokens that are not padding."""
+        return self.attention.sum(dim=1)
+
+    def to(self, device: torch.device | str) -> Tokens:
+        """The same batch on another device."""
+        ids, attention, word_ids = (
+            x.to(device, non_blocking=True) for x in (self.ids, self.attention, self.word_ids)
+        )
+        return Tokens(ids, attention, word_ids, self.counts)
+
+
+class SubwordTokenizer:
+    """Splits pre-split words into subwords with a `tokenizers.Tokenizer`, without losing count of the words.
+
+    Every word is tokenised by itself (which is what the tokenizer does with pre-split input anyway), so that
+    the pieces of a word are remembered: real text repeats its words, and a remembered word costs one
+    dictionary look-up. Text that looks like a special token (`</s>`, `[SEP]`) is text here. A word without
+    any piece (an empty string, or only characters that the tokenizer's normaliser deletes) is given the
+    unknown token, so it stays a unit.
+    """
+
+    REMEMBERED = 200_000  # words; about 50 MB, then the memory starts anew: a stream of any length stays flat
+
+    def __init__(self, backend: Tokenizer, *, unknown_id: int, padding_id: int, limit: int) -> None:
+        self.backend, self.unknown_id, self.padding_id, self.limit = backend, unknown_id, padding_id, limit
+        # A byte-level tokenizer marks the start of a word by a space, which words that were split apart have
+        # lost.
+        if getattr(backend.pre_tokenizer, "add_prefix_space", None) is False:
+            backend.pre_tokenizer.add_prefix_space = True
+        probe = backend.encode(["a"], is_pretokenized=True)
+        inside = [i for i, word in enumerate(probe.word_ids) if word is not None]
+        if not inside:
+            raise CheckpointError(
+                "the tokenizer gives no token for the letter 'a'",
+                remedy="check that tokenizer.json belongs to this encoder",
+            )
+        self._before, self._after = probe.ids[: inside[0]], probe.ids[inside[-1] + 1 :]
+        self._pieces: dict[str, tuple[int, ...]] = {}
+
+    def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        """The subword ids of each word, never empty."""
+        known = self._pieces
+        new = list({word for word in words if word not in known})
+        if new:
+            if len(known) + len(new) > self.REMEMBERED:
+                known = self._pieces = {}
+                new = list(set(words))
+            if not self.backend.encode_special_tokens:
+                self.backend.encode_special_tokens = True
+            found = self.backend.encode_batch_fast(
+                [[w] for w in new], is_pretokenized=True, add_special_tokens=False
+            )
+            for word, encoding in zip(new, found, strict=True):
+                known[word] = tuple(encoding.ids) or (self.unknown_id,)
+        return [known[word] for word in words]
+
+    def encode(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
+        """Tokens of any length: nothing is cut, and nothing is refused here (see `tokenize` of the
+        encoders)."""
+        counts = tuple(len(sentence) for sentence in sentences)
+        pieces = self.pieces([*chain.from_iterable(sentences)])
+        lead = [*self._before, *chain.from_iterable(self.pieces(prefix.split()))]
+        sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))  # tokens of each word
+        flat = np.fromiter(chain.from_iterable(pieces), np.int64, int(sizes.sum()))
+        rows, within = _segments(np.asarray(counts, np.int64))  # sentence, and place in it, of each word
+        content = np.bincount(rows, weights=sizes, minlength=len(counts)).astype(
+            np.int64
+        )  # tokens of each sentence
+        lengths = content + len(lead) + len(self._after)
+        shape = (len(counts), int(lengths.max(initial=0)))
+
+        ids = np.full(shape, self.padding_id, np.int64)
+        word_ids = np.full(shape, -1, np.int64)
+        ids[:, : len(lead)] = lead
+        columns = np.arange(shape[1])
+        for place, token in enumerate(self._after):
+            ids[np.arange(shape[0]), lengths - len(self._after) + place] = token
+        row, column = _segments(content)
+        ids[row, column + len(lead)] = flat
+        word_ids[row, column + len(lead)] = np.repeat(within, sizes)
+        attention = columns[None, :] < lengths[:, None]
+        return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(word_ids), counts)
+
+    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
+        """Tokens within the encoder's limit; a longer sentence raises `TooLongError`, it is never cut."""
+        tokens = self.encode(sentences, prefix=prefix)
+        if tokens.ids.shape[1] > self.limit:
+            index = int(tokens.lengths.gt(self.limit).to(torch.int64).argmax())
+            raise TooLongError(index=index, tokens=int(tokens.lengths[index]), limit=self.limit)
+        return tokens
+
+
+def _segments(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For segments of these sizes laid end to end: the segment of each element, and its place in the
+    segment."""
+    starts = np.cumsum(sizes) - sizes
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return rows, np.arange(len(rows)) - starts[rows]

@@ -1,0 +1,75 @@
+"""Encoders that several folders of tests share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import EncoderSettings, TorchEncoder
+
+
+@pytest.fixture(scope="session")
+def sample_encoder() -> TorchEncoder:
+    """The embedded encoder on the CPU. Do not train it: take `tiny_encoder` for that."""
+    encoder = open_encoder(device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    return encoder
+
+
+@pytest.fixture
+def tiny_encoder() -> TorchEncoder:
+    """A two-layer random BERT of width 32 that spells with letters; a new one for each test."""
+    letters = "abcdefghijklmnopqrstuvwxyzäöüß0123456789.,?!'-"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    words = [
+        "the",
+        "a",
+        "is",
+        "das",
+        "der",
+        "die",
+        "ist",
+        "ein",
+        "house",
+        "haus",
+        "small",
+        "klein",
+        "##es",
+        "##er",
+    ]
+    tokenizer = _word_piece([*pieces, *words])
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(pieces) + len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+        initializer_range=0.2,
+    )
+    model = BertModel(config, add_pooling_layer=False).eval()
+    return TorchEncoder(model, tokenizer, name="tiny", settings=EncoderSettings(alignment_layers=(1,)))
+
+
+def _word_piece(pieces: list[str]) -> PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    backend = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    )
