@@ -33,7 +33,13 @@ REMEDY = "state them, source first: --langs de-en"
 
 
 def _known(code: str) -> bool:
-    return code.split("_")[0] in (TWO if len(code.split("_")[0]) == 2 else THREE)
+    return code.split("_")[0] in TWO | THREE
+
+
+def _believable(*codes: str) -> bool:
+    """Both known, or both of three letters and one known."""
+    known = [_known(code) for code in codes]
+    return all(known) or (any(known) and all(len(code.split("_")[0]) == 3 for code in codes))
 
 
 def languages_of(
@@ -42,7 +48,7 @@ def languages_of(
     """(source, target) codes: `langs` such as `de-en`, else the endings of two files (`news.de`,
     `news.en.gz`), else the file name (`de-en.tsv`, `corpus.de-en.tsv.gz`, `xlwa-en-bg.dev.tsv`).
 
-    A rare three-letter code is believed only beside a known one; a name that says nothing, or two things, is
+    A rare three-letter code is believed beside a known one; a name that says nothing, or two things, is
     an error.
     """
     if langs is not None:
@@ -58,12 +64,7 @@ def languages_of(
         endings = [_ending(name), _ending(Path(target).name)]
         if endings[0] and endings[1]:
             return endings[0], endings[1]
-    found = {
-        (match[1], match[2])
-        for match in PAIR.finditer(name)
-        if (_known(match[1]) or _known(match[2]))
-        and all(_known(code) or len(code.split("_")[0]) == 3 for code in match.groups())
-    }
+    found = {(match[1], match[2]) for match in PAIR.finditer(name) if _believable(match[1], match[2])}
     if len(found) == 1:
         return found.pop()
     several = " and ".join(sorted("-".join(pair) for pair in found))
