@@ -7,14 +7,13 @@ other).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-from otkit.data.lines import LineSource, words_of
+from otkit.data.lines import LineSource, joint_sha256, words_of
 from otkit.data.links import GOLD_FORMATS, READERS, RawLink, Texts, Words, format_of, parse_links
 from otkit.data.parallel import OnError, open_corpus
 from otkit.errors import ConfigError, InputError, choose
@@ -131,7 +130,7 @@ def read_gold(
         detected=detected,
         dropped=dropped,
         notes=tuple(notes),
-        sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        sha256=joint_sha256(hashes),
     )
 
 

@@ -12,13 +12,13 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from otkit.errors import InputError
 
-__all__ = ["LINE_LIMIT", "LineSource", "located", "quote", "words_of"]
+__all__ = ["LINE_LIMIT", "LineSource", "joint_sha256", "located", "quote", "words_of"]
 
 LINE_LIMIT = 1_000_000
 """Bytes of the longest line that is read into memory."""
@@ -62,6 +62,11 @@ def words_of(text: str) -> tuple[str, ...]:
 def quote(text: str, limit: int = 60) -> str:
     """Text as received, in quotes, cut to `limit` characters, control characters escaped."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def joint_sha256(hashes: Sequence[str]) -> str:
+    """One hash for the files of one input; that of a single file is its own."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def located(error: InputError, where: str) -> InputError:

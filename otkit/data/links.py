@@ -64,7 +64,7 @@ def format_of(lines: list[str], name: str) -> str:
         return "tsv"
     if ROW.fullmatch(first.strip()):
         return "naacl"
-    if all(LINK.fullmatch(item) for item in first.split()):
+    if not first or any(LINK.fullmatch(item) for item in first.split()):
         return "pharaoh"
     raise InputError(
         f"no gold format that is known (received {quote(first)})",

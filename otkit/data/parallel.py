@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import tempfile
 from array import array
@@ -19,7 +18,7 @@ import numpy as np
 
 from otkit.data.formats import PARSERS, form_of
 from otkit.data.languages import languages_of
-from otkit.data.lines import LINE_LIMIT, LineSource, located, quote
+from otkit.data.lines import LINE_LIMIT, LineSource, joint_sha256, located, quote
 from otkit.errors import ConfigError, InputError, choose
 
 __all__ = [
@@ -277,6 +276,5 @@ def open_corpus(
     sources = _sources(path, target, format, line_limit)
     name = " + ".join(source.name for source in sources)
     corpus = ParallelCorpus(_pairs(sources, format, on_error), name=name, languages=languages)
-    hashes = [source.sha256 for source in sources]
-    corpus.sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    corpus.sha256 = joint_sha256([source.sha256 for source in sources])
     return corpus

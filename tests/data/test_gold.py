@@ -1,0 +1,267 @@
+"""Gold links: every format, what indices count from, errors with their place, and the real files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from otkit.data.gold import GoldPair, parse_links, read_gold
+from otkit.errors import ConfigError, InputError
+
+FOLDER = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+REAL = FOLDER / "word-alignment"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the benchmark data is not here")
+
+TEXT = "das Haus ist alt ||| the house is old\nja ||| yes indeed\nder Hund ||| the dog\n"
+EXPECTED = (
+    GoldPair(
+        ("das", "Haus", "ist", "alt"),
+        ("the", "house", "is", "old"),
+        frozenset({(0, 0), (1, 1), (3, 3)}),
+        frozenset({(0, 0), (1, 1), (3, 3), (2, 2)}),
+    ),
+    GoldPair(("ja",), ("yes", "indeed"), frozenset({(0, 0)}), frozenset({(0, 0), (0, 1)})),
+    GoldPair(("der", "Hund"), ("the", "dog"), frozenset(), frozenset()),
+)
+
+
+def write(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8", newline="")
+    return path
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return write(tmp_path / "de-en.txt", TEXT)
+
+
+def test_tsv(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "gold.tsv",
+        "das Haus ist alt\tthe house is old\t3-3 0-0 1-1 2?2\nja\tyes  indeed\t0-0 0p1\r\n"
+        "der Hund\tthe dog\t\n",
+    )
+    gold = read_gold(path)
+    assert gold.pairs == tuple(gold) == EXPECTED
+    assert (gold.format, gold.base, gold.detected, gold.dropped) == ("tsv", 0, True, 0)
+    assert (gold.sure_links, gold.possible_links) == (4, 2)
+    assert gold.notes == (
+        f"{path}: read as counting from 0: 3 indices are 0, the first in line 1, and none equals the length",
+    )
+    stated = read_gold(path, base=0)
+    assert (stated.pairs, stated.detected, stated.notes) == (EXPECTED, False, ())
+    assert gold.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == stated.sha256
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_pharaoh_from_either_base(base: int, text: Path, tmp_path: Path) -> None:
+    links = "\n".join(
+        " ".join(f"{i + base}{mark}{j + base}" for i, j, mark in line)
+        for line in (
+            [(0, 0, "-"), (1, 1, "-"), (2, 2, "p"), (3, 3, "-")],
+            [(0, 1, "?"), (0, 0, "-"), (0, 0, "p")],
+            [],
+        )
+    )
+    path = write(tmp_path / "gold", links + "\n")
+    found = read_gold(path, text=text)
+    assert (found.pairs, found.base, found.detected, found.format) == (EXPECTED, base, True, "pharaoh")
+    assert "read as counting from" in found.notes[0]
+    assert read_gold(path, text=text, base=base).pairs == EXPECTED
+    assert found.sha256 != read_gold(path, text=write(tmp_path / "other", TEXT.replace("alt", "neu"))).sha256
+    with pytest.raises(
+        InputError, match=r"is outside its sentence .* this counts from \d, say --base \d if that is"
+    ):
+        read_gold(path, text=text, base=1 - base)
+
+
+def test_reverse_turns_links(text: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "gold", "1-0 0-3\n1-0\n\n")
+    assert [set(pair.sure) for pair in read_gold(path, text=text, reverse=True, base=0)] == [
+        {(0, 1), (3, 0)},
+        {(0, 1)},
+        set(),
+    ]
+    with pytest.raises(InputError, match="source index 1 of the link 1-0 is outside"):
+        read_gold(path, text=text, base=0)
+
+
+NAACL = "1 1 1 S\n1 2 2\n1 3 3 P\n1 4 4 S\n0002 1 2 P\n2 1 1 S\n2 0 2 S\n3 1 0\n"
+
+
+def test_naacl_with_null_links(tmp_path: Path) -> None:
+    sides = [[line.split(" ||| ")[side] for line in TEXT.splitlines()] for side in (0, 1)]
+    source, target = (write(tmp_path / name, "\n".join(side)) for name, side in zip("ab", sides, strict=True))
+    path = write(tmp_path / "gold", NAACL)
+    gold = read_gold(path, text=source, target=target)
+    assert (gold.pairs, gold.format, gold.base, gold.detected) == (EXPECTED, "naacl", 1, True)
+    assert gold.notes[0].startswith(
+        f"{path}: read as counting from 1: 4 indices equal the length of their sentence"
+    )
+    assert gold.notes[1] == f"{path}: 2 links to index 0 (no word) are left out"
+    assert read_gold(path, text=source, target=target, base=1).pairs == EXPECTED
+    marked = [[f"<s snum={7 - k:04d}> {line} </s>" for k, line in enumerate(side)] for side in sides]
+    source, target = (
+        write(tmp_path / name, "\n".join(side)) for name, side in zip("cd", marked, strict=True)
+    )
+    renumbered = "".join(
+        f"{8 - int(row.split()[0])} {row.split(maxsplit=1)[1]}\n" for row in NAACL.splitlines()
+    )
+    assert read_gold(write(tmp_path / "marked", renumbered), text=source, target=target).pairs == EXPECTED
+
+
+def test_naacl_ids_of_a_selection(tmp_path: Path, text: Path) -> None:
+    path = write(tmp_path / "gold", "900 1 2\n26 4 4\n31 1 1\n")
+    gold = read_gold(path, text=text)
+    assert [set(pair.sure) for pair in gold] == [{(3, 3)}, {(0, 0)}, {(0, 1)}]
+    assert f"{path}: its 3 sentence ids (26 to 900) go to the lines in order" in gold.notes
+    with pytest.raises(
+        InputError, match=r"gold:2: sentence 26, but the text has 3 sentence pairs; give the text"
+    ):
+        read_gold(write(path, "1 1 1\n26 4 4\n"), text=text)
+
+
+def test_a_base_that_cannot_be_told_is_asked_for(tmp_path: Path, text: Path) -> None:
+    path = write(tmp_path / "gold", "1-1 2-2\n\n\n")
+    with pytest.raises(
+        InputError, match=r"does not show whether its indices count from 0 or from 1; state what .* 0 or"
+    ):
+        read_gold(path, text=text)
+    assert read_gold(path, text=text, base=0)[0].sure == {(1, 1), (2, 2)}
+    assert read_gold(path, text=text, base=1)[0].sure == {(0, 0), (1, 1)}
+    custom = read_gold(write(tmp_path / "a.tsv", "a b c\td e f\t1-1\n"))
+    assert (custom.base, custom.detected) == (0, True)
+    assert custom.notes[0].endswith(
+        "read as counting from 0: the custom of its format, the file proves neither"
+    )
+    with pytest.raises(
+        InputError, match="gold: an index is 0 in line 1 and equals the sentence length in line 2: one"
+    ):
+        read_gold(write(path, "0-1\n1-1\n\n"), text=text)
+    assert read_gold(write(path, "\n\n\n"), text=text).sure_links == 0
+
+
+def test_links_outside_are_dropped_only_on_demand(tmp_path: Path, text: Path) -> None:
+    path = write(tmp_path / "gold", "0-0 1-1\n0-0 0-2\n5-0 1-9\n")
+    with pytest.raises(InputError) as caught:
+        read_gold(path, text=text, base=0)
+    assert str(caught.value) == (
+        f"{path}:2: target index 2 of the link 0-2 is outside its sentence of 2 words: expected 0 to 1; "
+        "this counts from 0, say --base 1 if that is wrong; or --on-error skip"
+    )
+    gold = read_gold(path, text=text, base=0, on_error="skip")
+    assert (gold.dropped, gold.sure_links) == (3, 3)
+    assert gold.notes == (f"{path}: 3 of 6 links lie outside their sentence and are dropped",)
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "a link of letters": (
+        "0-0 a-b\n\n\n",
+        "gold:1: received 'a-b', expected a link; write i-j (sure), ipj or i?j",
+    ),
+    "a link of two signs": ("\n0--1\n\n", "no gold format that is known (received '0--1')"),
+    "a negative index": ("0-0\n-1-0\n\n", "gold:2: received '-1-0', expected a link"),
+    "one line too few": (
+        "0-0\n\n",
+        "gold: 2 lines of links, but the text has 3 sentence pairs; give one line of",
+    ),
+    "prose": (
+        "no links here\n",
+        "gold: no gold format that is known (received 'no links here'); write source<TAB>",
+    ),
+    "a short row": (
+        "1 1 1\n1 2\n",
+        "gold:2: received '1 2', expected `id i j`, with S or P if any; write one link",
+    ),
+    "a row with another mark": ("1 1 1\n1 2 2 X\n", "gold:2: received '1 2 2 X', expected `id i j`"),
+    "empty": ("", "gold: the file is empty"),
+    "a NUL": ("0-0\n1-1\0\n\n", "gold:2: a NUL at byte 3"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_gold_is_named_with_its_place(name: str, tmp_path: Path, text: Path) -> None:
+    content, message = BAD[name]
+    path = write(tmp_path / "gold", content)
+    with pytest.raises(InputError) as caught:
+        read_gold(path, text=text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_bad_tables(tmp_path: Path) -> None:
+    path = tmp_path / "gold.tsv"
+    good = "a b\tc d\t0-0\n"
+    for bad, message in {
+        "a b\tc d\n": "gold.tsv:2: 2 columns, expected 3 (received 'a b\\tc d'); write source<TAB>",
+        "a\tb\t0-0\t1\n": "gold.tsv:2: 4 columns, expected 3",
+        " \tc d\t0-0\n": "gold.tsv:2: the source is empty",
+        "a b\t\t0-0\n": "gold.tsv:2: the target is empty",
+        "a b\tc d\t0-0,1-1\n": "gold.tsv:2: received '0-0,1-1', expected a link",
+    }.items():
+        with pytest.raises(InputError) as caught:
+            read_gold(write(path, good + bad + good))
+        assert message in str(caught.value)
+
+
+def test_settings_that_cannot_be(tmp_path: Path, text: Path) -> None:
+    table = write(tmp_path / "gold.tsv", "a b\tc d\t0-0\n")
+    links = write(tmp_path / "gold", "0-0\n\n\n")
+    with pytest.raises(ConfigError, match=r"gold\.tsv holds its sentences itself; leave the text out"):
+        read_gold(table, text=text)
+    with pytest.raises(
+        ConfigError, match="gold holds links without their sentences; name the text too: --text F"
+    ):
+        read_gold(links)
+    with pytest.raises(ConfigError, match="the index base is 2; give 0 or 1, or leave it out"):
+        read_gold(links, text=text, base=2)
+    with pytest.raises(ConfigError, match="unknown gold format 'naccl'; did you mean 'naacl'"):
+        read_gold(links, text=text, format="naccl")
+    with pytest.raises(InputError, match=r"de-en\.txt:2: no separator"):
+        read_gold(links, text=write(text, "a ||| b\nc\n"))
+
+
+def test_gzip_and_parsing_alone(tmp_path: Path, text: Path) -> None:
+    path = tmp_path / "gold"
+    path.write_bytes(gzip.compress(b"0-0 1-1 2p2 3-3\n0-0 0?1\n\n"))
+    assert read_gold(path, text=text).pairs == EXPECTED
+    assert parse_links("0-1 10p2 3?4") == [(0, 1, True), (10, 2, False), (3, 4, False)]
+
+
+@needs_real
+@pytest.mark.parametrize("file", sorted(path.name for path in REAL.glob("xlwa-*.tsv.gz")))
+def test_xlwa(file: str) -> None:
+    gold = read_gold(REAL / file)
+    lines = gzip.decompress((REAL / file).read_bytes()).decode().splitlines()
+    assert (len(gold), gold.base, gold.detected, gold.dropped) == (len(lines), 0, True, 0)
+    for pair, line in zip(gold, lines, strict=True):
+        source, target, links = line.split("\t")
+        assert (" ".join(pair.source), " ".join(pair.target)) == (source, target)
+        assert {f"{i}-{j}" for i, j in pair.sure} == set(links.split())
+        assert pair.sure == pair.possible
+
+
+@needs_real
+def test_en_fr() -> None:
+    gold = read_gold(REAL / "en-fr.first100.gold.gz", text=REAL / "en-fr.first100.src-tgt.gz")
+    assert (len(gold), gold.base, gold.detected) == (100, 1, True)
+    assert (gold.sure_links, gold.possible_links) == (949, 2400)  # 949 i-j and 2400 ipj in the file
+    assert gold[2].source == ("oh", ",", "oh", "!")
+    assert gold[2].sure == {(0, 0), (1, 1), (2, 2), (3, 3)}
+
+
+@needs_real
+def test_en_hi_has_one_link_outside_its_sentence() -> None:
+    path, text = REAL / "en-hi.align.txt.gz", REAL / "en-hi.test.en.gz"
+    with pytest.raises(
+        InputError, match=r":678: target index 34 of the link 33-34 is outside its sentence of 33"
+    ):
+        read_gold(path, text=text, target=REAL / "en-hi.test.hi.gz")
+    gold = read_gold(path, text=text, target=REAL / "en-hi.test.hi.gz", on_error="skip")
+    assert (len(gold), gold.base, gold.dropped, gold.sure_links) == (90, 1, 1, 1408)
+    assert gold[0].source[:2] == ("The", "Government")
+    assert (1, 0) in gold[0].sure  # 26 2 1: Government, सरकार
