@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-from otkit.data.lines import LineSource, joint_sha256, words_of
+from otkit.data.lines import ON_ERROR, LineSource, joint_sha256, words_of
 from otkit.data.links import GOLD_FORMATS, READERS, RawLink, Texts, Words, format_of, parse_links
-from otkit.data.parallel import OnError, open_corpus
+from otkit.data.parallel import open_corpus
 from otkit.errors import ConfigError, InputError, choose
 
 __all__ = ["GOLD_FORMATS", "GoldPair", "GoldSet", "parse_links", "read_gold"]
@@ -80,7 +80,7 @@ def read_gold(
     format: str = "auto",
     base: int | None = None,
     reverse: bool = False,
-    on_error: OnError = "raise",
+    on_error: str = "raise",
 ) -> GoldSet:
     """Gold links from `path`, text from it or from `text` (any parallel input; with `target` two files).
 
@@ -89,7 +89,7 @@ def read_gold(
     on_error  "skip" drops links that point outside their sentence, counts them and says so
     """
     choose(format, GOLD_FORMATS, what="gold format")
-    choose(on_error, {"raise": 0, "skip": 0}, what="way to treat bad links")
+    choose(on_error, ON_ERROR, what="way to treat bad links")
     if base not in (None, 0, 1):
         raise ConfigError(f"the index base is {base!r}", remedy="give 0 or 1, or leave it out")
     source = LineSource(path)
@@ -165,7 +165,7 @@ def _detect(texts: Texts, links: list[RawLink], format: str, name: str) -> tuple
     return int(format == "naacl"), "the custom of its format, the file proves neither"
 
 
-def _inside(link: RawLink, text: tuple[Words, Words], base: int, name: str, on_error: OnError) -> bool:
+def _inside(link: RawLink, text: tuple[Words, Words], base: int, name: str, on_error: str) -> bool:
     for side, index, words in zip(("source", "target"), (link.source, link.target), text, strict=True):
         if not base <= index < len(words) + base:
             if on_error == "skip":

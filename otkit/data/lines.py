@@ -18,10 +18,15 @@ from typing import BinaryIO
 
 from otkit.errors import InputError
 
-__all__ = ["LINE_LIMIT", "LineSource", "joint_sha256", "located", "quote", "words_of"]
+__all__ = ["LINE_LIMIT", "ON_ERROR", "LineSource", "joint_sha256", "located", "quote", "words_of"]
 
 LINE_LIMIT = 1_000_000
 """Bytes of the longest line that is read into memory."""
+
+ON_ERROR: dict[str, str] = {
+    "raise": "stop at the first bad line",
+    "skip": "leave bad lines out, keep the count and say how many they were",
+}
 
 CHUNK = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b\x08"

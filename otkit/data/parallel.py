@@ -12,19 +12,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 
 from otkit.data.formats import PARSERS, form_of
 from otkit.data.languages import languages_of
-from otkit.data.lines import LINE_LIMIT, LineSource, joint_sha256, located, quote
+from otkit.data.lines import LINE_LIMIT, ON_ERROR, LineSource, joint_sha256, located, quote
 from otkit.errors import ConfigError, InputError, choose
 
 __all__ = [
     "FORMATS",
     "BadLine",
-    "OnError",
     "Pair",
     "ParallelCorpus",
     "languages_of",
@@ -32,7 +31,6 @@ __all__ = [
     "read_pairs",
 ]
 
-OnError = Literal["raise", "skip"]
 FilePath = str | Path
 
 FORMATS: dict[str, str] = {
@@ -67,19 +65,15 @@ def read_pairs(
     *,
     target: FilePath | None = None,
     format: str = "auto",
-    on_error: OnError = "raise",
+    on_error: str = "raise",
     line_limit: int = LINE_LIMIT,
 ) -> Iterator[Pair | BadLine]:
     """The pairs of one input in order, streamed; `-` is stdin. A bad line raises, or comes as a BadLine.
 
     A missing file raises here; a file that is no text, or two files of different length, whenever it is seen.
     """
-    _check_on_error(on_error)
+    choose(on_error, ON_ERROR, what="way to treat bad lines")
     return _pairs(_sources(path, target, format, line_limit), format, on_error)
-
-
-def _check_on_error(on_error: str) -> None:
-    choose(on_error, {"raise": 0, "skip": 0}, what="way to treat bad lines")
 
 
 def _sources(path: FilePath, target: FilePath | None, format: str, line_limit: int) -> list[LineSource]:
@@ -99,20 +93,20 @@ def _sources(path: FilePath, target: FilePath | None, format: str, line_limit: i
     return [LineSource(side, line_limit=line_limit) for side in (path, target)]
 
 
-def _pairs(sources: list[LineSource], format: str, on_error: OnError) -> Iterator[Pair | BadLine]:
+def _pairs(sources: list[LineSource], format: str, on_error: str) -> Iterator[Pair | BadLine]:
     if len(sources) == 2:
         return _two_files(sources[0], sources[1], on_error)
     return _one_file(sources[0], format, on_error)
 
 
-def _problem(error: InputError, where: str, line: int, on_error: OnError) -> BadLine:
+def _problem(error: InputError, where: str, line: int, on_error: str) -> BadLine:
     error = error if error.where else located(error, where)
     if on_error == "raise":
         raise error
     return BadLine(line, error)
 
 
-def _one_file(source: LineSource, format: str, on_error: OnError) -> Iterator[Pair | BadLine]:
+def _one_file(source: LineSource, format: str, on_error: str) -> Iterator[Pair | BadLine]:
     blocks = source.blocks()
     if format == "auto":
         seen: list[list[str | InputError]] = []
@@ -138,9 +132,7 @@ def _one_file(source: LineSource, format: str, on_error: OnError) -> Iterator[Pa
                 yield _problem(line, source.name, number, on_error)
 
 
-def _unknown_format(
-    source: LineSource, seen: Sequence[Sequence[str | InputError]], on_error: OnError
-) -> None:
+def _unknown_format(source: LineSource, seen: Sequence[Sequence[str | InputError]], on_error: str) -> None:
     """Raise, unless bad lines are to be skipped: then every line of it is one."""
     if on_error == "skip":
         return
@@ -154,7 +146,7 @@ def _unknown_format(
     )
 
 
-def _two_files(source: LineSource, target: LineSource, on_error: OnError) -> Iterator[Pair | BadLine]:
+def _two_files(source: LineSource, target: LineSource, on_error: str) -> Iterator[Pair | BadLine]:
     for number, sides in enumerate(zip_longest(source, target), 1):
         texts = []
         for name, other, line in zip(
@@ -261,11 +253,11 @@ def open_corpus(
     target: FilePath | None = None,
     format: str = "auto",
     langs: str | None = None,
-    on_error: OnError = "raise",
+    on_error: str = "raise",
     line_limit: int = LINE_LIMIT,
 ) -> ParallelCorpus:
     """Read one input to its end, for random access; settings as in `read_pairs` and `languages_of`."""
-    _check_on_error(on_error)
+    choose(on_error, ON_ERROR, what="way to treat bad lines")
     languages: tuple[str, str] | InputError
     try:
         languages = languages_of(path, langs, target=target)

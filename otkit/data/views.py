@@ -21,9 +21,11 @@ class PairCorpus(Protocol):
     """Sentence pairs by number, with the name and languages that messages and records need."""
 
     name: str
-    languages: tuple[str, str]
     sha256: str
     skipped: int
+
+    @property
+    def languages(self) -> tuple[str, str]: ...
 
     def __len__(self) -> int: ...
 

@@ -235,7 +235,7 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
     ):
         read_pairs(path, target=path)
     with pytest.raises(ConfigError, match="unknown way to treat bad lines 'skp'; did you mean 'skip'"):
-        read_pairs(path, on_error="skp")  # type: ignore[arg-type]
+        read_pairs(path, on_error="skp")
 
 
 def test_a_file_of_no_format(tmp_path: Path) -> None:
