@@ -100,16 +100,15 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
     from transformers import PreTrainedTokenizerFast
 
     from otkit.encoders.gguf import build_bert, open_gguf, read_gguf
+    from otkit.encoders.gguf_tokenizer import read_tokenizer
 
     place = choose_device(device)
     config, state = read_gguf(path)
     folder, file = path.parent, open_gguf(path)
-    tokenizer = _need(
-        lambda: PreTrainedTokenizerFast.from_pretrained(folder),
-        folder,
-        files=("tokenizer.json",),
-        what="tokenizer",
-    )
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = _need(lambda: PreTrainedTokenizerFast.from_pretrained(folder), folder, what="tokenizer")
+    else:
+        tokenizer = read_tokenizer(file, limit=config.max_position_embeddings)
     if tokenizer.pad_token_id is not None:
         config.pad_token_id = tokenizer.pad_token_id
     pooling = "cls" if file.value("bert.pooling_type") == 2 else "mean"
@@ -134,13 +133,11 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
                 output_loading_info=True,
             ),
             folder,
-            files=("config.json",),
             what="encoder",
         )
         tokenizer = _need(
             lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
             folder,
-            files=(),
             what="tokenizer",
         )
     if any(key.startswith("pooler.") for key in report["missing_keys"]):
@@ -189,13 +186,8 @@ def _sentence_transformers_settings(root: Path) -> dict[str, str]:
     return found
 
 
-def _need(load: Callable[[], Any], folder: Path, *, files: tuple[str, ...], what: str) -> Any:
+def _need(load: Callable[[], Any], folder: Path, *, what: str) -> Any:
     """Run a loader of transformers and turn what it raises for a bad folder into one CheckpointError."""
-    for file in files:
-        if not (folder / file).is_file():
-            raise CheckpointError(
-                f"{file} is missing", where=str(folder), remedy=f"copy it beside the {what}"
-            )
     try:
         return load()
     except ConfigError:

@@ -70,6 +70,12 @@ class Tokens:
         """(B,) number of tokens that are not padding."""
         return self.attention.sum(dim=1)
 
+    def select(self, rows: Tensor) -> Tokens:
+        """Some sentences of the batch, without the columns that are padding in all of them."""
+        width = int(self.lengths[rows].max()) if len(rows) else 0
+        ids, attention, word_ids = (x[rows, :width] for x in (self.ids, self.attention, self.word_ids))
+        return Tokens(ids, attention, word_ids, tuple(self.counts[row] for row in rows.tolist()))
+
     def to(self, device: torch.device | str) -> Tokens:
         """The same batch on another device."""
         ids, attention, word_ids = (
