@@ -90,6 +90,9 @@ def align(
         float | None, _option("Weight of the squared distance to the frozen start; 0 turns it off.", "LAMBDA")
     ] = None,
     anchor_reduction: Annotated[str | None, _option("Over the English words.", "sum|mean")] = None,
+    dropout: Annotated[
+        bool | None, typer.Option("--dropout/--no-dropout", help="The encoder's dropout.", show_default=False)
+    ] = None,
     pairs_per_language: Annotated[
         int | None, _option("Pairs of every language in an epoch; small ones are repeated.", "N")
     ] = None,
@@ -157,6 +160,7 @@ def align(
             layers=parse_layers(layer),
             weights=weights,
             anchor_reduction=anchor_reduction,
+            dropout=dropout,
         ),
         batching=_given(
             chosen.batching,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,6 @@ from otkit.encoders.encoder import Encoder, Tokens, TooLongError
 from otkit.errors import ConfigError, InputError
 
 __all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share", "sentence_words"]
-
-# Within a window, pairs are cut into this many groups by source length before each group is sorted by target length:
-# sorting by one side alone leaves the other unsorted, and both sides are padded.
-_LENGTH_GROUPS = 8
-
 
 @dataclass(frozen=True)
 class BatchingConfig:
@@ -39,7 +34,7 @@ class BatchingConfig:
 
     batch_size: int = 24
     pairs_per_language: int | None = None
-    window: int = 64
+    window: int = 128
     batch_tokens: int | None = None
     on_error: str = "raise"
     seed: int = 0
@@ -122,8 +117,8 @@ class PairSource:
         self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, skip: int
     ) -> Iterator[tuple[PairBatch, ...]]:
         members, source, target = self._tokenise(index, members)
-        lengths = np.stack([tokens.attention.sum(1).numpy() for tokens in (source, target)])  # (2, pairs)
-        order = _by_length(lengths)
+        lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
+        order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.
         parts = np.array_split(order, batches)
         for which in rng.permutation(batches)[skip:]:
@@ -146,7 +141,8 @@ class PairSource:
                 where=corpus.name,
                 remedy=f"split sentences to at most {self.encoder.max_tokens} subwords",
             )
-        return np.asarray(kept), self.encoder.tokenize(sides[0]), self.encoder.tokenize(sides[1])
+        first, second = (self.encoder.tokenize(side, prefix="") for side in sides)
+        return np.asarray(kept), first, second
 
     def _refuses(self, corpus: PairCorpus, pair: Pair, words: list[str]) -> bool:
         """True for a sentence to skip; an error where skipping was not asked for."""
@@ -154,7 +150,7 @@ class PairSource:
         if sum(map(len, words)) + len(words) + 16 < self.encoder.max_tokens:
             return False
         try:
-            self.encoder.tokenize([words])
+            self.encoder.tokenize([words], prefix="")
         except TooLongError as error:
             if self.config.on_error == "skip":
                 return True
@@ -178,7 +174,7 @@ class PairSource:
         if len(rows) == 0:
             return
         whole = _rows(target, rows)
-        units = (int((whole.word_ids.amax(1) + 1).sum()), int((whole.word_ids >= 0).sum()))
+        units = (sum(whole.counts), int((whole.word_ids >= 0).sum()))
         for piece in _within_budget(rows, lengths, self.config.batch_tokens):
             batch = PairBatch(
                 corpus=index,
@@ -200,16 +196,17 @@ def padding_share(source: PairSource) -> float:
     return 1 - source.filled / source.padded if source.padded else 0.0
 
 
-def _by_length(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An order in which neighbours are alike in both lengths (2, pairs)."""
+def _by_length(lengths: NDArray[np.int64], batches: int) -> NDArray[np.int64]:
+    """An order in which neighbours are alike in both lengths (2, pairs).
+
+    Sorting by one side alone leaves the other unsorted, and both are padded: so pairs are cut by source length into
+    about as many groups as each group holds batches, and each group is sorted by target length.
+    """
     order = np.argsort(lengths[0], kind="stable")
-    groups = np.array_split(order, _LENGTH_GROUPS)
+    groups = np.array_split(order, max(1, math.isqrt(batches)))
     # Every second group runs downwards, so that batches across a border between groups stay alike.
     return np.concatenate(
-        [
-            group[np.argsort(lengths[1][group] * (-1) ** turn, kind="stable")]
-            for turn, group in enumerate(groups)
-        ]
+        [group[np.argsort(lengths[1][group] * (-1) ** turn, kind="stable")] for turn, group in enumerate(groups)]
     )
 
 
@@ -218,21 +215,16 @@ def _within_budget(
 ) -> Iterator[NDArray[np.int64]]:
     """Cut rows into runs whose longest side, padded, stays within the budget; a single pair always passes."""
     begin, longest = 0, 0
-    for position, row in enumerate(rows):
-        longest_now = max(longest, int(lengths[:, row].max()))
-        if budget is not None and position > begin and longest_now * (position + 1 - begin) > budget:
+    for position, length in enumerate(lengths[:, rows].max(0).tolist()):
+        longest = max(longest, length)
+        if budget is not None and position > begin and longest * (position + 1 - begin) > budget:
             yield rows[begin:position]
-            begin, longest_now = position, int(lengths[:, row].max())
-        longest = longest_now
+            begin, longest = position, length
     yield rows[begin:]
 
 
 def _rows(tokens: Tokens, rows: NDArray[np.int64]) -> Tokens:
     """Some sentences of a padded batch, cut to the longest of them."""
-    width = int(tokens.attention[rows].sum(1).max())
-    return replace(
-        tokens,
-        ids=tokens.ids[rows, :width],
-        attention=tokens.attention[rows, :width],
-        word_ids=tokens.word_ids[rows, :width],
-    )
+    width = int(tokens.lengths[rows].max())
+    counts = tuple(tokens.counts[row] for row in rows.tolist())
+    return Tokens(tokens.ids[rows, :width], tokens.attention[rows, :width], tokens.word_ids[rows, :width], counts)

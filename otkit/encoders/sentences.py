@@ -17,12 +17,12 @@ def encode_sentences(
     encoder: Encoder,
     sentences: Sequence[Sequence[str]],
     *,
-    layer: int = -1,
+    layer: int | None = None,
     pooling: str | None = None,
     batch_tokens: int = 4096,
     progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """The L2-normalised vectors (len(sentences), D) of one hidden state, pooled as the encoder's settings say.
+    """The L2-normalised vectors (len(sentences), D): the encoder's own, or another layer or pooling.
 
     `batch_tokens` bounds the padded subwords of a forward pass, estimated from characters; `progress` gets the number
     of sentences done after each.
@@ -37,8 +37,11 @@ def encode_sentences(
         members = order[first : first + max(1, batch_tokens // width)]
         tokens = encoder.tokenize([sentences[index] for index in members]).to(encoder.device)
         with torch.inference_mode():
-            (hidden,) = encoder.hidden_states(tokens, layers=[layer])
-            pooled = pool_sentences(hidden, tokens, pooling=pooling or encoder.settings.pooling)
+            if layer is None and pooling is None:
+                pooled = encoder.encode_sentences(tokens)
+            else:
+                (hidden,) = encoder.hidden_states(tokens, layers=[-1 if layer is None else layer])
+                pooled = pool_sentences(hidden, tokens, pooling=pooling or encoder.settings.pooling)
         vectors[members] = pooled.float().cpu().numpy()
         first += len(members)
         progress(first)

@@ -115,7 +115,7 @@ def _encode_corpus(
     rows: list[Tensor] = [torch.empty(0)] * len(corpus)
     for first in range(0, len(order), _CACHE_BATCH):
         members = order[first : first + _CACHE_BATCH]
-        tokens = encoder.tokenize([sentence_words(corpus[index].target) for index in members])
+        tokens = encoder.tokenize([sentence_words(corpus[index].target) for index in members], prefix="")
         with torch.no_grad():
             units = encode(encoder, tokens.to(encoder.device))
         vectors, counts = units.vectors.half().cpu(), units.mask.sum(1).tolist()

@@ -145,7 +145,7 @@ def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorp
         for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
             pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
             for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-                tokens = encoder.tokenize([sentence_words(text) for text in side])
+                tokens = encoder.tokenize([sentence_words(text) for text in side], prefix="")
                 present = torch.zeros(len(side), len(counts)).scatter_(1, tokens.ids, tokens.attention.float())
                 counts += present.sum(0)
                 sentences += len(side)

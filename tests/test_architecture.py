@@ -1,0 +1,79 @@
+"""The floors of the house: a file imports only from floors below its own, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import otkit
+
+ROOT = Path(otkit.__file__).parent
+
+FLOORS = {
+    "errors": 0,
+    "resources": 1,
+    "__init__": 0,
+    "transport": 1,
+    "encoders": 2,
+    "data": 3,
+    "training": 4,
+    "extraction": 5,
+    "evaluation": 6,
+    "export": 7,
+    "report": 8,
+    "cli": 9,
+    "__main__": 10,
+}
+# Neighbours that must not know each other although one lies above the other.
+STRANGERS = {("extraction", "training")}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The otkit modules that a file imports, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def test_every_import_points_down() -> None:
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] != "otkit" or len(parts) == 1:
+                continue
+            other = parts[1]
+            if other != room and (FLOORS[other] >= FLOORS[room] or (room, other) in STRANGERS):
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_pot_is_imported_in_one_file_only() -> None:
+    users = [path.name for path in ROOT.rglob("*.py") if "ot" in set(imports(path))]
+    assert users == ["exact.py"]
+
+
+def test_the_package_and_its_help_import_nothing_heavy() -> None:
+    code = (
+        "import sys, otkit, otkit.cli.app; "
+        "print([name for name in ('torch', 'transformers', 'faiss', 'onnxruntime', 'accelerate', 'scipy', 'numpy')"
+        " if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if path.read_text(encoding="utf-8").strip() and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None
+    ]
+    assert not silent
