@@ -1,0 +1,217 @@
+"""Nearest neighbours across languages: FAISS finds candidates by cosine, a score re-ranks them.
+
+Shapes: Q queries, P items of the pool, D width, K candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otkit.errors import ConfigError, choose
+
+__all__ = [
+    "INDEXES",
+    "SCORES",
+    "BothWays",
+    "Neighbours",
+    "SearchConfig",
+    "build_index",
+    "nearest",
+    "neighbourhood_mean",
+    "recall",
+    "rescore",
+    "search_both_ways",
+]
+
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+_RECALL_SAMPLE = 1000  # queries: the recall's standard error is then below one point
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How neighbours are sought.
+
+    score          "cosine", "csls" or "margin": what orders the candidates
+    neighbourhood  k of CSLS and of the margin: neighbours whose mean cosine stands for how crowded a place is
+    index          "flat" (exact), "hnsw" or "ivf"
+    candidates     items that a query is compared with under the score. Flat search is exact for pools up to
+                   this size; beyond it a true CSLS or margin neighbour could lie further down the cosine list
+    effort         hnsw: nodes visited (efSearch); ivf: the share of cells looked into is effort / 1000
+    """
+
+    score: str = "cosine"
+    neighbourhood: int = 10
+    index: str = "flat"
+    candidates: int = 1024
+    effort: int = 128
+
+    def __post_init__(self) -> None:
+        choose(self.score, SCORES, what="score")
+        choose(self.index, INDEXES, what="index")
+        for name in ("neighbourhood", "candidates", "effort"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", remedy="give a number of at least 1")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The best K of the pool for each query, best first; id -1 where an approximate index found fewer.
+
+    ids: (Q, K) int64.  scores: (Q, K) float32, -inf at id -1.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+
+    def ranks(self, gold: Ids) -> Ids:
+        """(Q,) the place of each query's gold item, counted from 1; 0 where it is no candidate."""
+        hits = self.ids == gold[:, None]
+        return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+
+    def first(self, queries: int) -> Neighbours:
+        """Those of the first queries."""
+        return Neighbours(self.ids[:queries], self.scores[:queries])
+
+
+@dataclass(frozen=True)
+class BothWays:
+    """A search from each side into the other.
+
+    forward, backward  neighbours of the sources among the targets, and of the targets among the sources
+    nearest            (N,) and (M,) the nearest of the other side by plain cosine
+    rivals             (N,) and (M,) the highest cosine to another item of the own side
+    recall             recall@10 of the index against the exact one; None for the exact one itself
+    """
+
+    forward: Neighbours
+    backward: Neighbours
+    nearest: tuple[Ids, Ids]
+    rivals: tuple[Vectors, Vectors]
+    recall: float | None
+
+
+def _flat(pool: Vectors, config: SearchConfig) -> Any:
+    import faiss
+
+    return faiss.IndexFlatIP(pool.shape[1])
+
+
+def _hnsw(pool: Vectors, config: SearchConfig) -> Any:
+    import faiss
+
+    index = faiss.IndexHNSWFlat(pool.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 200
+    index.hnsw.efSearch = config.effort
+    return index
+
+
+def _ivf(pool: Vectors, config: SearchConfig) -> Any:
+    import faiss
+
+    # FAISS wants at least 39 points a cell to place its centre.
+    cells = max(1, min(int(4 * math.sqrt(len(pool))), len(pool) // 39))
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(pool.shape[1]), pool.shape[1], cells, faiss.METRIC_INNER_PRODUCT
+    )
+    index.nprobe = max(1, min(cells, math.ceil(cells * config.effort / 1000)))
+    index.train(pool)
+    return index
+
+
+INDEXES: dict[str, Callable[[Vectors, SearchConfig], Any]] = {"flat": _flat, "hnsw": _hnsw, "ivf": _ivf}
+
+# A score takes cosines (Q, K), mean cosines of the query's neighbours (Q, 1) and of each candidate's (Q, K).
+Score = Callable[[Vectors, Vectors, Vectors], Vectors]
+
+
+def _cosine(cosines: Vectors, query: Vectors, candidate: Vectors) -> Vectors:
+    return cosines
+
+
+def _csls(cosines: Vectors, query: Vectors, candidate: Vectors) -> Vectors:
+    """2 cos(x, y) - r(x) - r(y): Conneau et al. 2018, section 2.3."""
+    return 2 * cosines - query - candidate
+
+
+def _margin(cosines: Vectors, query: Vectors, candidate: Vectors) -> Vectors:
+    """cos(x, y) / ((r(x) + r(y)) / 2), the ratio margin: Artetxe and Schwenk 2019, equation 3.
+
+    The means are kept above zero: the ratio has no meaning for a neighbourhood that points away.
+    """
+    crowding = np.maximum((query + candidate) / 2, np.float32(1e-6))
+    return np.asarray(cosines / crowding, dtype=np.float32)
+
+
+SCORES: dict[str, Score] = {"cosine": _cosine, "csls": _csls, "margin": _margin}
+
+
+def build_index(pool: Vectors, config: SearchConfig) -> Any:
+    """A FAISS index over unit vectors (P, D), searched by inner product."""
+    if pool.ndim != 2 or len(pool) == 0:
+        raise ConfigError(
+            f"there is nothing to search in: the pool is {pool.shape}", remedy="give at least one item"
+        )
+    index = choose(config.index, INDEXES, what="index")(np.ascontiguousarray(pool), config)
+    index.add(np.ascontiguousarray(pool))
+    return index
+
+
+def nearest(index: Any, queries: Vectors, *, k: int) -> Neighbours:
+    """The k nearest items of an index by cosine."""
+    scores, ids = index.search(np.ascontiguousarray(queries), min(k, index.ntotal))
+    ids = np.asarray(ids, dtype=np.int64)
+    return Neighbours(ids, np.where(ids < 0, np.float32(-np.inf), scores))
+
+
+def neighbourhood_mean(found: Neighbours, k: int) -> Vectors:
+    """(Q,) the mean cosine of each query's k nearest; of fewer where fewer were found."""
+    scores, inside = found.scores[:, :k], found.ids[:, :k] >= 0
+    sums = np.where(inside, scores, 0).sum(axis=1)
+    return np.asarray(sums / np.maximum(inside.sum(axis=1), 1), dtype=np.float32)
+
+
+def rescore(found: Neighbours, query_mean: Vectors, pool_mean: Vectors, *, score: str) -> Neighbours:
+    """The same candidates under a score, best first; ties keep the order of the cosine."""
+    values = choose(score, SCORES, what="score")(found.scores, query_mean[:, None], pool_mean[found.ids])
+    values = np.where(found.ids < 0, np.float32(-np.inf), values)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return Neighbours(np.take_along_axis(found.ids, order, 1), np.take_along_axis(values, order, 1))
+
+
+def search_both_ways(source: Vectors, target: Vectors, config: SearchConfig) -> BothWays:
+    """Search line-aligned or unaligned sides (N, D) and (M, D) through one index of each."""
+    sides = (source, target)
+    indexes = [build_index(side, config) for side in sides]
+    wide = max(config.candidates, config.neighbourhood)
+    found = [nearest(indexes[1 - side], sides[side], k=wide) for side in (0, 1)]
+    rivals = []
+    for side in (0, 1):
+        within = nearest(indexes[side], sides[side], k=2)
+        itself = within.ids == np.arange(len(sides[side]))[:, None]
+        rivals.append(np.where(itself, np.float32(-np.inf), within.scores).max(axis=1))
+    scored = found
+    if config.score != "cosine":
+        means = [neighbourhood_mean(side, config.neighbourhood) for side in found]
+        scored = [rescore(found[side], means[side], means[1 - side], score=config.score) for side in (0, 1)]
+    return BothWays(
+        forward=scored[0],
+        backward=scored[1],
+        nearest=(found[0].ids[:, 0], found[1].ids[:, 0]),
+        rivals=(rivals[0], rivals[1]),
+        recall=None if config.index == "flat" else recall(found[0], source, target),
+    )
+
+
+def recall(found: Neighbours, queries: Vectors, pool: Vectors, *, k: int = 10) -> float:
+    """The share of the exact k nearest that were found, over at most a thousand evenly spread queries."""
+    rows = np.unique(np.linspace(0, len(queries) - 1, min(len(queries), _RECALL_SAMPLE)).astype(np.int64))
+    exact = nearest(build_index(pool, SearchConfig()), queries[rows], k=k).ids
+    return float((exact[:, :, None] == found.ids[rows, None, :k]).any(axis=2).mean())

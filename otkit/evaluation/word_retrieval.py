@@ -1,0 +1,131 @@
+"""Contextual word retrieval: does a word find its translation, that very occurrence?
+
+The measure of Cao, Kitaev and Klein 2020, section 5.1: CSLS over the words of a thousand sentence pairs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from otkit.data.gold import GoldPair
+from otkit.encoders.encoder import Encoder, Sentence, pool_words
+from otkit.errors import InputError, choose
+from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, score_retrieval
+from otkit.evaluation.search import SearchConfig
+
+__all__ = ["WordRetrievalConfig", "encode_words", "evaluate_word_retrieval", "one_to_one"]
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+POOLS = ("aligned", "all")
+
+
+@dataclass(frozen=True)
+class WordRetrievalConfig:
+    """What a word's vector is and where its translation is sought.
+
+    search       CSLS over 10 neighbours, as published; 128 candidates a word
+    pool         "aligned": the linked words of the other language; "all": every word of its sentences
+    word_vector  the "last" or "first" subword of a word, or their "mean"
+    layers       hidden states, averaged (None: the encoder's alignment layers; the paper used the last)
+    center       subtract each language's mean vector first
+    """
+
+    search: SearchConfig = field(default_factory=lambda: SearchConfig(score="csls", candidates=128))
+    pool: str = "aligned"
+    word_vector: str = "last"
+    layers: tuple[int, ...] | None = None
+    center: bool = False
+    batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        choose(self.pool, {name: name for name in POOLS}, what="pool")
+
+
+def one_to_one(pair: GoldPair) -> list[tuple[int, int]]:
+    """The sure links whose two words have no other link: only these have one right answer."""
+    source = Counter(i for i, _ in pair.possible)
+    target = Counter(j for _, j in pair.possible)
+    return sorted((i, j) for i, j in pair.sure if source[i] == 1 == target[j])
+
+
+def evaluate_word_retrieval(
+    encoder: Encoder,
+    pairs: Sequence[GoldPair],
+    *,
+    config: WordRetrievalConfig | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> RetrievalScores:
+    """Scores of linked sentence pairs; links come from gold, or from any aligner put into the same form."""
+    config = config or WordRetrievalConfig()
+    links = [one_to_one(pair) for pair in pairs]
+    if not any(links):
+        raise InputError("no word has exactly one link", remedy="give pairs with sure one-to-one links")
+    source, source_starts = encode_words(encoder, [pair.source for pair in pairs], config, progress=progress)
+    target, target_starts = encode_words(
+        encoder, [pair.target for pair in pairs], config, progress=lambda done: progress(len(pairs) + done)
+    )
+    rows = np.array(
+        [
+            (source_starts[number] + i, target_starts[number] + j)
+            for number, found in enumerate(links)
+            for i, j in found
+        ],
+        dtype=np.int64,
+    )
+    if config.pool == "all":
+        source, target, count = (
+            _linked_first(source, rows[:, 0]),
+            _linked_first(target, rows[:, 1]),
+            len(rows),
+        )
+    else:
+        source, target, count = source[rows[:, 0]], target[rows[:, 1]], len(rows)
+    settings = RetrievalConfig(search=config.search, center=config.center)
+    return score_retrieval(source, target, config=settings, linked=count)
+
+
+def encode_words(
+    encoder: Encoder,
+    sentences: Sequence[Sentence],
+    config: WordRetrievalConfig,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Vectors, Rows]:
+    """(all words, D) unit vectors in reading order, and the row at which each sentence begins."""
+    counts = np.array([len(words) for words in sentences], dtype=np.int64)
+    starts = np.cumsum(counts) - counts
+    vectors = np.zeros((int(counts.sum()), encoder.dimension), dtype=np.float32)
+    layers = config.layers or encoder.settings.alignment_layers
+    lengths = np.array([sum(map(len, words)) + len(words) for words in sentences])
+    order, first = np.argsort(-lengths, kind="stable"), 0
+    while first < len(order):
+        width = max(int(lengths[order[first]]) // 3, 8)
+        members = order[first : first + max(1, config.batch_tokens // width)]
+        # The prefix belongs to sentence vectors; words are encoded as they are for alignment, without it.
+        tokens = encoder.tokenize([sentences[member] for member in members], prefix="").to(encoder.device)
+        with torch.inference_mode():
+            hidden = torch.stack(encoder.hidden_states(tokens, layers=layers)).mean(dim=0)
+            units = pool_words(hidden, tokens, word_vector=config.word_vector)
+            flat = torch.nn.functional.normalize(units.vectors[units.mask].float(), dim=-1)
+        rows = np.concatenate(
+            [np.arange(starts[member], starts[member] + counts[member]) for member in members]
+        )
+        vectors[rows] = flat.cpu().numpy()
+        first += len(members)
+        progress(first)
+    return vectors, starts
+
+
+def _linked_first(vectors: Vectors, rows: Rows) -> Vectors:
+    """All rows, those with a link first and in the order of the links."""
+    others = np.ones(len(vectors), dtype=bool)
+    others[rows] = False
+    return np.concatenate([vectors[rows], vectors[others]])
