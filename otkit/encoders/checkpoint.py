@@ -21,6 +21,8 @@ from otkit.resources import sample_encoder
 __all__ = ["open_encoder"]
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.pkl")
+# transformers makes up an empty tokenizer where none of these is found.
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -123,6 +125,12 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
     from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
     place = choose_device(device)
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
+        raise CheckpointError(
+            f"holds no tokenizer: looked for {', '.join(_TOKENIZERS)}",
+            where=str(folder),
+            remedy="copy tokenizer.json beside the encoder",
+        )
     with quiet_transformers():
         model, report = _need(
             lambda: AutoModel.from_pretrained(

@@ -122,9 +122,9 @@ class SubwordTokenizer:
                 new = list(set(words))
             if not self.backend.encode_special_tokens:
                 self.backend.encode_special_tokens = True
-            found = self.backend.encode_batch_fast(
-                [[w] for w in new], is_pretokenized=True, add_special_tokens=False
-            )
+            # Half a surrogate pair (undecodable bytes of a command line) is not Unicode: it becomes "?".
+            texts = [[word.encode("utf-8", "replace").decode("utf-8")] for word in new]
+            found = self.backend.encode_batch_fast(texts, is_pretokenized=True, add_special_tokens=False)
             for word, encoding in zip(new, found, strict=True):
                 known[word] = tuple(encoding.ids) or (self.unknown_id,)
         return [known[word] for word in words]

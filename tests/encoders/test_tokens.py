@@ -1,0 +1,128 @@
+"""Words keep their count and order through tokenisation, whatever they are made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.tokens import Tokens, TooLongError
+from otkit.errors import CheckpointError
+
+SENTENCES = [
+    ["Das", "ist", "ein", "unglaublich", "kleines", "Haus", "."],
+    ["Η", "γάτα", "κοιμάται", "."],
+    ["这是", "一", "座", "小", "房子", "。"],
+    ["هذا", "بيت", "صغير", "."],
+    ["x"],
+]
+
+
+@pytest.mark.parametrize("fixture", ["sample_encoder", "tiny_encoder"])
+def test_tokens_are_those_of_transformers(fixture: str, request: pytest.FixtureRequest) -> None:
+    encoder: TorchEncoder = request.getfixturevalue(fixture)
+    ours = encoder.tokenize(SENTENCES, prefix="")
+    theirs = encoder.tokenizer(SENTENCES, is_split_into_words=True, padding=True, return_tensors="pt")
+    assert torch.equal(ours.ids, theirs["input_ids"])
+    assert torch.equal(ours.attention, theirs["attention_mask"].bool())
+    for row in range(len(SENTENCES)):
+        expected = [-1 if word is None else word for word in theirs.word_ids(row)]
+        assert ours.word_ids[row].tolist() == expected
+
+
+def test_remembered_words_give_the_same_tokens_as_new_ones(sample_encoder: TorchEncoder) -> None:
+    first = sample_encoder.tokenize(SENTENCES)
+    again = sample_encoder.tokenize(SENTENCES)
+    assert torch.equal(first.ids, again.ids)
+    assert torch.equal(first.word_ids, again.word_ids)
+
+
+def test_memory_of_words_is_bounded(tiny_encoder: TorchEncoder) -> None:
+    subwords = tiny_encoder.subwords
+    subwords.REMEMBERED = 10  # type: ignore[misc]
+    for start in range(0, 100, 5):
+        words = [f"w{number}" for number in range(start, start + 5)] + ["a"]
+        found = subwords.encode([words])
+        assert found.counts == (6,)
+        assert len(subwords._pieces) <= 10
+
+
+@pytest.mark.parametrize(
+    "word", ["\u200b", "\ufe0f", "", "\u00ad", "\u3000", " ", "\x00", "\x07", "\ud83d\ude00"[:1]]
+)
+@pytest.mark.parametrize("fixture", ["sample_encoder", "tiny_encoder"])
+def test_a_word_without_visible_text_stays_a_unit(
+    word: str, fixture: str, request: pytest.FixtureRequest
+) -> None:
+    encoder: TorchEncoder = request.getfixturevalue(fixture)
+    tokens = encoder.tokenize([["a", word, "b"], [word]])
+    assert tokens.counts == (3, 1)
+    assert set(tokens.word_ids[0].tolist()) - {-1} == {0, 1, 2}
+    assert 0 in tokens.word_ids[1].tolist()
+
+
+def test_a_word_the_normaliser_deletes_is_the_unknown_token(tiny_encoder: TorchEncoder) -> None:
+    tokens = tiny_encoder.tokenize([["a", "", "b"]])
+    assert int(tokens.ids[0][tokens.word_ids[0] == 1]) == tiny_encoder.tokenizer.unk_token_id
+
+
+def test_text_that_looks_like_a_special_token_is_text(tiny_encoder: TorchEncoder) -> None:
+    tokens = tiny_encoder.tokenize([["a", "[SEP]", "b"]])
+    assert tiny_encoder.tokenizer.sep_token_id not in tokens.ids[0][tokens.word_ids[0] >= 0].tolist()
+    assert tokens.counts == (3,)
+
+
+def test_the_prefix_belongs_to_no_word(sample_encoder: TorchEncoder) -> None:
+    plain = sample_encoder.tokenize([["Haus"]], prefix="")
+    led = sample_encoder.tokenize([["Haus"]])
+    lead = led.ids.shape[1] - plain.ids.shape[1]
+    assert sample_encoder.settings.prefix == "query: "
+    assert sample_encoder.tokenizer.decode(led.ids[0][1 : 1 + lead]).strip() == "query:"
+    assert led.word_ids[0, : 1 + lead].tolist() == [-1] * (1 + lead)
+    assert torch.equal(led.ids[0, 1 + lead :], plain.ids[0, 1:])
+
+
+def test_nothing_to_tokenise(tiny_encoder: TorchEncoder) -> None:
+    assert tiny_encoder.tokenize([]).ids.shape[0] == 0
+    empty = tiny_encoder.tokenize([[]])
+    assert empty.counts == (0,)
+    assert empty.ids.tolist() == [[2, 3]]
+
+
+def test_too_long_a_sentence_is_refused_with_its_number(tiny_encoder: TorchEncoder) -> None:
+    at_limit = ["a"] * 62
+    assert tiny_encoder.tokenize([at_limit]).ids.shape[1] == tiny_encoder.max_tokens == 64
+    with pytest.raises(
+        TooLongError, match="sentence 1 has 65 subword tokens and the encoder takes 64"
+    ) as caught:
+        tiny_encoder.tokenize([["a"], [*at_limit, "a"]])
+    assert (caught.value.index, caught.value.tokens, caught.value.limit) == (1, 65, 64)
+
+
+def test_select_drops_columns_of_padding(tiny_encoder: TorchEncoder) -> None:
+    tokens = tiny_encoder.tokenize([["a"], ["the", "house"], ["a", "b", "c", "d"]])
+    some = tokens.select(torch.tensor([1, 0]))
+    alone = tiny_encoder.tokenize([["the", "house"], ["a"]])
+    assert torch.equal(some.ids, alone.ids)
+    assert torch.equal(some.word_ids, alone.word_ids)
+    assert some.counts == alone.counts
+
+
+def test_shapes_and_types_are_checked_at_the_door() -> None:
+    ids = torch.zeros(2, 3, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"must be \(B, T\) alike"):
+        Tokens(ids, torch.ones(2, 4, dtype=torch.bool), ids)
+    with pytest.raises(ValueError, match="int64 and attention bool"):
+        Tokens(ids, ids, ids)
+    assert Tokens(
+        ids, torch.ones(2, 3, dtype=torch.bool), torch.tensor([[-1, 0, 1], [-1, -1, -1]])
+    ).counts == (2, 0)
+
+
+def test_a_tokenizer_of_another_encoder_is_refused(
+    tiny_encoder: TorchEncoder, sample_encoder: TorchEncoder
+) -> None:
+    with pytest.raises(CheckpointError, match="the tokenizer has 72000 pieces and the encoder"):
+        TorchEncoder(
+            tiny_encoder.model, sample_encoder.tokenizer, name="mixed", settings=tiny_encoder.settings
+        )
