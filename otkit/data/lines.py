@@ -249,22 +249,22 @@ def _gunzip(source: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 def _whole_lines(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
     """Chunks cut at line ends. Of a line past the limit only the first `limit` + 1 bytes are ever held."""
-    pending = b""
+    pending: list[bytes] = []  # the pieces of a line whose end has not come yet
+    held = 0
     for chunk in chunks:
         cut = chunk.rfind(b"\n") + 1
         if not cut:
-            if len(pending) <= limit:
-                pending += chunk
-                if len(pending) > limit:
-                    pending = pending[: limit + 1]
+            pending.append(chunk[: max(0, limit + 1 - held)])
+            held += len(pending[-1])
             continue
-        if len(pending) > limit:
-            end = chunk.index(b"\n")
-            yield pending + chunk[end : end + 1]
-            if cut > end + 1:
-                yield chunk[end + 1 : cut]
+        if held > limit:
+            end = chunk.index(b"\n") + 1
+            yield b"".join(pending) + b"\n"
+            if cut > end:
+                yield chunk[end:cut]
         else:
-            yield pending + chunk[:cut]
-        pending = chunk[cut:]
-    if pending:
-        yield pending
+            yield b"".join([*pending, chunk[:cut]])
+        pending = [chunk[cut:]]
+        held = len(pending[0])
+    if held:
+        yield b"".join(pending)
