@@ -25,9 +25,9 @@ class SinkhornConfig:
     tau: float | tuple[float | None, float | None] | None = None
     """KL penalty on the (source, target) marginal, in units of the cost: None is a hard marginal, 0 a free
     one."""
-    max_iterations: int = 1000
+    max_iterations: int = 300
     """The number of iterations with `tolerance=None`, else the most that a problem may take."""
-    tolerance: float | None = 1e-3
+    tolerance: float | None = 1e-6
     """Stop at this marginal error, each problem by itself; None: a fixed number of iterations, without host
     syncs."""
     gradient: Literal["envelope", "unroll"] = "envelope"

@@ -13,17 +13,14 @@ import torch
 from torch import Tensor
 
 from otkit.errors import ConfigError
+from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
-from otkit.transport.log_domain import (
-    Problem,
-    marginal_error,
-    safe_log,
-    solve_log_domain,
-    sums,
-    working_dtype,
-)
+from otkit.transport.log_domain import solve_log_domain
+from otkit.transport.newton import solve_newton
 from otkit.transport.plan import Plan
+from otkit.transport.problem import Problem, working_dtype
+from otkit.transport.symmetric import solve_symmetric
 
 __all__ = ["Plan", "SinkhornConfig", "sinkhorn"]
 
@@ -57,14 +54,14 @@ def sinkhorn(
         a, b = a.to(cost.dtype), b.to(cost.dtype)
         if epsilon is None:
             epsilon = temperatures(cost, a, b, config=config)
-        unroll = config.gradient == "unroll"
-        with torch.set_grad_enabled(unroll and torch.is_grad_enabled()):
-            problem = _prepare(cost, a, b, epsilon, config=config, symmetric=symmetric)
-            f, g, done = _solve(problem, config=config)
-        with torch.no_grad():
-            error = marginal_error(problem, f, g, *sums(problem, f, g))
-        f, g = torch.where(a > 0, f, 0.0), torch.where(b > 0, g, 0.0)
-    return Plan(cost, a, b, f, g, epsilon, done, error.to(cost.dtype), config)
+        with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
+            problem = _prepare(cost, a, b, epsilon, config=config)
+            f, g, error, used = _solve(problem, config=config, symmetric=symmetric)
+            # A problem with an empty side has no plan, and nothing to say about its potentials.
+            some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
+            f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)
+            error = torch.where(some[:, 0], error, 0.0)
+    return Plan(cost, a, b, f, g, epsilon, used, error.to(cost.dtype), config)
 
 
 def temperatures(cost: Tensor, a: Tensor, b: Tensor, *, config: SinkhornConfig) -> Tensor:
@@ -78,23 +75,52 @@ def temperatures(cost: Tensor, a: Tensor, b: Tensor, *, config: SinkhornConfig) 
     return config.epsilon_relative * torch.where(mean > 0, mean, 1.0)
 
 
-def _prepare(
-    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig, symmetric: bool
-) -> Problem:
+def _prepare(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig) -> Problem:
     wide = working_dtype(cost)
     real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
-    a, b = a.to(wide), b.to(wide)
-    return Problem(
-        cost=torch.where(real, cost, 0.0).to(wide),
-        a=a,
-        b=b,
-        log_a=safe_log(a),
-        log_b=safe_log(b),
-        epsilon=epsilon.to(wide),
-        tau=config.penalties,
-        symmetric=symmetric,
-    )
+    cost = torch.where(real, cost, 0.0).to(wide)
+    return Problem(cost, a.to(wide), b.to(wide), epsilon.to(wide), config.penalties)
 
 
-def _solve(problem: Problem, *, config: SinkhornConfig) -> tuple[Tensor, Tensor, int]:
-    return solve_log_domain(problem, iterations=config.max_iterations, tolerance=config.tolerance)
+def _solve(
+    problem: Problem, *, config: SinkhornConfig, symmetric: bool
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    if config.gradient == "unroll":
+        return solve_log_domain(problem, iterations=config.max_iterations, tolerance=config.tolerance)
+    if problem.cost.device.type != "cpu" or len(problem.cost) == 1:
+        return _solve_group(problem, config=config, symmetric=symmetric)
+    f, g = torch.zeros_like(problem.a), torch.zeros_like(problem.b)
+    error, used = torch.zeros_like(problem.epsilon), 0
+    for index, n, m in size_groups(lengths(problem.a), lengths(problem.b)):
+        group = problem.select(index).trimmed(n, m)
+        answer = _solve_group(group, config=config, symmetric=symmetric)
+        f[index, :n], g[index, :m], error[index] = answer[:3]
+        used = max(used, answer[3])
+    return f, g, error, used
+
+
+def _solve_group(
+    problem: Problem, *, config: SinkhornConfig, symmetric: bool
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    limits = config.max_iterations, config.tolerance
+    if symmetric:
+        f, error, used = solve_symmetric(problem, iterations=limits[0], tolerance=limits[1])
+        left = ~(error <= limits[1]) if limits[1] is not None else None
+        if left is None or not bool(left.any()):
+            return f, f, error, used
+        again = _solve_group(problem.select(left), config=config, symmetric=False)
+        f[left], error[left] = 0.5 * (again[0] + again[1]), again[2]
+        return f, f, error, max(used, again[3])
+    # The first side's marginal is met exactly and the second is solved for by a factorisation: a free side
+    # goes second, a soft one too if the other is hard, else the shorter.
+    tau_a, tau_b = problem.tau
+    if 0.0 in problem.tau:
+        swap = tau_a == 0.0
+    elif (tau_a is None) != (tau_b is None):
+        swap = tau_b is None
+    else:
+        swap = problem.cost.shape[1] < problem.cost.shape[2]
+    if not swap:
+        return solve_newton(problem, iterations=limits[0], tolerance=limits[1])
+    g, f, error, used = solve_newton(problem.transposed(), iterations=limits[0], tolerance=limits[1])
+    return f, g, error, used
