@@ -9,6 +9,7 @@ import typer
 
 from otkit import __version__
 from otkit.cli.align import align
+from otkit.cli.evaluate import evaluate
 from otkit.errors import GateError, OtkitError
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 app.command()(align)
+app.command()(evaluate)
 
 
 def _version(wanted: bool) -> None:

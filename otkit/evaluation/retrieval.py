@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, TooLongError
 from otkit.encoders.sentences import encode_sentences
 from otkit.errors import InputError
+from otkit.evaluation.metrics import accuracy_at, hubness, reciprocal_rank
 from otkit.evaluation.search import SearchConfig, search_both_ways
 
 __all__ = [
@@ -67,23 +67,14 @@ class Direction:
     strong: NDArray[np.bool_]
     hubness: float
 
-    def hits(self, k: int) -> NDArray[np.bool_]:
-        """(N,) whether the translation is among the first k."""
-        return (self.ranks > 0) & (self.ranks <= k)
-
     def accuracy(self, k: int) -> float:
         """Accuracy@k in [0, 1]."""
-        return float(self.hits(k).mean())
-
-    @cached_property
-    def reciprocal(self) -> NDArray[np.float64]:
-        """(N,) one over the rank; 0 past the candidates."""
-        return np.where(self.ranks > 0, 1 / np.maximum(self.ranks, 1), 0.0)
+        return float(accuracy_at(self.ranks, k).mean())
 
     @property
     def mrr(self) -> float:
-        """Mean reciprocal rank."""
-        return float(self.reciprocal.mean())
+        """Mean reciprocal rank; a translation past the candidates counts 0."""
+        return float(reciprocal_rank(self.ranks).mean())
 
 
 @dataclass(frozen=True)
@@ -205,14 +196,6 @@ def score_retrieval(
         skipped=skipped,
         recall=found.recall,
     )
-
-
-def hubness(ids: NDArray[np.int64], size: int) -> float:
-    """Skewness of how often each of `size` items occurs in the neighbour lists (Q, K)."""
-    counts = np.bincount(ids[ids >= 0], minlength=size).astype(np.float64)
-    moved = counts - counts.mean()
-    spread = float(np.sqrt((moved**2).mean()))
-    return float((moved**3).mean()) / spread**3 if spread > 0 else 0.0
 
 
 def random_cosine(vectors: Vectors) -> float:

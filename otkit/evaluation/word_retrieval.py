@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import Encoder, Sentence, pool_words
+from otkit.encoders.encoder import Encoder, Sentence
+from otkit.encoders.words import encode_words
 from otkit.errors import InputError, choose
 from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, score_retrieval
 from otkit.evaluation.search import SearchConfig
 
-__all__ = ["WordRetrievalConfig", "encode_words", "evaluate_word_retrieval", "one_to_one"]
+__all__ = ["WordRetrievalConfig", "evaluate_word_retrieval", "one_to_one", "word_matrix"]
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -68,8 +69,8 @@ def evaluate_word_retrieval(
     links = [one_to_one(pair) for pair in pairs]
     if not any(links):
         raise InputError("no word has exactly one link", remedy="give pairs with sure one-to-one links")
-    source, source_starts = encode_words(encoder, [pair.source for pair in pairs], config, progress=progress)
-    target, target_starts = encode_words(
+    source, source_starts = word_matrix(encoder, [pair.source for pair in pairs], config, progress=progress)
+    target, target_starts = word_matrix(
         encoder, [pair.target for pair in pairs], config, progress=lambda done: progress(len(pairs) + done)
     )
     rows = np.array(
@@ -92,7 +93,7 @@ def evaluate_word_retrieval(
     return score_retrieval(source, target, config=settings, linked=count)
 
 
-def encode_words(
+def word_matrix(
     encoder: Encoder,
     sentences: Sequence[Sentence],
     config: WordRetrievalConfig,
@@ -109,12 +110,18 @@ def encode_words(
     while first < len(order):
         width = max(int(lengths[order[first]]) // 3, 8)
         members = order[first : first + max(1, config.batch_tokens // width)]
-        # The prefix belongs to sentence vectors; words are encoded as they are for alignment, without it.
-        tokens = encoder.tokenize([sentences[member] for member in members], prefix="").to(encoder.device)
         with torch.inference_mode():
-            hidden = torch.stack(encoder.hidden_states(tokens, layers=layers)).mean(dim=0)
-            units = pool_words(hidden, tokens, word_vector=config.word_vector)
-            flat = torch.nn.functional.normalize(units.vectors[units.mask].float(), dim=-1)
+            # The prefix belongs to sentence vectors; words are encoded as they are for alignment, without it.
+            states = encode_words(
+                encoder,
+                [sentences[member] for member in members],
+                layers=layers,
+                word_vector=config.word_vector,
+                long="window",
+                prefix="",
+            )
+            vector = torch.stack([layer.vectors[layer.mask] for layer in states]).float().mean(dim=0)
+            flat = torch.nn.functional.normalize(vector, dim=-1)
         rows = np.concatenate(
             [np.arange(starts[member], starts[member] + counts[member]) for member in members]
         )

@@ -1,0 +1,157 @@
+"""What `otkit evaluate` shows of a summary: tables, a JSON document, and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from otkit.errors import ConfigError, GateError, choose
+from otkit.evaluation.protocol import Metric
+from otkit.evaluation.summary import Figure, Summary
+from otkit.report.tables import Column, Table, Value
+
+__all__ = ["check_gates", "parse_gates", "summary_document", "summary_tables"]
+
+_INTERVAL_NOTE = (
+    "change: model minus baseline; [low, high]: its 95 % paired bootstrap interval over the test items"
+)
+
+
+def summary_tables(name: str, summary: Summary) -> list[Table]:
+    """A table for each group of metrics; with a baseline, a table for each headline metric before them."""
+    compared = any(figure.baseline is not None for row in summary.rows.values() for figure in row.values())
+    seeds = len(summary.seeds)
+    tables = []
+    if compared:
+        headlines = [metric for metric in summary.metrics if metric.headline and _known(metric, summary)]
+        tables = [_comparison(name, metric, summary) for metric in headlines]
+        tables[-1] = _with_notes(tables[-1], (_INTERVAL_NOTE,))
+    groups = dict.fromkeys(metric.group for metric in summary.metrics)
+    for group in groups:
+        members = [m for m in summary.metrics if m.group == group and _known(m, summary)]
+        if members:
+            title = f"{name}: {group}" if group else name
+            tables.append(
+                _figures(f"{title}, mean of {seeds} seeds" if seeds > 1 else title, members, summary)
+            )
+    tables[-1] = _with_notes(tables[-1], summary.notes)
+    return tables
+
+
+def _known(metric: Metric, summary: Summary) -> bool:
+    return any(metric.name in row for row in summary.rows.values())
+
+
+def _figures(title: str, metrics: Sequence[Metric], summary: Summary) -> Table:
+    columns = [Column("language")]
+    for metric in metrics:
+        columns.append(Column(metric.name.removeprefix(f"{metric.group} ")))
+        if len(summary.seeds) > 1:
+            columns.append(Column("±"))
+
+    def cells(row: Mapping[str, Figure]) -> list[Value]:
+        values: list[Value] = []
+        for metric in metrics:
+            figure = row.get(metric.name)
+            values.append(figure.mean if figure else None)
+            if len(summary.seeds) > 1:
+                values.append(figure.std if figure else None)
+        return values
+
+    return _table(title, columns, summary, cells)
+
+
+def _comparison(name: str, metric: Metric, summary: Summary) -> Table:
+    several = len(summary.seeds) > 1
+    columns = [Column("language"), Column("baseline"), Column("model"), Column("change", change=True)]
+    if several:
+        columns[2:2] = [Column("±")]
+        columns[4:4] = [Column("±")]
+    columns += [Column("95 %"), Column("p")]
+
+    def cells(row: Mapping[str, Figure]) -> list[Value]:
+        figure = row.get(metric.name)
+        if figure is None:
+            return [None] * (len(columns) - 1)
+        values: list[Value] = [figure.baseline, figure.mean, figure.difference]
+        if several:
+            values = [figure.baseline, figure.baseline_std, figure.mean, figure.std, figure.difference]
+        interval = None if figure.low is None else f"[{figure.low:+.3f}, {figure.high:+.3f}]"
+        return [*values, interval, figure.p_value]
+
+    return _table(f"{name}: {metric.name}", columns, summary, cells, better=metric.better)
+
+
+def _table(title: str, columns: list[Column], summary: Summary, cells: Any, *, better: Any = "none") -> Table:
+    rows = [(language, *cells(row)) for language, row in summary.rows.items()]
+    footers = [(f"mean of {name}", *cells(row)) for name, row in summary.averages.items()]
+    return Table(
+        title=title,
+        columns=tuple(columns),
+        rows=(*rows, *footers),
+        better=(better,) * (len(rows) + len(footers)),
+        footers=len(footers),
+    )
+
+
+def _with_notes(table: Table, notes: tuple[str, ...]) -> Table:
+    return Table(**{**vars(table), "notes": (*table.notes, *notes)})
+
+
+def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, float]:
+    """`METRIC=X` options as numbers by metric, spaces, hyphens and capitals aside; unknown ones are an error."""
+    known = {_plain(metric.name): metric for metric in metrics}
+    gates = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        choose(_plain(name), known, what="metric of --fail-under")
+        try:
+            gates[_plain(name)] = float(value)
+        except ValueError:
+            raise ConfigError(
+                f"--fail-under received {text!r}", remedy="write METRIC=X, for instance forward@1=0.8"
+            ) from None
+    return gates
+
+
+def check_gates(gates: Mapping[str, float], summaries: Mapping[str, Summary]) -> None:
+    """Raise where a metric's average over all languages (or its only language) is worse than its gate."""
+    reached: dict[str, tuple[float, Metric]] = {}
+    for summary in summaries.values():
+        row = summary.averages.get("all") or next(iter(summary.rows.values()))
+        for metric in summary.metrics:
+            if metric.name in row:
+                reached.setdefault(_plain(metric.name), (row[metric.name].mean, metric))
+    missed = []
+    for name, bound in gates.items():
+        value, metric = choose(name, reached, what="metric of --fail-under")
+        if value > bound if metric.better == "lower" else value < bound:
+            missed.append(f"{metric.name} is {value:.4f}, the gate is {bound:g}")
+    if missed:
+        raise GateError("; ".join(missed))
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").replace("-", "").lower()
+
+
+def summary_document(summary: Summary) -> dict[str, Any]:
+    """A summary as JSON holds it."""
+
+    def plain(rows: Mapping[str, Mapping[str, Figure]]) -> dict[str, Any]:
+        return {
+            name: {metric: _without_none(asdict(figure)) for metric, figure in row.items()}
+            for name, row in rows.items()
+        }
+
+    return {
+        "languages": plain(summary.rows),
+        "averages": plain(summary.averages),
+        "seeds": list(summary.seeds),
+        "notes": list(summary.notes),
+    }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

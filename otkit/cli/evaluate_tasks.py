@@ -1,0 +1,178 @@
+"""What each task of `otkit evaluate` reads: options in, a task of the protocol out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otkit.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from otkit.data.views import PairCorpus
+    from otkit.evaluation.protocol import Task
+    from otkit.evaluation.search import SearchConfig
+
+__all__ = ["TASKS", "Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that decide what is measured, as given; None where the task's own default holds."""
+
+    files: tuple[str, ...] = ()
+    gold: tuple[str, ...] = ()
+    source: str | None = None
+    target: str | None = None
+    data: Path | None = None
+    format: str = "auto"
+    langs: str | None = None
+    on_error: str = "raise"
+    languages: tuple[str, ...] | None = None
+    score: str | None = None
+    index: str | None = None
+    neighbourhood: int | None = None
+    layers: tuple[int, ...] | None = None
+    word_vector: str | None = None
+    pool: str | None = None
+    center: bool = False
+    batch_tokens: int | None = None
+
+
+def _retrieval(request: Request) -> Task:
+    from otkit.evaluation.retrieval import RetrievalConfig
+    from otkit.evaluation.search import SearchConfig
+    from otkit.evaluation.tasks import retrieval_task
+
+    layers = request.layers or (None,)
+    if len(layers) > 1:
+        raise ConfigError("retrieval takes one layer", remedy="name one, such as --layer 7")
+    config = RetrievalConfig(
+        search=_search(request, SearchConfig()),
+        layer=layers[0],
+        center=request.center,
+        batch_tokens=request.batch_tokens or RetrievalConfig.batch_tokens,
+        on_error=request.on_error,
+    )
+    return retrieval_task(_corpora(request), config)
+
+
+def _word_retrieval(request: Request) -> Task:
+    from otkit.data.gold import read_gold
+    from otkit.evaluation.codes import short_code
+    from otkit.evaluation.tasks import word_retrieval_task
+    from otkit.evaluation.word_retrieval import WordRetrievalConfig
+
+    default = WordRetrievalConfig()
+    config = WordRetrievalConfig(
+        search=_search(request, default.search),
+        pool=request.pool or default.pool,
+        word_vector=request.word_vector or default.word_vector,
+        layers=request.layers,
+        center=request.center,
+        batch_tokens=request.batch_tokens or default.batch_tokens,
+    )
+    sets = {}
+    for name in request.gold or _sample("gold", "*.dev.tsv"):
+        found = read_gold(name, on_error=request.on_error)
+        language = short_code(_foreign(name, request.langs))
+        if _wanted(language, request):
+            sets[language] = (found, found.sha256)
+    _some(sets, request)
+    return word_retrieval_task(sets, config)
+
+
+def _mining(request: Request) -> Task:
+    from otkit.data.languages import languages_of
+    from otkit.data.lines import LineSource
+    from otkit.evaluation.codes import short_code
+    from otkit.evaluation.mining import MiningConfig, read_mining
+    from otkit.evaluation.tasks import mining_task
+
+    if request.source is None or request.target is None or len(request.gold) != 1:
+        raise ConfigError(
+            "mining needs two collections and the pairs hidden in them",
+            remedy="give --source F --target F (id<TAB>sentence) and --gold F (id<TAB>id)",
+        )
+    default = MiningConfig()
+    search = _search(request, default.retrieval.search)
+    data = read_mining(request.source, request.target, request.gold[0])
+    digests = {}
+    for path in (request.source, request.target, request.gold[0]):
+        lines = LineSource(path)
+        for _ in lines:
+            pass
+        digests[path] = lines.sha256
+    try:
+        language = short_code(languages_of(request.gold[0], request.langs)[0])
+    except InputError:
+        language = Path(request.gold[0]).name
+    config = replace(default, retrieval=replace(default.retrieval, search=search, center=request.center))
+    return mining_task({language: data}, digests, config)
+
+
+TASKS: dict[str, Callable[[Request], Task]] = {
+    "retrieval": _retrieval,
+    "word-retrieval": _word_retrieval,
+    "mining": _mining,
+}
+
+
+def _search(request: Request, default: SearchConfig) -> SearchConfig:
+    given = {"score": request.score, "index": request.index, "neighbourhood": request.neighbourhood}
+    chosen = replace(default, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    # Asked for a thousand neighbours, an approximate index would visit everything and save no time.
+    return chosen if chosen.index == "flat" else replace(chosen, candidates=min(chosen.candidates, 100))
+
+
+def _corpora(request: Request) -> list[PairCorpus]:
+    """The parallel files, English last in each, in those languages that were asked for."""
+    from otkit.data.parallel import open_corpus
+    from otkit.data.views import english_last
+    from otkit.evaluation.codes import short_code
+
+    if request.source is not None and request.target is not None:
+        opened = [
+            open_corpus(request.source, target=request.target, langs=request.langs, on_error=request.on_error)
+        ]
+    else:
+        opened = [
+            open_corpus(name, format=request.format, langs=request.langs, on_error=request.on_error)
+            for name in request.files or _sample("parallel", "??-??.dev.tsv")
+        ]
+    corpora = [english_last(corpus) for corpus in opened]
+    kept = {
+        short_code(corpus.languages[0]): corpus
+        for corpus in corpora
+        if _wanted(short_code(corpus.languages[0]), request)
+    }
+    _some(kept, request)
+    return [corpus for corpus in corpora if _wanted(short_code(corpus.languages[0]), request)]
+
+
+def _foreign(name: str, langs: str | None) -> str:
+    """The language of a file that is not English; the first where neither is."""
+    from otkit.data.languages import languages_of
+
+    first, second = languages_of(name, langs)
+    return second if first in ("en", "eng") else first
+
+
+def _wanted(language: str, request: Request) -> bool:
+    return request.languages is None or language in request.languages
+
+
+def _some(found: Mapping[str, object], request: Request) -> None:
+    missing = [language for language in request.languages or () if language not in found]
+    if missing:
+        raise InputError(
+            f"there is no file for {' and '.join(missing)}",
+            remedy="give a file of each of --languages, or leave the language out",
+        )
+
+
+def _sample(folder: str, pattern: str) -> Sequence[str]:
+    from otkit.resources import sample_data
+
+    return [str(path) for path in sorted((sample_data() / folder).glob(pattern))]

@@ -1,0 +1,224 @@
+"""How a task is run: under every seed, for the model and for the untouched encoder, resuming what is done.
+
+A *cell* is one encoder on one task under one seed. Cells are written as they finish, so that an interrupted
+evaluation goes on where it stopped; `summary` computes averages and intervals from the cells alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.errors import InputError
+from otkit.evaluation.metrics import FloatArray, Statistic
+from otkit.training.checkpoints import write_text
+
+__all__ = [
+    "Cell",
+    "CellStore",
+    "Findings",
+    "Metric",
+    "Observer",
+    "Task",
+    "encoder_fingerprint",
+    "run_cells",
+]
+
+MODEL, BASELINE = "model", "baseline"
+_PROBE = (("A", "small", "house", "."), ("Ein", "kleines", "Haus", "am", "See", "."))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a language.
+
+    statistic  the figure as a function of the summed rows of `table`; None where the task gives a number
+    better     which way is good
+    headline   whether the comparison with a baseline shows it
+    group      metrics of one group stand in one table
+    """
+
+    name: str
+    statistic: Statistic | None = None
+    table: str = ""
+    better: Literal["higher", "lower", "none"] = "higher"
+    headline: bool = True
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a task found of each language: tables of examples (see `metrics`), and numbers that have none."""
+
+    tables: dict[str, dict[str, FloatArray]]
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def value(self, metric: Metric, language: str) -> float:
+        """The figure of a language."""
+        if metric.statistic is None:
+            return self.figures[language][metric.name]
+        return float(metric.statistic(self.tables[language][metric.table].sum(axis=0)))
+
+    def has(self, metric: Metric, language: str) -> bool:
+        """Whether the language has this figure."""
+        if metric.statistic is None:
+            return metric.name in self.figures.get(language, {})
+        return metric.table in self.tables.get(language, {})
+
+
+class Observer(Protocol):
+    """Whoever watches."""
+
+    def note(self, message: str) -> None:
+        """Something a person should know."""
+        ...
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """How far the running cell is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to measure.
+
+    run          (encoder, seed, folder, observer) -> Findings; what it wants to keep goes into the folder
+    fingerprint  settings and data hashes: a finished cell is used again only where they are equal
+    seeded       False where nothing is random: one seed is all there is
+    trains       whether `run` changes the encoder, which is then opened anew for every cell
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    run: Callable[[Encoder, int, Path, Observer], Findings]
+    fingerprint: dict[str, Any]
+    seeded: bool = False
+    trains: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The findings of one encoder on one task under one seed."""
+
+    task: str
+    role: str
+    model: str
+    seed: int
+    seconds: float
+    findings: Findings
+
+
+class CellStore:
+    """Finished cells as JSON files in a folder, each with the fingerprint it was made under."""
+
+    def __init__(self, folder: Path, *, resume: bool) -> None:
+        self.folder, self._resume = folder, resume
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"the folder cannot be written ({error.strerror or error})",
+                where=str(folder),
+                remedy="choose another --output",
+            ) from error
+
+    def place(self, task: str, role: str, seed: int) -> Path:
+        """The folder of one cell."""
+        folder = self.folder / task / role / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def load(self, task: str, role: str, seed: int, fingerprint: Mapping[str, Any]) -> Cell | None:
+        """The finished cell, where resuming and made from the same settings, data and weights."""
+        path = self.place(task, role, seed) / "cell.json"
+        if not self._resume or not path.is_file():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(
+                f"is not a finished cell ({error})", where=str(path), remedy="delete it and evaluate again"
+            ) from error
+        if stored.pop("fingerprint", None) != _plain(fingerprint):
+            return None
+        found = stored.pop("findings")
+        tables = {
+            language: {name: np.asarray(rows) for name, rows in row.items()}
+            for language, row in found["tables"].items()
+        }
+        return Cell(**stored, findings=Findings(tables, found["figures"], tuple(found["notes"])))
+
+    def save(self, cell: Cell, fingerprint: Mapping[str, Any]) -> None:
+        """Keep a cell, whole or not at all."""
+        document = {**asdict(cell), "fingerprint": fingerprint}
+        write_text(
+            self.place(cell.task, cell.role, cell.seed) / "cell.json",
+            json.dumps(document, default=_to_list, ensure_ascii=False),
+        )
+
+
+def run_cells(
+    task: Task,
+    openers: Mapping[str, Callable[[], Encoder]],
+    *,
+    seeds: Sequence[int],
+    store: CellStore,
+    observer: Observer,
+) -> list[Cell]:
+    """All cells of a task: each role of `openers` ("model", "baseline") under each seed."""
+    cells = []
+    for role, opener in openers.items():
+        encoder: Encoder | None = None
+        identity: dict[str, Any] | None = None
+        for seed in seeds if task.seeded else seeds[:1]:
+            if encoder is None or task.trains:
+                encoder = opener()
+            identity = identity or encoder_fingerprint(encoder)
+            fingerprint = {"task": task.fingerprint, "encoder": identity, "seed": seed}
+            cell = store.load(task.name, role, seed, fingerprint)
+            if cell is None:
+                begun = time.perf_counter()
+                findings = task.run(encoder, seed, store.place(task.name, role, seed), observer)
+                seconds = time.perf_counter() - begun
+                cell = Cell(task.name, role, encoder.name, seed, seconds, findings)
+                store.save(cell, fingerprint)
+                # A run that trained has used its encoder up.
+                encoder = None if task.trains else encoder
+            else:
+                observer.note(f"{task.name}, {role}, seed {seed}: finished before, not run again")
+            cells.append(cell)
+    return cells
+
+
+def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
+    """Name, settings and a hash of the weights, or of two sentences' vectors where no weights are seen."""
+    digest = hashlib.sha256()
+    if isinstance(encoder, TorchEncoder):
+        for name, tensor in encoder.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
+    else:
+        vectors = encoder.encode_sentences(encoder.tokenize(_PROBE)).float().cpu().numpy()
+        digest.update(np.round(vectors, 2).tobytes())
+    return {"name": encoder.name, "settings": asdict(encoder.settings), "weights": digest.hexdigest()}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(value, default=_to_list))
+
+
+def _to_list(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} does not go into JSON")

@@ -1,0 +1,186 @@
+"""Measurements as tasks of the protocol: those that need no fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from otkit.data.gold import GoldPair
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import Encoder
+from otkit.errors import InputError
+from otkit.evaluation.codes import short_code
+from otkit.evaluation.metrics import FloatArray, Statistic, accuracy_at, reciprocal_rank
+from otkit.evaluation.mining import MiningConfig, MiningSet, evaluate_mining
+from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.retrieval import Direction, RetrievalConfig, RetrievalScores, evaluate_retrieval
+from otkit.evaluation.word_retrieval import WordRetrievalConfig, evaluate_word_retrieval
+
+__all__ = ["RETRIEVAL_METRICS", "mining_task", "retrieval_findings", "retrieval_task", "word_retrieval_task"]
+
+_DEPTHS = (1, 5, 10)
+
+
+def _mean_of(column: int) -> Statistic:
+    return lambda sums: np.asarray(sums[..., column] / sums[..., -1])
+
+
+def _direction_metrics(name: str) -> tuple[Metric, ...]:
+    columns = [*(f"@{depth}" for depth in _DEPTHS), "MRR", "strong"]
+    return tuple(
+        Metric(f"{name} {column}", _mean_of(place), table=name, headline=column == "@1", group=name)
+        for place, column in enumerate(columns)
+    )
+
+
+RETRIEVAL_METRICS: tuple[Metric, ...] = (
+    *_direction_metrics("forward"),
+    *_direction_metrics("backward"),
+    Metric("matched", headline=False, better="none", group="space"),
+    Metric("random", headline=False, better="none", group="space"),
+    Metric("gap", headline=False, group="space"),
+    Metric("isotropy", headline=False, group="space"),
+    Metric("hubness forward", headline=False, better="lower", group="space"),
+    Metric("hubness backward", headline=False, better="lower", group="space"),
+    Metric("index recall", headline=False, group="space"),
+)
+
+_SPACE_NOTE = (
+    "forward: from the row's language; strong: also nearer than every sentence of the query's own language; "
+    "matched, random: mean cosine of translations and of other pairs, gap their difference; isotropy: 1 - "
+    "mean cosine within a language; hubness: skewness of 10-occurrence, 0 is even"
+)
+
+
+def retrieval_task(corpora: Sequence[PairCorpus], config: RetrievalConfig) -> Task:
+    """Sentence retrieval of line-aligned files, one language each."""
+
+    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+        total = 2 * sum(map(len, corpora))
+        scores = evaluate_retrieval(
+            encoder, corpora, config=config, progress=lambda done: observer.progress("retrieval", done, total)
+        )
+        return retrieval_findings(scores)
+
+    return Task(
+        name="retrieval",
+        metrics=RETRIEVAL_METRICS,
+        run=run,
+        fingerprint={"config": asdict(config), "data": {corpus.name: corpus.sha256 for corpus in corpora}},
+    )
+
+
+def retrieval_findings(scores: Mapping[str, RetrievalScores]) -> Findings:
+    """Scores by language as tables and numbers of the protocol."""
+    names = {language: short_code(language) for language in scores}
+    skipped = sum(score.skipped for score in scores.values())
+    notes = [_SPACE_NOTE, "averages weigh every language alike"]
+    if skipped:
+        notes.append(f"{skipped} lines were skipped")
+    return Findings(
+        tables={
+            names[language]: {"forward": _table(score.forward), "backward": _table(score.backward)}
+            for language, score in scores.items()
+        },
+        figures={names[language]: _space(score) for language, score in scores.items()},
+        notes=tuple(notes),
+    )
+
+
+def _table(direction: Direction) -> FloatArray:
+    """(N, 6): hits within 1, 5 and 10, reciprocal rank, strong hit, and one."""
+    ranks = direction.ranks
+    columns = [
+        *(accuracy_at(ranks, depth) for depth in _DEPTHS),
+        reciprocal_rank(ranks),
+        direction.strong,
+        np.ones(len(ranks)),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _space(score: RetrievalScores) -> dict[str, float]:
+    figures = {
+        "matched": score.matched,
+        "random": score.random,
+        "gap": score.gap,
+        "isotropy": score.isotropy,
+        "hubness forward": score.forward.hubness,
+        "hubness backward": score.backward.hubness,
+    }
+    return figures if score.recall is None else {**figures, "index recall": score.recall}
+
+
+def word_retrieval_task(
+    sets: Mapping[str, tuple[Sequence[GoldPair], str]],
+    config: WordRetrievalConfig,
+    *,
+    link: Callable[[Encoder, str], Sequence[GoldPair]] | None = None,
+) -> Task:
+    """Contextual word retrieval: sets[language] = (linked pairs, hash of the data).
+
+    With `link`, pairs are linked by the encoder itself: it is called with the encoder and the language.
+    """
+
+    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+        total = 2 * sum(len(pairs) for pairs, _ in sets.values())
+        scores, before = {}, 0
+        for language, (pairs, _) in sets.items():
+
+            def step(done: int, start: int = before) -> None:
+                observer.progress("word retrieval", start + done, total)
+
+            linked = pairs if link is None else link(encoder, language)
+            scores[language] = evaluate_word_retrieval(encoder, linked, config=config, progress=step)
+            before += 2 * len(pairs)
+        findings = retrieval_findings(scores)
+        counts = ", ".join(f"{language} {score.count}" for language, score in scores.items())
+        return Findings(
+            findings.tables,
+            findings.figures,
+            (f"words with exactly one sure link: {counts}", *findings.notes),
+        )
+
+    return Task(
+        name="word-retrieval",
+        metrics=RETRIEVAL_METRICS,
+        run=run,
+        fingerprint={
+            "config": asdict(config),
+            "own_links": link is not None,
+            "data": {language: digest for language, (_, digest) in sets.items()},
+        },
+    )
+
+
+def mining_task(sets: Mapping[str, MiningSet], digests: Mapping[str, str], config: MiningConfig) -> Task:
+    """Bitext mining with gold, the threshold chosen on a dev part."""
+    if not sets:
+        raise InputError("there is nothing to mine in", remedy="give --source, --target and --gold")
+    names = ("F1", "precision", "recall", "threshold", "dev F1")
+
+    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+        figures = {}
+        for language, data in sets.items():
+            total = len(data.source) + len(data.target)
+            scores = evaluate_mining(
+                encoder,
+                data,
+                config=config,
+                progress=lambda done, total=total: observer.progress("mining", done, total),  # type: ignore[misc]
+            )
+            values = (scores.f1, scores.precision, scores.recall, scores.threshold, scores.dev_f1)
+            figures[language] = dict(zip(names, values, strict=True))
+        share = f"{config.dev_share:.0%}"
+        note = f"the threshold was chosen on {share} of the source sentences; the figures are of the others"
+        return Findings(tables={}, figures=figures, notes=(note,))
+
+    return Task(
+        name="mining",
+        metrics=tuple(Metric(name, headline=place < 3) for place, name in enumerate(names)),
+        run=run,
+        fingerprint={"config": asdict(config), "data": dict(digests)},
+    )
