@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["lengths", "size_groups"]
 
 # In cells of a cost matrix: below this much work another group costs more in calls than it saves in padding.
-WORTHWHILE = 20_000
+WORTHWHILE = 60_000
 # And this many double precision cells stay in a processor's cache.
 CACHED = 300_000
 

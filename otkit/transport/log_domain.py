@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import Problem, damping, marginal_error, safe_log, softmin
+from otkit.transport.problem import Problem, damping, marginal_error, softmin
 
 __all__ = ["solve_log_domain"]
 
@@ -22,16 +22,16 @@ def solve_log_domain(
     is frozen when it has reached it, so that its answer does not depend on its neighbours.
     """
     cost, target = problem.cost, problem.epsilon
-    log_a, log_b = safe_log(problem.a), safe_log(problem.b)
-    hottest = cost.flatten(1).amax(1)
+    log_a, log_b = problem.log_a, problem.log_b
+    hottest = problem.largest
     f, g = torch.zeros_like(problem.a), torch.zeros_like(problem.b)
     active = torch.ones_like(target, dtype=torch.bool)
     used = 0
     for step in range(iterations):
         used = step + 1
         epsilon = torch.maximum(target, hottest * 0.5**used) if used < iterations else target
-        new_g = damping(problem.tau[1], epsilon)[:, None] * softmin(cost.transpose(1, 2), log_a, f, epsilon)
-        new_f = damping(problem.tau[0], epsilon)[:, None] * softmin(cost, log_b, new_g, epsilon)
+        new_g = damping(problem.tau[1], epsilon) * softmin(cost.transpose(1, 2), log_a, f, epsilon)
+        new_f = damping(problem.tau[0], epsilon) * softmin(cost, log_b, new_g, epsilon)
         if used < iterations:
             new_f, new_g = _translated(problem, new_f, new_g)
         f, g = torch.where(active[:, None], new_f, f), torch.where(active[:, None], new_g, g)
@@ -53,10 +53,10 @@ def _translated(problem: Problem, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor]
     if (tau_a is None and tau_b is None) or tau_a == 0.0 or tau_b == 0.0:
         return f, g
 
-    def log_mass(weights: Tensor, potential: Tensor, tau: float | None) -> Tensor:
+    def log_mass(log_weights: Tensor, potential: Tensor, tau: float | None) -> Tensor:
         soft = potential / tau if tau is not None else torch.zeros_like(potential)
-        return torch.logsumexp(safe_log(weights) - soft, dim=1)
+        return torch.logsumexp(log_weights - soft, dim=1)
 
     rate = 1.0 / sum(1.0 / tau for tau in (tau_a, tau_b) if tau is not None)
-    shift = (rate * (log_mass(problem.a, f, tau_a) - log_mass(problem.b, g, tau_b)))[:, None]
+    shift = (rate * (log_mass(problem.log_a, f, tau_a) - log_mass(problem.log_b, g, tau_b)))[:, None]
     return f + shift, g - shift

@@ -35,7 +35,7 @@ import math
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import Problem, damping, safe_log, wanted
+from otkit.transport.problem import TINY, Problem, damping, wanted
 
 __all__ = ["solve_newton"]
 
@@ -55,14 +55,13 @@ class _State:
     """Everything per problem that the loop changes; `index` says which of the batch it is."""
 
     index: Tensor
+    epsilon: Tensor
     g: Tensor
     best_f: Tensor
     best_g: Tensor
-    stage_g: Tensor  # g when eps was last lowered
-    best: Tensor  # marginal error of best_g at the current eps
-    limit: Tensor  # errors from here on are taken back
+    best: Tensor  # marginal error of best_g at this eps; a step that does worse is taken back
     gap: Tensor
-    epsilon: Tensor
+    stage_g: Tensor  # where g was at the eps before
     stage_epsilon: Tensor
     cooling: Tensor
     stage_error: Tensor
@@ -75,31 +74,23 @@ class _State:
 
 
 def _start(problem: Problem, iterations: int) -> _State:
-    largest = problem.cost.flatten(1).amax(1)
-    hot = torch.maximum(largest * START, problem.epsilon)
+    hot = torch.maximum(problem.largest * START, problem.epsilon) if iterations >= 4 else problem.epsilon
     # With few iterations the path is steeper, so that it always ends at the temperature that was asked for.
     cooling = (problem.epsilon / hot).pow(1.0 / max(0.6 * iterations, 1.0)).clamp(max=COOLING)
-    if iterations < 4:
-        hot = problem.epsilon
     g = torch.zeros_like(problem.b)
-
-    def full(value: float) -> Tensor:
-        return torch.full_like(hot, value)
-
     count = torch.zeros_like(hot, dtype=torch.long)
     return _State(
         index=torch.arange(len(hot), device=hot.device),
+        epsilon=hot,
         g=g,
         best_f=torch.zeros_like(problem.a),
         best_g=g,
+        best=torch.full_like(hot, INFINITY),
+        gap=torch.full_like(hot, GAP_FIRST),
         stage_g=g,
-        best=full(INFINITY),
-        limit=full(INFINITY),
-        gap=full(GAP_FIRST),
-        epsilon=hot,
-        stage_epsilon=full(INFINITY),
+        stage_epsilon=torch.full_like(hot, INFINITY),
         cooling=cooling,
-        stage_error=full(STAGE_ERROR),
+        stage_error=torch.full_like(hot, STAGE_ERROR),
         refused=count,
         idle=count,
         done=count > 0,
@@ -117,11 +108,12 @@ def solve_newton(
     state = _start(problem, iterations)
     f, g, error = torch.zeros_like(problem.a), torch.zeros_like(problem.b), torch.zeros_like(problem.epsilon)
     goal = tolerance if tolerance is not None else (1e-10 if f.dtype == torch.float64 else 1e-6)
-    active = problem
-    used = 0
+    active, used = problem, 0
     for step in range(iterations):
         used = step + 1
-        _iterate(active, state, goal=goal, warm=step < 0.4 * iterations, last=step >= 0.6 * iterations)
+        if step == math.ceil(0.6 * iterations):
+            _make_haste(active, state)
+        _iterate(active, state, goal=goal, may_read=tolerance is not None, may_heat=step < 0.4 * iterations)
         if tolerance is None:
             continue
         left = int((~state.done).sum())
@@ -139,17 +131,11 @@ def _keep(state: _State, chosen: Tensor, f: Tensor, g: Tensor, error: Tensor) ->
     f[index], g[index], error[index] = state.best_f[chosen], state.best_g[chosen], state.best[chosen]
 
 
-def _iterate(problem: Problem, state: _State, *, goal: float, warm: bool, last: bool) -> None:
+def _iterate(problem: Problem, state: _State, *, goal: float, may_read: bool, may_heat: bool) -> None:
     """One evaluation of the plan, the verdict on the step that led to it, and the next step.
 
-    `warm`: there is time left to reheat a stalled problem; `last`: no more time to follow the path.
+    Where the device `may_read` its results back, what only a few problems need is skipped when none does.
     """
-    target = problem.epsilon
-    if last:
-        early = state.epsilon > target
-        state.epsilon = target
-        state.best = torch.where(early, INFINITY, state.best)
-        state.limit = torch.where(early, INFINITY, state.limit)
     epsilon, g = state.epsilon, state.g
     f, shares, columns = _plan(problem, g, epsilon)
     if problem.tau[1] == 0.0:
@@ -157,95 +143,117 @@ def _iterate(problem: Problem, state: _State, *, goal: float, warm: bool, last: 
     else:
         error = (columns - wanted(problem.b, g, problem.tau[1])).abs().sum(1) / problem.mass
 
-    accepted = error < state.limit  # a NaN is not
-    ratio = torch.where(torch.isfinite(state.best), error / state.best, 1.0)
-    eased = state.gap * (0.3 * ratio).clamp(0.1, 0.3)
-    state.gap = torch.where(accepted, eased, 10.0 * state.gap).clamp(_least_gap(g), 1.0)
-    improved = (accepted & ~state.done)[:, None]
-    state.best_f = torch.where(improved, f, state.best_f)
-    state.best_g = torch.where(improved, g, state.best_g)
-    state.best = torch.where(improved[:, 0], error, state.best)
-    state.limit = torch.where(accepted, error, state.limit)
-    state.idle = torch.where(accepted & (ratio < 0.7), 0, state.idle + 1)
-    final = epsilon <= target
-    state.done = state.done | (accepted & final & (error <= goal))
+    accepted = error < state.best  # a NaN is not
+    ratio = error / state.best
+    progress = accepted & (ratio < 0.7)
+    final = epsilon <= problem.epsilon
+    newer = accepted & ~state.done
+    unanimous = may_read and bool(newer.all())
+    if unanimous:
+        state.best_f, state.best_g, state.best = f, g, error
+        state.gap = state.gap * (0.3 * ratio).clamp(0.1, 0.3)
+    else:
+        state.best_f = torch.where(newer[:, None], f, state.best_f)
+        state.best_g = torch.where(newer[:, None], g, state.best_g)
+        state.best = torch.where(newer, error, state.best)
+        state.gap = state.gap * torch.where(accepted, (0.3 * ratio).clamp(0.1, 0.3), 10.0)
+    state.gap = state.gap.clamp(1e-9 if g.dtype == torch.float64 else 1e-5, 1.0)
+    state.idle = (state.idle + 1).masked_fill(progress, 0)
+    state.done = state.done | (newer & final & (error <= goal))
 
-    # A step that was refused is tried again at a quarter of its length, then taken anew from the best point.
-    state.refused = torch.where(accepted, 0, state.refused + 1)
-    anew = state.refused >= 2
-    state.refused = torch.where(anew, 0, state.refused)
-    state.limit = torch.where(anew, INFINITY, state.limit)
-    shorter = state.best_g + torch.where(anew, 0.0, 0.25)[:, None] * (g - state.best_g)
-    step = _newton_step(problem, shares, columns, g, epsilon, state.gap)
-    g = torch.where(accepted[:, None], g + step, shorter)
+    state.g = g + _newton_step(problem, shares, columns, g, epsilon, state.gap)
+    if not unanimous:
+        _take_back(state, g, accepted)
+    if not (may_read and bool(final.all())):
+        _cool(problem, state, accepted & ~final & (error < state.stage_error))
+    if may_heat and not (may_read and bool(state.idle.amax() < STALLED)):
+        _heat(problem, state)
 
-    cooler = torch.maximum(epsilon * state.cooling, target)
-    ahead = accepted & ~final & (error < state.stage_error)
-    known = (ahead & torch.isfinite(state.stage_epsilon))[:, None]
-    slope = (g - state.stage_g) / torch.where(known, (epsilon - state.stage_epsilon)[:, None], 1.0)
-    predicted = torch.where(known, g + slope * (cooler - epsilon)[:, None], g)
+
+def _take_back(state: _State, g: Tensor, accepted: Tensor) -> None:
+    """Where the step to g was refused, try a quarter of it, then one anew from the best point with a larger
+    gap."""
+    refused = (state.refused + 1).masked_fill(accepted, 0)
+    anew = refused >= 2
+    state.refused = refused.masked_fill(anew, 0)
+    state.best = state.best.masked_fill(anew & ~state.done, INFINITY)
+    state.gap = torch.where(anew, 10.0 * state.gap, state.gap).clamp(max=1.0)
+    back = torch.where(anew[:, None], state.best_g, torch.lerp(state.best_g, g, 0.25))
+    state.g = torch.where(accepted[:, None], state.g, back)
+
+
+def _cool(problem: Problem, state: _State, ahead: Tensor) -> None:
+    """Lower eps where the plan is good enough, carrying the potentials over by a secant."""
+    epsilon, g = state.epsilon, state.g
+    cooler = torch.where(ahead, torch.maximum(epsilon * state.cooling, problem.epsilon), epsilon)
+    # Before there is a second point the run is infinite and the slope 0; where eps stays, the rise is 0.
+    slope = (g - state.stage_g) / (epsilon - state.stage_epsilon)[:, None]
+    state.g = torch.where(ahead[:, None], g + slope * (cooler - epsilon)[:, None], g)
     state.stage_g = torch.where(ahead[:, None], g, state.stage_g)
     state.stage_epsilon = torch.where(ahead, epsilon, state.stage_epsilon)
-    state.g, state.epsilon = predicted, torch.where(ahead, cooler, epsilon)
-    state.best = torch.where(ahead, INFINITY, state.best)
-    state.limit = torch.where(ahead, FIRST_ERROR, state.limit)
+    state.epsilon = cooler
+    state.best = state.best.masked_fill(ahead, FIRST_ERROR)
     state.gap = torch.where(ahead, state.gap.clamp(GAP_STAGE, GAP_FIRST), state.gap)
-    state.idle = torch.where(ahead, 0, state.idle)
-    if warm:
-        _reheat(problem, state)
+    state.idle = state.idle.masked_fill(ahead, 0)
 
 
-def _reheat(problem: Problem, state: _State) -> None:
+def _heat(problem: Problem, state: _State) -> None:
     """Send stalled problems back to a higher temperature, to be cooled more slowly and followed more
     closely."""
     stalled = (state.idle >= STALLED) & ~state.done
-    hottest = torch.maximum(problem.cost.flatten(1).amax(1) * START, problem.epsilon)
+    hottest = torch.maximum(problem.largest * START, problem.epsilon)
     state.epsilon = torch.where(stalled, torch.minimum(state.epsilon * REHEAT, hottest), state.epsilon)
     state.cooling = torch.where(stalled, state.cooling.sqrt(), state.cooling)
     state.stage_error = torch.where(stalled, 0.1 * state.stage_error, state.stage_error)
-    state.stage_epsilon = torch.where(stalled, INFINITY, state.stage_epsilon)
-    state.g = torch.where(stalled[:, None], state.best_g, state.g)
-    state.best = torch.where(stalled, INFINITY, state.best)
-    state.limit = torch.where(stalled, INFINITY, state.limit)
-    state.gap = torch.where(stalled, GAP_FIRST, state.gap)
-    state.idle = torch.where(stalled, 0, state.idle)
+    state.gap = state.gap.masked_fill(stalled, GAP_FIRST)
+    _restart(state, stalled)
+
+
+def _make_haste(problem: Problem, state: _State) -> None:
+    """No iterations are left to follow the path: what is not at its end goes there at once."""
+    early = state.epsilon > problem.epsilon
+    state.epsilon = problem.epsilon
+    _restart(state, early)
+
+
+def _restart(state: _State, chosen: Tensor) -> None:
+    state.g = torch.where(chosen[:, None], state.best_g, state.g)
+    state.best = state.best.masked_fill(chosen, INFINITY)
+    state.stage_epsilon = state.stage_epsilon.masked_fill(chosen, INFINITY)
+    state.idle = state.idle.masked_fill(chosen, 0)
 
 
 def _plan(problem: Problem, g: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """f (B,N) that meets the source marginal for g, Q = diag(r)^(-1/2) P (B,N,M), and the column sums
     (B,M)."""
     tau = problem.tau[0]
-    log_b = safe_log(problem.b)[:, None, :]
-    exponent = (g[:, None, :] - problem.cost).div_(epsilon[:, None, None]).add_(log_b)
-    peak = exponent.amax(2)
-    kernel = exponent.sub_(peak[:, :, None]).exp_()
+    exponent = (g[:, None, :] - problem.cost).div_(epsilon[:, None, None]).add_(problem.log_b[:, None, :])
+    peak = exponent.amax(2, keepdim=True)
+    kernel = exponent.sub_(peak).exp_()
     sums = kernel.sum(2)
-    f = -damping(tau, epsilon)[:, None] * epsilon[:, None] * (peak + sums.log())
+    f = (peak[:, :, 0] + sums.log()) * -epsilon[:, None] * damping(tau, epsilon)
     roots = wanted(problem.a, f, tau).sqrt()
     shares = kernel.mul_((roots / sums)[:, :, None])
-    columns = torch.where(problem.b > 0, torch.bmm(roots[:, None, :], shares)[:, 0], 0.0)
-    return f, shares, columns
+    return f, shares, torch.bmm(roots[:, None, :], shares)[:, 0]
 
 
 def _newton_step(
     problem: Problem, shares: Tensor, columns: Tensor, g: Tensor, epsilon: Tensor, gap: Tensor
 ) -> Tensor:
-    """(B,M) what to add to g: the solution of (I - (1 - gap) T') s = T(g) - g."""
+    """(B,M) what to add to g: the solution of (I - (1 - gap) T') s = T(g) - g.
+
+    A factorisation that fails gives nonsense, which the next evaluation refuses.
+    """
     tau_a, tau_b = problem.tau
-    damped = damping(tau_b, epsilon)
-    safe = columns.clamp(min=1e-30)
-    shift = damped[:, None] * (g + epsilon[:, None] * (safe_log(problem.b) - safe.log())) - g
-    shift = torch.where(problem.b > 0, shift, 0.0)
-    scale = safe.sqrt()
-    scaled = shares.mul_((1.0 / scale)[:, None, :])
+    columns = columns.clamp(min=TINY)
+    # At padding both weights are TINY, and the shift is 0.
+    shift = (problem.b.clamp(min=TINY) / columns).log_() * epsilon[:, None]
+    if tau_b is not None:
+        shift = damping(tau_b, epsilon) * (g + shift) - g
+    roots = columns.sqrt()
+    scaled = shares.div_(roots[:, None, :])
     system = torch.bmm(scaled.transpose(1, 2), scaled)
-    system.mul_(-((1.0 - gap) * damped * damping(tau_a, epsilon))[:, None, None])
+    system.mul_(((gap - 1.0)[:, None] * damping(tau_b, epsilon) * damping(tau_a, epsilon))[:, :, None])
     system.diagonal(dim1=1, dim2=2).add_(1.0)
-    factor, failed = torch.linalg.cholesky_ex(system)
-    step = torch.cholesky_solve((shift * scale)[:, :, None], factor)[:, :, 0] / scale
-    sound = (failed == 0)[:, None] & torch.isfinite(step).all(1, keepdim=True)
-    return torch.where(sound, step, shift)  # else Sinkhorn's own step
-
-
-def _least_gap(values: Tensor) -> float:
-    return 1e-9 if values.dtype == torch.float64 else 1e-5
+    factor, _ = torch.linalg.cholesky_ex(system)
+    return torch.cholesky_solve((shift * roots)[:, :, None], factor)[:, :, 0] / roots

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Problem", "damping", "marginal_error", "safe_log", "softmin", "wanted", "working_dtype"]
+__all__ = ["TINY", "Problem", "damping", "marginal_error", "safe_log", "softmin", "wanted", "working_dtype"]
 
 # A log weight that no cost outbids and that is finite, so that differences of two of them are 0 and not NaN.
 NOTHING = -1e30
+# The least mass that is told from none.
+TINY = 1e-30
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,10 +28,23 @@ class Problem:
     """(B,)"""
     tau: tuple[float | None, float | None]
 
-    @property
+    @cached_property
     def mass(self) -> Tensor:
         """(B,) what marginal errors are a share of."""
-        return torch.minimum(self.a.sum(1), self.b.sum(1)).clamp(min=1e-30)
+        return torch.minimum(self.a.sum(1), self.b.sum(1)).clamp(min=TINY)
+
+    @cached_property
+    def largest(self) -> Tensor:
+        """(B,) the largest cost of each problem."""
+        return self.cost.flatten(1).amax(1)
+
+    @cached_property
+    def log_a(self) -> Tensor:
+        return safe_log(self.a)
+
+    @cached_property
+    def log_b(self) -> Tensor:
+        return safe_log(self.b)
 
     def select(self, keep: Tensor) -> Problem:
         """Some of the problems."""
@@ -40,7 +56,8 @@ class Problem:
 
     def transposed(self) -> Problem:
         """Sources and targets exchanged."""
-        return Problem(self.cost.transpose(1, 2), self.b, self.a, self.epsilon, (self.tau[1], self.tau[0]))
+        cost = self.cost.transpose(1, 2).contiguous()
+        return Problem(cost, self.b, self.a, self.epsilon, (self.tau[1], self.tau[0]))
 
 
 def working_dtype(values: Tensor) -> torch.dtype:
@@ -64,10 +81,10 @@ def softmin(cost: Tensor, log_weights: Tensor, potential: Tensor, epsilon: Tenso
     return -epsilon[:, None] * torch.logsumexp(exponent, dim=2)
 
 
-def damping(tau: float | None, epsilon: Tensor) -> Tensor:
-    """(B,): the one multiplication that a soft marginal adds after a softmin (Chizat et al. 2018, table
+def damping(tau: float | None, epsilon: Tensor) -> Tensor | float:
+    """(B,1): the one multiplication that a soft marginal adds after a softmin (Chizat et al. 2018, table
     1)."""
-    return torch.ones_like(epsilon) if tau is None else tau / (tau + epsilon)
+    return 1.0 if tau is None else (tau / (tau + epsilon))[:, None]
 
 
 def wanted(weights: Tensor, potential: Tensor, tau: float | None) -> Tensor:
@@ -79,7 +96,7 @@ def marginal_error(problem: Problem, f: Tensor, g: Tensor) -> Tensor:
     """(B,): |P1 - a exp(-f/tau_a)|_1 + |P^T 1 - b exp(-g/tau_b)|_1 over the mass; 0 at the solution, soft
     or hard."""
     exponent = (f[:, :, None] + g[:, None, :] - problem.cost) / problem.epsilon[:, None, None]
-    plan = torch.exp(exponent + safe_log(problem.a)[:, :, None] + safe_log(problem.b)[:, None, :])
+    plan = torch.exp(exponent + problem.log_a[:, :, None] + problem.log_b[:, None, :])
     total = torch.zeros_like(problem.epsilon)
     for weights, potential, reached, tau in (
         (problem.a, f, plan.sum(2), problem.tau[0]),

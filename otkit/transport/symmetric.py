@@ -26,7 +26,7 @@ def solve_symmetric(
     indefinite cost, a kernel that underflows) is left with a large or non-finite error."""
     a, epsilon = problem.a, problem.epsilon
     kernel = torch.exp(-problem.cost / epsilon[:, None, None]) * a[:, None, :]
-    damped = damping(problem.tau[0], epsilon)[:, None]
+    damped = damping(problem.tau[0], epsilon)
     u = torch.ones_like(a)
     done = torch.zeros_like(epsilon, dtype=torch.bool)
     error = torch.full_like(epsilon, torch.inf)
