@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otkit.errors import InputError
 
-__all__ = ["languages_of"]
+__all__ = ["is_known", "languages_of"]
 
 # ISO 639-1, and the three-letter twins of those a corpus is likely to use
 _TWO = """
@@ -32,13 +32,14 @@ STATED = re.compile(r"([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)-([A-Za-z]{2,8}(?:_[A
 REMEDY = "state them, source first: --langs de-en"
 
 
-def _known(code: str) -> bool:
+def is_known(code: str) -> bool:
+    """Whether the code is one of an actual language; a script or region may follow after `_`."""
     return code.split("_")[0] in TWO | THREE
 
 
 def _believable(*codes: str) -> bool:
     """Both known, or both of three letters and one known."""
-    known = [_known(code) for code in codes]
+    known = [is_known(code) for code in codes]
     return all(known) or (any(known) and all(len(code.split("_")[0]) == 3 for code in codes))
 
 
@@ -84,4 +85,4 @@ def _ending(name: str) -> str | None:
     parts = name.split(".")[1:]
     while parts and parts[-1] in ("gz", "txt"):
         parts.pop()
-    return parts[-1] if parts and _known(parts[-1]) else None
+    return parts[-1] if parts and is_known(parts[-1]) else None
