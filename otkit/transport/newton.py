@@ -43,10 +43,9 @@ COOLING = 0.7
 START = 0.25  # of the largest cost
 STAGE_ERROR = 0.3  # a marginal error good enough to lower eps
 FIRST_ERROR = 0.6  # and one too bad to accept after lowering it
-GAP_FIRST = 3e-3
-GAP_STAGE = 1e-3
-STALLED = 8  # iterations without progress before a problem is reheated
-REHEAT = 8.0
+GAP = 3e-3  # at each new temperature
+STALLED = 6  # iterations without progress before a problem is reheated
+REHEAT = 20.0
 INFINITY = math.inf
 
 
@@ -59,7 +58,8 @@ class _State:
     g: Tensor
     best_f: Tensor
     best_g: Tensor
-    best: Tensor  # marginal error of best_g at this eps; a step that does worse is taken back
+    error: Tensor  # marginal error of best_g
+    best: Tensor  # the same, or how bad the next point may be; a step that does worse is taken back
     gap: Tensor
     stage_g: Tensor  # where g was at the eps before
     stage_epsilon: Tensor
@@ -85,8 +85,9 @@ def _start(problem: Problem, iterations: int) -> _State:
         g=g,
         best_f=torch.zeros_like(problem.a),
         best_g=g,
+        error=torch.full_like(hot, INFINITY),
         best=torch.full_like(hot, INFINITY),
-        gap=torch.full_like(hot, GAP_FIRST),
+        gap=torch.full_like(hot, GAP),
         stage_g=g,
         stage_epsilon=torch.full_like(hot, INFINITY),
         cooling=cooling,
@@ -128,7 +129,7 @@ def solve_newton(
 
 def _keep(state: _State, chosen: Tensor, f: Tensor, g: Tensor, error: Tensor) -> None:
     index = state.index[chosen]
-    f[index], g[index], error[index] = state.best_f[chosen], state.best_g[chosen], state.best[chosen]
+    f[index], g[index], error[index] = state.best_f[chosen], state.best_g[chosen], state.error[chosen]
 
 
 def _iterate(problem: Problem, state: _State, *, goal: float, may_read: bool, may_heat: bool) -> None:
@@ -145,17 +146,18 @@ def _iterate(problem: Problem, state: _State, *, goal: float, may_read: bool, ma
 
     accepted = error < state.best  # a NaN is not
     ratio = error / state.best
-    progress = accepted & (ratio < 0.7)
+    progress = accepted & (ratio < 0.7) & (ratio > 0.0)  # 0 where there was nothing to compare with
     final = epsilon <= problem.epsilon
     newer = accepted & ~state.done
     unanimous = may_read and bool(newer.all())
     if unanimous:
-        state.best_f, state.best_g, state.best = f, g, error
+        state.best_f, state.best_g, state.best, state.error = f, g, error, error
         state.gap = state.gap * (0.3 * ratio).clamp(0.1, 0.3)
     else:
         state.best_f = torch.where(newer[:, None], f, state.best_f)
         state.best_g = torch.where(newer[:, None], g, state.best_g)
         state.best = torch.where(newer, error, state.best)
+        state.error = torch.where(newer, error, state.error)
         state.gap = state.gap * torch.where(accepted, (0.3 * ratio).clamp(0.1, 0.3), 10.0)
     state.gap = state.gap.clamp(1e-9 if g.dtype == torch.float64 else 1e-5, 1.0)
     state.idle = (state.idle + 1).masked_fill(progress, 0)
@@ -193,7 +195,7 @@ def _cool(problem: Problem, state: _State, ahead: Tensor) -> None:
     state.stage_epsilon = torch.where(ahead, epsilon, state.stage_epsilon)
     state.epsilon = cooler
     state.best = state.best.masked_fill(ahead, FIRST_ERROR)
-    state.gap = torch.where(ahead, state.gap.clamp(GAP_STAGE, GAP_FIRST), state.gap)
+    state.gap = state.gap.masked_fill(ahead, GAP)
     state.idle = state.idle.masked_fill(ahead, 0)
 
 
@@ -205,7 +207,7 @@ def _heat(problem: Problem, state: _State) -> None:
     state.epsilon = torch.where(stalled, torch.minimum(state.epsilon * REHEAT, hottest), state.epsilon)
     state.cooling = torch.where(stalled, state.cooling.sqrt(), state.cooling)
     state.stage_error = torch.where(stalled, 0.1 * state.stage_error, state.stage_error)
-    state.gap = state.gap.masked_fill(stalled, GAP_FIRST)
+    state.gap = state.gap.masked_fill(stalled, GAP)
     _restart(state, stalled)
 
 
@@ -213,6 +215,7 @@ def _make_haste(problem: Problem, state: _State) -> None:
     """No iterations are left to follow the path: what is not at its end goes there at once."""
     early = state.epsilon > problem.epsilon
     state.epsilon = problem.epsilon
+    state.error = state.error.masked_fill(early, INFINITY)
     _restart(state, early)
 
 
