@@ -100,7 +100,7 @@ def _with_notes(table: Table, notes: tuple[str, ...]) -> Table:
 
 
 def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, float]:
-    """`METRIC=X` options as numbers by metric, spaces, hyphens and capitals aside; unknown ones are an error."""
+    """`METRIC=X` options as numbers by metric; spaces, hyphens and capitals do not matter."""
     known = {_plain(metric.name): metric for metric in metrics}
     gates = {}
     for text in texts:

@@ -1,0 +1,123 @@
+"""What the fine-tuned tasks share: the training loop on a head, the best weights kept, batches by length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.pairs import JointInputs, collate
+from otkit.errors import ConfigError
+from otkit.evaluation.protocol import Observer
+from otkit.training.heads import ExampleSource, Head
+from otkit.training.loop import Record, TrainConfig, TrainResult, train
+
+__all__ = ["Row", "batches_by_length", "fine_tune", "subset", "trainable"]
+
+Row = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+def trainable(encoder: Encoder) -> TorchEncoder:
+    """The encoder, where it can be fine-tuned."""
+    if not isinstance(encoder, TorchEncoder):
+        raise ConfigError(
+            "an ONNX encoder cannot be fine-tuned",
+            where=encoder.name,
+            remedy="name the folder it was exported from",
+        )
+    return encoder
+
+
+def subset(count: int, wanted: int | None, *, seed: int = 0) -> list[int]:
+    """At most `wanted` of `count` examples in their order: the same ones for every run and every model."""
+    if wanted is None or wanted >= count:
+        return list(range(count))
+    chosen = np.random.default_rng(seed).permutation(count)[:wanted]
+    return [int(place) for place in np.sort(chosen)]
+
+
+def fine_tune(
+    head: Head,
+    source: ExampleSource[Any],
+    config: TrainConfig,
+    *,
+    name: str,
+    folder: Path,
+    observer: Observer,
+    warmup_steps: int = 0,
+    select: Callable[[], float] | None = None,
+) -> TrainResult:
+    """Train a head and its encoder in place.
+
+    With `select` (a score, more is better) and `config.eval_every` the best weights are kept, else the last.
+    """
+    if warmup_steps:
+        steps = config.steps or max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
+        config = replace(config, warmup=min(warmup_steps / steps, 0.5))
+    best = folder / "best.safetensors"
+    best.unlink(missing_ok=True)
+
+    def keep(record: Record) -> None:
+        partial = best.with_suffix(".partial")
+        save_file({key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}, partial)
+        partial.replace(best)
+
+    def evaluate() -> Record:
+        assert select is not None
+        return {"error": 1 - select()}
+
+    result = train(
+        head,
+        source,
+        config,
+        folder=folder,
+        fingerprint={},
+        observer=_Training(name, observer),
+        evaluate=evaluate if select is not None and config.eval_every is not None else None,
+        best_by="error",
+        keep_best=keep,
+    )
+    if best.exists():
+        head.load_state_dict(load_file(best), strict=False)
+        best.unlink()
+    head.eval()
+    return result
+
+
+def _unshared(head: Head) -> dict[str, torch.Tensor]:
+    """Weights that training moves; safetensors takes no two names for one tensor."""
+    return {name: value for name, value in head.named_parameters() if value.requires_grad}
+
+
+class _Training:
+    """The training loop's observer, told onwards as progress of the task."""
+
+    def __init__(self, name: str, observer: Observer) -> None:
+        self._name, self._observer = name, observer
+
+    def record(self, record: Record, *, step: int, steps: int) -> None:
+        self._observer.progress(f"{self._name}: fine-tuning", step, steps)
+
+    def note(self, message: str) -> None:
+        self._observer.note(message)
+
+
+def batches_by_length(
+    rows: Sequence[Row], *, padding: int, typed: bool, batch_tokens: int
+) -> Iterator[tuple[NDArray[np.int64], JointInputs]]:
+    """Row numbers and their padded batch, longest rows first, at most `batch_tokens` padded subwords each."""
+    lengths = np.array([len(ids) for ids, _ in rows])
+    order = np.argsort(-lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        size = max(1, batch_tokens // int(lengths[order[first]]))
+        members = order[first : first + size]
+        yield members, collate([rows[member] for member in members], padding=padding, typed=typed)
+        first += size

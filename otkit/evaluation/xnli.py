@@ -1,0 +1,244 @@
+"""XNLI: a classifier fine-tuned on English, scored in every language without having seen any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
+from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.evaluation.finetune import Row, batches_by_length, fine_tune, subset, trainable
+from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
+from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.training.heads import ClassBatch, Classifier, ExampleSource, HeadConfig, load_head, save_head
+from otkit.training.loop import TrainConfig
+
+__all__ = ["XNLI_METRICS", "XNLI_PRESETS", "XnliConfig", "XnliData", "xnli_task"]
+
+_HELD_OUT = 1000
+
+
+@dataclass(frozen=True)
+class XnliConfig:
+    """How the classifier is trained.
+
+    train           the loop's settings; with `eval_every` the weights best on English dev data are kept
+    batch_size      pairs of a micro-step
+    max_length      subwords of premise and hypothesis with the special tokens; longer pairs lose their ends
+    window          batches sorted by length together (1: random batches, as XTREME's)
+    train_examples  English pairs to train on, drawn once for all seeds and models (None: all)
+    test_examples   pairs to score in each language, the same ones in all (None: all)
+    """
+
+    train: TrainConfig
+    head: HeadConfig = field(default_factory=HeadConfig)
+    batch_size: int = 8
+    max_length: int = 128
+    window: int = 1
+    train_examples: int | None = None
+    test_examples: int | None = None
+    batch_tokens: int = 4096
+
+
+XNLI_PRESETS: dict[str, XnliConfig] = {
+    # XTREME's scripts/train_xnli.sh and run_classify.py for mBERT, which the OT paper follows.
+    "xtreme": XnliConfig(TrainConfig(epochs=5, lr=2e-5, grad_accum=4, eval_every=100, log_every=10)),
+    # A quarter of an hour on two cores with the sample encoder: its embeddings stay, the rest moves.
+    "small": XnliConfig(
+        TrainConfig(epochs=1, lr=5e-5, log_every=10),
+        HeadConfig(pooling="mean", frozen=0),
+        batch_size=32,
+        max_length=96,
+        window=16,
+        train_examples=12_000,
+        test_examples=900,
+    ),
+}
+
+XNLI_METRICS = (
+    Metric("accuracy", accuracy, table="right"),
+    Metric("macro-F1", macro_f1, table="classes", headline=False),
+)
+
+
+@dataclass(frozen=True)
+class XnliData:
+    """English training pairs, English dev pairs to choose by, and the pairs to score in each language.
+
+    Without dev pairs of their own, up to 1,000 training pairs are held out to choose by.
+    """
+
+    train: TaskSet[NliExample] | None
+    tests: Mapping[str, TaskSet[NliExample]]
+    dev: TaskSet[NliExample] | None = None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The content of every file."""
+        sets = [*self.tests.values(), *(part for part in (self.train, self.dev) if part is not None)]
+        return {one.name: one.sha256 for one in sets}
+
+
+def xnli_task(
+    data: XnliData, config: XnliConfig, *, preset: str = "", head: Path | None = None, keep: bool = False
+) -> Task:
+    """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
+    if head is None and (data.train is None or not data.train.labelled):
+        raise InputError(
+            "there are no labelled English pairs to train on", remedy="give --train FILE, or --head DIR"
+        )
+    scored = {language: one for language, one in data.tests.items() if one.labelled}
+    if not scored:
+        raise InputError(
+            "no language has labelled pairs, so nothing can be scored", remedy="give labelled files"
+        )
+
+    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+        tuned = trainable(encoder)
+        tokenizer = PairTokenizer(tuned)
+        torch.manual_seed(seed)
+        if head is not None:
+            found = load_head(tuned, head)
+            if not isinstance(found, Classifier):
+                raise CheckpointError(
+                    "holds a head for another task", where=str(head), remedy="give an XNLI head"
+                )
+            model = found.eval()
+        else:
+            model = Classifier(tuned, config.head, labels=len(NLI_LABELS))
+            _train(model, tokenizer, data, config, seed=seed, folder=folder, observer=observer)
+            if keep:
+                save_head(model, folder / "tuned", {"task": "xnli", "config": asdict(config), "seed": seed})
+        tables = {}
+        for place, (language, items) in enumerate(scored.items()):
+            observer.progress("xnli: scoring", place, len(scored))
+            chosen = [items[number] for number in subset(len(items), config.test_examples)]
+            gold = [example.label for example in chosen]
+            guessed = [NLI_LABELS[label] for label in predict(model, tokenizer, chosen, config)]
+            right = [a == b for a, b in zip(gold, guessed, strict=True)]
+            tables[language] = {
+                "right": mean_table(right),
+                "classes": class_table(gold, guessed, labels=NLI_LABELS),
+            }
+        observer.progress("xnli: scoring", len(scored), len(scored))
+        return Findings(tables, notes=_notes(data, config, preset=preset, head=head))
+
+    return Task(
+        name="xnli",
+        metrics=XNLI_METRICS,
+        run=run,
+        fingerprint={"config": asdict(config), "data": data.digests, "head": str(head) if head else None},
+        seeded=head is None,
+        trains=True,
+    )
+
+
+def _train(
+    model: Classifier,
+    tokenizer: PairTokenizer,
+    data: XnliData,
+    config: XnliConfig,
+    *,
+    seed: int,
+    folder: Path,
+    observer: Observer,
+) -> None:
+    assert data.train is not None
+    pairs = [data.train[number] for number in subset(len(data.train), config.train_examples)]
+    dev: Sequence[NliExample] = data.dev or ()
+    if config.train.eval_every is not None and not dev:
+        held = set(subset(len(pairs), min(_HELD_OUT, len(pairs) // 20), seed=1))
+        dev = [pair for place, pair in enumerate(pairs) if place in held]
+        pairs = [pair for place, pair in enumerate(pairs) if place not in held]
+    rows = features(tokenizer, pairs, config.max_length)
+    labels = np.array([NLI_LABELS.index(pair.label or "") for pair in pairs], dtype=np.int64)
+
+    def batch(members: Sequence[int]) -> ClassBatch:
+        inputs = collate(
+            [rows[member] for member in members], padding=tokenizer.padding, typed=tokenizer.typed
+        )
+        return ClassBatch(inputs, torch.from_numpy(labels[list(members)]), tuple(members))
+
+    def select() -> float:
+        right = [
+            guess == NLI_LABELS.index(pair.label or "")
+            for guess, pair in zip(predict(model, tokenizer, dev, config), dev, strict=True)
+        ]
+        return float(np.mean(right))
+
+    source = ExampleSource(
+        [len(ids) for ids, _ in rows], batch, batch_size=config.batch_size, window=config.window, seed=seed
+    )
+    fine_tune(
+        model,
+        source,
+        replace(config.train, seed=seed),
+        name="xnli",
+        folder=folder,
+        observer=observer,
+        select=select if dev else None,
+    )
+
+
+def features(tokenizer: PairTokenizer, pairs: Sequence[NliExample], max_length: int) -> list[Row]:
+    """(ids, types) of each pair, within `max_length` and the encoder's own limit."""
+    room = min(max_length, tokenizer.limit) - tokenizer.added
+    if room < 2:
+        raise ConfigError(f"a length of {max_length} has no room for two texts", remedy="raise --max-length")
+    pieces = tokenizer.pieces(text for pair in pairs for text in (pair.premise, pair.hypothesis))
+    return [
+        tokenizer.join(*shorten_pair(pieces[pair.premise].ids, pieces[pair.hypothesis].ids, room))
+        for pair in pairs
+    ]
+
+
+def predict(
+    model: Classifier, tokenizer: PairTokenizer, pairs: Sequence[NliExample], config: XnliConfig
+) -> NDArray[np.int64]:
+    """(pairs,) the most likely label's number of each."""
+    rows = features(tokenizer, pairs, config.max_length)
+    found = np.zeros(len(rows), dtype=np.int64)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for members, inputs in batches_by_length(
+            rows, padding=tokenizer.padding, typed=tokenizer.typed, batch_tokens=config.batch_tokens
+        ):
+            found[members] = model.logits(inputs).argmax(-1).cpu().numpy()
+    model.train(was_training)
+    return found
+
+
+def _notes(data: XnliData, config: XnliConfig, *, preset: str, head: Path | None) -> tuple[str, ...]:
+    """What a reader must know of the figures."""
+    notes = []
+    if head is not None:
+        notes.append(f"the head of {head} was scored as it is")
+    elif data.train is not None:
+        used = len(subset(len(data.train), config.train_examples))
+        moved = "the whole encoder" if config.head.frozen is None else "all but the embeddings"
+        if config.head.frozen:
+            moved = f"all but the embeddings and the first {config.head.frozen} layers"
+        notes.append(
+            f"{f'preset {preset}: ' if preset else ''}{used} English pairs, {config.train.epochs:g} epochs, "
+            f"lr {config.train.lr:g}, batch {config.batch_size * config.train.grad_accum}, "
+            f"length {config.max_length}, {moved} trained"
+        )
+        if any(one.sha256 == data.train.sha256 for one in data.tests.values()):
+            notes.append("a scored file is the training file: its figure is no test")
+    if config.test_examples is not None:
+        notes.append(f"at most {config.test_examples} pairs scored in each language, the same in all")
+    unlabelled = [language for language, one in data.tests.items() if not one.labelled]
+    if unlabelled:
+        notes.append(f"without labels and so not scored: {', '.join(unlabelled)}")
+    skipped = sum(one.skipped for one in data.tests.values()) + (data.train.skipped if data.train else 0)
+    if skipped:
+        notes.append(f"{skipped} bad items were skipped")
+    return tuple(notes)

@@ -1,0 +1,302 @@
+"""Heads on an encoder for the transfer tasks: one label a pair of texts, or a span of the second text.
+
+Both are modules that the training loop takes like any other: a batch in, named losses out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.pairs import JointInputs
+from otkit.errors import CheckpointError, ConfigError, choose
+from otkit.training.objectives import Losses
+
+__all__ = [
+    "ClassBatch",
+    "Classifier",
+    "ExampleSource",
+    "Head",
+    "HeadConfig",
+    "SpanBatch",
+    "SpanFinder",
+    "freeze",
+    "load_head",
+    "save_head",
+]
+
+HEAD_FILE = "head.safetensors"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The shape of a head.
+
+    pooling  what a classifier sees: "cls" (the first token through a dense layer and tanh, started from the
+             encoder's own pooler where it has one) or the "mean" of the tokens
+    dropout  before the last linear layer, and before the dense one
+    frozen   None trains the whole encoder; 0 keeps the embeddings as they are, N also the first N layers
+    """
+
+    pooling: str = "cls"
+    dropout: float = 0.1
+    frozen: int | None = None
+
+    def __post_init__(self) -> None:
+        choose(self.pooling, {"cls": 0, "mean": 0}, what="pooling")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}", remedy="give a share in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ClassBatch:
+    """B pairs of texts with a label each, (B,) int64."""
+
+    inputs: JointInputs
+    labels: Tensor
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SpanBatch:
+    """B windows with the positions (B,) of the answer's first and last token; 0, 0 where it lies outside."""
+
+    inputs: JointInputs
+    starts: Tensor
+    ends: Tensor
+    indices: tuple[int, ...]
+
+
+class Head(nn.Module):
+    """What both heads share: the encoder they sit on, tuned with them."""
+
+    kind = ""
+
+    def __init__(self, encoder: TorchEncoder, config: HeadConfig) -> None:
+        super().__init__()
+        self.model = encoder.model
+        self.config = config
+        self._beside = (encoder,)
+        self.dropout = nn.Dropout(config.dropout)
+        freeze(encoder, config.frozen)
+
+    @property
+    def encoder(self) -> TorchEncoder:
+        """The encoder under the head."""
+        return self._beside[0]
+
+    def own_state(self) -> dict[str, Tensor]:
+        """The head's weights without the encoder's."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("model.")}
+
+    def states(self, inputs: JointInputs) -> Tensor:
+        """(B, T, D) the encoder's last hidden state."""
+        return inputs.to(self.encoder.device).states(self.encoder)
+
+
+class Classifier(Head):
+    """One of `labels` classes for a pair of texts."""
+
+    kind = "classifier"
+
+    def __init__(self, encoder: TorchEncoder, config: HeadConfig, *, labels: int) -> None:
+        super().__init__(encoder, config)
+        width = encoder.dimension
+        self.dense = nn.Linear(width, width) if config.pooling == "cls" else None
+        self.out = nn.Linear(width, labels)
+        _initialise(self.out)
+        if self.dense is not None:
+            _initialise(self.dense)
+            _take_pooler(self.dense, encoder)
+        self.to(encoder.device)
+
+    def logits(self, inputs: JointInputs) -> Tensor:
+        """(B, labels)."""
+        states = self.states(inputs)
+        if self.dense is not None:
+            pooled = torch.tanh(self.dense(states[:, 0]))
+        else:
+            weights = inputs.attention.to(states.device).unsqueeze(-1)
+            pooled = torch.where(weights, states, 0).sum(1) / weights.sum(1)
+        logits: Tensor = self.out(self.dropout(pooled))
+        return logits
+
+    def forward(self, batch: ClassBatch) -> Losses:
+        """Cross-entropy of the labels, and the share that is right."""
+        logits = self.logits(batch.inputs)
+        labels = batch.labels.to(logits.device)
+        right = (logits.argmax(-1) == labels).float().mean()
+        return Losses(
+            {"loss": functional.cross_entropy(logits.float(), labels)}, {"accuracy": right.detach()}
+        )
+
+
+class SpanFinder(Head):
+    """The first and the last token of an answer in the second text."""
+
+    kind = "span"
+
+    def __init__(self, encoder: TorchEncoder, config: HeadConfig) -> None:
+        super().__init__(encoder, config)
+        self.out = nn.Linear(encoder.dimension, 2)
+        _initialise(self.out)
+        self.to(encoder.device)
+
+    def logits(self, inputs: JointInputs) -> Tensor:
+        """(B, T, 2) for start and end; -inf at padding."""
+        logits: Tensor = self.out(self.dropout(self.states(inputs))).float()
+        return logits.masked_fill(~inputs.attention.to(logits.device).unsqueeze(-1), -torch.inf)
+
+    def forward(self, batch: SpanBatch) -> Losses:
+        """The mean of both positions' cross-entropies."""
+        logits = self.logits(batch.inputs)
+        places = [side.to(logits.device) for side in (batch.starts, batch.ends)]
+        losses = [functional.cross_entropy(logits[..., side], place) for side, place in enumerate(places)]
+        return Losses({"loss": (losses[0] + losses[1]) / 2}, {})
+
+
+def _initialise(layer: nn.Linear) -> None:
+    """As BERT starts its own new layers."""
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+
+
+def _take_pooler(dense: nn.Linear, encoder: TorchEncoder) -> None:
+    found = getattr(getattr(encoder.model, "pooler", None), "dense", None)
+    if isinstance(found, nn.Linear) and found.weight.shape == dense.weight.shape:
+        dense.load_state_dict({name: value.detach().clone() for name, value in found.state_dict().items()})
+
+
+def freeze(encoder: TorchEncoder, layers: int | None) -> None:
+    """Keep the embeddings and the first `layers` layers as they are; None trains everything."""
+    encoder.model.requires_grad_(True)
+    if layers is None:
+        return
+    stack = _layers(encoder)
+    if not 0 <= layers <= len(stack):
+        raise ConfigError(
+            f"{layers} layers cannot be frozen",
+            remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}",
+        )
+    below = [getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings()), *stack[:layers]]
+    for module in below:
+        module.requires_grad_(False)
+
+
+def _layers(encoder: TorchEncoder) -> Sequence[nn.Module]:
+    for module in encoder.model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == encoder.layers:
+            return list(module)
+    raise ConfigError(
+        "the layers of this kind of encoder are not known", where=encoder.name, remedy="train it whole"
+    )
+
+
+class _Indexed(Protocol):
+    @property
+    def indices(self) -> tuple[int, ...]: ...
+
+
+Batch = TypeVar("Batch", bound=_Indexed)
+
+
+class ExampleSource(Generic[Batch]):
+    """Examples as an endless sequence of micro-steps: shuffled anew each epoch, the same for the same seed.
+
+    `window` batches at a time are sorted by length, which saves padding; 1 leaves the order wholly random.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        collate: Callable[[Sequence[int]], Batch],
+        *,
+        batch_size: int,
+        window: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if not lengths:
+            raise ConfigError("there is nothing to train on", remedy="give at least one example")
+        if batch_size < 1 or window < 1:
+            raise ConfigError(
+                f"batch size {batch_size}, window {window}", remedy="give numbers of at least 1"
+            )
+        self._lengths, self._collate = np.asarray(lengths), collate
+        self._size, self._window, self._seed = batch_size, window, seed
+        self.micro_steps_per_epoch = -(-len(lengths) // batch_size)
+
+    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Batch]]:
+        """Micro-steps from `start` on, one batch each."""
+        step = start
+        while stop is None or step < stop:
+            epoch, first = divmod(step, self.micro_steps_per_epoch)
+            for rows in self._epoch(epoch)[first:]:
+                if stop is not None and step >= stop:
+                    return
+                yield (self._collate(rows.tolist()),)
+                step += 1
+
+    def _epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._lengths))
+        batches: list[NDArray[np.int64]] = []
+        span = self._size * self._window
+        for first in range(0, len(order), span):
+            rows = order[first : first + span]
+            if self._window > 1:
+                rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+            pieces = [rows[begin : begin + self._size] for begin in range(0, len(rows), self._size)]
+            # The only short batch is an epoch's last one: it must stay so, whatever its length.
+            moved = rng.permutation(len(pieces)) if self._window > 1 else np.arange(len(pieces))
+            batches += [pieces[place] for place in moved]
+        return batches
+
+
+def save_head(head: Head, folder: Path, metadata: dict[str, Any]) -> None:
+    """The tuned encoder as a transformers folder, with the head beside it."""
+    settings = {"kind": head.kind, "config": asdict(head.config)}
+    head.encoder.save(folder, {**metadata, "head": settings})
+    partial = folder / f".{HEAD_FILE}.partial"
+    save_file({name: value.contiguous().cpu() for name, value in head.own_state().items()}, partial)
+    partial.replace(folder / HEAD_FILE)
+
+
+def load_head(encoder: TorchEncoder, folder: Path) -> Head:
+    """The head that `save_head` put beside this encoder."""
+    path = folder / HEAD_FILE
+    try:
+        stored = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))["head"]
+        weights = load_file(path)
+        config = HeadConfig(**stored["config"])
+        head: Head
+        if stored["kind"] == Classifier.kind:
+            head = Classifier(encoder, config, labels=len(weights["out.weight"]))
+        else:
+            head = SpanFinder(encoder, config)
+        missing, unknown = head.load_state_dict(weights, strict=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"holds no head that can be used ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy="give a folder that `otkit evaluate xnli --save-heads` or `xquad` wrote",
+        ) from error
+    absent = [name for name in missing if not name.startswith("model.")]
+    if absent or unknown:
+        raise CheckpointError(
+            f"its weights do not fit the head (missing {absent}, unknown {unknown})",
+            where=str(path),
+            remedy="write the head again",
+        )
+    return head
