@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+UNTOUCHED := --compare sample_data/encoder
 
-.PHONY: demo test slow bench clean
+.PHONY: demo test slow wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -11,14 +12,19 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed
+	rm -rf demo
 	$(BIN)/otkit align --output demo/aligned
-	sh tests/demo_pairs.sh $(BIN)/otkit demo/aligned
+	$(BIN)/otkit show-alignment "Wir haben gestern auf dem Markt frisches Brot gekauft ." \
+		"Yesterday we bought fresh bread at the market ." --model demo/aligned $(UNTOUCHED)
+	$(BIN)/otkit show-alignment "我们 昨天 在 市场 上 买 了 新鲜 的 面包 。" \
+		"Yesterday we bought fresh bread at the market ." --model demo/aligned $(UNTOUCHED)
 
 test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+	sh tests/wheel.sh $(BIN)/python
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

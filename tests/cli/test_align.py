@@ -1,0 +1,156 @@
+"""`otkit align` as a person runs it: on files, on stdin, stopped, resumed, and given nonsense."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import TorchEncoder
+
+LINES = "".join(
+    f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 4)}{n} .\n" for n in range(1, 61)
+)
+QUICK = ("--steps", "4", "--batch-size", "4", "--device", "cpu", "--threads", "1", "--lr", "1e-3")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_encoder: TorchEncoder) -> Path:
+    tiny_encoder.save(tmp_path / "tiny")
+    (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
+    return tmp_path
+
+
+def otkit(folder: Path, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "otkit", "align", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) -> None:
+    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--json", "figures.json", *QUICK)
+    assert run.returncode == 0, run.stderr
+    assert "divergence" in run.stdout
+    assert "retrieval" in run.stdout
+    out = folder / "out"
+    model = AutoModel.from_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    assert tokenizer("das haus")["input_ids"]
+    encoder = open_encoder(out, device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    for ours, theirs in zip(encoder.model.parameters(), model.parameters(), strict=False):
+        assert torch.equal(ours, theirs)
+    start = open_encoder(folder / "tiny", device="cpu")
+    assert isinstance(start, TorchEncoder)
+    assert not torch.equal(start.model.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight)
+
+    about = json.loads((out / "otkit.json").read_text(encoding="utf-8"))
+    assert about["start"] == "tiny"
+    assert about["settings"]["objective"]["cost"] == "euclidean"
+    assert about["data"][0]["pairs"] == 57  # three of sixty held out
+    assert len(about["data"][0]["sha256"]) == 64
+    assert {"torch", "transformers", "otkit"} <= set(about["versions"])
+    assert "Alqahtani" in (out / "README.md").read_text(encoding="utf-8")
+    records = [json.loads(line) for line in (out / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in records if "ot" in record]
+    assert [record["step"] for record in steps] == [1, 2, 3, 4]
+    assert {"ot", "anchor", "drift", "marginal_error", "pairs_per_second", "memory_gb", "lr"} <= set(steps[0])
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    assert figures["after"]["divergence"] < figures["before"]["divergence"]
+
+
+@pytest.mark.parametrize("form", ["bars.gz", "jsonl", "files", "stdin"])
+def test_every_form_of_input_trains(folder: Path, form: str) -> None:
+    pairs = [line.split("\t") for line in LINES.splitlines()]
+    words: tuple[str, ...] = ("de-en.txt",)
+    stdin = None
+    if form == "bars.gz":
+        text = "".join(f"{source} ||| {target}\n" for source, target in pairs)
+        (folder / "de-en.txt").write_bytes(gzip.compress(text.encode()))
+    elif form == "jsonl":
+        lines = (json.dumps({"source": source, "target": target}) for source, target in pairs)
+        (folder / "de-en.txt").write_text("\n".join(lines), encoding="utf-8")
+    elif form == "files":
+        for number, name in enumerate(("x.de", "x.en")):
+            (folder / name).write_text("\n".join(pair[number] for pair in pairs), encoding="utf-8")
+        words = ("--source", "x.de", "--target", "x.en")
+    else:
+        words, stdin = ("-", "--langs", "de-en"), LINES
+    run = otkit(folder, *words, "--model", "tiny", "--output", form, *QUICK, "--steps", "1", stdin=stdin)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((folder / form / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
+
+
+def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path) -> None:
+    settings = ("de-en.tsv", "--model", "tiny", *QUICK, "--steps", "60", "--save-every", "50")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otkit", "align", *settings, "--output", "stopped"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    history = folder / "stopped" / "history.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (history.exists() and history.read_text(encoding="utf-8").count("\n") >= 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "go on with: otkit align de-en.tsv" in errors
+    assert "--resume" in errors
+    assert not (folder / "stopped" / "model.safetensors").exists()
+    refused = otkit(folder, *settings, "--output", "stopped")
+    assert refused.returncode == 1
+    assert "holds an earlier run; choose a new --output, or --resume it" in refused.stderr
+    resumed = otkit(folder, *settings, "--output", "stopped", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert otkit(folder, *settings, "--output", "whole").returncode == 0
+    weights = [(folder / name / "model.safetensors").read_bytes() for name in ("stopped", "whole")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("missing.tsv",), 1, "missing.tsv"),
+        (("de-en.tsv", "--objective", "otto"), 1, "unknown objective 'otto'"),
+        (("de-en.tsv", "--objective", "ot:heavy"), 2, "not a number"),
+        (("de-en.tsv", "--cost", "manhattan"), 1, "unknown cost 'manhattan'"),
+        (("de-en.tsv", "--preset", "papers"), 1, "did you mean 'paper'?"),
+        (("de-en.tsv", "--layer", "99"), 1, "there is no layer 99"),
+        (("de-en.tsv", "--layer", "first"), 2, "not a list of whole numbers"),
+        (("de-en.tsv", "--model", "nowhere/at/all"), 1, "nowhere/at/all"),
+        (("de-en.tsv", "--output", "de-en.tsv"), 1, "cannot be written"),
+        (("de-en.tsv", "--source", "de-en.tsv"), 1, "--source and --target belong together"),
+        (("de-en.tsv", "--device", "abacus"), 1, "abacus"),
+        (("de-en.tsv", "--batch-size", "0"), 1, "batch_size is 0"),
+        (("de-en.tsv", "--lr", "-1"), 1, "lr -1"),
+        (("de-en.tsv", "--epsilon", "0"), 1, "epsilon is 0"),
+        (("bad.tsv",), 1, "bad.tsv:2"),
+    ],
+)
+def test_nonsense_is_answered_in_one_line(folder: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    (folder / "bad.tsv").write_text("das\tthe\nno tab here\n", encoding="utf-8")
+    model = () if "--model" in words else ("--model", "tiny")
+    run = otkit(folder, *words, *model, *(() if "--output" in words else ("--output", "out")), "--langs", "de-en")
+    assert run.returncode == code, run.stderr
+    assert message in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""

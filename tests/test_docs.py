@@ -1,0 +1,102 @@
+"""The documentation is executed: every example of the README and of --help runs on the sample data."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otkit.resources import sample_data
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "otkit" / "cli").glob("*.py") if f"def {path.stem}(" in path.read_text(encoding="utf-8"))
+# `otkit align` alone is the demonstration itself, minutes of work: `make demo` runs it.
+LONG = {"otkit align", "otkit align --output demo/aligned"}
+
+
+def otkit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "otkit", *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def readme_blocks() -> Iterator[tuple[str, ...]]:
+    """The commands of each ```console block, one run after the other in one folder."""
+    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
+        commands = [line[2:] for line in block.splitlines() if line.startswith("$ otkit")]
+        if commands:
+            yield tuple(commands)
+
+
+def help_examples() -> Iterator[tuple[str, str]]:
+    """(command, example) for every line of a command's help text that begins with the program's name."""
+    for command in COMMANDS:
+        text = (ROOT / "otkit" / "cli" / f"{command.replace('-', '_')}.py").read_text(encoding="utf-8")
+        for line in re.findall(r"^    (otkit .+)$", text, flags=re.MULTILINE):
+            yield command, line
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "sample_data").symlink_to(sample_data())
+    return folder
+
+
+@pytest.mark.parametrize("commands", list(readme_blocks()), ids=lambda commands: commands[0][:60])
+def test_readme_examples_run(commands: tuple[str, ...], workplace: Path) -> None:
+    for command in commands:
+        if command in LONG:
+            continue
+        run = otkit(*shlex.split(command)[1:], folder=workplace)
+        assert run.returncode == 0, f"{command}\n{run.stderr}"
+        assert run.stdout.strip(), f"{command} printed nothing"
+
+
+@pytest.mark.parametrize(("command", "example"), list(help_examples()))
+def test_help_examples_run(command: str, example: str, workplace: Path) -> None:
+    if example in LONG:
+        pytest.skip("the demonstration, run by `make demo`")
+    words = shlex.split(example)[1:]
+    assert words[0] == command
+    run = otkit(*words, folder=workplace)
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(workplace: Path) -> None:
+    overview = otkit("--help", folder=workplace).stdout
+    documented = {command for command, _ in help_examples()}
+    for command in COMMANDS:
+        assert command in overview
+        assert f"otkit {command}" in README
+        assert command in documented
+
+
+def test_the_file_tree_of_the_readme_is_the_file_tree() -> None:
+    """Every Python file of the package stands in the README's tree, and nothing that is not there."""
+    tree = re.search(r"## How the code is laid out\n.*?```\n(.*?)```", README, flags=re.DOTALL)
+    assert tree is not None
+    folders: list[str] = []
+    named = set()
+    for line in tree.group(1).splitlines():
+        match = re.match(r"^( *)(\S+)", line)
+        if match is None:
+            continue
+        depth, name = len(match.group(1)) // 2, match.group(2)
+        folders = folders[:depth]
+        if name.endswith("/"):
+            folders.append(name.rstrip("/"))
+        elif name.endswith(".py"):
+            named.add("/".join([*folders, name]))
+    there = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "otkit").rglob("*.py")
+        if path.name != "__init__.py" or path.parent.name == "otkit"
+    }
+    assert named == there, f"missing {sorted(there - named)}, gone {sorted(named - there)}"
