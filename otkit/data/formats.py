@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from otkit.data.lines import quote
 from otkit.errors import InputError
 
 __all__ = ["PARSERS", "form_of"]
+
+OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')  # a sentence may begin with a brace too
 
 
 def _split(line: str, separator: str, mark: str, form: str) -> tuple[str, str]:
@@ -108,7 +111,7 @@ PARSERS: dict[str, Callable[[str], tuple[str, str]]] = {"tsv": _tsv, "bars": _ba
 
 def form_of(line: str) -> str | None:
     """The format a single line speaks for; None where it speaks for none."""
-    if line.lstrip().startswith("{") and line.rstrip().endswith("}"):
+    if OBJECT.match(line):
         return "jsonl"
     for name, mark in (("tsv", "\t"), ("bars", "|||")):
         if mark in line:

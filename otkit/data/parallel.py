@@ -191,29 +191,30 @@ class ParallelCorpus(Sequence[Pair]):
         self._languages = languages
         self.sha256 = ""
         self.skipped = 0
-        lengths, numbers = array("q"), array("q")
         bad: list[BadLine] = []
-        with tempfile.TemporaryFile() as spool:
-            for pair in pairs:
-                if isinstance(pair, BadLine):
-                    self.skipped += 1
-                    if len(bad) < keep_bad:
-                        bad.append(pair)
-                    continue
-                first, second = pair.source.encode(), pair.target.encode()
-                spool.write(first)
-                spool.write(second)
-                lengths.append(len(first))
-                lengths.append(len(second))
-                numbers.append(pair.line)
-            if not numbers:
-                raise InputError(
-                    f"all {self.skipped} lines are bad; the first: {bad[0].error}",
-                    where=name,
-                    remedy="check --format",
-                )
-            spool.flush()
-            self._text = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+        lengths, numbers = array("q"), array("q")
+        try:
+            with tempfile.TemporaryFile() as spool:
+                for pair in pairs:
+                    if isinstance(pair, BadLine):
+                        self.skipped += 1
+                        if len(bad) < keep_bad:
+                            bad.append(pair)
+                        continue
+                    first, second = pair.source.encode(), pair.target.encode()
+                    spool.write(first)
+                    spool.write(second)
+                    lengths.append(len(first))
+                    lengths.append(len(second))
+                    numbers.append(pair.line)
+                if not numbers:
+                    what = f"all {self.skipped} lines are bad; the first: {bad[0].error}"
+                    raise InputError(what, where=name, remedy="check --format")
+                spool.flush()
+                self._text = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            what = f"the temporary copy of the text cannot be kept ({error})"
+            raise InputError(what, where=name, remedy="point TMPDIR at a disk with more room") from error
         self.bad = tuple(bad)
         self._ends = np.cumsum(np.frombuffer(lengths, dtype=np.int64))
         self._lines = np.frombuffer(numbers, dtype=np.int64) if self.skipped else None

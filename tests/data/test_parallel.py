@@ -328,6 +328,22 @@ def test_random_access(tmp_path: Path) -> None:
             corpus[outside]
 
 
+def test_a_sentence_may_begin_with_a_brace(tmp_path: Path) -> None:
+    tabs = write(tmp_path / "a.tsv", "{lacht}\t{laughs}\n{\t}\n")
+    assert texts(read_pairs(tabs)) == [("{lacht}", "{laughs}"), ("{", "}")]
+    bars = write(tmp_path / "a.txt", "{lacht} Ja ||| {laughs} Yes}\n")
+    assert texts(read_pairs(bars)) == [("{lacht} Ja", "{laughs} Yes}")]
+
+
+def test_no_room_for_the_temporary_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.tsv", "a\tb\n")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(
+        InputError, match=r"a\.tsv: the temporary copy of the text cannot be kept .* point TMPDIR at"
+    ):
+        open_corpus(path)
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     line = (
         "Ein Satz mit einigen Wörtern , wie es sie gibt .\tA sentence of a few words , as there are some .\n"
