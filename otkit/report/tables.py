@@ -15,7 +15,16 @@ from rich.text import Text
 from otkit.errors import ConfigError
 from otkit.report.words import isolate, visible
 
-__all__ = ["Column", "Table", "before_after", "by_language", "format_value", "to_markdown", "to_records"]
+__all__ = [
+    "Column",
+    "Table",
+    "Value",
+    "before_after",
+    "by_language",
+    "format_value",
+    "to_markdown",
+    "to_records",
+]
 
 Value = float | int | str | None
 Better = Literal["higher", "lower", "none"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +15,19 @@ from otkit.data.links import parse_links
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from otkit.extraction.aligner import Alignment
+    from otkit.extraction.alignment import Alignment
 
-__all__ = ["Cell", "GoldLinks", "GridView", "LinkKind", "Shares", "parse_gold", "view_of"]
+__all__ = [
+    "Cell",
+    "GoldLinks",
+    "GridView",
+    "LinkKind",
+    "Shares",
+    "compare_links",
+    "parse_gold",
+    "shares_of",
+    "view_of",
+]
 
 Shares = npt.NDArray[np.float64]
 Cell = tuple[int, int]
@@ -38,7 +49,7 @@ class GoldLinks:
 class GridView:
     """One sentence pair as it is shown.
 
-    `shares` (N, M) are in [0, 1]: how much of the mass that two words could exchange they do exchange.
+    `shares` (N, M) are in [0, 1]: how much of what two words give and take goes between them.
     `source_null` (N,) and `target_null` (M,) are the shares of each word's mass that no partner takes.
     """
 
@@ -118,13 +129,14 @@ def parse_gold(text: str, *, source_words: int, target_words: int) -> GoldLinks:
     return GoldLinks(frozenset(sure), frozenset(possible))
 
 
-def shares_of(plan: npt.NDArray[np.floating], *, source_null: Shares, target_null: Shares) -> Shares:
-    """Share of the mass that two words could exchange: P_ij / min(a_i, b_j), with null mass in a and b."""
-    rows, columns = plan.sum(1), plan.sum(0)
-    a = rows / np.clip(1.0 - source_null, 1e-6, None)  # (N,)
-    b = columns / np.clip(1.0 - target_null, 1e-6, None)  # (M,)
-    room = np.minimum(a[:, None], b[None, :])  # (N, M)
-    return np.asarray(np.divide(plan, room, out=np.zeros(plan.shape), where=room > 0).clip(0.0, 1.0))
+def shares_of(plan: npt.NDArray[np.floating]) -> Shares:
+    """(N, M) in [0, 1]: the geometric mean of a cell's share of its row and of its column.
+
+    The aligner scores its links in the same way: a threshold means the same on both.
+    """
+    masses = np.asarray(plan, dtype=np.float64).clip(0.0, None)
+    total = masses.sum(1, keepdims=True) * masses.sum(0, keepdims=True)
+    return np.asarray(masses / np.sqrt(np.where(total > 0, total, 1.0))).clip(0.0, 1.0)
 
 
 def view_of(alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "") -> GridView:
@@ -137,9 +149,7 @@ def view_of(alignment: Alignment, *, gold: GoldLinks | None = None, caption: str
         for cell, score in scores.items():
             shares[cell] = score
     else:
-        shares = shares_of(
-            np.asarray(alignment.plan, dtype=np.float64), source_null=source_null, target_null=target_null
-        )
+        shares = shares_of(alignment.plan)
     return GridView(
         source=tuple(alignment.source),
         target=tuple(alignment.target),
@@ -147,7 +157,7 @@ def view_of(alignment: Alignment, *, gold: GoldLinks | None = None, caption: str
         links=tuple(scores),
         source_null=source_null,
         target_null=target_null,
-        score=float(alignment.cost),
+        score=None if math.isnan(alignment.cost) else float(alignment.cost),
         gold=gold,
         caption=caption,
         scores=scores,

@@ -131,6 +131,7 @@ def status(tab: Browser) -> str:
 
 
 def drawn_kinds(tab: Browser) -> list[str]:
+    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
     return list(
         tab.evaluate("[...document.querySelectorAll('.flow path')].map(p => p.className.baseVal).sort()")
     )
@@ -176,11 +177,9 @@ def test_slider_moves_the_threshold_and_gold_kinds_follow(tab: Browser, tmp_path
     )
     assert len(set(strokes)) == 4
     tab.change("#threshold", "85", event="input")
-    tab.picture(tmp_path / "picture.png")  # waits for a frame, and with it for the lines
     assert drawn_kinds(tab) == ["kind-extra", "kind-missed", "kind-missed", "kind-sure"]
     assert tab.evaluate("document.getElementById('threshold-value').textContent") == "85 %"
     tab.click("#extracted")
-    tab.picture(tmp_path / "picture.png")
     assert len(drawn_kinds(tab)) == 5
 
 
