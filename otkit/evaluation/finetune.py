@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from otkit.data.examples import TaskSet
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
@@ -19,7 +20,7 @@ from otkit.evaluation.protocol import Observer
 from otkit.training.heads import ExampleSource, Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 
-__all__ = ["Row", "batches_by_length", "fine_tune", "subset", "trainable"]
+__all__ = ["Row", "batches_by_length", "fine_tune", "subset", "trainable", "transfer_notes"]
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -89,6 +90,45 @@ def fine_tune(
         best.unlink()
     head.eval()
     return result
+
+
+def transfer_notes(
+    trained_on: TaskSet[Any] | None,
+    tests: Mapping[str, TaskSet[Any]],
+    train_config: TrainConfig,
+    *,
+    what: str,
+    preset: str,
+    used: int | None,
+    scored: int | None,
+    batch: int,
+    length: str,
+    frozen: int | None,
+    head: Path | None,
+) -> tuple[str, ...]:
+    """What a reader must know of the figures: how the head was trained, and what was not scored."""
+    notes = []
+    if head is not None:
+        notes.append(f"the head of {head} was scored as it is")
+    elif trained_on is not None:
+        moved = "the whole encoder" if frozen is None else "all but the embeddings"
+        moved += f" and the first {frozen} layers" if frozen else ""
+        notes.append(
+            f"{f'preset {preset}: ' if preset else ''}{len(subset(len(trained_on), used))} English {what}, "
+            f"{train_config.epochs:g} epochs, lr {train_config.lr:g}, batch {batch}, {length}; "
+            f"{moved} trained"
+        )
+        if any(one.sha256 == trained_on.sha256 for one in tests.values()):
+            notes.append("a scored file is the training file: its figure is no test")
+    if scored is not None:
+        notes.append(f"at most {scored} {what} scored in each language, the same in all")
+    unlabelled = [language for language, one in tests.items() if not one.labelled]
+    if unlabelled:
+        notes.append(f"unlabelled and so not scored: {', '.join(unlabelled)}")
+    skipped = sum(one.skipped for one in tests.values()) + (trained_on.skipped if trained_on else 0)
+    if skipped:
+        notes.append(f"{skipped} bad items were skipped")
+    return tuple(notes)
 
 
 def _unshared(head: Head) -> dict[str, torch.Tensor]:

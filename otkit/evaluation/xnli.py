@@ -14,7 +14,7 @@ from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import Row, batches_by_length, fine_tune, subset, trainable
+from otkit.evaluation.finetune import Row, batches_by_length, fine_tune, subset, trainable, transfer_notes
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.training.heads import ClassBatch, Classifier, ExampleSource, HeadConfig, load_head, save_head
@@ -128,7 +128,22 @@ def xnli_task(
                 "classes": class_table(gold, guessed, labels=NLI_LABELS),
             }
         observer.progress("xnli: scoring", len(scored), len(scored))
-        return Findings(tables, notes=_notes(data, config, preset=preset, head=head))
+        return Findings(
+            tables,
+            notes=transfer_notes(
+                data.train,
+                data.tests,
+                config.train,
+                what="pairs",
+                preset=preset,
+                used=config.train_examples,
+                scored=config.test_examples,
+                batch=config.batch_size * config.train.grad_accum,
+                length=f"length {config.max_length}",
+                frozen=config.head.frozen,
+                head=head,
+            ),
+        )
 
     return Task(
         name="xnli",
@@ -214,31 +229,3 @@ def predict(
             found[members] = model.logits(inputs).argmax(-1).cpu().numpy()
     model.train(was_training)
     return found
-
-
-def _notes(data: XnliData, config: XnliConfig, *, preset: str, head: Path | None) -> tuple[str, ...]:
-    """What a reader must know of the figures."""
-    notes = []
-    if head is not None:
-        notes.append(f"the head of {head} was scored as it is")
-    elif data.train is not None:
-        used = len(subset(len(data.train), config.train_examples))
-        moved = "the whole encoder" if config.head.frozen is None else "all but the embeddings"
-        if config.head.frozen:
-            moved = f"all but the embeddings and the first {config.head.frozen} layers"
-        notes.append(
-            f"{f'preset {preset}: ' if preset else ''}{used} English pairs, {config.train.epochs:g} epochs, "
-            f"lr {config.train.lr:g}, batch {config.batch_size * config.train.grad_accum}, "
-            f"length {config.max_length}, {moved} trained"
-        )
-        if any(one.sha256 == data.train.sha256 for one in data.tests.values()):
-            notes.append("a scored file is the training file: its figure is no test")
-    if config.test_examples is not None:
-        notes.append(f"at most {config.test_examples} pairs scored in each language, the same in all")
-    unlabelled = [language for language, one in data.tests.items() if not one.labelled]
-    if unlabelled:
-        notes.append(f"without labels and so not scored: {', '.join(unlabelled)}")
-    skipped = sum(one.skipped for one in data.tests.values()) + (data.train.skipped if data.train else 0)
-    if skipped:
-        notes.append(f"{skipped} bad items were skipped")
-    return tuple(notes)

@@ -1,0 +1,290 @@
+"""XQuAD: a span head fine-tuned on English SQuAD, answering in every language without examples of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from otkit.data.examples import QaExample, TaskSet
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.pairs import PairTokenizer, Pieces, collate
+from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.evaluation.finetune import batches_by_length, fine_tune, subset, trainable, transfer_notes
+from otkit.evaluation.metrics import FloatArray, Statistic
+from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.spans import mlqa_score, squad_score
+from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
+from otkit.training.heads import ExampleSource, HeadConfig, SpanBatch, SpanFinder, load_head, save_head
+from otkit.training.loop import TrainConfig
+
+__all__ = [
+    "XQUAD_METRICS",
+    "XQUAD_PRESETS",
+    "XquadConfig",
+    "XquadData",
+    "answer",
+    "score_answers",
+    "xquad_task",
+]
+
+
+@dataclass(frozen=True)
+class XquadConfig:
+    """How questions are answered.
+
+    max_length, stride   subwords of a window with question and special tokens; how far apart windows begin
+    max_question         subwords of the question that are kept
+    max_answer           subwords of the longest answer
+    n_best               starts, and ends, that are combined in a window
+    warmup_steps         optimiser steps over which the learning rate rises
+    train_examples       English questions to train on, drawn once for all seeds and models (None: all)
+    test_examples        questions in each language, the same in all (None: all)
+    """
+
+    train: TrainConfig
+    head: HeadConfig = field(default_factory=HeadConfig)
+    batch_size: int = 4
+    max_length: int = 384
+    stride: int = 128
+    max_question: int = 64
+    max_answer: int = 30
+    n_best: int = 20
+    warmup_steps: int = 0
+    window: int = 1
+    train_examples: int | None = None
+    test_examples: int | None = None
+    batch_tokens: int = 8192
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "stride", "max_question", "max_answer", "n_best", "window"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", remedy="give a number of at least 1")
+
+
+XQUAD_PRESETS: dict[str, XquadConfig] = {
+    # XTREME's scripts/train_qa.sh and run_squad.py for mBERT, which the OT paper follows; last weights.
+    "xtreme": XquadConfig(
+        TrainConfig(epochs=3, lr=3e-5, grad_accum=8, weight_decay=1e-4, log_every=10),
+        warmup_steps=500,
+    ),
+    # Below half an hour on two cores with the sample encoder: its embeddings and first layers stay.
+    "small": XquadConfig(
+        TrainConfig(epochs=2, lr=1e-4, log_every=10),
+        HeadConfig(frozen=4),
+        batch_size=16,
+        max_length=256,
+        stride=96,
+        warmup_steps=20,
+        window=16,
+        train_examples=3_000,
+        test_examples=240,
+    ),
+}
+
+
+def _mean_of(column: int) -> Statistic:
+    return lambda sums: np.asarray(sums[..., column] / sums[..., -1])
+
+
+_RULES = "F1 and EM by SQuAD v1.1's rules in every language; MLQA: its language-aware normalisation"
+
+XQUAD_METRICS = (
+    Metric("F1", _mean_of(0), table="squad"),
+    Metric("EM", _mean_of(1), table="squad"),
+    Metric("MLQA F1", _mean_of(0), table="mlqa", headline=False),
+    Metric("MLQA EM", _mean_of(1), table="mlqa", headline=False),
+)
+
+
+@dataclass(frozen=True)
+class XquadData:
+    """English training questions, and the questions to answer in each language."""
+
+    train: TaskSet[QaExample] | None
+    tests: Mapping[str, TaskSet[QaExample]]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The content of every file."""
+        sets = [*self.tests.values(), *((self.train,) if self.train is not None else ())]
+        return {one.name: one.sha256 for one in sets}
+
+
+def xquad_task(
+    data: XquadData, config: XquadConfig, *, preset: str = "", head: Path | None = None, keep: bool = False
+) -> Task:
+    """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
+    if head is None and (data.train is None or not data.train.labelled):
+        raise InputError(
+            "there are no English questions to train on", remedy="give --train FILE, or --head DIR"
+        )
+    scored = {language: one for language, one in data.tests.items() if one.labelled}
+    if not scored:
+        raise InputError(
+            "no language has answers, so nothing can be scored", remedy="give files with answers"
+        )
+
+    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+        tuned = trainable(encoder)
+        tokenizer = PairTokenizer(tuned)
+        torch.manual_seed(seed)
+        if head is not None:
+            found = load_head(tuned, head)
+            if not isinstance(found, SpanFinder):
+                raise CheckpointError(
+                    "holds a head for another task", where=str(head), remedy="give an XQuAD head"
+                )
+            model = found.eval()
+        else:
+            model = SpanFinder(tuned, config.head)
+            _train(model, tokenizer, data, config, seed=seed, folder=folder, observer=observer)
+            if keep:
+                save_head(model, folder / "tuned", {"task": "xquad", "config": asdict(config), "seed": seed})
+        tables = {}
+        for place, (language, items) in enumerate(scored.items()):
+            observer.progress("xquad: answering", place, len(scored))
+            chosen = [items[number] for number in subset(len(items), config.test_examples)]
+            tables[language] = score_answers(answer(model, tokenizer, chosen, config), chosen, language)
+        observer.progress("xquad: answering", len(scored), len(scored))
+        return Findings(
+            tables,
+            notes=(
+                _RULES,
+                *transfer_notes(
+                    data.train,
+                    data.tests,
+                    config.train,
+                    what="questions",
+                    preset=preset,
+                    used=config.train_examples,
+                    scored=config.test_examples,
+                    batch=config.batch_size * config.train.grad_accum,
+                    length=f"windows of {config.max_length} every {config.stride}",
+                    frozen=config.head.frozen,
+                    head=head,
+                ),
+            ),
+        )
+
+    return Task(
+        name="xquad",
+        metrics=XQUAD_METRICS,
+        run=run,
+        fingerprint={"config": asdict(config), "data": data.digests, "head": str(head) if head else None},
+        seeded=head is None,
+        trains=True,
+    )
+
+
+def score_answers(
+    answers: Sequence[str], examples: Sequence[QaExample], language: str
+) -> dict[str, FloatArray]:
+    """Tables of F1, EM and one: by SQuAD's rules in every language, as XQuAD is scored, and by MLQA's."""
+    rows: dict[str, list[tuple[float, float, float]]] = {"squad": [], "mlqa": []}
+    for text, example in zip(answers, examples, strict=True):
+        gold = [one.text for one in example.answers]
+        for name, score in (
+            ("squad", squad_score(text, gold)),
+            ("mlqa", mlqa_score(text, gold, language=language)),
+        ):
+            rows[name].append((score.f1, score.exact, 1.0))
+    return {name: np.array(values) for name, values in rows.items()}
+
+
+def _train(
+    model: SpanFinder,
+    tokenizer: PairTokenizer,
+    data: XquadData,
+    config: XquadConfig,
+    *,
+    seed: int,
+    folder: Path,
+    observer: Observer,
+) -> None:
+    assert data.train is not None
+    examples = [data.train[number] for number in subset(len(data.train), config.train_examples)]
+    windows, contexts = _windows(tokenizer, examples, config)
+    places = np.array([answer_place(window, examples, contexts) for window in windows], dtype=np.int64)
+
+    def batch(members: Sequence[int]) -> SpanBatch:
+        inputs = collate(
+            [windows[member].row for member in members], padding=tokenizer.padding, typed=tokenizer.typed
+        )
+        starts, ends = (torch.from_numpy(places[list(members), side]) for side in (0, 1))
+        return SpanBatch(inputs, starts, ends, tuple(members))
+
+    source = ExampleSource(
+        [len(window.row[0]) for window in windows],
+        batch,
+        batch_size=config.batch_size,
+        window=config.window,
+        seed=seed,
+    )
+    fine_tune(
+        model,
+        source,
+        replace(config.train, seed=seed),
+        name="xquad",
+        folder=folder,
+        observer=observer,
+        warmup_steps=config.warmup_steps,
+    )
+
+
+def _windows(
+    tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadConfig
+) -> tuple[list[Window], dict[str, Pieces]]:
+    return make_windows(
+        tokenizer,
+        examples,
+        max_length=config.max_length,
+        stride=config.stride,
+        max_question=config.max_question,
+    )
+
+
+def answer(
+    model: SpanFinder, tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadConfig
+) -> list[str]:
+    """The best answer to each question over all its windows."""
+    windows, contexts = _windows(tokenizer, examples, config)
+    allowed = owners(windows, len(examples))
+    best: list[tuple[float, int, int]] = [(-np.inf, 0, 0)] * len(examples)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for members, inputs in batches_by_length(
+            [window.row for window in windows],
+            padding=tokenizer.padding,
+            typed=tokenizer.typed,
+            batch_tokens=config.batch_tokens,
+        ):
+            logits = model.logits(inputs).cpu().numpy()
+            for place, member in enumerate(members.tolist()):
+                window = windows[member]
+                part = logits[place, window.offset : window.offset + window.last - window.first]
+                score, start, end = best_span(
+                    part[:, 0],
+                    part[:, 1],
+                    allowed=allowed[member],
+                    n_best=config.n_best,
+                    max_answer=config.max_answer,
+                )
+                if score > best[window.example][0]:
+                    best[window.example] = (score, start + window.first, end + window.first)
+    model.train(was_training)
+    return [
+        _text(example.context, contexts[example.context], found)
+        for example, found in zip(examples, best, strict=True)
+    ]
+
+
+def _text(context: str, pieces: Pieces, found: tuple[float, int, int]) -> str:
+    score, start, end = found
+    if not np.isfinite(score):
+        return ""
+    return context[int(pieces.spans[start, 0]) : int(pieces.spans[end, 1])].strip()
