@@ -19,7 +19,7 @@ TEXT = "das Haus\tthe house\nja !\tyes !\n" * 20
 CONTENT: dict[str, bytes] = {
     "pairs": TEXT.encode(),
     "jsonl": 9
-    * (json.dumps({"source": "ä", "target": "b", "premise": "c", "hypothesis": "d", "label": 1}) + "\n").encode(),
+    * (json.dumps({"source": "ä", "target": "b", "premise": "c", "hypothesis": "d"}) + "\n").encode(),
     "gold": b"das Haus\tthe house\t0-0 1-1\nja !\tyes !\t0-0 1?1\n" * 9,
     "naacl": b"1 1 1 S\n1 2 2 P\n2 1 1\n" * 3,
     "pharaoh": b"0-0 1p1\n1-0\n" * 20,
