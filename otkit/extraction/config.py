@@ -1,0 +1,143 @@
+"""How sentence pairs are aligned: one small frozen dataclass, saved with the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from otkit.encoders.pooling import POOLINGS
+from otkit.encoders.words import UNITS
+from otkit.errors import ConfigError, choose
+from otkit.extraction.strategies import STRATEGIES
+from otkit.transport.cost import COSTS
+from otkit.transport.marginals import MARGINALS
+
+__all__ = ["CENTERS", "COST_NAMES", "NULLS", "TRANSPORTS", "AlignerConfig"]
+
+CENTERS = {
+    "none": "vectors as they are",
+    "sentence": "minus the mean vector of both sentences",
+    "corpus": "minus the mean vector of each side over the first lines of the corpus",
+}
+COST_NAMES = {**dict.fromkeys(COSTS, "see transport.cost"), "dot": "minus the dot product, without transport"}
+TRANSPORTS = {
+    "unbalanced": "words may give and take less than their weight, at a price of tau",
+    "balanced": "all mass of both sides moves",
+    "semi": "all mass of one side moves, to the other or to a null word; both directions, geometric mean",
+    "partial": "a share of the mass moves",
+    "exact": "all mass moves, without entropy",
+    "fgw": "fused Gromov-Wasserstein: the distances within each sentence count too",
+    "none": "similarity alone",
+}
+NULLS = {
+    "none": "no null word",
+    "median": "at the median cost",
+    "mean": "at the mean cost",
+    "equidistant": "at the cost of a vector at one cosine from all words of the sentence that moves",
+    "adaptive": "the larger of equidistant and median: OTTAWA's",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class AlignerConfig:
+    """Settings of the word aligner. The defaults were chosen on gold links of 12 language pairs."""
+
+    transport: str = "unbalanced"
+    cost: str = "cosine"
+    epsilon: float | None = None
+    """Entropic temperature in units of the cost; set, it replaces `epsilon_relative`."""
+    epsilon_relative: float = 0.075
+    """The same in units of each pair's mean cost."""
+    tau: float = 0.1
+    """Price of a unit of mass left where it is (KL), in the same units as the temperature."""
+    mass: float = 0.8
+    """Share of the mass that partial transport moves."""
+    null: str = "none"
+    """Cost of a null word on either side: a name of `NULLS`, or a number in units of the cost."""
+    weights: str = "uniform"
+    unit: str = "word"
+    word_vector: str = "mean"
+    layers: tuple[int, ...] | None = None
+    """Hidden states whose costs are averaged; None takes the encoder's own choice."""
+    center: str = "sentence"
+    distortion: float = 0.1
+    """Added to the cost, in units of its mean, times the squared difference of relative positions."""
+    agreement: float = 0.1
+    """Taken from the cost, in units of its mean, for each neighbouring link that keeps the word order."""
+    rounds: int = 2
+    """Times that the neighbours are asked again."""
+    structure: float = 0.5
+    """Weight of the distances within the sentences in fused Gromov-Wasserstein transport."""
+    strategy: str = "threshold"
+    threshold: float | None = None
+    """What the strategy compares with; None takes its default."""
+
+    def __post_init__(self) -> None:
+        for name, table, what in (
+            ("transport", TRANSPORTS, "transport"),
+            ("cost", COST_NAMES, "cost"),
+            ("weights", MARGINALS, "weights"),
+            ("unit", UNITS, "unit"),
+            ("word_vector", POOLINGS, "word vector"),
+            ("center", CENTERS, "centring"),
+            ("strategy", STRATEGIES, "strategy"),
+        ):
+            choose(getattr(self, name), table, what=what)
+        for name, least, strict, most in (
+            ("epsilon", 0.0, True, math.inf),
+            ("epsilon_relative", 0.0, True, math.inf),
+            ("tau", 0.0, True, math.inf),
+            ("mass", 0.0, True, 1.0),
+            ("distortion", 0.0, False, math.inf),
+            ("agreement", 0.0, False, math.inf),
+            ("structure", 0.0, False, 1.0),
+            ("threshold", 0.0, False, math.inf),
+        ):
+            _check_number(name, getattr(self, name), least=least, strict=strict, most=most)
+        if self.rounds < 0:
+            raise ConfigError(f"rounds is {self.rounds}", remedy="give 0 or more")
+        if self.layers is not None:
+            object.__setattr__(self, "layers", tuple(self.layers))
+            if not self.layers:
+                raise ConfigError("layers is empty", remedy="name at least one hidden state, or leave it out")
+        if self.cost == "dot" and self.transport != "none":
+            raise ConfigError("the dot product is no transport cost", remedy="use it with transport none")
+        if self.weights == "idf":
+            raise ConfigError("a stream of pairs has no document frequencies", remedy="use uniform or norm")
+        self.null_cost  # noqa: B018  # says at once what is wrong with it
+
+    @property
+    def null_cost(self) -> float | str | None:
+        """The cost of a null word: a number, a rule, or None for no null word."""
+        if self.null == "none":
+            return None
+        try:
+            value = float(self.null)
+        except ValueError:
+            choose(self.null, {**NULLS, "a number": ""}, what="null cost")
+            return self.null
+        _check_number("null", value, least=0.0, strict=False, most=math.inf)
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; `from_dict` reads it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AlignerConfig:
+        """The settings of a saved dict; a name that does not exist is an error."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for name in values:
+            choose(name, fields, what="aligner setting")
+        return cls(**values)
+
+
+def _check_number(name: str, value: object, *, least: float, strict: bool, most: float) -> None:
+    if value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < least or value > most or (strict and value == least):  # type: ignore[operator]
+        bound = f"greater than {least:g}" if strict else f"at least {least:g}"
+        bound += f" and at most {most:g}" if most < math.inf else ""
+        raise ConfigError(f"{name} is {value}", remedy=f"give a number {bound}")

@@ -1,0 +1,98 @@
+"""From word vectors to what a link costs: centring, layers, word order, and the support of neighbours."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from otkit.transport.cost import pairwise_cost
+
+__all__ = [
+    "centred",
+    "distortion_cost",
+    "equidistant_cost",
+    "layered_cost",
+    "mean_cost",
+    "neighbour_support",
+]
+
+# Width of the neighbourhood across the diagonal and along it, in words: the second moments of a Gaussian.
+_ACROSS, _ALONG, _RADIUS = 1.0, 2.0, 3
+# Exponent that lets sure links speak louder than doubtful ones.
+_SHARPEN = 1.5
+
+
+def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """x (B,N,K,D) and y (B,M,K,D) minus the mean over the words of both sides of each pair; 0 at padding."""
+    total = x.sum(1) + y.sum(1)  # padding is 0
+    words = (rows.sum(1) + columns.sum(1)).clamp(min=1)
+    mean = (total / words[:, None, None])[:, None]  # (B,1,K,D)
+    return (x - mean) * rows[:, :, None, None], (y - mean) * columns[:, :, None, None]
+
+
+def layered_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
+    """(B,N,M): the named cost between x (B,N,K,D) and y (B,M,K,D), averaged over the K layers."""
+    layers = x.shape[2]
+    total = sum(_one_cost(x[:, :, k], y[:, :, k], cost) for k in range(layers))
+    return torch.as_tensor(total) / layers
+
+
+def _one_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
+    if cost == "dot":
+        return -torch.bmm(x.float(), y.float().transpose(1, 2))
+    return pairwise_cost(x, y, cost=cost)
+
+
+def mean_cost(cost: Tensor, mask: Tensor) -> Tensor:
+    """(B,) mean over the real cells, the unit in which relative settings count; 1 where it is 0."""
+    mean = torch.where(mask, cost, 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+    return torch.where(mean > 0, mean, 1.0)
+
+
+def distortion_cost(rows: Tensor, columns: Tensor) -> Tensor:
+    """(B,N,M) squared difference of relative positions i/(N-1) and j/(M-1), in [0, 1], for masks (B,N) and
+    (B,M) (the distortion of Jalili Sabet et al. 2020, section 3.4, as a cost)."""
+    places = []
+    for mask in (rows, columns):
+        last = (mask.sum(1) - 1).clamp(min=1)[:, None]
+        places.append(torch.arange(mask.shape[1], device=mask.device)[None] / last)
+    return (places[0][:, :, None] - places[1][:, None, :]) ** 2
+
+
+def neighbour_support(share: Tensor) -> Tensor:
+    """(B,N,M): how far the links around a cell, the cell left out, agree with it on word order.
+
+    share (B,N,M) in [0, 1], 0 at padding. A neighbour at (i + s, j + t) counts by a Gaussian in s - t (a
+    translation that keeps the order moves along the diagonal) and a wider one in s + t; the next cell on the
+    diagonal counts 1. It is one linearisation of a Gromov-Wasserstein term over the distances within a few
+    words, as a convolution.
+    """
+    kernel = _kernel(share.dtype, share.device)
+    return torch.nn.functional.conv2d((share**_SHARPEN)[:, None], kernel, padding=_RADIUS)[:, 0]
+
+
+@lru_cache
+def _kernel(dtype: torch.dtype, device: torch.device) -> Tensor:
+    steps = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
+    across, along = steps[:, None] - steps, steps[:, None] + steps
+    kernel = torch.exp(-(across**2) / (2 * _ACROSS**2) - along**2 / (2 * _ALONG**2))
+    kernel = kernel / kernel[_RADIUS + 1, _RADIUS + 1]
+    kernel[_RADIUS, _RADIUS] = 0.0
+    return kernel[None, None].to(dtype=dtype, device=device)
+
+
+def equidistant_cost(x: Tensor, rows: Tensor) -> Tensor:
+    """(B,): the least cosine cost of a vector that has one cosine with all words of x (B,N,K,D), averaged
+    over layers: 1 - 1/sqrt(1' G^-1 1) for the Gram matrix G of the unit vectors (the null word of Huang et al.
+    2024, section 3.2, in closed form). Fails towards 1 where words are nearly collinear (a ridge keeps G
+    regular).
+    """
+    unit = torch.nn.functional.normalize(x.float(), dim=-1).transpose(1, 2)  # (B,K,N,D)
+    gram = unit @ unit.transpose(2, 3)  # (B,K,N,N), 0 at padding
+    ridge = torch.where(rows, 1e-4, 1.0)[:, None, :].expand(gram.shape[:3])
+    ones = rows[:, None, :, None].to(gram.dtype).expand(*gram.shape[:3], 1)
+    solved = torch.linalg.solve(gram + torch.diag_embed(ridge), ones)
+    square = (ones * solved).sum((2, 3)).clamp(min=1.0)
+    return (1 - square.rsqrt()).mean(1)
