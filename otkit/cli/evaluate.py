@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from otkit.cli.evaluate_support import (
+    Watch,
+    aligned_on,
+    language_codes,
+    open_with,
+    print_tables,
+    versions,
+    write_output,
+)
 from otkit.cli.options import (
     BatchTokens,
     Device,
@@ -26,11 +35,6 @@ from otkit.cli.options import (
 )
 from otkit.errors import ConfigError, choose
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from otkit.encoders.encoder import Encoder
-
 __all__ = ["evaluate"]
 
 
@@ -41,7 +45,7 @@ def _option(help_text: str, metavar: str) -> Any:
 def evaluate(
     task: Annotated[
         str,
-        typer.Argument(metavar="TASK", help="retrieval, word-retrieval, mining; all for every one of them."),
+        typer.Argument(metavar="TASK", help="retrieval, word-retrieval, mining, xnli, xquad, or all."),
     ],
     files: Annotated[
         list[str] | None,
@@ -82,6 +86,35 @@ def evaluate(
     pool: Annotated[
         str | None, _option("Where words are sought: aligned words, or all words.", "aligned|all")
     ] = None,
+    data: Annotated[
+        str | None, _option("Folder (or Hub name) of a benchmark. Default: the sample data.", "DIR")
+    ] = None,
+    train: Annotated[str | None, _option("English examples to fine-tune on.", "FILE|HUB")] = None,
+    preset: Annotated[
+        str | None, _option("Fine-tuning as published (xtreme) or on two cores (small, the default).", "NAME")
+    ] = None,
+    epochs: Annotated[float | None, _option("Passes over the training examples.", "N")] = None,
+    lr: Annotated[float | None, _option("Peak learning rate of fine-tuning.", "X")] = None,
+    batch_size: Annotated[int | None, _option("Examples of a micro-step.", "N")] = None,
+    grad_accum: Annotated[int | None, _option("Micro-steps of an optimiser step.", "N")] = None,
+    max_length: Annotated[int | None, _option("Subwords of an input.", "N")] = None,
+    stride: Annotated[int | None, _option("How far apart the windows of a context begin.", "N")] = None,
+    train_examples: Annotated[int | None, _option("Train on this many examples.", "N")] = None,
+    test_examples: Annotated[int | None, _option("Score this many in each language.", "N")] = None,
+    frozen: Annotated[
+        int | None, _option("Keep the embeddings and the first N layers as they are.", "N")
+    ] = None,
+    head_pooling: Annotated[str | None, _option("What a classifier sees: cls or mean.", "NAME")] = None,
+    eval_every: Annotated[
+        int | None, _option("Score English dev pairs every N steps, keep the best.", "N")
+    ] = None,
+    precision: Annotated[str | None, _option("Autocast of fine-tuning.", "fp32|bf16|fp16")] = None,
+    head: Annotated[
+        Path | None, _option("Score the fine-tuned encoder and head of this folder.", "DIR")
+    ] = None,
+    save_heads: Annotated[
+        bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
+    ] = False,
     center: Annotated[bool, typer.Option("--center", help="Subtract each language's mean vector.")] = False,
     fail_under: Annotated[
         list[str] | None, _option("Exit 3 where the average is worse, e.g. forward@1=0.8.", "METRIC=X")
@@ -108,9 +141,10 @@ def evaluate(
 
     otkit evaluate word-retrieval --gold xlwa-en-bg.dev.tsv.gz --json words.json --fail-under forward@1=0.4
     """
-    from otkit.cli.evaluate_tasks import TASKS, Request
+    from otkit.cli.evaluate_request import Request
+    from otkit.cli.evaluate_tasks import TASKS
 
-    names = list(TASKS) if task == "all" else [task]
+    names = [name for name in TASKS if name != "mining" or source] if task == "all" else [task]
     builders = {name: choose(name, {**TASKS, "all": TASKS["retrieval"]}, what="task") for name in names}
     set_logging(verbose=verbose)
     set_threads(threads)
@@ -127,7 +161,7 @@ def evaluate(
         format=input_format,
         langs=langs,
         on_error=on_error,
-        languages=_codes(languages),
+        languages=language_codes(languages),
         score=score,
         index=index,
         neighbourhood=neighbours,
@@ -136,30 +170,51 @@ def evaluate(
         pool=pool,
         center=center,
         batch_tokens=batch_tokens,
+        data=data,
+        train=train,
+        preset=preset,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        grad_accum=grad_accum,
+        max_length=max_length,
+        stride=stride,
+        train_examples=train_examples,
+        test_examples=test_examples,
+        frozen=frozen,
+        head_pooling=head_pooling,
+        eval_every=eval_every,
+        precision=precision,
+        head=head,
+        save_heads=save_heads,
     )
     tasks = {name: builder(request) for name, builder in builders.items()}
     gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])
 
     def opener(name: str | None) -> Any:
-        return lambda: _open(name, device=device, pooling=pooling, prefix=prefix)
+        return lambda: open_with(name, device=device, pooling=pooling, prefix=prefix)
 
-    openers = {"model": opener(model)}
+    if head is not None and (model is not None or task not in ("xnli", "xquad")):
+        raise ConfigError(
+            "--head brings its own encoder", remedy="use it with xnli or xquad, without --model"
+        )
+    openers = {"model": opener(model if head is None else str(head))}
     if baseline is not None:
         openers["baseline"] = opener(None if baseline == "sample" else baseline)
     store = CellStore(output, resume=resume)
-    seen_codes = _codes(seen) or _aligned_on(model)
+    seen_codes = language_codes(seen) or aligned_on(model)
     summaries = {}
     with progress_bar(quiet=quiet) as bar:
-        watch = _Watch(bar, quiet=quiet)
+        watch = Watch(bar, quiet=quiet)
         for name, one in tasks.items():
             cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
             summaries[name] = summarise(cells, one.metrics, seen=seen_codes)
     tables = [table for name, summary in summaries.items() for table in summary_tables(name, summary)]
-    _print_tables(tables)
+    print_tables(tables)
     if markdown is not None:
         from otkit.report.tables import to_markdown
 
-        _write(markdown, "\n\n".join(map(to_markdown, tables)) + "\n")
+        write_output(markdown, "\n\n".join(map(to_markdown, tables)) + "\n")
     if json_path is not None:
         import json
 
@@ -167,95 +222,11 @@ def evaluate(
             "command": "evaluate",
             "model": model or "sample encoder",
             "baseline": baseline,
-            "versions": _versions(),
+            "versions": versions(),
             "tasks": {
                 name: {**summary_document(summary), "settings": tasks[name].fingerprint}
                 for name, summary in summaries.items()
             },
         }
-        _write(json_path, json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
+        write_output(json_path, json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
     check_gates(gates, summaries)
-
-
-def _open(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
-    from dataclasses import replace
-
-    from otkit.encoders.checkpoint import open_encoder
-
-    encoder = open_encoder(name, device=device)
-    was = encoder.settings
-    encoder.settings = replace(
-        was,
-        pooling=was.pooling if pooling is None else pooling,
-        prefix=was.prefix if prefix is None else prefix,
-    )
-    return encoder
-
-
-def _codes(text: str | None) -> tuple[str, ...] | None:
-    from otkit.evaluation.codes import short_code
-
-    if text is None:
-        return None
-    codes = tuple(short_code(code.strip()) for code in text.split(",") if code.strip())
-    if not codes:
-        raise ConfigError("an empty list of languages", remedy="write for instance de,fr")
-    return codes
-
-
-def _aligned_on(model: str | None) -> tuple[str, ...]:
-    """The languages that otkit.json says the model was aligned on, and English."""
-    import json
-
-    from otkit.evaluation.codes import short_code
-
-    path = Path(model) / "otkit.json" if model is not None else None
-    if path is None or not path.is_file():
-        return ()
-    data = json.loads(path.read_text(encoding="utf-8")).get("data", [])
-    found = {code for corpus in data if isinstance(corpus, dict) for code in corpus.get("languages", [])}
-    return tuple(sorted(short_code(code) for code in found | {"en"})) if found else ()
-
-
-class _Watch:
-    """The protocol's observer on a terminal: one bar for the running task."""
-
-    def __init__(self, bar: Progress, *, quiet: bool) -> None:
-        self._bar, self._quiet = bar, quiet
-        self._task = bar.add_task("evaluate", total=None, text="")
-
-    def note(self, message: str) -> None:
-        if not self._quiet:
-            self._bar.console.print(message, markup=False)
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=total)
-
-
-def _print_tables(tables: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for table in tables:
-        console.print(table)
-
-
-def _write(path: Path, text: str) -> None:
-    from otkit.training.checkpoints import write_text
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    from otkit import __version__
-
-    packages = ("torch", "transformers", "faiss-cpu", "numpy")
-    return {
-        "otkit": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }

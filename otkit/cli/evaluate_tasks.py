@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otkit.cli.evaluate_request import Request, check_languages
+from otkit.cli.evaluate_transfer import xnli, xquad
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -14,30 +16,7 @@ if TYPE_CHECKING:
     from otkit.evaluation.protocol import Task
     from otkit.evaluation.search import SearchConfig
 
-__all__ = ["TASKS", "Request"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options that decide what is measured, as given; None where the task's own default holds."""
-
-    files: tuple[str, ...] = ()
-    gold: tuple[str, ...] = ()
-    source: str | None = None
-    target: str | None = None
-    data: Path | None = None
-    format: str = "auto"
-    langs: str | None = None
-    on_error: str = "raise"
-    languages: tuple[str, ...] | None = None
-    score: str | None = None
-    index: str | None = None
-    neighbourhood: int | None = None
-    layers: tuple[int, ...] | None = None
-    word_vector: str | None = None
-    pool: str | None = None
-    center: bool = False
-    batch_tokens: int | None = None
+__all__ = ["TASKS"]
 
 
 def _retrieval(request: Request) -> Task:
@@ -74,12 +53,13 @@ def _word_retrieval(request: Request) -> Task:
         batch_tokens=request.batch_tokens or default.batch_tokens,
     )
     sets = {}
-    for name in request.gold or _sample("gold", "*.dev.tsv"):
+    known = _found(request, "word-alignment", "xlwa-*.dev.tsv*")
+    for name in request.gold or known or _sample("gold", "*.dev.tsv"):
         found = read_gold(name, on_error=request.on_error)
         language = short_code(_foreign(name, request.langs))
-        if _wanted(language, request):
+        if request.wants(language):
             sets[language] = (found, found.sha256)
-    _some(sets, request)
+    check_languages(sets, request)
     return word_retrieval_task(sets, config)
 
 
@@ -116,6 +96,8 @@ TASKS: dict[str, Callable[[Request], Task]] = {
     "retrieval": _retrieval,
     "word-retrieval": _word_retrieval,
     "mining": _mining,
+    "xnli": xnli,
+    "xquad": xquad,
 }
 
 
@@ -139,16 +121,18 @@ def _corpora(request: Request) -> list[PairCorpus]:
     else:
         opened = [
             open_corpus(name, format=request.format, langs=request.langs, on_error=request.on_error)
-            for name in request.files or _sample("parallel", "??-??.dev.tsv")
+            for name in request.files
+            or _found(request, "tatoeba", "*.tsv*")
+            or _sample("parallel", "??-??.dev.tsv")
         ]
     corpora = [english_last(corpus) for corpus in opened]
     kept = {
         short_code(corpus.languages[0]): corpus
         for corpus in corpora
-        if _wanted(short_code(corpus.languages[0]), request)
+        if request.wants(short_code(corpus.languages[0]))
     }
-    _some(kept, request)
-    return [corpus for corpus in corpora if _wanted(short_code(corpus.languages[0]), request)]
+    check_languages(kept, request)
+    return [corpus for corpus in corpora if request.wants(short_code(corpus.languages[0]))]
 
 
 def _foreign(name: str, langs: str | None) -> str:
@@ -159,17 +143,9 @@ def _foreign(name: str, langs: str | None) -> str:
     return second if first in ("en", "eng") else first
 
 
-def _wanted(language: str, request: Request) -> bool:
-    return request.languages is None or language in request.languages
-
-
-def _some(found: Mapping[str, object], request: Request) -> None:
-    missing = [language for language in request.languages or () if language not in found]
-    if missing:
-        raise InputError(
-            f"there is no file for {' and '.join(missing)}",
-            remedy="give a file of each of --languages, or leave the language out",
-        )
+def _found(request: Request, folder: str, pattern: str) -> Sequence[str]:
+    """The files of a task in the folder of `--data`."""
+    return sorted(map(str, (Path(request.data) / folder).glob(pattern))) if request.data else []
 
 
 def _sample(folder: str, pattern: str) -> Sequence[str]:

@@ -1,0 +1,66 @@
+"""The options of `otkit evaluate` that decide what is measured, gathered once and read by every task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from otkit.errors import InputError
+
+__all__ = ["Request", "check_languages"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Options as given; None where the task's own default holds."""
+
+    files: tuple[str, ...] = ()
+    gold: tuple[str, ...] = ()
+    source: str | None = None
+    target: str | None = None
+    data: str | None = None
+    train: str | None = None
+    format: str = "auto"
+    langs: str | None = None
+    on_error: str = "raise"
+    languages: tuple[str, ...] | None = None
+    score: str | None = None
+    index: str | None = None
+    neighbourhood: int | None = None
+    layers: tuple[int, ...] | None = None
+    word_vector: str | None = None
+    pool: str | None = None
+    center: bool = False
+    batch_tokens: int | None = None
+    preset: str | None = None
+    epochs: float | None = None
+    lr: float | None = None
+    batch_size: int | None = None
+    grad_accum: int | None = None
+    max_length: int | None = None
+    stride: int | None = None
+    train_examples: int | None = None
+    test_examples: int | None = None
+    frozen: int | None = None
+    head_pooling: str | None = None
+    eval_every: int | None = None
+    precision: str | None = None
+    head: Path | None = None
+    save_heads: bool = False
+
+    def wants(self, language: str) -> bool:
+        """Whether a language is to be evaluated."""
+        return self.languages is None or language in self.languages
+
+
+def check_languages(found: Mapping[str, object], request: Request) -> None:
+    """Every language that was asked for must be there."""
+    missing = [language for language in request.languages or () if language not in found]
+    if missing:
+        raise InputError(
+            f"there is no file for {' and '.join(missing)}",
+            remedy="give a file of each of --languages, or leave the language out",
+        )
+    if not found:
+        raise InputError("there is nothing to evaluate", remedy="give a file or --data DIR")

@@ -1,0 +1,99 @@
+"""Small things around an evaluation: opening encoders, language lists, progress, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from otkit.encoders.encoder import Encoder
+
+__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables", "versions", "write_output"]
+
+
+def open_with(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
+    from dataclasses import replace
+
+    from otkit.encoders.checkpoint import open_encoder
+
+    encoder = open_encoder(name, device=device)
+    was = encoder.settings
+    encoder.settings = replace(
+        was,
+        pooling=was.pooling if pooling is None else pooling,
+        prefix=was.prefix if prefix is None else prefix,
+    )
+    return encoder
+
+
+def language_codes(text: str | None) -> tuple[str, ...] | None:
+    from otkit.evaluation.codes import short_code
+
+    if text is None:
+        return None
+    codes = tuple(short_code(code.strip()) for code in text.split(",") if code.strip())
+    if not codes:
+        raise ConfigError("an empty list of languages", remedy="write for instance de,fr")
+    return codes
+
+
+def aligned_on(model: str | None) -> tuple[str, ...]:
+    """The languages that otkit.json says the model was aligned on, and English."""
+    import json
+
+    from otkit.evaluation.codes import short_code
+
+    path = Path(model) / "otkit.json" if model is not None else None
+    if path is None or not path.is_file():
+        return ()
+    data = json.loads(path.read_text(encoding="utf-8")).get("data", [])
+    found = {code for corpus in data if isinstance(corpus, dict) for code in corpus.get("languages", [])}
+    return tuple(sorted(short_code(code) for code in found | {"en"})) if found else ()
+
+
+class Watch:
+    """The protocol's observer on a terminal: one bar for the running task."""
+
+    def __init__(self, bar: Progress, *, quiet: bool) -> None:
+        self._bar, self._quiet = bar, quiet
+        self._task = bar.add_task("evaluate", total=None, text="")
+
+    def note(self, message: str) -> None:
+        if not self._quiet:
+            self._bar.console.print(message, markup=False)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+
+def print_tables(tables: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for table in tables:
+        console.print(table)
+
+
+def write_output(path: Path, text: str) -> None:
+    from otkit.training.checkpoints import write_text
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    from otkit import __version__
+
+    packages = ("torch", "transformers", "faiss-cpu", "numpy")
+    return {
+        "otkit": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
