@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from otkit.data.lines import quote
+from otkit.data.lines import quote, refuse_unwritable
 from otkit.errors import InputError
 
 __all__ = ["PARSERS", "form_of"]
@@ -68,17 +68,22 @@ def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+DECODER = json.JSONDecoder(object_pairs_hook=_once)
+
+
 def _jsonl(line: str) -> tuple[str, str]:
     expected = 'write {"source": "...", "target": "..."}, one object a line'
-    if not line.strip():
-        raise InputError("the line is empty", remedy=expected)
     try:
-        record = json.loads(line, object_pairs_hook=_once)
+        record = DECODER.decode(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"invalid JSON ({error}; received {quote(line)})", remedy=expected) from error
+        what = f"invalid JSON ({error}; received {quote(line)})" if line.strip() else "the line is empty"
+        raise InputError(what, remedy=expected) from error
     if not isinstance(record, dict):
         raise InputError(f"received a JSON {_kind(record)}, expected an object", remedy=expected)
-    source, target = (_text(record, key, expected) for key in ("source", "target"))
+    source, target = _text(record, "source", expected), _text(record, "target", expected)
+    if "\\u" in line:  # only an escape can hold what a line of checked text cannot
+        refuse_unwritable(source, "source")
+        refuse_unwritable(target, "target")
     return source, target
 
 
@@ -92,12 +97,6 @@ def _text(record: dict[str, Any], key: str, expected: str) -> str:
         raise InputError(f"{key!r} is a JSON {_kind(value)}, expected a string", remedy=expected)
     if not (value := value.strip()):
         raise InputError(f"the {key} is empty", remedy="fill it, or skip the line (--on-error skip)")
-    if "\0" in value:
-        raise InputError(f"a NUL inside {key!r}", remedy="remove it")
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InputError(
-            f"half a surrogate pair inside {key!r}", remedy="write the character itself, as UTF-8"
-        )
     return value
 
 

@@ -18,7 +18,16 @@ from typing import BinaryIO
 
 from otkit.errors import InputError
 
-__all__ = ["LINE_LIMIT", "ON_ERROR", "LineSource", "joint_sha256", "located", "quote", "words_of"]
+__all__ = [
+    "LINE_LIMIT",
+    "ON_ERROR",
+    "LineSource",
+    "joint_sha256",
+    "located",
+    "quote",
+    "refuse_unwritable",
+    "words_of",
+]
 
 LINE_LIMIT = 1_000_000
 """Bytes of the longest line that is read into memory."""
@@ -28,6 +37,7 @@ ON_ERROR: dict[str, str] = {
     "skip": "leave bad lines out, keep the count and say how many they were",
 }
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 CHUNK = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b\x08"
 
@@ -72,6 +82,16 @@ def quote(text: str, limit: int = 60) -> str:
 def joint_sha256(hashes: Sequence[str]) -> str:
     """One hash for the files of one input; that of a single file is its own."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def refuse_unwritable(text: str, name: str) -> None:
+    """Refuse what JSON escapes can hold and UTF-8 text cannot: a NUL, half of a surrogate pair."""
+    if "\0" in text:
+        raise InputError(f"a NUL inside the {name}", remedy="remove it")
+    if SURROGATE.search(text):
+        raise InputError(
+            f"half a surrogate pair inside the {name}", remedy="write the character itself, as UTF-8"
+        )
 
 
 def located(error: InputError, where: str) -> InputError:

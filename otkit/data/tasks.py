@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.data.examples import NLI_LABELS, Answer, NliExample, QaExample, TaskSet, gather
-from otkit.data.lines import LineSource, quote
+from otkit.data.lines import LineSource, quote, refuse_unwritable
 from otkit.errors import InputError
 
 __all__ = [
@@ -124,6 +124,7 @@ def nli_example(record: Record) -> NliExample:
         if not isinstance(text, str) or not text.strip():
             what = f"the {names[0]} is {'empty' if text == '' else quote(repr(text))}, expected text"
             raise InputError(what, remedy=NLI_FORM)
+        refuse_unwritable(text, names[0])
         texts.append(text.strip())
     label = _first(record, LABEL)
     if isinstance(label, int) and not isinstance(label, bool) and -1 <= label < len(NLI_LABELS):
@@ -217,6 +218,7 @@ def qa_example(question: Any, context: Any) -> QaExample:
         if not isinstance(value, str) or not value.strip():
             what = f"the {name} is {'missing' if value is None else quote(repr(value))}, expected text"
             raise InputError(what, remedy="expected a question of SQuAD v1.1")
+        refuse_unwritable(value, name)
         texts.append(value)
     answers = fields.get("answers", [])
     if isinstance(answers, dict):

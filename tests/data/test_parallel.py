@@ -152,11 +152,15 @@ BAD_LINES: dict[str, tuple[str, bytes, str]] = {
         b'{"source": "a", "source": "b", "target": "c"}',
         "a key occurs twice in the JSON object",
     ),
-    "NUL by escape": ("jsonl", b'{"source": "a\\u0000", "target": "b"}', "a NUL inside 'source'; remove it"),
+    "NUL by escape": (
+        "jsonl",
+        b'{"source": "a\\u0000", "target": "b"}',
+        "a NUL inside the source; remove it",
+    ),
     "half a character": (
         "jsonl",
         b'{"source": "\\ud83d", "target": "b"}',
-        "half a surrogate pair inside 'source'",
+        "half a surrogate pair inside the source",
     ),
     "empty JSON line": ("jsonl", b"", "the line is empty"),
 }

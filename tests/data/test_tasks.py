@@ -113,6 +113,10 @@ BAD_NLI: dict[str, tuple[str, str]] = {
         '{"premise": 5, "hypothesis": "b", "label": 1}\n',
         ":2: the premise is '5', expected text",
     ),
+    "JSON with half a character": (
+        '{"premise": "\\ud83d", "hypothesis": "b", "label": 1}\n',
+        ":2: half a surrogate pair inside the premise; write the character itself, as UTF-8",
+    ),
     "JSON with another number": (
         '{"premise": "a", "hypothesis": "b", "label": 3}\n',
         ":2: the label 3 is none of",
@@ -245,6 +249,10 @@ BAD_QA: dict[str, tuple[Any, str]] = {
     "no answer among answered ones": (
         question(answers=[]),
         ": question q1: the item lacks its label; label all items",
+    ),
+    "half a character": (
+        question(question="\ud83d"),
+        ": question q1: half a surrogate pair inside the question; write the character itself",
     ),
     "no question": (question(question=None), ": question q1: the question is missing, expected text"),
     "an empty question": (question(question=" "), ": question q1: the question is \"' '\", expected text"),
