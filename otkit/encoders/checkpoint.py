@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.manifest import MANIFEST
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, read_json, read_settings
 from otkit.errors import CheckpointError, ConfigError
@@ -65,6 +66,8 @@ def _download(name: str) -> Path:
 
 def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     """Look what kind of encoder lies in a folder, in a fixed order, and open it."""
+    if (folder / MANIFEST).is_file() and any(folder.glob("*.onnx")):
+        return _open_exported(folder, name=name, device=device)
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         return _open_transformers(folder, folder, name=name, device=device)
     if any(folder.glob("*.gguf")):
@@ -72,6 +75,8 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     inner = folder / "0_Transformer"  # where old sentence-transformers kept the encoder
     if (inner / "config.json").is_file() and any(inner.glob("*.safetensors")):
         return _open_transformers(inner, folder, name=name, device=device)
+    if any(folder.glob("*.onnx")):
+        return _open_exported(folder, name=name, device=device)  # says what is missing
     for pickle in _PICKLES:
         if (folder / pickle).is_file():
             raise CheckpointError(
@@ -96,6 +101,12 @@ def _only_gguf(folder: Path) -> Path:
             f"expected one .gguf file, found {names}", where=str(folder), remedy="name the file"
         )
     return files[0]
+
+
+def _open_exported(folder: Path, *, name: str, device: str) -> Encoder:
+    from otkit.encoders.onnx import open_onnx
+
+    return open_onnx(folder, name=name, device=device)
 
 
 def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:

@@ -1,0 +1,69 @@
+"""`manifest.json` of an exported folder: what each file must be, what the graph gives, how it was
+measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from otkit.encoders.settings import read_json
+from otkit.errors import CheckpointError
+
+__all__ = ["FORMAT", "MANIFEST", "read_manifest", "sha256_of", "write_manifest"]
+
+MANIFEST = "manifest.json"
+FORMAT = "otkit-onnx-1"
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest of a finished folder: `facts`, and size and hash of every other file."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    text = json.dumps({"format": FORMAT, **facts, "files": files}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, after every file that it lists was found unchanged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(
+            f"holds an ONNX file but no {MANIFEST}, so nothing says what the graph takes and gives",
+            where=str(folder),
+            remedy="export the encoder with otkit export",
+        )
+    manifest = read_json(path)
+    files = manifest.get("files")
+    if manifest.get("format") != FORMAT or not isinstance(files, dict):
+        raise CheckpointError(
+            f"is not a manifest of the format {FORMAT!r}", where=str(path), remedy="export the encoder again"
+        )
+    for name, stated in files.items():
+        file = folder / name
+        if not isinstance(stated, dict) or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise CheckpointError(
+                f"the entry {name!r} cannot be used", where=str(path), remedy="export again"
+            )
+        if not file.is_file():
+            raise CheckpointError(
+                f"{name} is missing", where=str(folder), remedy="copy the whole folder again"
+            )
+        if file.stat().st_size != stated.get("bytes") or sha256_of(file) != stated.get("sha256"):
+            raise CheckpointError(
+                f"{name} is not the file that was exported (its SHA-256 differs from {MANIFEST})",
+                where=str(folder),
+                remedy="copy the folder again from where you trust it, or export again",
+            )
+    return manifest

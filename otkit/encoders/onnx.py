@@ -1,0 +1,214 @@
+"""An exported encoder in ONNX Runtime, behind the Encoder protocol."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from otkit.encoders.device import choose_device
+from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.manifest import MANIFEST, read_manifest
+from otkit.encoders.settings import EncoderSettings, read_settings
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError
+from otkit.errors import CheckpointError, ConfigError
+
+__all__ = ["MODEL_FILE", "OnnxEncoder", "layer_output", "open_onnx", "output_names"]
+
+MODEL_FILE = "model.onnx"
+
+
+def layer_output(layer: int) -> str:
+    """The name of a hidden state among the graph's outputs."""
+    return f"layer_{layer}"
+
+
+def output_names(layers: tuple[int, ...]) -> tuple[str, ...]:
+    """token_states is the mean of the alignment layers; several of them are also given one by one."""
+    single = tuple(layer_output(layer) for layer in layers) if len(layers) > 1 else ()
+    return ("token_states", "sentence_vector", *single)
+
+
+class OnnxEncoder:
+    """A graph with the outputs of `output_names`; only the layers in it can be asked for."""
+
+    def __init__(
+        self,
+        path: Path,
+        subwords: SubwordTokenizer,
+        *,
+        name: str,
+        settings: EncoderSettings,
+        dimension: int,
+        layers: int,
+        device: str = "cpu",
+    ) -> None:
+        self.name, self.settings, self.subwords = name, settings, subwords
+        self.dimension, self.layers, self.max_tokens = dimension, layers, subwords.limit
+        self._path, self._providers = path, _providers(device)
+        on_gpu = self._providers[0] != "CPUExecutionProvider" and torch.cuda.is_available()
+        self.device = choose_device("cuda" if on_gpu else "cpu")
+        self._session = _open_session(str(path), str(path), self._providers)
+        self._layers_only: onnxruntime.InferenceSession | None = None
+        inputs = {node.name for node in self._session.get_inputs()}
+        missing = set(output_names(settings.alignment_layers)) - {
+            node.name for node in self._session.get_outputs()
+        }
+        if missing or not inputs <= {"input_ids", "attention_mask", "token_type_ids"}:
+            problem = (
+                f"gives no {', '.join(sorted(missing))}" if missing else f"takes {', '.join(sorted(inputs))}"
+            )
+            raise CheckpointError(
+                f"the graph {problem}", where=str(path), remedy="export the encoder with otkit export"
+            )
+        self._inputs = inputs
+
+    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
+        return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)
+
+    def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
+        asked = resolve_layers(layers, self.layers)
+        there = self.settings.alignment_layers
+        for layer in asked:
+            if layer not in there:
+                raise ConfigError(
+                    f"the exported graph has no layer {layer}",
+                    where=str(self._path),
+                    remedy=f"use --layer {','.join(map(str, there))}, or export again with that layer",
+                )
+        names = ["token_states" if len(there) == 1 else layer_output(layer) for layer in asked]
+        return self.run(tokens, names)
+
+    def encode_sentences(self, tokens: Tokens) -> Tensor:
+        return self.run(tokens, ["sentence_vector"])[0]
+
+    def run(self, tokens: Tokens, names: Sequence[str]) -> tuple[Tensor, ...]:
+        """The named outputs of the graph; nothing above the alignment layers is computed when nothing asks
+        for it."""
+        if tokens.ids.shape[1] > self.max_tokens:
+            row = int(tokens.lengths.argmax())
+            raise TooLongError(index=row, tokens=int(tokens.lengths[row]), limit=self.max_tokens)
+        ids = tokens.ids.cpu().numpy()
+        feed = {"input_ids": ids, "attention_mask": tokens.attention.cpu().numpy().astype(np.int64)}
+        if "token_type_ids" in self._inputs:
+            feed["token_type_ids"] = np.zeros_like(ids)
+        unique = list(dict.fromkeys(names))
+        session = self._session if "sentence_vector" in unique else self._session_of_layers()
+        found = dict(zip(unique, session.run(unique, feed), strict=True))
+        return tuple(torch.from_numpy(found[name]).to(self.device) for name in names)
+
+    def _session_of_layers(self) -> onnxruntime.InferenceSession:
+        """ONNX Runtime runs a graph whole whatever is fetched; without the upper layers it saves their time.
+
+        Cutting the graph takes the `onnx` package; where it is not installed the whole graph runs.
+        """
+        if self._layers_only is None:
+            names = [
+                name for name in output_names(self.settings.alignment_layers) if name != "sentence_vector"
+            ]
+            shortened = _without_unused(self._path, names) if importlib.util.find_spec("onnx") else None
+            self._layers_only = (
+                self._session
+                if shortened is None
+                else _open_session(shortened, str(self._path), self._providers)
+            )
+        return self._layers_only
+
+
+def _without_unused(path: Path, outputs: list[str]) -> bytes | None:
+    """The graph with only the nodes that `outputs` need; None where it is not one self-contained file."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    graph = model.graph
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+        return None
+    needed, nodes = set(outputs), []
+    for node in reversed(graph.node):  # nodes stand in topological order
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    kept = [tensor for tensor in graph.initializer if tensor.name in needed]
+    ends = [output for output in graph.output if output.name in outputs]
+    short = onnx.helper.make_graph(nodes[::-1], graph.name, list(graph.input), ends, kept)
+    twin = onnx.helper.make_model(short, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return bytes(twin.SerializeToString())
+
+
+def _providers(device: str) -> list[str]:
+    available = onnxruntime.get_available_providers()
+    if device.startswith("cuda") and "CUDAExecutionProvider" not in available:
+        raise ConfigError(
+            "this ONNX Runtime has no CUDA provider",
+            remedy="pip install onnxruntime-gpu, or use --device cpu",
+        )
+    if device.startswith("cuda") or (device == "auto" and "CUDAExecutionProvider" in available):
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"an ONNX encoder cannot run on {device!r}", remedy="choose from: auto, cpu, cuda")
+    return ["CPUExecutionProvider"]
+
+
+def _open_session(model: str | bytes, where: str, providers: list[str]) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # Left to itself ONNX Runtime starts a thread for every core of the machine, allowed or not.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options.intra_op_num_threads = min(torch.get_num_threads(), allowed)
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = (
+        False  # batches differ in shape: a remembered plan for each would never stop growing
+    )
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=providers)
+    except Exception as error:  # its exception classes share no base but this
+        first = (str(error).strip().splitlines() or [""])[0][:200]
+        raise CheckpointError(
+            f"ONNX Runtime cannot open the graph: {first}", where=where, remedy="export the encoder again"
+        ) from error
+
+
+def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
+    """Open a folder that `otkit export` wrote, after checking that every file is the one it wrote."""
+    manifest = read_manifest(folder)
+    facts: dict[str, Any] = manifest.get("encoder", {})
+    try:
+        numbers = {
+            key: int(facts[key]) for key in ("dimension", "layers", "max_tokens", "unknown_id", "padding_id")
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"'encoder' does not state {error}",
+            where=str(folder / MANIFEST),
+            remedy="export the encoder again",
+        ) from error
+    try:
+        backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise CheckpointError(
+            f"its tokenizer cannot be read: {error}", where=str(folder), remedy="export the encoder again"
+        ) from error
+    subwords = SubwordTokenizer(
+        backend,
+        unknown_id=numbers["unknown_id"],
+        padding_id=numbers["padding_id"],
+        limit=numbers["max_tokens"],
+    )
+    settings = read_settings(folder, layers=numbers["layers"])
+    return OnnxEncoder(
+        folder / MODEL_FILE,
+        subwords,
+        name=name,
+        settings=settings,
+        dimension=numbers["dimension"],
+        layers=numbers["layers"],
+        device=device,
+    )

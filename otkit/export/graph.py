@@ -1,0 +1,93 @@
+"""The torch encoder as one ONNX graph: ids and mask in, alignment states and sentence vector out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.onnx import output_names
+from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.errors import ExportError, require_extra
+
+__all__ = ["DEFAULT_OPSET", "INPUTS", "write_graph"]
+
+# 18 is the lowest that torch writes without a conversion afterwards, and so what the oldest runtimes read;
+# from 23 on each layer's attention is one native Attention node.
+DEFAULT_OPSET = 18
+_OPSETS = range(18, 25)
+_SINGLE_FILE_LIMIT = 2_000_000_000  # a protobuf message ends at 2 GiB
+INPUTS = ("input_ids", "attention_mask")
+
+
+class _Graph(nn.Module):
+    """What is traced: the whole encoder, its alignment layers averaged, and its pooled unit vector."""
+
+    def __init__(self, encoder: TorchEncoder) -> None:
+        super().__init__()
+        self.model, self.layers = encoder.model, encoder.settings.alignment_layers
+        self.pooling = SENTENCE_POOLINGS[encoder.settings.pooling]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        states = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
+        ).hidden_states
+        chosen = [states[layer] for layer in self.layers]
+        vector = nn.functional.normalize(self.pooling(states[-1], attention_mask.bool()), dim=-1)
+        if len(chosen) == 1:
+            return chosen[0] * 1.0, vector  # its own node, should the layer also be the graph's last
+        return torch.stack(chosen).mean(dim=0), vector, *chosen
+
+
+def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
+    """Write `encoder` as a single ONNX file with dynamic batch and length."""
+    if opset not in _OPSETS:
+        raise ExportError(
+            f"opset {opset} cannot be written", remedy=f"choose from {_OPSETS.start} to {_OPSETS.stop - 1}"
+        )
+    for package in ("onnx", "onnxscript"):
+        require_extra(package, extra="export")
+    bytes_needed = sum(weight.numel() * weight.element_size() for weight in encoder.model.parameters())
+    # Two rows of different lengths, so that nothing is taken for a constant or for always full.
+    ids = torch.full((2, 7), encoder.subwords.padding_id, dtype=torch.int64)
+    mask = torch.ones_like(ids)
+    mask[1, 4:] = 0
+    axes = {0: "batch", 1: "tokens"}
+    with _silence(), torch.inference_mode():
+        torch.onnx.export(
+            _Graph(encoder).eval(),
+            (ids, mask),
+            str(path),
+            input_names=list(INPUTS),
+            output_names=list(output_names(encoder.settings.alignment_layers)),
+            opset_version=opset,
+            dynamo=True,
+            external_data=bytes_needed > _SINGLE_FILE_LIMIT,
+            dynamic_shapes=dict.fromkeys(INPUTS, axes),
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """torch.onnx talks on every channel there is (missing torchvision, renamed axes); failures are
+    exceptions."""
+    talkers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)
