@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from otkit.transport.config import SinkhornConfig
 
-__all__ = ["Plan"]
+__all__ = ["FixedPlan", "Plan"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -170,3 +170,35 @@ class _WithSlopes(torch.autograd.Function):
             None,
             None,
         )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPlan:
+    """A batch of plans that are known as matrices only: exact, partial, with null. They carry no gradient,
+    but the `linear_value` of a cost that needs one has the plan as its gradient."""
+
+    cost: Tensor
+    """(B,N,M), as given, in fp32 or float64."""
+    a: Tensor
+    b: Tensor
+    matrix: Tensor
+    """(B,N,M) masses, exactly 0 at padding."""
+    marginal_error: Tensor
+    """(B,), the total violation of the constraints, as a share of the mass; 0 for exact solvers."""
+    iterations: int
+
+    @cached_property
+    def source_left(self) -> Tensor:
+        """(B,N) the mass of each source that was not moved."""
+        return (self.a - self.matrix.sum(2)).clamp(min=0.0)
+
+    @cached_property
+    def target_left(self) -> Tensor:
+        """(B,M) the mass of each target that was not filled."""
+        return (self.b - self.matrix.sum(1)).clamp(min=0.0)
+
+    @cached_property
+    def linear_value(self) -> Tensor:
+        """(B,) <P, C>."""
+        real = (self.a > 0)[:, :, None] & (self.b > 0)[:, None, :]
+        return (self.matrix * torch.where(real, self.cost, 0.0)).sum((1, 2))

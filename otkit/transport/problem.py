@@ -8,7 +8,19 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-__all__ = ["TINY", "Problem", "damping", "marginal_error", "safe_log", "softmin", "wanted", "working_dtype"]
+from otkit.errors import ConfigError
+
+__all__ = [
+    "TINY",
+    "Problem",
+    "check_shapes",
+    "damping",
+    "marginal_error",
+    "safe_log",
+    "softmin",
+    "wanted",
+    "working_dtype",
+]
 
 # A log weight that no cost outbids and that is finite, so that differences of two of them are 0 and not NaN.
 NOTHING = -1e30
@@ -105,3 +117,12 @@ def marginal_error(problem: Problem, f: Tensor, g: Tensor) -> Tensor:
         if tau != 0.0:
             total = total + (reached - wanted(weights, potential, tau)).abs().sum(1)
     return total / problem.mass
+
+
+def check_shapes(cost: Tensor, a: Tensor, b: Tensor) -> None:
+    """Refuse a cost and weights that do not belong together."""
+    if cost.ndim != 3 or a.shape != cost.shape[:2] or b.shape != (cost.shape[0], cost.shape[2]):
+        raise ConfigError(
+            f"a cost of shape {tuple(cost.shape)} with weights {tuple(a.shape)} and {tuple(b.shape)}",
+            remedy="give cost (B,N,M), a (B,N) and b (B,M)",
+        )

@@ -12,14 +12,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
 from otkit.transport.log_domain import solve_log_domain
 from otkit.transport.newton import solve_newton
 from otkit.transport.plan import Plan
-from otkit.transport.problem import Problem, working_dtype
+from otkit.transport.problem import Problem, check_shapes, working_dtype
 from otkit.transport.symmetric import solve_symmetric
 
 __all__ = ["Plan", "SinkhornConfig", "sinkhorn"]
@@ -44,11 +43,7 @@ def sinkhorn(
     Fails softly: a problem that has not reached the tolerance within `max_iterations` says so in
     `marginal_error` and `converged`; balanced weights of unequal mass never converge.
     """
-    if cost.ndim != 3 or a.shape != cost.shape[:2] or b.shape != (cost.shape[0], cost.shape[2]):
-        raise ConfigError(
-            f"a cost of shape {tuple(cost.shape)} with weights {tuple(a.shape)} and {tuple(b.shape)}",
-            remedy="give cost (B,N,M), a (B,N) and b (B,M)",
-        )
+    check_shapes(cost, a, b)
     with torch.autocast(device_type=cost.device.type, enabled=False):
         cost = at_least_fp32(cost)
         a, b = a.to(cost.dtype), b.to(cost.dtype)

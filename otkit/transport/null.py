@@ -1,0 +1,136 @@
+"""One-sided plans with a null: every source moves all its mass, to targets or to nothing (OTTAWA, Huang et
+al. 2024).
+
+A null column of its own cost and capacity stands beside the targets. Targets are capacities, so a target
+that nothing fits stays empty, and a source that nothing fits goes to the null.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from otkit.errors import ConfigError, choose
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.cost import at_least_fp32
+from otkit.transport.partial import Reference, capacitated
+from otkit.transport.plan import FixedPlan
+from otkit.transport.problem import check_shapes
+
+__all__ = ["NULL_COSTS", "NullPlan", "null_cost", "one_sided"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NullPlan:
+    """A plan whose last column was the null."""
+
+    plan: FixedPlan
+    """Over the targets alone; its `target_left` is what no source filled."""
+    null: Tensor
+    """(B,N) the mass that each source sent to the null; the rows of the matrix and this sum to the
+    weights."""
+    null_cost: Tensor
+    """(B,)"""
+
+    @property
+    def matrix(self) -> Tensor:
+        """(B,N,M) masses, exactly 0 at padding."""
+        return self.plan.matrix
+
+
+def one_sided(
+    cost: Tensor,
+    a: Tensor,
+    b: Tensor,
+    *,
+    null_cost: Tensor | float,
+    null_weight: float = 1.0,
+    config: SinkhornConfig,
+    reference: Reference = "counting",
+) -> NullPlan:
+    """P1 + null = a, P^T 1 <= b, 1^T null <= null_weight: cost (B,N,M), null_cost (B,) or one number.
+
+    With weights that sum to 1 and a null weight of 1 the null can absorb everything. OTTAWA: the counting
+    reference, eps 0.05 on costs scaled to [0, 1] together with the null's. For the other direction
+    transpose the cost.
+    """
+    check_shapes(cost, a, b)
+    if not null_weight > 0.0:
+        raise ConfigError(
+            f"the null weight is {null_weight}", remedy="give the null a capacity above 0, such as 1"
+        )
+    cost = at_least_fp32(cost)
+    nothing = torch.as_tensor(null_cost, dtype=cost.dtype, device=cost.device).expand(len(cost))
+    column = nothing[:, None, None].expand(-1, cost.shape[1], 1)
+    capacity = torch.full_like(cost[:, 0, :1], null_weight)
+    wider = torch.cat([b.to(cost.dtype), capacity], dim=1)  # (B,M+1)
+    plan = capacitated(torch.cat([cost, column], dim=2), a, wider, config=config, reference=reference)
+    inner = FixedPlan(
+        cost, plan.a, b.to(cost.dtype), plan.matrix[:, :, :-1], plan.marginal_error, plan.iterations
+    )
+    return NullPlan(inner, plan.matrix[:, :, -1], nothing)
+
+
+NullCost = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def _mean(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> Tensor:
+    """The mean cost of the real cells."""
+    return torch.where(real, cost, 0.0).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
+
+
+def _median(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> Tensor:
+    """The median cost of the real cells (the mean of the middle two)."""
+    cells = torch.where(real, cost, torch.nan).flatten(1)
+    return torch.nanquantile(cells, 0.5, dim=1).nan_to_num(0.0)
+
+
+def _middle(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> Tensor:
+    """Half-way between the smallest and the largest cost."""
+    low = torch.where(real, cost, torch.inf).flatten(1).amin(1)
+    high = torch.where(real, cost, -torch.inf).flatten(1).amax(1)
+    return (0.5 * (low + high)).nan_to_num(0.0, 0.0, 0.0)
+
+
+def _equidistant(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> Tensor:
+    """(1 - cos)/2 to the unit vector that has the same, and the largest, cosine with all rows.
+
+    Writing it as V^T c for unit rows V, equal cosines mean V V^T c = t 1, hence cos = (1^T (V V^T)^+
+    1)^(-1/2).
+    """
+    if vectors is None or vectors.shape[:2] != cost.shape[:2]:
+        raise ConfigError(
+            "this null cost needs the vectors of the sources", remedy="give vectors of shape (B,N,D)"
+        )
+    mask = real.any(2)
+    unit = torch.nn.functional.normalize(at_least_fp32(vectors).double(), dim=2) * mask[:, :, None]
+    inverse = torch.linalg.pinv(unit @ unit.transpose(1, 2), hermitian=True)
+    ones = mask.double()[:, :, None]
+    spread = (ones.transpose(1, 2) @ inverse @ ones)[:, 0, 0]
+    cosine = torch.where(spread > 0, spread.clamp(min=1.0).rsqrt(), 0.0)
+    return (0.5 * (1.0 - cosine)).to(cost.dtype)
+
+
+def _larger(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> Tensor:
+    """The larger of `equidistant` and `median`: OTTAWA's default."""
+    return torch.maximum(_equidistant(cost, real, vectors), _median(cost, real))
+
+
+NULL_COSTS: Mapping[str, NullCost] = {
+    "mean": _mean,
+    "median": _median,
+    "middle": _middle,
+    "equidistant": _equidistant,
+    "larger": _larger,
+}
+
+
+def null_cost(cost: Tensor, a: Tensor, b: Tensor, *, name: str, vectors: Tensor | None = None) -> Tensor:
+    """(B,) the named cost of the null; `equidistant` and `larger` take the vectors (B,N,D) of the sources
+    and suit a cost of (1 - cos)/2."""
+    check_shapes(cost, a, b)
+    real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
+    return choose(name, NULL_COSTS, what="null cost")(at_least_fp32(cost), real, vectors)
