@@ -1,13 +1,13 @@
 """Every error that otkit raises on purpose: what went wrong, where, and what to do about it.
 
-    OtkitError
-    ├── ConfigError        a setting is impossible, or names something that does not exist
-    ├── InputError         a data file or a line of it cannot be used (`where` is file:line)
-    ├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
-    ├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
-    ├── ExportError        an exported encoder cannot be written or read
-    ├── GateError          a quality gate was missed: the command line exits 3 instead of 1
-    └── MissingExtraError  an optional package is needed and not installed
+OtkitError
+├── ConfigError        a setting is impossible, or names something that does not exist
+├── InputError         a data file or a line of it cannot be used (`where` is file:line)
+├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
+├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
+├── ExportError        an exported encoder cannot be written or read
+├── GateError          a quality gate was missed: the command line exits 3 instead of 1
+└── MissingExtraError  an optional package is needed and not installed
 """
 
 from __future__ import annotations

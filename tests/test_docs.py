@@ -15,14 +15,23 @@ from otkit.resources import sample_data
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "otkit" / "cli").glob("*.py") if f"def {path.stem}(" in path.read_text(encoding="utf-8"))
+COMMANDS = sorted(
+    path.stem.replace("_", "-")
+    for path in (ROOT / "otkit" / "cli").glob("*.py")
+    if f"def {path.stem}(" in path.read_text(encoding="utf-8")
+)
 # `otkit align` alone is the demonstration itself, minutes of work: `make demo` runs it.
 LONG = {"otkit align", "otkit align --output demo/aligned"}
 
 
 def otkit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "otkit", *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "otkit", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 

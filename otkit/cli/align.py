@@ -69,16 +69,19 @@ def align(
     ] = Path("runs/aligned"),
     preset: Annotated[
         str | None,
-        _option("Published settings: paper, paper-default, quick. Options beside it win over it.", "NAME"),
+        _option("Published settings: paper, paper-default, sample. Options beside it win over it.", "NAME"),
     ] = None,
     objective: Objectives = None,
-    cost: Annotated[str | None, _option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")] = None,
+    cost: Annotated[
+        str | None, _option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")
+    ] = None,
     epsilon: Annotated[float | None, _option("Entropic temperature, in units of the cost.", "X")] = None,
     epsilon_relative: Annotated[
         float | None, _option("The same in units of each problem's mean cost; replaces --epsilon.", "X")
     ] = None,
     scope: Annotated[
-        str | None, _option("pair: a transport problem a sentence pair; batch: one cloud a batch.", "pair|batch")
+        str | None,
+        _option("pair: a transport problem a sentence pair; batch: one cloud a batch.", "pair|batch"),
     ] = None,
     unit: Annotated[str | None, _option("What the points are.", "word|subword")] = None,
     word_vector: Annotated[
@@ -98,17 +101,22 @@ def align(
     ] = None,
     epochs: Annotated[float | None, _option("Passes over the data.", "N")] = None,
     steps: Annotated[int | None, _option("Optimiser steps, instead of --epochs.", "N")] = None,
-    batch_size: Annotated[int | None, _option("Sentence pairs of a language pair and micro-step.", "N")] = None,
+    batch_size: Annotated[
+        int | None, _option("Sentence pairs of a language pair and micro-step.", "N")
+    ] = None,
     grad_accum: Annotated[int | None, _option("Micro-steps in an optimiser step.", "N")] = None,
     lr: Annotated[float | None, _option("Peak learning rate.", "X")] = None,
     warmup: Annotated[float | None, _option("Share of the steps with a rising learning rate.", "X")] = None,
-    max_grad_norm: Annotated[float | None, _option("Clip gradients at this norm; 0 turns it off.", "X")] = None,
+    max_grad_norm: Annotated[
+        float | None, _option("Clip gradients at this norm; 0 turns it off.", "X")
+    ] = None,
     precision: Annotated[str | None, _option("Autocast of the encoder.", "fp32|bf16|fp16")] = None,
     dev: Annotated[
         list[str] | None, _option("Held-out parallel text. Default: a part of the training files.", "FILE")
     ] = None,
     gold: Annotated[
-        list[str] | None, _option("Gold word links (TSV) to score before and after, and at evaluations.", "FILE")
+        list[str] | None,
+        _option("Gold word links (TSV) to score before and after, and at evaluations.", "FILE"),
     ] = None,
     eval_every: Annotated[int | None, _option("Evaluate every N steps and keep the best.", "N")] = None,
     save_every: Annotated[int | None, _option("Save a checkpoint every N steps.", "N")] = None,
@@ -131,11 +139,14 @@ def align(
 
     otkit align
 
-    otkit align de-en.tsv fr-en.tsv.gz --model bert-base-multilingual-cased --preset paper --output runs/aligned
+    otkit align sample_data/parallel/fr-en.train.tsv --steps 2 --batch-size 4 --preset paper --output runs/few
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    from otkit.cli.align_report import Figures, print_change
+    from rich.console import Console
+
+    from otkit.cli.align_report import Figures, change_table
+    from otkit.cli.documents import write_document
     from otkit.cli.progress import TrainingProgress, progress_bar
     from otkit.cli.stopping import stop_on_sigterm
     from otkit.data.gold import read_gold
@@ -143,10 +154,10 @@ def align(
     from otkit.encoders.encoder import TorchEncoder
     from otkit.errors import ConfigError
     from otkit.training.presets import PRESETS
-    from otkit.training.run import AlignSettings, align_encoder, check_output
+    from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
 
     sampled = not files and source is None
-    chosen = choose(preset or ("quick" if sampled else "paper"), PRESETS, what="preset")
+    chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
     settings = AlignSettings(
         objective=_given(
             chosen.objective,
@@ -190,11 +201,12 @@ def align(
     encoder = open_encoder(model, device=device)
     if not isinstance(encoder, TorchEncoder):
         raise ConfigError(
-            "an ONNX encoder cannot be trained", where=str(model), remedy="name the folder it was exported from"
+            "an ONNX encoder cannot be trained",
+            where=str(model),
+            remedy="name the folder it was exported from",
         )
     gold_files = [Path(name) for name in gold or []] or (_sample_gold() if sampled else [])
     figures = Figures(encoder, held_out, [read_gold(path) for path in gold_files])
-    before = figures()
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(
@@ -209,9 +221,22 @@ def align(
             should_stop=should_stop,
         )
     if result.interrupted:
-        typer.echo(f"stopped at step {result.step} of {result.steps}; go on with: {_resume_command()}", err=True)
+        typer.echo(
+            f"stopped at step {result.step} of {result.steps}; go on with: {_resume_command()}", err=True
+        )
         return
-    print_change(before, result, output, json_path=json_path)
+    measured = [record for record in result.history if "divergence" in record]
+    Console().print(change_table(measured[0], measured[-1], output=output))
+    if json_path is not None:
+        write_document(
+            json_path,
+            {
+                **run_metadata(encoder, corpora, settings),
+                "before": measured[0],
+                "after": measured[-1],
+                "seconds": result.seconds,
+            },
+        )
 
 
 def _given(config: Config, **values: Any) -> Config:
@@ -231,7 +256,9 @@ def _parts(
             try:
                 parts[name] = float(weight or 1)
             except ValueError:
-                raise typer.BadParameter(f"{text!r}: the weight after ':' is not a number", param_hint="--objective") from None
+                raise typer.BadParameter(
+                    f"{text!r}: the weight after ':' is not a number", param_hint="--objective"
+                ) from None
     if anchor is not None:
         parts["anchor"] = anchor
     return tuple((name, weight) for name, weight in parts.items() if weight != 0)
@@ -255,11 +282,14 @@ def _corpora(
 
     def opened(names: list[str]) -> list[PairCorpus]:
         return [
-            english_last(open_corpus(name, format=input_format, langs=langs, on_error=on_error)) for name in names
+            english_last(open_corpus(name, format=input_format, langs=langs, on_error=on_error))
+            for name in names
         ]
 
     if (source is None) != (target is None):
-        raise ConfigError("--source and --target belong together", remedy="give both files, line by line alike")
+        raise ConfigError(
+            "--source and --target belong together", remedy="give both files, line by line alike"
+        )
     if source is not None and target is not None:
         corpora = [english_last(open_corpus(source, target=target, langs=langs, on_error=on_error))]
         corpora += opened(files or [])

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otkit.data.gold import GoldSet
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
+from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.evaluation.word_alignment import evaluate_word_alignment
-from otkit.extraction.aligner import AlignerConfig
+from otkit.extraction.aligner import WordAligner
 
 if TYPE_CHECKING:
-    from otkit.training.loop import Record, TrainResult
+    from rich.console import RenderableType
 
-__all__ = ["Figures", "print_change"]
+    from otkit.training.loop import Record
+
+__all__ = ["Figures", "change_table"]
+
+# How a figure is called in the table, and which way is better.
+_SHOWN = {
+    "divergence": ("held-out Sinkhorn divergence", "lower"),
+    "aer": ("word-alignment AER", "lower"),
+    "retrieval": ("sentence retrieval, accuracy@1", "higher"),
+}
 
 
 class Figures:
@@ -26,7 +35,34 @@ class Figures:
         self._encoder, self._dev, self._gold = encoder, dev, gold
 
     def __call__(self) -> Record:
-        """Means over languages, each in [0, 1]."""
-        retrieval = evaluate_retrieval(self._encoder, self._dev)
-        record: Record = {"retrieval": sum(score.mean for score in retrieval.values()) / len(retrieval)}
+        """Means over languages (retrieval: over both directions too), each in [0, 1]."""
+        record: Record = {}
+        self._encoder.eval()
+        if self._gold:
+            aligner = WordAligner(self._encoder)
+            scores = [_aer(aligner, gold) for gold in self._gold]
+            record["aer"] = sum(scores) / len(scores)
+        if self._dev:
+            retrieval = [score.mean for score in evaluate_retrieval(self._encoder, self._dev).values()]
+            record["retrieval"] = sum(retrieval) / len(retrieval)
         return record
+
+
+def _aer(aligner: WordAligner, gold: GoldSet) -> float:
+    links = [
+        {(link.source, link.target) for link in alignment.links}
+        for alignment in aligner.align(((pair.source, pair.target) for pair in gold), plans=False)
+    ]
+    return float(ALIGNMENT_METRICS["aer"](alignment_table(links, gold).sum(0)))
+
+
+def change_table(before: Record, after: Record, *, output: Path) -> RenderableType:
+    """The figures before and after, those that were measured."""
+    from otkit.report.tables import before_after
+
+    rows: list[Any] = [
+        (title, before[name], after[name], better)
+        for name, (title, better) in _SHOWN.items()
+        if name in before and name in after
+    ]
+    return before_after(f"before and after: {output}", rows)

@@ -10,6 +10,8 @@ import typer
 from otkit import __version__
 from otkit.cli.align import align
 from otkit.cli.evaluate import evaluate
+from otkit.cli.info import info
+from otkit.cli.show_alignment import show_alignment
 from otkit.errors import GateError, OtkitError
 
 __all__ = ["app", "main"]
@@ -22,8 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-app.command()(align)
-app.command()(evaluate)
+for command in (align, show_alignment, evaluate, info):
+    app.command()(command)
 
 
 def _version(wanted: bool) -> None:

@@ -38,7 +38,8 @@ Model = Annotated[
 ]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False)
+    int | None,
+    typer.Option(metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False),
 ]
 BatchTokens = Annotated[
     int | None,
@@ -50,15 +51,21 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 JsonPath = Annotated[
     Path | None,
     typer.Option(
-        "--json", metavar="PATH", help="Write the figures with config, versions and hashes.", show_default=False
+        "--json",
+        metavar="PATH",
+        help="Write the figures with config, versions and hashes.",
+        show_default=False,
     ),
 ]
 Format = Annotated[
-    str, typer.Option("--format", metavar="NAME", help="Input format: auto, tsv, bars (' ||| '), jsonl or files.")
+    str,
+    typer.Option("--format", metavar="NAME", help="Input format: auto, tsv, bars (' ||| '), jsonl or files."),
 ]
 Langs = Annotated[
     str | None,
-    typer.Option(metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False),
+    typer.Option(
+        metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False
+    ),
 ]
 OnError = Annotated[
     str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
@@ -66,7 +73,9 @@ OnError = Annotated[
 Layer = Annotated[
     str | None,
     typer.Option(
-        metavar="N[,N...]", help="Hidden states to use, averaged; negative counts from the end.", show_default=False
+        metavar="N[,N...]",
+        help="Hidden states to use, averaged; negative counts from the end.",
+        show_default=False,
     ),
 ]
 

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from otkit.training.loop import Record
@@ -46,7 +53,9 @@ class TrainingProgress:
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
         """Move the bar on and show the losses."""
-        shown = [f"{name} {record[name]:.4g}" for name in ("ot", "anchor", "loss", "divergence") if name in record]
+        shown = [
+            f"{name} {record[name]:.4g}" for name in ("ot", "anchor", "loss", "divergence") if name in record
+        ]
         if "pairs_per_second" in record:
             shown.append(f"{record['pairs_per_second']:.0f} pairs/s")
         self._bar.update(self._task, completed=step, total=steps, text="  ".join(shown))

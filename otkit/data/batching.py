@@ -1,8 +1,9 @@
-"""Batches of sentence pairs: the same order for the same seed, little padding, and a start anywhere in the run.
+"""Batches of sentence pairs: the same order for the same seed, little padding, and a start anywhere in the
+run.
 
-One micro-step holds `batch_size` pairs of every language pair, as in the paper. Pairs are shuffled, grouped into
-windows of a few dozen batches, and sorted by length inside a window, so that a batch holds sentences of one length
-while the order stays random beyond the window.
+One micro-step holds `batch_size` pairs of every language pair, as in the paper. Pairs are shuffled, grouped
+into windows of a few dozen batches, and sorted by length inside a window, so that a batch holds sentences of
+one length while the order stays random beyond the window.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from otkit.errors import ConfigError, InputError
 
 __all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share", "sentence_words"]
 
+
 @dataclass(frozen=True)
 class BatchingConfig:
     """How pairs become batches.
 
     batch_size          sentence pairs of one language pair in a micro-step
-    pairs_per_language  pairs of every language in an epoch (None: the largest corpus); small corpora are repeated
+    pairs_per_language  pairs of every language in an epoch (None: the largest corpus); small corpora are
+                        repeated
     window              batches whose pairs are sorted by length together
     batch_tokens        largest number of padded subwords of one forward pass (None: no limit)
     on_error            what to do with a sentence that the encoder cannot take: "raise" or "skip"
@@ -54,6 +57,8 @@ class PairBatch:
     source, target     Tokens of B sentences each
     share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
     target_units       (words, subwords) on the target side of that whole micro-step
+    draw               seeds what is drawn at random for these pairs: another number at every visit, the same
+                       in every process and after a resumption
     """
 
     corpus: int
@@ -63,6 +68,7 @@ class PairBatch:
     target: Tokens
     share: float
     target_units: tuple[int, int]
+    draw: int = 0
 
 
 def sentence_words(text: str) -> list[str]:
@@ -86,7 +92,9 @@ class PairSource:
         self.padded = self.filled = 0
 
     def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[PairBatch, ...]]:
-        """Micro-steps `start` to `stop`, each the batches of all language pairs; equal seeds give equal batches."""
+        """Micro-steps `start` to `stop`, each the batches of all language pairs; equal seeds give equal
+        batches.
+        """
         streams = [self._batches(index, start) for index in range(len(self.corpora))]
         step = start
         while stop is None or step < stop:
@@ -94,7 +102,9 @@ class PairSource:
             step += 1
 
     def _batches(self, index: int, start: int) -> Iterator[tuple[PairBatch, ...]]:
-        """The endless batches of one corpus from micro-step `start` on; windows before it are not tokenised."""
+        """The endless batches of one corpus from micro-step `start` on; windows before it are not
+        tokenised.
+        """
         epoch, skip = divmod(start, self.micro_steps_per_epoch)
         while True:
             order = self._epoch_order(index, epoch)
@@ -121,8 +131,12 @@ class PairSource:
         order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.
         parts = np.array_split(order, batches)
-        for which in rng.permutation(batches)[skip:]:
-            yield tuple(self._collate(index, members, source, target, lengths, parts[which]))
+        turns = rng.permutation(batches)
+        draws = rng.integers(2**31, size=batches)
+        for which in turns[skip:]:
+            yield tuple(
+                self._collate(index, members, source, target, lengths, parts[which], int(draws[which]))
+            )
 
     def _tokenise(self, index: int, members: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tokens, Tokens]:
         corpus, kept, sides = self.corpora[index], [], ([], [])  # type: ignore[var-annotated]
@@ -146,7 +160,8 @@ class PairSource:
 
     def _refuses(self, corpus: PairCorpus, pair: Pair, words: list[str]) -> bool:
         """True for a sentence to skip; an error where skipping was not asked for."""
-        # A word has at most one subword more than characters, so most sentences need no second tokenisation here.
+        # A word has at most one subword more than characters, so most sentences need no second tokenisation
+        # here.
         if sum(map(len, words)) + len(words) + 16 < self.encoder.max_tokens:
             return False
         try:
@@ -169,13 +184,14 @@ class PairSource:
         target: Tokens,
         lengths: NDArray[np.int64],
         rows: NDArray[np.int64],
+        draw: int,
     ) -> Iterator[PairBatch]:
         """One micro-step of a language pair, in as many pieces as the token budget asks for."""
         if len(rows) == 0:
             return
         whole = _rows(target, rows)
         units = (sum(whole.counts), int((whole.word_ids >= 0).sum()))
-        for piece in _within_budget(rows, lengths, self.config.batch_tokens):
+        for number, piece in enumerate(_within_budget(rows, lengths, self.config.batch_tokens)):
             batch = PairBatch(
                 corpus=index,
                 language=self.corpora[index].languages[0],
@@ -184,6 +200,7 @@ class PairSource:
                 target=_rows(target, piece),
                 share=len(piece) / len(rows),
                 target_units=units,
+                draw=draw + number,
             )
             for tokens in (batch.source, batch.target):
                 self.padded += tokens.ids.numel()
@@ -199,14 +216,17 @@ def padding_share(source: PairSource) -> float:
 def _by_length(lengths: NDArray[np.int64], batches: int) -> NDArray[np.int64]:
     """An order in which neighbours are alike in both lengths (2, pairs).
 
-    Sorting by one side alone leaves the other unsorted, and both are padded: so pairs are cut by source length into
-    about as many groups as each group holds batches, and each group is sorted by target length.
+    Sorting by one side alone leaves the other unsorted, and both are padded: so pairs are cut by source
+    length into about as many groups as each group holds batches, and each group is sorted by target length.
     """
     order = np.argsort(lengths[0], kind="stable")
     groups = np.array_split(order, max(1, math.isqrt(batches)))
     # Every second group runs downwards, so that batches across a border between groups stay alike.
     return np.concatenate(
-        [group[np.argsort(lengths[1][group] * (-1) ** turn, kind="stable")] for turn, group in enumerate(groups)]
+        [
+            group[np.argsort(lengths[1][group] * (-1) ** turn, kind="stable")]
+            for turn, group in enumerate(groups)
+        ]
     )
 
 
@@ -227,4 +247,6 @@ def _rows(tokens: Tokens, rows: NDArray[np.int64]) -> Tokens:
     """Some sentences of a padded batch, cut to the longest of them."""
     width = int(tokens.lengths[rows].max())
     counts = tuple(tokens.counts[row] for row in rows.tolist())
-    return Tokens(tokens.ids[rows, :width], tokens.attention[rows, :width], tokens.word_ids[rows, :width], counts)
+    return Tokens(
+        tokens.ids[rows, :width], tokens.attention[rows, :width], tokens.word_ids[rows, :width], counts
+    )

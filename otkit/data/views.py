@@ -50,14 +50,18 @@ class CorpusView:
 
 
 def english_last(corpus: PairCorpus) -> PairCorpus:
-    """The corpus with English as its target, the side that the anchor holds; unchanged where neither side is English."""
+    """The corpus with English as its target, the side that the anchor holds; unchanged where neither side is
+    English.
+    """
     if corpus.languages[0] == "en" and corpus.languages[1] != "en":
         return CorpusView(corpus, np.arange(len(corpus)), swap=True)
     return corpus
 
 
 def hold_out(corpora: Sequence[PairCorpus], *, seed: int) -> tuple[list[PairCorpus], list[PairCorpus]]:
-    """Split every corpus into training pairs and a small held-out part (5 %, at most 200 pairs, at least one)."""
+    """Split every corpus into training pairs and a small held-out part (5 %, at most 200 pairs, at least
+    one).
+    """
     train: list[PairCorpus] = []
     dev: list[PairCorpus] = []
     for number, corpus in enumerate(corpora):

@@ -1,10 +1,11 @@
-"""Checkpoints that survive a kill at any moment: written beside, hashed, renamed, and checked before they are used."""
+"""Checkpoints that survive a kill at any moment: written beside, hashed, renamed, and checked before they are
+used.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ class Checkpoint:
 def write_checkpoint(
     root: Path, step: int, progress: dict[str, Any], save: Callable[[Path], None], *, keep: int
 ) -> Path:
-    """Let `save` fill a folder, seal it with a manifest, and rename it to its final name; keep the newest `keep`."""
+    """Let `save` fill a folder, seal it with a manifest, and rename it to its final name; keep the newest
+    `keep`.
+    """
     partial, final = root / f"{_PARTIAL}step-{step:08d}", root / f"step-{step:08d}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -66,22 +69,28 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
             note(f"{folder}: damaged checkpoint passed over ({error})")
             continue
         if wrong:
-            note(f"{folder}: damaged checkpoint passed over (changed since it was written: {', '.join(wrong)})")
+            note(
+                f"{folder}: damaged checkpoint passed over (changed since it was written: {', '.join(wrong)})"
+            )
             continue
         return Checkpoint(folder, int(manifest["step"]), manifest["progress"])
     return None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that a crash leaves the old one or the new one."""
+    """Write a text file under a temporary name and rename it, so that a crash leaves the old one or the new
+    one.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise TrainingError(
-            f"cannot be written ({error.strerror or error})", where=str(path), remedy="check space and permissions"
+            f"cannot be written ({error.strerror or error})",
+            where=str(path),
+            remedy="check space and permissions",
         ) from error
 
 

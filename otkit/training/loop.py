@@ -1,7 +1,7 @@
 """The one training loop: any module that maps a batch to named losses, trained, watched, saved and resumed.
 
-accelerate lives here and nowhere else. The loop knows nothing of transport or of tasks: alignment, the classification
-head and the span head all come as a module and a sequence of micro-steps.
+accelerate lives here and nowhere else. The loop knows nothing of transport or of tasks: alignment, the
+classification head and the span head all come as a module and a sequence of micro-steps.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended: steps done, whether it was told to stop early, and the best evaluation where there was one."""
+    """How a run ended: steps done, whether it was told to stop early, and the best evaluation where there was
+    one.
+    """
 
     step: int
     steps: int
@@ -141,15 +143,19 @@ def train(
 ) -> TrainResult:
     """Train `module` (batch -> object with `.parts` and `.gauges`) and return how it went.
 
-    `fingerprint` says what must not change between a run and its resumption (settings, data hashes); `evaluate`
-    returns figures of which `best_by` is minimised, and `keep_best` is called when it improves.
+    `fingerprint` says what must not change between a run and its resumption (settings, data hashes);
+    `evaluate` returns figures of which `best_by` is minimised, and `keep_best` is called when it improves.
     """
     set_seed(config.seed)
     cpu = next(module.parameters()).device.type == "cpu"
     accelerator = Accelerator(mixed_precision=PRECISIONS[config.precision], cpu=cpu)
-    steps = config.steps or max(1, math.ceil(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
+    steps = config.steps or max(
+        1, math.ceil(source.micro_steps_per_epoch * config.epochs / config.grad_accum)
+    )
     trained = [weight for weight in module.parameters() if weight.requires_grad]
-    adam = torch.optim.AdamW(trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
+    adam = torch.optim.AdamW(
+        trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step, steps, config))
     model, optimiser, scheduler = accelerator.prepare(module, adam, rate)
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"
@@ -186,10 +192,13 @@ def train(
         better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
         if better:
             progress.best = figures
-            # Without evaluations on the way, the best is the last, which the caller saves anyway.
-            if keep_best is not None and config.eval_every is not None:
+            # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
+            # the start.
+            if keep_best is not None and config.eval_every is not None and progress.step > 0:
                 keep_best(figures)
 
+    if progress.step == 0:
+        assess()
     module.train()
     micro_steps = source.micro_steps(progress.step * config.grad_accum)
     interrupted = False
@@ -215,7 +224,9 @@ def train(
 
         done = progress.step == steps
         interrupted = should_stop()
-        saving = interrupted or done or (config.save_every is not None and progress.step % config.save_every == 0)
+        saving = (
+            interrupted or done or (config.save_every is not None and progress.step % config.save_every == 0)
+        )
         if saving or progress.step % config.log_every == 0:
             log(tally.record(progress, scheduler.get_last_lr()[0], accelerator))
         if done or (config.eval_every is not None and progress.step % config.eval_every == 0):
@@ -235,7 +246,9 @@ def train(
 
 
 class _Tally:
-    """Losses and gauges since the last record, kept on the device until then so that steps need no host sync."""
+    """Losses and gauges since the last record, kept on the device until then so that steps need no host
+    sync.
+    """
 
     def __init__(self, step: int) -> None:
         self._reset(step)
@@ -255,7 +268,9 @@ class _Tally:
         self.batches.append(f"{getattr(batch, 'language', '')}:{','.join(map(str, batch.indices[:8]))}")
 
     def record(self, progress: _Progress, lr: float, accelerator: Accelerator) -> Record:
-        """The record of the steps since the last one; a non-finite loss ends the run here, before any save."""
+        """The record of the steps since the last one; a non-finite loss ends the run here, before any
+        save.
+        """
         count = max(progress.step - self.since, 1)
         values = {name: float(value) / count for name, value in self.sums.items()}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -284,7 +299,9 @@ def _rate(step: int, steps: int, config: TrainConfig) -> float:
     return SCHEDULES[config.schedule]((step - warm) / max(steps - warm, 1))
 
 
-def _synchronised(accelerator: Accelerator, model: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+def _synchronised(
+    accelerator: Accelerator, model: nn.Module, last: bool
+) -> contextlib.AbstractContextManager[None]:
     """Gradients travel between processes once a step, with its last batch."""
     return contextlib.nullcontext() if last else accelerator.no_sync(model)
 

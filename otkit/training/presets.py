@@ -37,4 +37,10 @@ PRESETS: dict[str, Preset] = {
         _PAPER_BATCHES,
         _PAPER_TRAIN,
     ),
+    "sample": Preset(
+        "the demonstration: the sample encoder on the sample data in two minutes on two cores",
+        ObjectiveConfig(cost="cosine", epsilon_relative=0.1, word_vector="mean", anchor_reduction="mean"),
+        BatchingConfig(batch_size=8),
+        TrainConfig(epochs=1.0, lr=5e-5, warmup=0.1),
+    ),
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from otkit.data.batching import BatchingConfig, PairSource, padding_share, sente
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Tokens, TorchEncoder
 from otkit.errors import InputError
+from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
 from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
@@ -58,8 +57,8 @@ def align_encoder(
 ) -> TrainResult:
     """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
 
-    Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is best by the
-    divergence is kept in `folder/best`.
+    Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is
+    best by the divergence is kept in `folder/best`.
     """
     source = PairSource(corpora, encoder, settings.batching)
     names = [name for name, weight in settings.objective.parts if weight > 0]
@@ -82,7 +81,11 @@ def align_encoder(
     def evaluate() -> Record:
         by_language = held_out_divergence(module, dev)
         mean = sum(by_language.values()) / len(by_language)
-        return {"divergence": mean, **{f"divergence/{name}": value for name, value in by_language.items()}, **figures()}
+        return {
+            "divergence": mean,
+            **{f"divergence/{name}": value for name, value in by_language.items()},
+            **figures(),
+        }
 
     fingerprint = {
         "settings": asdict(settings),
@@ -108,7 +111,9 @@ def align_encoder(
         encoder.save(folder, {**metadata, "steps": result.step, "seconds": result.seconds})
         write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
-        observer.note(f"{source.too_long} visits to sentence pairs that are too long for the encoder were skipped")
+        observer.note(
+            f"{source.too_long} visits to sentence pairs that are too long for the encoder were skipped"
+        )
     observer.note(f"padding: {padding_share(source):.1%} of the subwords")
     return result
 
@@ -118,7 +123,9 @@ def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -
 
     Solved further than a training step is, so that the figure is the divergence's and not the solver's.
     """
-    config = replace(module.config, scope="pair", iterations=max(module.config.iterations, 1000), tolerance=1e-3)
+    config = replace(
+        module.config, scope="pair", iterations=max(module.config.iterations, 1000), tolerance=1e-3
+    )
     found: dict[str, float] = {}
     was_training = module.training
     module.eval()
@@ -138,7 +145,9 @@ def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -
 
 
 def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> Tensor:
-    """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides, (vocabulary,)."""
+    """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides,
+    (vocabulary,).
+    """
     counts = torch.zeros(encoder.model.config.vocab_size)
     sentences = 0
     for corpus in corpora:
@@ -146,7 +155,9 @@ def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorp
             pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
             for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
                 tokens = encoder.tokenize([sentence_words(text) for text in side], prefix="")
-                present = torch.zeros(len(side), len(counts)).scatter_(1, tokens.ids, tokens.attention.float())
+                present = torch.zeros(len(side), len(counts)).scatter_(
+                    1, tokens.ids, tokens.attention.float()
+                )
                 counts += present.sum(0)
                 sentences += len(side)
     return torch.log((1 + sentences) / (1 + counts)) + 1
@@ -166,15 +177,10 @@ def run_metadata(
     encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings
 ) -> dict[str, Any]:
     """What otkit.json remembers of a run: settings, versions, data hashes, seeds."""
-    packages = ("torch", "transformers", "accelerate", "numpy")
     return {
         "start": encoder.name,
         "settings": json.loads(json.dumps(asdict(settings))),
-        "versions": {
-            "otkit": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
+        "versions": versions(),
         "data": [
             {
                 "name": corpus.name,
@@ -231,7 +237,9 @@ def check_output(folder: Path, *, resume: bool) -> None:
     """Make the output folder, refusing one that holds another run unless that run is to be resumed."""
     if not resume and (folder / "history.jsonl").exists():
         raise InputError(
-            "the folder holds an earlier run", where=str(folder), remedy="choose a new --output, or --resume it"
+            "the folder holds an earlier run",
+            where=str(folder),
+            remedy="choose a new --output, or --resume it",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

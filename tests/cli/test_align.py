@@ -58,7 +58,9 @@ def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) 
         assert torch.equal(ours, theirs)
     start = open_encoder(folder / "tiny", device="cpu")
     assert isinstance(start, TorchEncoder)
-    assert not torch.equal(start.model.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight)
+    assert not torch.equal(
+        start.model.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight
+    )
 
     about = json.loads((out / "otkit.json").read_text(encoding="utf-8"))
     assert about["start"] == "tiny"
@@ -108,7 +110,9 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
     )
     history = folder / "stopped" / "history.jsonl"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (history.exists() and history.read_text(encoding="utf-8").count("\n") >= 3):
+    while time.monotonic() < deadline and not (
+        history.exists() and history.read_text(encoding="utf-8").count("\n") >= 3
+    ):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
@@ -146,10 +150,14 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
         (("bad.tsv",), 1, "bad.tsv:2"),
     ],
 )
-def test_nonsense_is_answered_in_one_line(folder: Path, words: tuple[str, ...], code: int, message: str) -> None:
+def test_nonsense_is_answered_in_one_line(
+    folder: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
     (folder / "bad.tsv").write_text("das\tthe\nno tab here\n", encoding="utf-8")
     model = () if "--model" in words else ("--model", "tiny")
-    run = otkit(folder, *words, *model, *(() if "--output" in words else ("--output", "out")), "--langs", "de-en")
+    run = otkit(
+        folder, *words, *model, *(() if "--output" in words else ("--output", "out")), "--langs", "de-en"
+    )
     assert run.returncode == code, run.stderr
     assert message in " ".join(run.stderr.split())
     assert "Traceback" not in run.stderr

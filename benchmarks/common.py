@@ -1,0 +1,27 @@
+"""What the benchmarks share: where the data lies, and how a table is printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from otkit.report.tables import Column, Table, Value, to_markdown
+
+__all__ = ["data", "show"]
+
+
+def data(*parts: str) -> Path:
+    """A file of the benchmark data: OTKIT_BENCHMARK_DATA, or ../shared/data beside the checkout."""
+    root = Path(
+        os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+    )
+    path = root.joinpath(*parts)
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: set OTKIT_BENCHMARK_DATA to the folder of the benchmark data")
+    return path
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], *, digits: int = 3) -> None:
+    """Print a Markdown table."""
+    print(to_markdown(Table(title, tuple(Column(name, digits) for name in columns), tuple(map(tuple, rows)))))

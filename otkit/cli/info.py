@@ -1,0 +1,67 @@
+"""`otkit info`: what an encoder is, and how otkit will use it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from otkit.cli.options import JsonPath, Verbose, set_logging
+
+__all__ = ["info"]
+
+
+def info(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="As for --model elsewhere. Default: the sample encoder."),
+    ] = None,
+    json_path: JsonPath = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say what an encoder is: its size, its limits, the layers used for alignment and why, its sentence vectors.
+
+    [bold]Examples[/bold]
+
+    otkit info
+
+    otkit info sample_data/encoder
+    """
+    set_logging(verbose=verbose)
+    from rich.console import Console
+
+    from otkit.cli.documents import write_document
+    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.encoder import TorchEncoder
+    from otkit.encoders.settings import alignment_layers_rule
+    from otkit.report.tables import Column, Table
+
+    encoder = open_encoder(model, device="cpu")
+    settings = encoder.settings
+    ruled, reason = alignment_layers_rule(encoder.layers)
+    layers = ", ".join(map(str, settings.alignment_layers))
+    if settings.alignment_layers != ruled:
+        reason = "stated by its otkit.json"
+    rows: list[tuple[str, str | int]] = [
+        ("encoder", encoder.name),
+        ("layers", encoder.layers),
+        ("width", encoder.dimension),
+        ("longest sentence, in subwords", encoder.max_tokens),
+        ("alignment layers", f"{layers} ({reason})"),
+        ("sentence vector", f"{settings.pooling} over the last layer, prefix {settings.prefix!r}"),
+    ]
+    if isinstance(encoder, TorchEncoder):
+        weights = list(encoder.model.parameters())
+        count = sum(weight.numel() for weight in weights)
+        table_size = next(encoder.model.get_input_embeddings().parameters()).numel()
+        rows[1:1] = [
+            ("architecture", str(encoder.model.config.model_type)),
+            ("parameters", f"{count:,} ({table_size / count:.0%} in the word table)"),
+            (
+                "memory",
+                f"{sum(weight.numel() * weight.element_size() for weight in weights) / 2**20:.0f} MiB",
+            ),
+        ]
+    if json_path is not None:
+        write_document(json_path, {"model": dict(rows)})
+    Console().print(Table("", (Column("what"), Column("value")), tuple(rows)))
