@@ -113,6 +113,20 @@ class GridView:
         """Target words that no link touches."""
         return tuple(sorted(set(range(len(self.target))) - {j for _, j in self.links}))
 
+    def null_shares(self) -> tuple[Shares, Shares]:
+        """Null mass of the words that no link touches, 0 elsewhere: what is drawn as `no partner`.
+
+        Unbalanced transport leaves mass at linked words too (every word pays for what it moves); shown beside
+        a full link it would read as a contradiction.
+        """
+        source, target = np.zeros(len(self.source)), np.zeros(len(self.target))
+        for lonely, shown, null in (
+            (self.lonely_source, source, self.source_null),
+            (self.lonely_target, target, self.target_null),
+        ):
+            shown[list(lonely)] = null[list(lonely)]
+        return source, target
+
 
 def parse_gold(text: str, *, source_words: int, target_words: int) -> GoldLinks:
     """Gold links from a line such as `0-0 1p2`: 0-based, `i-j` sure, `ipj` possible; range checked."""

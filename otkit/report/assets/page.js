@@ -99,18 +99,19 @@
     flow.append(wordList(pair.s, "s", pair.d[0], "source words", lonely[0]), drawing, wordList(pair.t, "t", pair.d[1], "target words", lonely[1]));
     const grid = element("details", {}, element("summary", {}, "Grid and list of links"));
     if (data.pairs.length === 1) grid.open = true;
-    const fill = () => { if (grid.open && !grid.dataset.filled) { grid.dataset.filled = "1"; grid.append(buildGrid(pair, view, kinds)); } };
+    const fill = () => { if (grid.open && !grid.dataset.filled) { grid.dataset.filled = "1"; grid.append(buildGrid(pair, view, kinds, lonely)); } };
     grid.addEventListener("toggle", fill);
     fill();
     figure.append(flow, grid);
     figure.view = view;
     figure.kinds = kinds;
+    figure.lonely = lonely;
     figure.pair = pair;
     resizes.observe(flow);
     return figure;
   }
 
-  function buildGrid(pair, view, kinds) {
+  function buildGrid(pair, view, kinds, lonely) {
     const head = element("tr", {}, element("td", { class: "corner" }));
     for (const word of pair.t) head.append(element("th", { scope: "col" }, element("span", { title: word }, element("bdi", {}, word))));
     head.append(element("th", { scope: "col" }, element("span", {}, "no partner")));
@@ -125,11 +126,11 @@
         const cell = i * view.m + j;
         row.append(cellNode(view.shares[cell], kinds.get(cell), sure.has(cell) ? "gold" : possible.has(cell) ? "gold-possible" : null));
       });
-      row.append(cellNode(view.sourceNull[i], null, "null"));
+      row.append(cellNode(lonely[0].has(i) ? view.sourceNull[i] : 0, null, "null"));
       body.append(row);
     });
     const last = element("tr", {}, element("th", { scope: "row" }, "no partner"));
-    view.targetNull.forEach((share) => last.append(cellNode(share, null, "null")));
+    view.targetNull.forEach((share, j) => last.append(cellNode(lonely[1].has(j) ? share : 0, null, "null")));
     last.append(element("td", {}));
     body.append(last);
     const table = element("table", { class: "grid" }, element("caption", {}, "Share of mass"), element("thead", {}, head), body);
@@ -202,9 +203,10 @@
         path.classList.toggle("on", (side === "s" ? Math.floor(cell / view.m) : cell % view.m) === index);
       }
       const best = [...others.keys()].sort((a, b) => shareOf(b) - shareOf(a)).slice(0, 4).filter((other) => shareOf(other) >= 1);
-      const lost = (side === "s" ? view.sourceNull : view.targetNull)[index];
       const parts = best.map((other) => `\u2068${others[other]}\u2069 ${percent(shareOf(other))}`);
-      if (lost >= 1) parts.push(`no partner ${percent(lost)}`);
+      if (figure.lonely[side === "s" ? 0 : 1].has(index)) {
+        parts.push(`no partner (${percent((side === "s" ? view.sourceNull : view.targetNull)[index])} null)`);
+      }
       said.push(parts.join(", ") || "no mass");
     }
     const word = (side === "s" ? article.querySelector(".panel").pair.s : article.querySelector(".panel").pair.t)[index];

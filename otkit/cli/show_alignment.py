@@ -1,0 +1,240 @@
+"""`otkit show-alignment`: which word of a sentence goes to which word of its translation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from otkit.cli.aligning import (
+    Center,
+    Distortion,
+    Epsilon,
+    EpsilonRelative,
+    Null,
+    Strategy,
+    Tau,
+    Threshold,
+    Transport,
+    Weights,
+    WordVector,
+    aligner_config,
+)
+from otkit.cli.options import Device, Layer, Model, Threads, Verbose, parse_layers, set_logging, set_threads
+from otkit.errors import ConfigError, InputError, choose
+
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
+    from otkit.report.view import GridView
+
+__all__ = ["FORMATS", "show_alignment"]
+
+FORMATS = {
+    "grid": "shaded cells and lists, for the terminal",
+    "pairs": "a line for each link: i-j, both words, share of mass",
+    "pharaoh": "i-j i-j ..., counted from 0",
+    "json": "links, null mass, shares and settings",
+    "html": "a page where words light their partners",
+    "png": "a heat map",
+    "svg": "a heat map",
+}
+_FILES = ("html", "png", "svg")
+
+
+def show_alignment(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A sentence, its words between spaces.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Its translation, likewise.")],
+    model: Model = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Show this encoder's plan too; `sample` is the sample encoder.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help=f"{', '.join(FORMATS)}. Default: grid, or what --output ends in.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write there, not to stdout.", show_default=False
+        ),
+    ] = None,
+    gold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LINKS", help="Links made by hand, from 0: '0-0 1p2', p for possible.", show_default=False
+        ),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The sentences are raw text: find their words first.")
+    ] = False,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=40, max=1000, help="Columns. Default: the terminal's.", show_default=False
+        ),
+    ] = None,
+    transport: Transport = None,
+    epsilon: Epsilon = None,
+    epsilon_relative: EpsilonRelative = None,
+    tau: Tau = None,
+    null: Null = None,
+    strategy: Strategy = None,
+    threshold: Threshold = None,
+    layer: Layer = None,
+    word_vector: WordVector = None,
+    weights: Weights = None,
+    center: Center = None,
+    distortion: Distortion = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    verbose: Verbose = False,
+) -> None:
+    """Draw the transport plan between two sentences, and list the linked words with their share of mass.
+
+    [bold]Examples[/bold]
+
+    otkit show-alignment "Das ist ein kleines Haus ." "This is a small house ."
+
+    otkit show-alignment "Das Haus ist alt ." "The house is old ." --gold "0-0 1-1 3p3" --output page.html
+
+    otkit show-alignment "Das Haus ist alt ." "The house is old ." --model runs/aligned --compare sample
+    """
+    shape = _format(format, output)
+    set_logging(verbose=verbose)
+    config = aligner_config(
+        {
+            "transport": transport,
+            "epsilon": epsilon,
+            "epsilon_relative": epsilon_relative,
+            "tau": tau,
+            "null": null,
+            "strategy": strategy,
+            "threshold": threshold,
+            "word_vector": word_vector,
+            "weights": weights,
+            "center": center,
+            "distortion": distortion,
+        },
+        layers=parse_layers(layer),
+    )
+    words = [_words(text, side=side, raw=raw) for side, text in (("source", source), ("target", target))]
+    from otkit.report.variants import pair_page, pair_view
+    from otkit.report.view import parse_gold
+
+    links = None
+    if gold is not None:
+        links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
+    set_threads(threads)
+    encoders = _encoders(model, compare, device=device)
+    if shape == "html":
+        assert output is not None  # _format asked for it
+        from otkit.report.html import write_page
+
+        write_page(pair_page(encoders, config, *words, gold=links), output)
+        return
+    views = [pair_view(encoder, config, *words, name=name, gold=links) for name, encoder in encoders.items()]
+    if shape in _FILES:
+        assert output is not None
+        from otkit.cli.progress import stderr_console
+        from otkit.report.picture import write_picture
+
+        for note in write_picture(views, output, format=shape):
+            stderr_console().print(f"note: {note}", markup=False)
+        return
+    if shape == "grid":
+        _print_grid(views, output, width=width)
+    else:
+        _print_text(_lines(shape, views, list(encoders), config.to_dict()), output)
+
+
+def _format(name: str | None, output: Path | None) -> str:
+    ending = output.suffix.lstrip(".").lower() if output is not None else ""
+    name = name or (ending if ending in FORMATS else "grid")
+    choose(name, FORMATS, what="format")
+    if name in _FILES and output is None:
+        raise ConfigError(f"--format {name} writes a file", remedy=f"name it: --output alignment.{name}")
+    return name
+
+
+def _words(text: str, *, side: str, raw: bool) -> tuple[str, ...]:
+    words = tuple(text.split())
+    if not words:
+        remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
+        raise InputError(f"the {side} sentence is empty", remedy=remedy)
+    if not raw:
+        return words
+    from otkit.data.segmentation import segment
+
+    return tuple(segment(text))
+
+
+def _encoders(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
+    from otkit.encoders.checkpoint import open_encoder
+
+    first = open_encoder(model, device=device)
+    if compare is None:
+        return {first.name: first}
+    second = open_encoder(None if compare == "sample" else compare, device=device)
+    names = (first.name, second.name) if first.name != second.name else (model or first.name, compare)
+    if names[0] == names[1]:
+        raise ConfigError("--compare names the model itself", remedy="name another encoder")
+    return {names[0]: first, names[1]: second}
+
+
+def _print_grid(views: Sequence[GridView], output: Path | None, *, width: int | None) -> None:
+    from rich.console import Console
+
+    from otkit.report.files import write_whole
+    from otkit.report.summary import AlignmentPicture, ComparisonPicture
+
+    picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
+    if output is None:
+        Console(width=width, highlight=False).print(picture)
+        return
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            Console(file=file, width=width or 100, highlight=False).print(picture)
+
+    write_whole(output, write)
+
+
+def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict[str, object]) -> list[str]:
+    from otkit.report.plain import alignment_document, pair_lines, pharaoh_line
+
+    if shape == "pharaoh":
+        return [pharaoh_line(view) for view in views]
+    if shape == "pairs" and len(views) == 1:
+        return pair_lines(views[0])
+    if shape == "pairs":
+        return [
+            f"{name}\t{line}" for name, view in zip(names, views, strict=True) for line in pair_lines(view)
+        ]
+    import json
+
+    document = alignment_document(views, names, [config] * len(views))
+    return [json.dumps(document, ensure_ascii=False, indent=1)]
+
+
+def _print_text(lines: Sequence[str], output: Path | None) -> None:
+    from otkit.report.files import write_whole
+
+    text = "".join(f"{line}\n" for line in lines)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
