@@ -116,8 +116,8 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
     from otkit.encoders.gguf_tokenizer import read_tokenizer
 
     place = choose_device(device)
-    config, state = read_gguf(path)
     folder, file = path.parent, open_gguf(path)
+    config, state = read_gguf(file)
     if (folder / "tokenizer.json").is_file():
         tokenizer = _need(lambda: PreTrainedTokenizerFast.from_pretrained(folder), folder, what="tokenizer")
     else:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFValueType
 from gguf.quants import dequantize
 from torch import Tensor
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 from transformers.models.bert.modeling_bert import BertModel
 
 from otkit.errors import CheckpointError
 
-__all__ = ["GgufFile", "build_bert", "open_gguf", "read_gguf"]
+__all__ = ["GgufFile", "bert_tensors", "build_bert", "open_gguf", "read_gguf"]
 
 _REMEDY = "download or copy the file again"
 # The parts of llama.cpp's layer names and of transformers', with the shape of the weight in letters:
@@ -56,6 +55,37 @@ class GgufFile:
         return value
 
 
+class _Reader(GGUFReader):
+    """GGUFReader, except that a list in the metadata is not read by a recursive call for each of its values.
+
+    A vocabulary with its scores is half a million values: ten seconds by the call, a tenth of one like this.
+    """
+
+    def _get_field_parts(self, orig_offs: int, raw_type: int) -> tuple[int, list[Any], list[int], list[Any]]:
+        if raw_type != GGUFValueType.ARRAY or self.byte_order != "I":
+            return super()._get_field_parts(orig_offs, raw_type)
+        data = np.asarray(self.data)  # without memmap's cost for each slice
+        kind, count = self._get(orig_offs, np.uint32), self._get(orig_offs + 4, np.uint64)
+        item, place = GGUFValueType(int(kind[0])), orig_offs + 12
+        scalar = self.gguf_scalar_to_np.get(item)
+        if scalar is not None:
+            size = int(count[0]) * np.dtype(scalar).itemsize
+            if place + size > len(data):
+                raise ValueError("a list in the metadata goes past the end of the file")
+            values = data[place : place + size].view(scalar)
+            return 12 + size, [kind, count, values], [2], [GGUFValueType.ARRAY, item]
+        if item != GGUFValueType.STRING:
+            return super()._get_field_parts(orig_offs, raw_type)
+        parts: list[Any] = [kind, count]
+        for _ in range(int(count[0])):
+            start = place + 8
+            place = start + int.from_bytes(data[place:start].tobytes(), "little")
+            if not start <= place <= len(data):
+                raise ValueError("a list in the metadata goes past the end of the file")
+            parts.append(data[start:place])
+        return place - orig_offs, parts, list(range(2, len(parts))), [GGUFValueType.ARRAY, item]
+
+
 def open_gguf(path: Path) -> GgufFile:
     """Read the header of a GGUF file and map its tensors; anything else than a whole GGUF file is an
     error."""
@@ -69,7 +99,7 @@ def open_gguf(path: Path) -> GgufFile:
                 where=where,
                 remedy="give a .gguf file, or the folder of a transformers encoder",
             )
-        reader = GGUFReader(path)
+        reader = _Reader(path)
         return GgufFile(path, dict(reader.fields), {tensor.name: tensor for tensor in reader.tensors})
     except OSError as error:
         raise CheckpointError(f"cannot be read ({error.strerror})", where=where) from error
@@ -83,33 +113,33 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def read_gguf(path: Path) -> tuple[BertConfig, dict[str, Tensor]]:
+def read_gguf(path: Path | GgufFile) -> tuple[BertConfig, dict[str, Tensor]]:
     """The config and the fp32 weights, under transformers' names, of any GGUF file of the `bert`
     architecture.
 
     Names and shapes are checked against the file's own metadata: a missing, foreign or misshapen tensor is an
     error.
     """
-    file = open_gguf(path)
+    file = path if isinstance(path, GgufFile) else open_gguf(path)
     config = _config(file)
-    expected = dict(_expected(config))
+    expected = bert_tensors(config, positions=config.max_position_embeddings)
     foreign = [name for name in file.tensors if name not in expected and not name.startswith("cls")]
     if foreign:
         raise CheckpointError(
             f"has tensors that a BERT encoder has not: {', '.join(foreign[:3])}",
-            where=str(path),
+            where=str(file.path),
             remedy="only the plain BERT architecture can be opened; use its transformers folder",
         )
     state: dict[str, Tensor] = {}
     for name, (key, shape) in expected.items():
         tensor = file.tensors.get(name)
         if tensor is None:
-            raise CheckpointError(f"the tensor {name!r} is missing", where=str(path), remedy=_REMEDY)
+            raise CheckpointError(f"the tensor {name!r} is missing", where=str(file.path), remedy=_REMEDY)
         found = tuple(int(n) for n in reversed(tensor.shape))
         if found != shape:
             raise CheckpointError(
                 f"the tensor {name!r} has shape {found}, its metadata says {shape}",
-                where=str(path),
+                where=str(file.path),
                 remedy=_REMEDY,
             )
         state[key] = _values(file, tensor)
@@ -166,23 +196,26 @@ def _config(file: GgufFile) -> BertConfig:
     )
 
 
-def _expected(config: BertConfig) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
+def bert_tensors(config: PreTrainedConfig, *, positions: int) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Each tensor of the file with its name in transformers and its shape."""
-    sizes = {"D": config.hidden_size, "F": config.intermediate_size}
+    width = config.hidden_size
+    sizes = {"D": width, "F": config.intermediate_size}
     tables = {
         "token_embd": ("word_embeddings", config.vocab_size),
-        "position_embd": ("position_embeddings", config.max_position_embeddings),
+        "position_embd": ("position_embeddings", positions),
         "token_types": ("token_type_embeddings", config.type_vocab_size),
     }
-    for name, (key, rows) in tables.items():
-        yield f"{name}.weight", (f"embeddings.{key}.weight", (rows, config.hidden_size))
+    found: dict[str, tuple[str, tuple[int, ...]]] = {
+        f"{name}.weight": (f"embeddings.{key}.weight", (rows, width)) for name, (key, rows) in tables.items()
+    }
     for kind in ("weight", "bias"):
-        yield f"token_embd_norm.{kind}", (f"embeddings.LayerNorm.{kind}", (config.hidden_size,))
+        found[f"token_embd_norm.{kind}"] = (f"embeddings.LayerNorm.{kind}", (width,))
     for layer in range(config.num_hidden_layers):
         for name, (key, letters) in _LAYER_PARTS.items():
             shape = tuple(sizes[letter] for letter in letters)
-            yield f"blk.{layer}.{name}.weight", (f"encoder.layer.{layer}.{key}.weight", shape)
-            yield f"blk.{layer}.{name}.bias", (f"encoder.layer.{layer}.{key}.bias", shape[:1])
+            found[f"blk.{layer}.{name}.weight"] = (f"encoder.layer.{layer}.{key}.weight", shape)
+            found[f"blk.{layer}.{name}.bias"] = (f"encoder.layer.{layer}.{key}.bias", shape[:1])
+    return found
 
 
 def build_bert(config: BertConfig, state: dict[str, Tensor]) -> BertModel:

@@ -51,3 +51,27 @@ Measured on {parity.sentences} real sentences against the torch encoder:
 `otkit show-alignment --model FOLDER SOURCE TARGET` uses it; with onnxruntime, numpy and tokenizers alone, see
 `examples/use_onnx.py` of otkit. `manifest.json` holds versions, hashes and every recipe that was tried.
 """
+
+
+_USE = {
+    "transformers": 'AutoModel.from_pretrained("FOLDER")',
+    "sentence-transformers": 'SentenceTransformer("FOLDER").encode(["a sentence"])',
+    "gguf": "otkit show-alignment --model FOLDER SOURCE TARGET",
+}
+
+
+def folder_card(encoder: TorchEncoder, to: str) -> str:
+    """The README.md of an export in another layout than ONNX."""
+    layers = ", ".join(map(str, encoder.settings.alignment_layers))
+    return f"""---
+library_name: {to}
+tags: [word-alignment, sentence-similarity, multilingual]
+---
+
+# {encoder.name}
+
+Written by otkit {__version__} for {to}: `{_USE[to]}`.
+
+Sentence vectors: {encoder.settings.pooling} pooling of the last layer, unit length, prefix
+`{encoder.settings.prefix}`. Word alignment: hidden states {layers} of {encoder.layers}.
+"""

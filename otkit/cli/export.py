@@ -1,0 +1,235 @@
+"""`otkit export`: an encoder as ONNX, quantised or not, or as a folder for another library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from otkit.cli.options import JsonPath, Layer, Quiet, Threads, Verbose, parse_layers, set_logging, set_threads
+from otkit.errors import ConfigError, choose
+
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import TorchEncoder
+    from otkit.export.onnx import ExportReport
+    from otkit.export.trim import TrimReport
+
+__all__ = ["TARGETS", "export"]
+
+TARGETS = {
+    "onnx": "one graph for ONNX Runtime",
+    "transformers": "safetensors",
+    "sentence-transformers": "safetensors with pooling and normalisation",
+    "gguf": "llama.cpp's format",
+}
+
+
+def _limit(help_text: str) -> Any:
+    return typer.Option(metavar="X", help=help_text, show_default=False)
+
+
+def export(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A Hub name, a folder or a .gguf file. Default: the sample encoder.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write; replaced when there.")
+    ] = Path("runs/exported"),
+    to: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(TARGETS)}.")] = "onnx",
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|int4", help="Smaller ONNX graph, if it passes the gate.", show_default=False
+        ),
+    ] = None,
+    gguf_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Weights of --to gguf: q4_0, q8_0, f16 or f32.")
+    ] = "q8_0",
+    trim_vocab: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep only the pieces this text needs; repeatable, .gz too.",
+            show_default=False,
+        ),
+    ] = None,
+    layer: Layer = None,
+    opset: Annotated[
+        int,
+        typer.Option(metavar="N", help="18 runs nearly everywhere; 23 and up have native Attention nodes."),
+    ] = 18,
+    min_cosine: Annotated[float | None, _limit("Gate: lowest cosine of a sentence vector.")] = None,
+    min_agreement: Annotated[float | None, _limit("Gate: agreement of word links, 0 to 1.")] = None,
+    max_retrieval_loss: Annotated[float | None, _limit("Gate: points of retrieval accuracy.")] = None,
+    threads: Threads = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write an encoder for other programs, and prove that it is still the same encoder.
+
+    An ONNX export is compared with the original on real sentences; past a limit nothing is written and the
+    exit code is 3. With --quantize, recipes are tried from the smallest on and the first within the limits is
+    taken.
+
+    [bold]Examples[/bold]
+
+    otkit export runs/aligned --output encoder-onnx --quantize int8
+
+    otkit export --to sentence-transformers --output encoder-st
+
+    otkit export --to gguf --gguf-type q4_0 --trim-vocab corpus.de-en.tsv --output encoder-small
+    """
+    choose(to, TARGETS, what="export target")
+    if quantize is not None and to != "onnx":
+        raise ConfigError(
+            "--quantize is for ONNX", remedy="use --gguf-type with --to gguf, or leave --to out"
+        )
+    set_logging(verbose=verbose)
+    set_threads(threads)
+    from rich.console import Console
+
+    from otkit.cli.progress import stderr_console
+    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.encoder import TorchEncoder, resolve_layers
+
+    encoder = open_encoder(model, device="cpu")
+    if not isinstance(encoder, TorchEncoder):
+        raise ConfigError(
+            "an ONNX folder is already exported",
+            where=str(model),
+            remedy="export the encoder it was made from",
+        )
+    if (layers := parse_layers(layer)) is not None:
+        encoder.settings = replace(encoder.settings, alignment_layers=resolve_layers(layers, encoder.layers))
+    figures: dict[str, Any] = {"model": encoder.name, "to": to, "settings": asdict(encoder.settings)}
+    console, notes = Console(highlight=False), stderr_console()
+
+    def progress(step: str) -> None:
+        if not quiet:
+            notes.print(f"[dim]{step} ...[/dim]")
+
+    if trim_vocab:
+        from otkit.export.trim import trim_vocabulary
+
+        progress("trimming the vocabulary")
+        encoder, trimmed = trim_vocabulary(encoder, _lines(trim_vocab))
+        figures["trim"] = asdict(trimmed)
+        console.print(_trim_table(trimmed))
+    if to == "onnx":
+        report = _export_onnx(
+            encoder, output, opset, quantize, (min_cosine, min_agreement, max_retrieval_loss), progress
+        )
+        figures["export"] = {**asdict(report), "folder": str(report.folder)}
+        console.print(_onnx_table(report))
+        console.print(f"{report.folder}: {report.chosen.bytes / 1e6:.1f} MB, {report.share:.0%} of fp32")
+    else:
+        from otkit.export.folders import export_folder
+
+        written = export_folder(encoder, output, to=to, gguf_type=gguf_type)
+        figures["bytes"] = written
+        console.print(f"{output}: {written / 1e6:.1f} MB for {to}")
+    if json_path is not None:
+        _write_json(json_path, figures)
+
+
+def _export_onnx(
+    encoder: TorchEncoder,
+    output: Path,
+    opset: int,
+    quantize: str | None,
+    limits: tuple[float | None, float | None, float | None],
+    progress: Any,
+) -> ExportReport:
+    from otkit.export.gate import LIMITS
+    from otkit.export.onnx import export_onnx
+
+    standard = choose(quantize or "fp32", LIMITS, what="quantisation")
+    names = ("cosine", "agreement", "retrieval_loss")
+    changed = {name: value for name, value in zip(names, limits, strict=True) if value is not None}
+    return export_onnx(
+        encoder,
+        output,
+        opset=opset,
+        quantize=quantize,
+        limits=replace(standard, **changed),
+        progress=progress,
+    )
+
+
+def _lines(files: list[Path]) -> Iterator[str]:
+    """The text of all files, line by line; a bad line is an error here: a vocabulary is no place to guess."""
+    from otkit.data.lines import LineSource
+
+    for file in files:
+        for line in LineSource(file):
+            if not isinstance(line, str):
+                raise line
+            yield line
+
+
+def _onnx_table(report: ExportReport) -> Any:
+    from otkit.report.tables import Column, Table
+
+    rows = tuple(
+        (
+            attempt.recipe,
+            attempt.bytes / 1e6,
+            attempt.parity.largest_difference,
+            attempt.parity.lowest_cosine,
+            attempt.parity.mean_token_cosine,
+            attempt.parity.link_agreement,
+            attempt.parity.retrieval_after - attempt.parity.retrieval_before,
+            "; ".join(attempt.missed) or "passed",
+        )
+        for attempt in report.attempts
+    )
+    return Table(
+        title=f"against torch, on {report.chosen.parity.sentences} real sentences",
+        columns=(
+            Column("recipe"),
+            Column("MB", digits=1),
+            Column("largest difference", digits=6),
+            Column("lowest cosine", digits=4),
+            Column("token cosine", digits=4),
+            Column("same links"),
+            Column("retrieval", digits=1, change=True),
+            Column("gate"),
+        ),
+        rows=rows,
+    )
+
+
+def _trim_table(report: TrimReport) -> Any:
+    from otkit.report.tables import Column, Table
+
+    rows = (
+        ("pieces", report.pieces_before, report.pieces_after),
+        ("word table, MB in fp32", report.bytes_before / 1e6, report.bytes_after / 1e6),
+        ("unknown tokens, %", report.unknown_before, report.unknown_after),
+        ("retrieval, %", report.parity.retrieval_before, report.parity.retrieval_after),
+    )
+    return Table(
+        title=f"vocabulary, on {report.parity.sentences} real sentences",
+        columns=(Column("figure"), Column("before", digits=2), Column("after", digits=2)),
+        rows=rows,
+    )
+
+
+def _write_json(path: Path, figures: dict[str, Any]) -> None:
+    import json
+
+    from otkit import __version__
+
+    text = json.dumps({"otkit": __version__, **figures}, indent=1, ensure_ascii=False, default=str)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,169 @@
+"""A smaller vocabulary: only the pieces that a corpus needs, in the tokenizer and in the embedding table
+alike."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import ExportError, InputError
+from otkit.export.gate import Parity, compare, look_at, real_sentences
+
+__all__ = ["TrimReport", "count_pieces", "trim_vocabulary"]
+
+_SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class TrimReport:
+    """pieces and bytes (of the embedding table, fp32) before and after; unknown_*: percent of unknown tokens
+    in the gate's sentences, which need not be from the corpus; parity: retrieval and vectors on the same
+    sentences."""
+
+    pieces_before: int
+    pieces_after: int
+    bytes_before: int
+    bytes_after: int
+    unknown_before: float
+    unknown_after: float
+    parity: Parity
+
+
+def count_pieces(encoder: TorchEncoder, texts: Iterable[str]) -> Counter[int]:
+    """How often each piece occurs in a stream of texts (words split by spaces)."""
+    counts: Counter[int] = Counter()
+    stream = iter(texts)
+    while batch := list(islice(stream, _BATCH)):
+        for pieces in encoder.subwords.pieces([word for text in batch for word in text.split()]):
+            counts.update(pieces)
+    return counts
+
+
+def trim_vocabulary(
+    encoder: TorchEncoder, texts: Iterable[str], *, minimum: int = 1
+) -> tuple[TorchEncoder, TrimReport]:
+    """A new encoder that has only the pieces which occur `minimum` times in `texts`, every single character,
+    the special tokens and the prefix.
+
+    On the corpus itself nothing changes with minimum 1: the best segmentation of a text stays the best when
+    only pieces that it does not use are taken away (unigram), and so does the longest match (WordPiece).
+    """
+    counts = count_pieces(encoder, texts)
+    if not counts:
+        raise InputError("the corpus for --trim-vocab has no words", remedy="give a file with text")
+    document = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
+    order = _pieces_in_order(document)
+    wanted = {number for number, times in counts.items() if times >= minimum}
+    letters = (len(piece.removeprefix("▁").removeprefix("##")) <= 1 for piece in order)
+    wanted |= {number for number, single in enumerate(letters) if single}
+    wanted |= {token["id"] for token in document["added_tokens"]}
+    wanted |= {
+        number for piece in encoder.subwords.pieces(encoder.settings.prefix.split()) for number in piece
+    }
+    wanted |= {encoder.subwords.unknown_id, encoder.subwords.padding_id}
+    kept = sorted(wanted)
+    tokenizer = _smaller_tokenizer(encoder.tokenizer, document, kept)
+    model = _smaller_model(encoder, kept)
+    trimmed = TorchEncoder(model, tokenizer, name=f"{encoder.name} (trimmed)", settings=encoder.settings)
+    row = encoder.dimension * 4
+    texts_seen, measure = compare(real_sentences())
+    report = TrimReport(
+        pieces_before=len(order),
+        pieces_after=len(kept),
+        bytes_before=len(order) * row,
+        bytes_after=len(kept) * row,
+        unknown_before=_unknown_percent(encoder, texts_seen),
+        unknown_after=_unknown_percent(trimmed, texts_seen),
+        parity=measure(look_at(encoder, texts_seen), look_at(trimmed, texts_seen)),
+    )
+    return trimmed, report
+
+
+def _unknown_percent(encoder: TorchEncoder, texts: list[str]) -> float:
+    counts = count_pieces(encoder, texts)
+    return 100 * counts[encoder.subwords.unknown_id] / max(1, counts.total())
+
+
+def _pieces_in_order(document: dict[str, Any]) -> list[str]:
+    """The pieces by number."""
+    model = document["model"]
+    if model["type"] == "Unigram":
+        pieces = [piece for piece, _ in model["vocab"]]
+    elif model["type"] == "WordPiece":
+        pieces = sorted(model["vocab"], key=lambda piece: model["vocab"][piece])
+    else:
+        raise ExportError(
+            f"a {model['type']} vocabulary cannot be trimmed: its pieces are built from others",
+            remedy="leave --trim-vocab out",
+        )
+    extra = [token["content"] for token in document["added_tokens"] if token["id"] >= len(pieces)]
+    return [*pieces, *extra]
+
+
+def _smaller_tokenizer(
+    tokenizer: PreTrainedTokenizerFast, document: dict[str, Any], kept: list[int]
+) -> PreTrainedTokenizerFast:
+    """The same tokenizer with the kept pieces renumbered in their old order."""
+    number = {old: new for new, old in enumerate(kept)}
+    model = document["model"]
+    if model["type"] == "Unigram":
+        model["vocab"] = [entry for old, entry in enumerate(model["vocab"]) if old in number]
+        if model["unk_id"] is not None:
+            model["unk_id"] = number[model["unk_id"]]
+    else:
+        model["vocab"] = {piece: number[old] for piece, old in model["vocab"].items() if old in number}
+    for token in document["added_tokens"]:
+        token["id"] = number[token["id"]]
+    _renumber(document.get("post_processor"), number)
+    document["padding"] = document["truncation"] = None  # they hold numbers too, and every call sets its own
+    names = {
+        name: getattr(tokenizer, name) for name in _SPECIAL_NAMES if getattr(tokenizer, name) is not None
+    }
+    backend = Tokenizer.from_str(json.dumps(document, ensure_ascii=False))
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **names
+    )
+
+
+def _renumber(processor: Any, number: dict[int, int]) -> None:
+    """The numbers of special tokens inside a post-processor: templates (`ids`) and [token, number] pairs."""
+    if not isinstance(processor, dict):
+        return
+    for inner in processor.get("processors", []):
+        _renumber(inner, number)
+    special = processor.get("special_tokens")
+    if isinstance(special, dict):
+        for entry in special.values():
+            entry["ids"] = [number[old] for old in entry["ids"]]
+    for key in ("cls", "sep"):
+        if isinstance(processor.get(key), list):
+            processor[key][1] = number[processor[key][1]]
+
+
+def _smaller_model(encoder: TorchEncoder, kept: list[int]) -> Any:
+    """A copy of the encoder with only the kept rows of the word table."""
+    table = encoder.model.get_input_embeddings()
+    model = copy.deepcopy(encoder.model)
+    rows = torch.nn.Embedding(len(kept), encoder.dimension, padding_idx=_new_padding(table, kept))
+    rows.weight = torch.nn.Parameter(table.get_parameter("weight").detach()[kept].clone())
+    model.set_input_embeddings(rows.to(encoder.device))
+    model.config.vocab_size = len(kept)
+    model.config.pad_token_id = kept.index(encoder.subwords.padding_id)
+    model.train(False)
+    return model
+
+
+def _new_padding(table: Any, kept: list[int]) -> int | None:
+    old = getattr(table, "padding_idx", None)
+    return kept.index(old) if old in kept else None
