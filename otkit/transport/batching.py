@@ -29,7 +29,7 @@ def size_groups(n: Tensor, m: Tensor) -> list[tuple[Tensor, int, int]]:
             members, height, width = groups[-1]
             taller, wider = max(height, rows), max(width, columns)
             cells = taller * wider
-            snug = rows * columns >= 0.65 * cells and (len(members) + 1) * cells <= CACHED
+            snug = rows * columns >= 0.55 * cells and (len(members) + 1) * cells <= CACHED
             if snug or len(members) * cells < WORTHWHILE:
                 members.append(index)
                 groups[-1] = (members, taller, wider)

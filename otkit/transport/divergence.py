@@ -6,12 +6,13 @@ S(a, b) = OT_eps(a, b) - OT_eps(a, a) / 2 - OT_eps(b, b) / 2
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from otkit.errors import ConfigError
+from otkit.transport.batching import lengths, size_groups
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.plan import Plan
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn, temperatures
@@ -25,10 +26,36 @@ class Divergence:
 
     value: Tensor
     """(B,), in units of the cost; at least 0, and 0 where the clouds are the same (up to the tolerance)."""
-    plan: Plan
-    """The cross term."""
     marginal_error: Tensor
     """(B,), the largest of the three problems of each pair."""
+    iterations: int
+    """Iterations that the slowest of all the problems took."""
+    parts: tuple[tuple[Tensor, Plan], ...]
+    """The cross terms as they were solved: groups of problems of like size, each with its indices."""
+    shape: tuple[int, int, int]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The cross term of the whole batch, put together when it is asked for."""
+        first = self.parts[0][1]
+        if first.cost.shape == self.shape:
+            return first
+        b, n, m = self.shape
+        blank = {
+            "cost": first.cost.new_zeros(b, n, m),
+            "a": first.a.new_zeros(b, n),
+            "b": first.b.new_zeros(b, m),
+            "source_potential": first.source_potential.new_zeros(b, n),
+            "target_potential": first.target_potential.new_zeros(b, m),
+            "epsilon": first.epsilon.new_ones(b),
+            "marginal_error": first.marginal_error.new_zeros(b),
+        }
+        for index, part in self.parts:
+            for name, whole in blank.items():
+                piece = getattr(part, name)
+                place = (index, *(slice(size) for size in piece.shape[1:]))
+                whole[place] = piece
+        return Plan(**blank, iterations=max(part.iterations for _, part in self.parts), config=first.config)
 
 
 def sinkhorn_divergence(
@@ -36,36 +63,55 @@ def sinkhorn_divergence(
 ) -> Divergence:
     """S between clouds x (B,N,D) with weights a (B,N) and y (B,M,D) with weights b (B,M), 0 at padding.
 
-    The self terms take their own cost matrices and the temperature of the cross term (with
-    `epsilon_relative` too: three different temperatures would not cancel). They are symmetric problems,
-    solved with one potential by averaged updates (Feydy et al. 2019, section 3.1), both in one batch. The
-    unbalanced divergence has a further term eps/2 (m_a - m_b)^2 (Sejourne et al. 2019, def. 3), which is 0
-    for weights that sum to 1.
+    The self terms take their own cost matrices and the temperature of the cross term (with `epsilon_relative`
+    too: three different temperatures would not cancel). They are symmetric problems, solved with one
+    potential by averaged updates (Feydy et al. 2019, section 3.1). The unbalanced divergence has a further
+    term eps/2 (m_a - m_b)^2 (Sejourne et al. 2019, definition 3), which is 0 for weights that sum to 1.
+
+    On a processor, pairs of like size are computed together, distances included, so that padding costs
+    little.
     """
-    if config.tau is not None and config.penalties[0] != config.penalties[1]:
+    if config.penalties[0] != config.penalties[1]:
         raise ConfigError(
             "a divergence needs the same tau on both sides", remedy="give one tau, or None for hard marginals"
         )
-    if a.shape != x.shape[:2] or b.shape != y.shape[:2]:
+    if a.shape != x.shape[:2] or b.shape != y.shape[:2] or len(x) != len(y):
         raise ConfigError(
             f"weights {tuple(a.shape)} and {tuple(b.shape)} for clouds {tuple(x.shape)} and {tuple(y.shape)}",
             remedy="give one weight per vector",
         )
+    shape = (len(x), x.shape[1], y.shape[1])
+    everything = [(torch.arange(len(x), device=x.device), x.shape[1], y.shape[1])]
+    groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else everything
+    if len(groups) == 1:
+        groups = everything  # not worth a copy
+    value, error, used, parts = [], [], 0, []
+    for index, n, m in groups:
+        clouds = (
+            (x, y, a, b) if groups is everything else (x[index, :n], y[index, :m], a[index, :n], b[index, :m])
+        )
+        values, plan, errors, steps = _group(*clouds, cost=cost, config=config)
+        value.append(values)
+        error.append(errors)
+        used = max(used, steps)
+        parts.append((index, plan))
+    back = torch.argsort(torch.cat([index for index, _, _ in groups]))
+    return Divergence(torch.cat(value)[back], torch.cat(error)[back], used, tuple(parts), shape)
+
+
+def _group(
+    x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, cost: str, config: SinkhornConfig
+) -> tuple[Tensor, Plan, Tensor, int]:
     cross_cost = pairwise_cost(x, y, cost=cost)
     a, b = a.to(cross_cost.dtype), b.to(cross_cost.dtype)
     epsilon = temperatures(cross_cost, a, b, config=config)
     cross = sinkhorn(cross_cost, a, b, config=config, epsilon=epsilon)
-    width = max(x.shape[1], y.shape[1])
-    self_cost = torch.cat([_padded(pairwise_cost(z, z, cost=cost), width) for z in (x, y)])  # (2B,W,W)
-    weights = torch.cat([pad(w, (0, width - w.shape[1])) for w in (a, b)])  # (2B,W)
-    own = sinkhorn(self_cost, weights, weights, config=config, epsilon=epsilon.repeat(2), symmetric=True)
-    source, target = own.value.chunk(2)
-    mass_gap = 0.5 * epsilon * (a.sum(1) - b.sum(1)).square() if config.tau is not None else 0.0
-    value = cross.value - 0.5 * (source + target) + mass_gap
-    errors = torch.stack([cross.marginal_error, *own.marginal_error.chunk(2)])
-    return Divergence(value, cross, errors.amax(0))
-
-
-def _padded(cost: Tensor, width: int) -> Tensor:
-    missing = width - cost.shape[1]
-    return pad(cost, (0, missing, 0, missing)) if missing else cost
+    source, target = (
+        sinkhorn(pairwise_cost(z, z, cost=cost), w, w, config=config, epsilon=epsilon, symmetric=True)
+        for z, w in ((x, a), (y, b))
+    )
+    value = cross.value - 0.5 * (source.value + target.value)
+    if config.tau is not None:
+        value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
+    errors = torch.stack([cross.marginal_error, source.marginal_error, target.marginal_error]).amax(0)
+    return value, cross, errors, max(cross.iterations, source.iterations, target.iterations)

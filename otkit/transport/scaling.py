@@ -14,7 +14,7 @@ from torch import Tensor
 
 from otkit.transport.cost import at_least_fp32
 
-__all__ = ["capped_plan", "soft_plan"]
+__all__ = ["soft_plan"]
 
 # Mass that stands for none: keeps a quotient finite where a unit is padding.
 _TINY = 1e-30
@@ -55,34 +55,6 @@ def soft_plan(
     return _scale(kernel, a, b, (step(low_f, tau[0]), step(low_g, tau[1])), iterations)
 
 
-def capped_plan(
-    cost: Tensor,
-    a: Tensor,
-    b: Tensor,
-    *,
-    epsilon: Tensor,
-    hard_source: bool,
-    mass: Tensor | None = None,
-    iterations: int,
-) -> Tensor:
-    """(B,N,M) minimiser of <P,C> + eps KL(P | a x b) with P^T 1 <= b, and P1 = a (`hard_source`) or P1 <= a.
-
-    With `mass` (B,) the total is fixed too: entropic partial transport (Benamou et al. 2015, "Iterative
-    Bregman projections", section 5). A hard source with one column more, for no partner at all, is OTTAWA's
-    one-sided problem (Huang et al. 2024, section 3). Shapes as in `soft_plan`.
-    """
-    cost, a, b = at_least_fp32(cost), a.float(), b.float()
-    kernel, low_f, low_g = _reduced_kernel(cost, a, b, epsilon)
-    cap_f, cap_g = -low_f / epsilon[:, None], -low_g / epsilon[:, None]  # where the potentials are 0
-
-    def hard(received: Tensor) -> Tensor:
-        return -received.clamp(min=_TINY).log()
-
-    source: _Step = hard if hard_source else lambda received: torch.minimum(hard(received), cap_f)
-    target: _Step = lambda received: torch.minimum(hard(received), cap_g)  # noqa: E731
-    return _scale(kernel, a, b, (source, target), iterations, mass)
-
-
 def _reduced_kernel(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """exp(-(C - f0 - g0)/eps) with f0, g0 such that every row and every column has a 1, and none underflows
     whole; 0 at padding."""
@@ -95,24 +67,12 @@ def _reduced_kernel(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor) -> tupl
     return kernel, low_f, low_g
 
 
-def _scale(
-    kernel: Tensor,
-    a: Tensor,
-    b: Tensor,
-    steps: tuple[_Step, _Step],
-    iterations: int,
-    mass: Tensor | None = None,
-) -> Tensor:
-    """The plan a u K b v after alternating both steps; the scalings u and v are handed on as logs."""
+def _scale(kernel: Tensor, a: Tensor, b: Tensor, steps: tuple[_Step, _Step], iterations: int) -> Tensor:
+    """The plan a u K b v after alternating both steps; a step takes what is received and gives a log
+    scaling."""
     transposed = kernel.transpose(1, 2)
-    log_u, total = torch.zeros_like(a), torch.ones_like(a[:, 0])
+    u, v = a, b
     for _ in range(iterations):
-        u = a * log_u.clamp(-_LARGE, _LARGE).exp()
-        log_v = steps[1](total[:, None] * torch.bmm(transposed, u[:, :, None])[:, :, 0])
-        v = b * log_v.clamp(-_LARGE, _LARGE).exp()
-        log_u = steps[0](total[:, None] * torch.bmm(kernel, v[:, :, None])[:, :, 0])
-        if mass is not None:
-            u = a * log_u.clamp(-_LARGE, _LARGE).exp()
-            total = mass / (u * torch.bmm(kernel, v[:, :, None])[:, :, 0]).sum(1).clamp(min=_TINY)
-    u = a * log_u.clamp(-_LARGE, _LARGE).exp()
-    return (total[:, None] * u)[:, :, None] * kernel * v[:, None, :]
+        v = b * steps[1](torch.bmm(transposed, u[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
+        u = a * steps[0](torch.bmm(kernel, v[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
+    return u[:, :, None] * kernel * v[:, None, :]

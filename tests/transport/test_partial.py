@@ -74,7 +74,7 @@ def test_the_whole_mass_is_the_balanced_plan() -> None:
     cost, a, b, _ = padded_batch(problems(seed=33))
     plan = partial(cost, a, b, mass=1.0, config=CONFIG)
     balanced = sinkhorn(cost, a, b, config=SinkhornConfig(epsilon=0.1))
-    torch.testing.assert_close(plan.matrix, balanced.matrix, atol=1e-5, rtol=0)
+    torch.testing.assert_close(plan.matrix, balanced.matrix, atol=1e-4, rtol=0)
 
 
 def test_partial_batch_equals_singles_and_padding_is_zero() -> None:
