@@ -1,0 +1,191 @@
+"""XNLI: what is trained, chosen, scored and said, on a task that a tiny encoder can learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import processors
+
+from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
+from otkit.data.tasks import read_nli
+from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.evaluation.finetune import subset, trainable
+from otkit.evaluation.protocol import CellStore, Findings, run_cells
+from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, XnliData, xnli_task
+from otkit.training.heads import HeadConfig
+from otkit.training.loop import TrainConfig
+
+WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
+CONFIG = XnliConfig(
+    TrainConfig(epochs=6, lr=3e-3), HeadConfig(pooling="mean", dropout=0.0), batch_size=8, window=2
+)
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def note(self, message: str) -> None:
+        """Nothing to see."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Nothing to see."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Several threads on so small a model only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def encoder(tiny_encoder: TorchEncoder) -> TorchEncoder:
+    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return tiny_encoder
+
+
+def examples(count: int, *, seed: int = 0, labelled: bool = True, name: str = "toy") -> TaskSet[NliExample]:
+    """The hypothesis holds the word that tells the label."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        label = NLI_LABELS[rng.integers(3)]
+        premise = " ".join(rng.choice(["der", "das", "die", "ein", "the"], 3))
+        made.append(NliExample(premise, f"ist {WORDS[label]}", label if labelled else None))
+    return TaskSet(name, tuple(made), labelled, 0, (), f"{name}-{seed}")
+
+
+def run(
+    encoder: Encoder, data: XnliData, folder: Path, *, seed: int = 0, config: XnliConfig = CONFIG
+) -> Findings:
+    return xnli_task(data, config).run(encoder, seed, folder, Silent())
+
+
+def test_a_learnable_task_is_learnt_and_scored_in_every_language(
+    encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    data = XnliData(examples(96), {"en": examples(30, seed=1), "de": examples(30, seed=2)})
+    found = run(encoder, data, tmp_path)
+    task = xnli_task(data, CONFIG)
+    for language in ("en", "de"):
+        assert found.value(task.metrics[0], language) > 0.9
+        assert found.value(task.metrics[1], language) > 0.9
+        assert found.tables[language]["right"].shape == (30, 2)
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(
+    encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    data = XnliData(examples(24), {"en": examples(60, seed=1)})
+    config = replace(CONFIG, train=TrainConfig(epochs=1, lr=1e-3))
+    start = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    tables = []
+    for seed in (0, 0, 1):
+        encoder.model.load_state_dict(start)
+        tables.append(run(encoder, data, tmp_path, seed=seed, config=config).tables["en"]["classes"])
+    assert np.array_equal(tables[0], tables[1])
+    assert not np.array_equal(tables[0], tables[2])
+
+
+def test_the_weights_that_were_best_on_english_are_kept(encoder: TorchEncoder, tmp_path: Path) -> None:
+    """A rate that falls to nothing would keep the last: here it stays high until all is unlearnt."""
+    train = TrainConfig(epochs=12, lr=0.05, schedule="constant", max_grad_norm=None, eval_every=2)
+    data = XnliData(examples(64), {"en": examples(40, seed=1)}, dev=examples(40, seed=1))
+    config = replace(CONFIG, train=train)
+    found = run(encoder, data, tmp_path, config=config)
+    scored = found.value(xnli_task(data, config).metrics[0], "en")
+    history = [line for line in (tmp_path / "history.jsonl").read_text().splitlines() if "error" in line]
+    import json
+
+    errors = [json.loads(line)["error"] for line in history]
+    assert scored == pytest.approx(1 - min(errors))
+    assert errors[-1] > min(errors), "the example must unlearn, or it shows nothing"
+
+
+def test_unlabelled_files_are_said_and_not_scored(encoder: TorchEncoder, tmp_path: Path) -> None:
+    data = XnliData(examples(16), {"en": examples(8, seed=1), "sw": examples(8, labelled=False)})
+    found = run(encoder, data, tmp_path)
+    assert list(found.tables) == ["en"]
+    assert "unlabelled and so not scored: sw" in found.notes
+    with pytest.raises(InputError, match="no language has labelled pairs"):
+        xnli_task(XnliData(examples(16), {"sw": examples(8, labelled=False)}), CONFIG)
+    with pytest.raises(InputError, match=r"no labelled English pairs.*--train"):
+        xnli_task(XnliData(None, {"en": examples(8)}), CONFIG)
+
+
+def test_the_notes_say_what_was_frozen_and_how_much_was_used(encoder: TorchEncoder, tmp_path: Path) -> None:
+    train = examples(40)
+    config = replace(CONFIG, train_examples=16, test_examples=5, head=HeadConfig(pooling="mean", frozen=1))
+    found = run(encoder, XnliData(train, {"en": train}), tmp_path, config=config)
+    text = " ".join(found.notes)
+    assert "16 English pairs, 6 epochs, lr 0.003, batch 8, length 128" in text
+    assert "all but the embeddings and the first 1 layers trained" in text
+    assert "at most 5 pairs scored in each language" in text
+    assert "a scored file is the training file" in text
+    assert len(found.tables["en"]["right"]) == 5
+
+
+def test_a_saved_head_is_scored_without_training(encoder: TorchEncoder, tmp_path: Path) -> None:
+    from otkit.encoders.checkpoint import open_encoder
+
+    data = XnliData(examples(64), {"en": examples(30, seed=1)})
+    first = xnli_task(data, CONFIG, keep=True).run(encoder, 0, tmp_path, Silent())
+    folder = tmp_path / "tuned"
+    opened = open_encoder(folder, device="cpu")
+    again = xnli_task(XnliData(None, data.tests), CONFIG, head=folder).run(opened, 0, tmp_path, Silent())
+    assert np.array_equal(first.tables["en"]["classes"], again.tables["en"]["classes"])
+
+
+def test_a_head_of_the_other_task_is_refused(encoder: TorchEncoder, tmp_path: Path) -> None:
+    from otkit.training.heads import SpanFinder, save_head
+
+    save_head(SpanFinder(encoder, HeadConfig()), tmp_path / "span", {})
+    task = xnli_task(XnliData(None, {"en": examples(4)}), CONFIG, head=tmp_path / "span")
+    with pytest.raises(CheckpointError, match="holds a head for another task"):
+        task.run(encoder, 0, tmp_path, Silent())
+
+
+def test_baseline_and_model_see_the_same_examples() -> None:
+    assert subset(100, 10) == subset(100, 10)
+    assert subset(100, None) == subset(100, 200) == list(range(100))
+    assert subset(100, 10) == sorted(subset(100, 10))
+
+
+def test_only_a_torch_encoder_can_be_tuned() -> None:
+    class Fixed:
+        name = "folder"
+
+    with pytest.raises(ConfigError, match=r"an ONNX encoder cannot be fine-tuned.*exported from"):
+        trainable(Fixed())  # type: ignore[arg-type]
+
+
+def test_the_xtreme_preset_is_xtreme_s() -> None:
+    preset = XNLI_PRESETS["xtreme"]
+    train = preset.train
+    assert (train.lr, train.epochs, train.weight_decay, train.warmup) == (2e-5, 5, 0.0, 0.0)
+    assert (preset.batch_size * train.grad_accum, preset.max_length, train.eval_every) == (32, 128, 100)
+    assert (train.max_grad_norm, train.schedule, preset.head.frozen) == (1.0, "linear", None)
+    assert (preset.head.pooling, preset.head.dropout, preset.window) == ("cls", 0.1, 1)
+
+
+def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "en.tsv"
+    path.write_text("".join(f"das haus\tist {WORDS[label]}\t{label}\n" for label in NLI_LABELS))
+    items = read_nli(path)
+    task = xnli_task(XnliData(items, {"en": items}), replace(CONFIG, train=TrainConfig(epochs=1)))
+    for resume in (False, True):
+        store = CellStore(tmp_path / "out", resume=resume)
+        cells = run_cells(task, {"model": lambda: encoder}, seeds=[0], store=store, observer=Silent())
+    assert len(cells[0].findings.tables["en"]["right"]) == 3
