@@ -1,9 +1,9 @@
 """The frozen start: the English vectors that the anchor holds on to.
 
-Two ways, chosen by `open_start`. A cache computes every target sentence once before training and keeps its units in
-half precision; it pays where sentences come round again. A copy keeps the starting weights in half precision and
-encodes along; it pays where the corpus is large and passes once, since a cache would then cost the same forward
-passes and far more memory.
+Two ways, chosen by `open_start`. A cache computes every target sentence once before training and keeps its
+units in half precision; it pays where sentences come round again. A copy keeps the starting weights in half
+precision and encodes along; it pays where the corpus is large and passes once, since a cache would then cost
+the same forward passes and far more memory.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class CopiedStart:
     kind = "copy"
 
     def __init__(self, encoder: TorchEncoder, encode: EncodeUnits, *, dtype: torch.dtype) -> None:
-        # The embedding tables of a multilingual encoder are most of its weights, so half precision is what counts.
+        # The embedding tables of a multilingual encoder are most of its weights, so half precision is what
+        # counts.
         model = copy.deepcopy(encoder.model).to(dtype=dtype).eval().requires_grad_(False)
         self._encoder = TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
         self._encode = encode

@@ -1,182 +1,96 @@
 """What an aligned encoder minimises: named losses on batches of sentence pairs, added with weights.
 
-An objective part is a plain function from the encoded pairs of a batch to one number; `OBJECTIVES` names them all, and
-`AlignmentModel` adds those that a configuration asks for. Values are already divided by the size of the whole
-micro-step, so that a micro-step split into pieces has the same gradient as one that is not.
+An objective part is a plain function from the encoded pairs of a batch to one number; `OBJECTIVES` names them
+all, and `AlignmentModel` adds those that a configuration asks for. Values are already divided by the size of
+the whole micro-step, so that a micro-step split into pieces has the same gradient as one that is not (losses
+that compare the words or sentences of a batch with each other excepted: their batch is the piece).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
-from otkit.encoders.encoder import POOLINGS, Encoded, Tokens, TorchEncoder, pool_words, subword_units
-from otkit.errors import ConfigError, choose
+from otkit.encoders.encoder import (
+    Encoded,
+    Tokens,
+    TorchEncoder,
+    pool_sentences,
+    pool_words,
+    resolve_layers,
+    subword_units,
+)
+from otkit.errors import ConfigError
+from otkit.training.anchors import parameter_anchor, stay_close
+from otkit.training.cloud_losses import gaussian_w2, mmd
+from otkit.training.encoded import EncodedPairs, Joint, Losses, Masked, Part
 from otkit.training.frozen import FrozenStart
-from otkit.transport.cost import COSTS
-from otkit.transport.divergence import sinkhorn_divergence
+from otkit.training.language_losses import denoising_alignment, masked_language, translation_language
+from otkit.training.link_losses import consistency, contrastive_strong, contrastive_weak, l2, self_training
+from otkit.training.masking import HiddenWords, hide_words, join_pairs
+from otkit.training.modules import build_heads
+from otkit.training.sentence_losses import sentence_contrastive
+from otkit.training.settings import ObjectiveConfig
+from otkit.training.supervision import GivenLinks, Teacher, spread_links
+from otkit.training.transport_losses import (
+    optimal_transport,
+    ot_distill,
+    ot_linear,
+    ot_value,
+    word_alignment_supervised,
+)
 from otkit.transport.marginals import MARGINALS
-from otkit.transport.sinkhorn import SinkhornConfig
 
-__all__ = ["OBJECTIVES", "AlignmentModel", "EncodedPairs", "Losses", "ObjectiveConfig", "encode_units"]
-
-SCOPES = ("pair", "batch")
-UNITS = ("word", "subword")
-REDUCTIONS = ("sum", "mean")
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is compared, and how.
-
-    parts             (name, weight) of each loss, names from OBJECTIVES
-    cost              ground cost between vectors, from transport.cost.COSTS
-    epsilon           entropic temperature, in units of the cost
-    epsilon_relative  the same in units of each problem's mean cost; set, it replaces `epsilon`
-    scope             "pair": one transport problem a sentence pair; "batch": all words of a micro-step as one cloud
-    unit              "word" or "subword" are the points; special tokens never are
-    word_vector       which subword stands for a word: "last", "first", or their "mean"
-    layers            hidden states to compare, averaged; negative ones count from the end
-    weights           marginals: "uniform", "idf" or "norm"
-    anchor_reduction  "sum" of the squared distances over all English units of a micro-step (as printed), or "mean"
-    dropout           train with the encoder's dropout; off by default, since the paper does not say and the anchor
-                      then measures mostly noise: on the sample encoder an untouched word is 2.0 away from itself
-                      (squared), a third of its distance to its translation, and the summed anchor's gradient is
-                      several hundred times the divergence's
-    iterations        most Sinkhorn iterations of one problem
-    tolerance         marginal error at which the solver stops (None: always all iterations, and no host sync)
-    """
-
-    parts: tuple[tuple[str, float], ...] = (("ot", 1.0), ("anchor", 1.0))
-    cost: str = "euclidean"
-    epsilon: float = 0.05
-    epsilon_relative: float | None = None
-    scope: str = "pair"
-    unit: str = "word"
-    word_vector: str = "last"
-    layers: tuple[int, ...] = (-1,)
-    weights: str = "uniform"
-    anchor_reduction: str = "sum"
-    dropout: bool = False
-    iterations: int = 200
-    tolerance: float | None = 1e-2
-
-    def __post_init__(self) -> None:
-        choose(self.cost, COSTS, what="cost")
-        choose(self.weights, MARGINALS, what="weights")
-        choose(self.word_vector, {name: name for name in POOLINGS}, what="word vector")
-        for value, names, what in (
-            (self.scope, SCOPES, "scope"),
-            (self.unit, UNITS, "unit"),
-            (self.anchor_reduction, REDUCTIONS, "anchor reduction"),
-        ):
-            choose(value, {name: name for name in names}, what=what)
-        if not self.parts:
-            raise ConfigError("no objective is named", remedy="name at least one, such as ot:1")
-        for name, weight in self.parts:
-            choose(name, OBJECTIVES, what="objective")
-            if not weight >= 0:
-                raise ConfigError(f"objective {name!r} has weight {weight}", remedy="give a weight of at least 0")
-        if not self.layers:
-            raise ConfigError("no layer is named", remedy="name at least one layer, such as -1 for the last")
-
-    @property
-    def sinkhorn(self) -> SinkhornConfig:
-        """The solver's part of these settings."""
-        return SinkhornConfig(
-            epsilon=self.epsilon,
-            epsilon_relative=self.epsilon_relative,
-            max_iterations=self.iterations,
-            tolerance=self.tolerance,
-        )
-
-
-@dataclass(frozen=True)
-class EncodedPairs:
-    """The units of a batch of pairs as vectors, ready for any objective.
-
-    source, target                  Encoded (B,N,D) and (B,M,D), in fp32
-    source_weights, target_weights  (B,N) and (B,M), each row a distribution, exactly 0 at padding
-    start                           (B,M,D) target vectors of the frozen start, or None where no part needs them
-    share                           B over the pairs of the whole micro-step
-    targets                         target units of the whole micro-step
-    """
-
-    source: Encoded
-    target: Encoded
-    source_weights: Tensor
-    target_weights: Tensor
-    start: Tensor | None
-    share: float
-    targets: int
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Weighted losses by name (scalars, with gradient) and gauges by name (scalars, without)."""
-
-    parts: dict[str, Tensor]
-    gauges: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One unweighted objective value and what it can tell on the side."""
-
-    value: Tensor
-    gauges: dict[str, Tensor]
-
-
-def optimal_transport(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
-    """The debiased Sinkhorn divergence between both sides' clouds, averaged over sentence pairs (or one a batch).
-
-    S(a,b) = OT(a,b) - OT(a,a)/2 - OT(b,b)/2, equation 1 of Alqahtani et al. 2021. Their loss prints a minus before S;
-    minimised, that would push languages apart, so the sign here is plus.
-    """
-    points: Sequence[Tensor] = (pairs.source.vectors, pairs.target.vectors)
-    weights: Sequence[Tensor] = (pairs.source_weights, pairs.target_weights)
-    if config.scope == "batch":
-        # Padding stays in the cloud with weight 0: dropping it would need a host sync for the count.
-        points = [side.flatten(0, 1)[None] for side in points]  # (1, B*N, D)
-        weights = [side.flatten()[None] / side.sum() for side in weights]  # (1, B*N)
-    divergence = sinkhorn_divergence(
-        points[0], points[1], weights[0], weights[1], cost=config.cost, config=config.sinkhorn
-    )
-    return Part(
-        divergence.value.mean() * pairs.share,
-        {"marginal_error": divergence.marginal_error.detach().mean() * pairs.share},
-    )
-
-
-def stay_close(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
-    """The squared distance of the English vectors to those of the frozen start, summed (or averaged) over units.
-
-    The regulariser of Cao et al. 2020 and Alqahtani et al. 2021, whose printed form is the sum.
-    """
-    if pairs.start is None:
-        raise ConfigError("the anchor needs the frozen start's vectors", remedy="pass a FrozenStart")
-    moved = (pairs.target.vectors - pairs.start).square().sum(-1).masked_fill(~pairs.target.mask, 0.0)
-    total = moved.sum()
-    mean = total / max(pairs.targets, 1)
-    return Part(total if config.anchor_reduction == "sum" else mean, {"drift": mean.detach()})
-
+__all__ = [
+    "OBJECTIVES",
+    "AlignmentModel",
+    "EncodedPairs",
+    "Losses",
+    "ObjectiveConfig",
+    "encode_units",
+    "optimal_transport",
+    "stay_close",
+]
 
 Objective = Callable[[EncodedPairs, ObjectiveConfig], Part]
 
 OBJECTIVES: dict[str, Objective] = {
     "ot": optimal_transport,
+    "ot-value": ot_value,
+    "ot-linear": ot_linear,
     "anchor": stay_close,
+    "parameter-anchor": parameter_anchor,
+    "l2": l2,
+    "contrastive-weak": contrastive_weak,
+    "contrastive-strong": contrastive_strong,
+    "self-training": self_training,
+    "consistency": consistency,
+    "mlm": masked_language,
+    "tlm": translation_language,
+    "denoising-alignment": denoising_alignment,
+    "sentence-contrastive": sentence_contrastive,
+    "ot-distill": ot_distill,
+    "word-alignment-supervised": word_alignment_supervised,
+    "gaussian-w2": gaussian_w2,
+    "mmd": mmd,
 }
 
 
 def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveConfig) -> Encoded:
-    """The chosen layers' mean as words or subwords (B,N,D), in fp32 whatever autocast does."""
-    states = encoder.hidden_states(tokens, layers=config.layers)
-    hidden = torch.stack([state.float() for state in states]).mean(0)  # (B,T,D)
+    """The chosen layers as words or subwords, in fp32 whatever autocast does.
+
+    (B,N,D), the layers' mean; (B,N,K*D), one layer after the other, where each layer has its own weight.
+    """
+    return _units(encoder.hidden_states(tokens, layers=config.layers), tokens, config)
+
+
+def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveConfig) -> Encoded:
+    layers = [state.float() for state in states]
+    hidden = torch.stack(layers).mean(0) if config.layer_weights is None else torch.cat(layers, 2)
     if config.unit == "subword":
         return subword_units(hidden, tokens)
     return pool_words(hidden, tokens, word_vector=config.word_vector)
@@ -192,16 +106,43 @@ class AlignmentModel(nn.Module):
         *,
         start: FrozenStart | None = None,
         inverse_document_frequency: Tensor | None = None,
+        links: GivenLinks | None = None,
+        teacher: Teacher | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.model = encoder.model
         self.config = config
-        # Plain attributes inside a tuple: the frozen start must not count as part of the trained module.
-        self._beside = (encoder, start)
+        self.heads = build_heads(
+            config,
+            width=encoder.dimension,
+            vocabulary=len(encoder.model.get_input_embeddings().get_parameter("weight")),
+            teacher_width=None if teacher is None else teacher.width,
+            seed=seed,
+        ).to(encoder.device)
+        # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
+        self._beside = (encoder, start, links, teacher)
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        moving = trained if "weights" in config.needs else []
+        self._moving = tuple((weight, weight.detach().clone()) for weight in moving)
         self.idf: Tensor | None
         self.register_buffer("idf", inverse_document_frequency, persistent=False)
         if config.weights == "idf" and inverse_document_frequency is None:
-            raise ConfigError("idf weights need document frequencies", remedy="pass inverse_document_frequency")
+            raise ConfigError(
+                "idf weights need document frequencies", remedy="pass inverse_document_frequency"
+            )
+        if links is None and (
+            "gold" in config.needs or ("links" in config.needs and config.links == "given")
+        ):
+            raise ConfigError(
+                "the objective needs given links", remedy="give links for every pair (--links FILE)"
+            )
+        if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
+            raise ConfigError(
+                "the tokenizer has no mask token",
+                where=encoder.name,
+                remedy="leave mlm, tlm and their kin out",
+            )
 
     @property
     def encoder(self) -> TorchEncoder:
@@ -212,37 +153,163 @@ class AlignmentModel(nn.Module):
         """Training mode, in which the encoder drops out only where the configuration says so."""
         super().train(mode)
         self.model.train(mode and self.config.dropout)
+        for module in self.model.modules():
+            # A layer recomputes its activations only in training mode; its dropout is a module of its own.
+            if getattr(module, "gradient_checkpointing", False):
+                module.training = mode
         return self
 
     def forward(self, batch: PairBatch) -> Losses:
         """The weighted losses of one batch."""
-        pairs = self.encode(batch)
-        parts, gauges = {}, {}
-        for name, weight in self.config.parts:
-            part = OBJECTIVES[name](pairs, self.config)
-            parts[name] = weight * part.value
-            gauges.update(part.gauges)
+        config = self.config
+        layers = self.encode_layers(batch)
+        factor = dict(config.language_weights).get(batch.language, 1.0)
+        parts: dict[str, Tensor] = {}
+        gauges: dict[str, Tensor] = {}
+        for name, weight in config.parts:
+            if config.layer_weights is None or not config.of_layers(name):
+                part = OBJECTIVES[name](layers[0], config)
+                value = part.value
+                gauges.update(part.gauges)
+            else:
+                found = [OBJECTIVES[name](pairs, config) for pairs in layers]
+                value = torch.stack(
+                    [w * part.value for w, part in zip(config.layer_weights, found, strict=True)]
+                ).sum()
+                gauges.update(found[-1].gauges)
+            parts[name] = weight * factor * value
         return Losses(parts, gauges)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:
-        """Both sides through the encoder, with their marginals, and the frozen start's targets where they are needed."""
-        encoder, start = self._beside
-        source_tokens, target_tokens = batch.source.to(encoder.device), batch.target.to(encoder.device)
-        source, source_weights = self._side(source_tokens)
-        target, target_weights = self._side(target_tokens)
-        anchored = anchored and any(name == "anchor" for name, _ in self.config.parts)
-        return EncodedPairs(
-            source=source,
-            target=target,
-            source_weights=source_weights,
-            target_weights=target_weights,
-            start=start.vectors(batch, target_tokens) if anchored and start is not None else None,
-            share=batch.share,
-            targets=batch.target_units[self.config.unit == "subword"],
+        """Both sides through the encoder, with all that the parts need (the first layer, where each is by
+        itself).
+        """
+        return self.encode_layers(batch, anchored=anchored)[0]
+
+    def encode_layers(self, batch: PairBatch, *, anchored: bool = True) -> list[EncodedPairs]:
+        """One EncodedPairs for each layer with a weight of its own, else one for their mean.
+
+        `anchored` False prepares the vectors and their marginals alone, as measuring a transport needs.
+        """
+        encoder, start, given, teacher = self._beside
+        config = self.config
+        needs = config.needs if anchored else frozenset()
+        tokens = [side.to(encoder.device) for side in (batch.source, batch.target)]
+        sides, sentences = [], []
+        for side in tokens:
+            asked = (*config.layers, encoder.layers) if "sentences" in needs else config.layers
+            states = encoder.hidden_states(side, layers=resolve_layers(asked, encoder.layers))
+            if "sentences" in needs:
+                *chosen, last = states
+                states = tuple(chosen)
+                sentences.append(pool_sentences(last, side, pooling=encoder.settings.pooling))
+            sides.append(_units(states, side, config))
+        frozen = (
+            start.vectors(batch, tokens[1]) if start is not None and needs & {"start", "teacher"} else None
+        )
+        tutor = None
+        if "teacher" in needs:
+            tutor = (
+                teacher.units(batch)
+                if teacher is not None
+                else None
+                if frozen is None
+                else (sides[1].with_vectors(frozen))
+            )
+        links = given.words(batch) if given is not None and needs & {"links", "gold", "joint"} else None
+        found = []
+        for layer in range(1 if config.layer_weights is None else len(config.layers)):
+            source, target = (self._of_layer(side, layer) for side in sides)
+            found.append(
+                EncodedPairs(
+                    source=source,
+                    target=target,
+                    source_weights=self._weights(source, tokens[0]),
+                    target_weights=self._weights(target, tokens[1]),
+                    start=None if frozen is None else self._cut(frozen, layer),
+                    share=batch.share,
+                    targets=batch.target_units[config.unit == "subword"],
+                    links=None if links is None else spread_links(links.to(encoder.device), source, target),
+                    teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
+                    sentences=(sentences[0], sentences[1]) if sentences else None,
+                    heads=dict(self.heads.items()),
+                    moved=self._moving if "weights" in needs else (),
+                )
+            )
+        if needs & {"masked", "joint"}:
+            found[0] = self._with_hidden_words(found[0], batch)
+        return found
+
+    def _with_hidden_words(self, pairs: EncodedPairs, batch: PairBatch) -> EncodedPairs:
+        """The pairs with the encodings of their text with words hidden."""
+        encoder, config = self.encoder, self.config
+        # Drawn from the batch's own number, so that every process and every resumed run hides the same words.
+        generator = torch.Generator().manual_seed(batch.draw)
+
+        def hide(tokens: Tokens) -> HiddenWords:
+            return hide_words(
+                tokens,
+                share=config.mask_share,
+                mask_id=int(encoder.tokenizer.mask_token_id or 0),
+                vocabulary=encoder.tokenizer.backend_tokenizer.get_vocab_size(),
+                generator=generator,
+            )
+
+        embedding = self.model.get_input_embeddings().get_parameter("weight")
+        pairs = replace(pairs, embedding=embedding)
+        if "masked" in config.needs:
+            pairs = replace(
+                pairs, masked=tuple(self._masked(hide(side)) for side in (batch.source, batch.target))
+            )
+        if "joint" in config.needs:
+            texts = join_pairs(
+                batch.source, batch.target, limit=encoder.max_tokens, padding_id=encoder.subwords.padding_id
+            )
+            if len(texts.rows) == 0:
+                raise ConfigError(
+                    "no pair of the batch fits the encoder as one text",
+                    remedy="leave tlm and denoising-alignment out, or shorten the sentences",
+                )
+            hidden = hide(texts.tokens)
+            masked = self._masked(hidden)
+            views = [view.to(encoder.device) for view in (texts.source, texts.target)]
+            units = [
+                subword_units(masked.states, view)
+                if config.unit == "subword"
+                else pool_words(masked.states, view, word_vector=config.word_vector)
+                for view in views
+            ]
+            words = hidden.words.to(encoder.device)
+            before = torch.tensor(texts.source.counts, device=encoder.device)[:, None]
+            places = (units[0].word_ids, units[1].word_ids + before)
+            drawn = [words.gather(1, place.clamp(0, words.shape[1] - 1)) for place in places]
+            joint = Joint(
+                texts.rows.to(encoder.device),
+                masked,
+                units[0],
+                units[1],
+                (drawn[0] & units[0].mask, drawn[1] & units[1].mask),
+            )
+            pairs = replace(pairs, joint=joint)
+        return pairs
+
+    def _masked(self, hidden: HiddenWords) -> Masked:
+        (states,) = self.encoder.hidden_states(hidden.tokens, layers=[-1])
+        device = self.encoder.device
+        return Masked(states.float(), hidden.places.to(device), hidden.answers.to(device))
+
+    def _of_layer(self, side: Encoded, layer: int) -> Encoded:
+        return (
+            side if self.config.layer_weights is None else side.with_vectors(self._cut(side.vectors, layer))
         )
 
-    def _side(self, tokens: Tokens) -> tuple[Encoded, Tensor]:
-        encoded = encode_units(self.encoder, tokens, self.config)
+    def _cut(self, vectors: Tensor, layer: int) -> Tensor:
+        if self.config.layer_weights is None:
+            return vectors
+        return vectors.chunk(len(self.config.layers), 2)[layer]
+
+    def _weights(self, encoded: Encoded, tokens: Tokens) -> Tensor:
+        """(B,N) marginals over the units."""
         values: Tensor | None = None
         if self.config.weights == "norm":
             values = encoded.vectors
@@ -254,4 +321,4 @@ class AlignmentModel(nn.Module):
                 else pool_words(rarity, tokens, word_vector="mean")
             )
             values = units.vectors[..., 0]  # (B,N)
-        return encoded, MARGINALS[self.config.weights](encoded.mask, values)
+        return MARGINALS[self.config.weights](encoded.mask, values)

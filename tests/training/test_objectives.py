@@ -38,8 +38,13 @@ def batch_of(folder: Path, encoder: TorchEncoder, *, budget: int | None = None) 
 
 def pairs(seed: int = 0) -> EncodedPairs:
     generator = torch.Generator().manual_seed(seed)
-    masks = [torch.tensor(rows, dtype=torch.bool) for rows in ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])]
-    sides = [Encoded(torch.randn(*mask.shape, 5, generator=generator) * mask[..., None], mask) for mask in masks]
+    masks = [
+        torch.tensor(rows, dtype=torch.bool)
+        for rows in ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])
+    ]
+    sides = [
+        Encoded(torch.randn(*mask.shape, 5, generator=generator) * mask[..., None], mask) for mask in masks
+    ]
     weights = [mask.float() / mask.sum(1, keepdim=True) for mask in masks]
     return EncodedPairs(*sides, *weights, start=None, share=1.0, targets=5)
 
@@ -53,7 +58,9 @@ def reference_divergence(x: torch.Tensor, y: torch.Tensor, epsilon: float) -> fl
         a, b = (torch.full((len(z),), 1 / len(z), dtype=torch.float64).numpy() for z in (u, v))
         plan = pot.sinkhorn(a, b, cost, epsilon, stopThr=1e-12, numItermax=100_000)
         prior = a[:, None] * b[None, :]
-        return float((plan * cost).sum() + epsilon * (plan * torch.log(torch.tensor(plan / prior)).numpy()).sum())
+        return float(
+            (plan * cost).sum() + epsilon * (plan * torch.log(torch.tensor(plan / prior)).numpy()).sum()
+        )
 
     return transport(x, y) - (transport(x, x) + transport(y, y)) / 2
 
@@ -62,7 +69,9 @@ def test_the_divergence_is_the_mean_of_the_pairs_divergences() -> None:
     batch = pairs()
     expected = [
         reference_divergence(x[m], y[n], 0.1)
-        for x, m, y, n in zip(batch.source.vectors, batch.source.mask, batch.target.vectors, batch.target.mask, strict=True)
+        for x, m, y, n in zip(
+            batch.source.vectors, batch.source.mask, batch.target.vectors, batch.target.mask, strict=True
+        )
     ]
     assert optimal_transport(batch, SHARP).value.item() == pytest.approx(sum(expected) / 2, abs=1e-4)
 
@@ -197,7 +206,9 @@ def test_dropout_is_off_unless_asked_for(tiny_encoder: TorchEncoder) -> None:
 
 
 def test_unknown_names_are_answered_with_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"unknown objective 'oto'; did you mean 'ot'\? choose from: ot, anchor"):
+    with pytest.raises(
+        ConfigError, match=r"unknown objective 'oto'; did you mean 'ot'\? choose from: ot, ot-value"
+    ):
         ObjectiveConfig(parts=(("oto", 1.0),))
     with pytest.raises(ConfigError, match="unknown scope 'sentence'"):
         ObjectiveConfig(scope="sentence")

@@ -1,0 +1,99 @@
+"""What objectives see: the encoded pairs of a batch, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from otkit.encoders.encoder import Encoded
+
+__all__ = ["EncodedPairs", "Joint", "Losses", "Masked", "Part"]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Some text of which words were hidden, encoded: K hidden subwords.
+
+    states   (B,T,D) the last hidden states
+    places   (K,) where the hidden subwords stand among the B*T
+    answers  (K,) the subwords that stood there
+    """
+
+    states: Tensor
+    places: Tensor
+    answers: Tensor
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Pairs encoded together as one text with some words hidden, as far as both sentences fit in.
+
+    rows            (B',) which of the B pairs these are
+    masked          the text as it was encoded
+    source, target  Encoded (B',N',D) and (B',M',D), the units of both sides in that text
+    hidden          (B',N') and (B',M') bool, the units that were hidden
+    """
+
+    rows: Tensor
+    masked: Masked
+    source: Encoded
+    target: Encoded
+    hidden: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """The units of a batch of pairs as vectors, ready for any objective.
+
+    source, target                  Encoded (B,N,D) and (B,M,D), in fp32
+    source_weights, target_weights  (B,N) and (B,M), each row a distribution, exactly 0 at padding
+    start                           (B,M,D) target vectors of the frozen start, or None where no part needs
+                                    them
+    share                           B over the pairs of the whole micro-step
+    targets                         target units of the whole micro-step
+
+    The rest is None (or empty) where no part needs it:
+
+    links      (B,N,M) bool, links between units that somebody gave
+    teacher    Encoded (B,M',D') target units of a frozen teacher
+    sentences  two (B,D) unit vectors a pair
+    masked     both sides, each by itself, with words hidden
+    joint      both sides as one text, with words hidden
+    moved      trained weights, each with what it was at the start
+    embedding  (V,D) the encoder's table of subword vectors
+    heads      trained beside the encoder, by what they are for
+    """
+
+    source: Encoded
+    target: Encoded
+    source_weights: Tensor
+    target_weights: Tensor
+    start: Tensor | None
+    share: float
+    targets: int
+    links: Tensor | None = None
+    teacher: Encoded | None = None
+    sentences: tuple[Tensor, Tensor] | None = None
+    masked: tuple[Masked, ...] = ()
+    joint: Joint | None = None
+    moved: Sequence[tuple[Tensor, Tensor]] = ()
+    embedding: Tensor | None = None
+    heads: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weighted losses by name (scalars, with gradient) and gauges by name (scalars, without)."""
+
+    parts: dict[str, Tensor]
+    gauges: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One unweighted objective value and what it can tell on the side."""
+
+    value: Tensor
+    gauges: dict[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,155 @@
+"""Losses on linked words: pull the two words of a link together, or apart from all the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from otkit.errors import ConfigError
+from otkit.training.encoded import EncodedPairs, Part
+from otkit.training.settings import ObjectiveConfig
+from otkit.training.transport_losses import plan_between
+
+__all__ = ["consistency", "contrastive_strong", "contrastive_weak", "l2", "own_links", "self_training"]
+
+# awesome-align's default threshold on both softmaxes.
+_THRESHOLD = 1e-3
+
+
+def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """The squared distance of both words of a link, summed (or averaged) over links that are one to one.
+
+    sum over links (i,j) of |f(x_i) - f(y_j)|^2 (Cao, Kitaev, Klein, ICLR 2020, section 3.1); beside it goes
+    the `anchor` on English, with weight 1 there. `anchor_reduction` says sum or mean for both, so that the
+    two keep their proportion.
+    """
+    source, target, linked = _linked(pairs, config)
+    squared = (source - target).square().sum(1).masked_fill(~linked, 0.0)  # (B*N,)
+    count = linked.sum()
+    total = squared.sum()
+    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.share
+    return Part(value, {"links": count.detach().float()})
+
+
+def contrastive_weak(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """A word must prefer its partner to the other linked words of the other side.
+
+    L = 1/2N sum_i [ -log e^{sim(s_i,t_i)} / sum_j e^{sim(s_i,t_j)} - log e^{sim(s_i,t_i)} / sum_j
+    e^{sim(s_j,t_i)} ], sim = cos / temperature over the N links of the batch, optionally behind a projection
+    (Wu and Dredze, EMNLP 2020, equation 2; temperature 0.1, Linear-ReLU-Linear to 128).
+    """
+    source, target, linked = _projected(pairs, config)
+    scores = source @ target.T / config.temperature  # (L,L)
+    columns = scores.masked_fill(~linked[None, :], -torch.inf).logsumexp(1)
+    rows = scores.masked_fill(~linked[:, None], -torch.inf).logsumexp(0)
+    losses = (columns + rows) / 2 - scores.diagonal()
+    return Part(_mean(losses, linked) * pairs.share)
+
+
+def contrastive_strong(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """A word must prefer its partner to all other linked words, of its own language too.
+
+    L = -1/2N sum_x log e^{sim(x,x+)} / sum_{y != x} e^{sim(x,y)} over the 2N vectors of both sides
+    (Wu and Dredze, EMNLP 2020, equation 3).
+    """
+    source, target, linked = _projected(pairs, config)
+    both, real = torch.cat([source, target]), torch.cat([linked, linked])  # (2L,D)
+    scores = both @ both.T / config.temperature
+    itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
+    norms = scores.masked_fill(itself | ~real[None, :], -torch.inf).logsumexp(1)
+    partner = (source * target).sum(1) / config.temperature
+    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.share)
+
+
+def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """Raise the probability of the links that the encoder itself finds, or that are given.
+
+    L_SO = -mean over pairs of [ sum A * S_xy / n + sum A * S_yx / m ], S_xy and S_yx the softmaxes of the dot
+    products over targets and over sources, A the links where both exceed 0.001, spread over all subwords of
+    linked words (awesome-align: Dou and Neubig, EACL 2021, section 2.2). A has no gradient.
+    """
+    forward, backward = _softmaxes(pairs)
+    if config.links == "given":
+        links = _given(pairs)
+    else:
+        with torch.no_grad():
+            links = _spread((forward > _THRESHOLD) & (backward > _THRESHOLD), pairs)
+    kept = links.to(forward.dtype)
+    lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
+    gained = (kept * forward).sum((1, 2)) / lengths[0] + (kept * backward).sum((1, 2)) / lengths[1]
+    return Part(-gained.mean() * pairs.share)
+
+
+def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """Both directions should agree: L_CO = -mean over pairs of trace(S_xy^T S_yx) / min(n, m).
+
+    The agreement term of awesome-align (Dou and Neubig, EACL 2021, section 2.2): it raises recall.
+    """
+    forward, backward = _softmaxes(pairs)
+    lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
+    agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
+    return Part(-agreed.mean() * pairs.share)
+
+
+def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+    """(B,N,M) bool: units that the current transport plan gives to each other before all others, without
+    gradient.
+    """
+    with torch.no_grad():
+        plan = plan_between(pairs, replace(config, scope="pair")).matrix
+        most = (plan == plan.amax(2, keepdim=True)) & (plan == plan.amax(1, keepdim=True))
+        return most & (plan > 0)
+
+
+def _given(pairs: EncodedPairs) -> Tensor:
+    if pairs.links is None:
+        raise ConfigError("no links were given", remedy="give links for every pair, or use links 'own'")
+    return pairs.links
+
+
+def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """(L,D) every source unit with its partner, L = B*N, and (L,) whether it has one.
+
+    Links that are not one to one are dropped, as both papers do. Units without a link stay in as rows that
+    the losses leave out: picking the linked ones would need a host sync for their number.
+    """
+    links = _given(pairs) if config.links == "given" else own_links(pairs, config)
+    single = (links.sum(2, keepdim=True) == 1) & (links.sum(1, keepdim=True) == 1) & links
+    partner = single.to(torch.int8).argmax(2)  # (B,N)
+    index = partner[..., None].expand(-1, -1, pairs.target.vectors.shape[2])
+    target = pairs.target.vectors.gather(1, index)  # (B,N,D)
+    return pairs.source.vectors.flatten(0, 1), target.flatten(0, 1), single.any(2).flatten()
+
+
+def _projected(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+    source, target, linked = _linked(pairs, config)
+    head = pairs.heads.get("projection", torch.nn.Identity())
+    return normalize(head(source), dim=1), normalize(head(target), dim=1), linked
+
+
+def _mean(losses: Tensor, real: Tensor) -> Tensor:
+    # What is not linked may be infinite: it is replaced, since 0 * inf would be NaN, and so would its
+    # gradient.
+    return torch.where(real, losses, 0.0).sum() / real.sum().clamp(min=1)
+
+
+def _softmaxes(pairs: EncodedPairs) -> tuple[Tensor, Tensor]:
+    """(B,N,M) softmaxes of the dot products over the targets and over the sources, exactly 0 at padding."""
+    scores = torch.bmm(pairs.source.vectors, pairs.target.vectors.transpose(1, 2))
+    real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
+    scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
+    return (scores.softmax(2).masked_fill(~real, 0.0), scores.softmax(1).masked_fill(~real, 0.0))
+
+
+def _spread(links: Tensor, pairs: EncodedPairs) -> Tensor:
+    """(B,N,M): links between any subwords of two words as links between all their subwords."""
+    own = []
+    for side in (pairs.source, pairs.target):
+        ids = side.word_ids
+        own.append(
+            ((ids[:, :, None] == ids[:, None, :]) & side.mask[:, :, None] & side.mask[:, None, :]).float()
+        )
+    return own[0] @ links.float() @ own[1] > 0

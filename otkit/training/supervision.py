@@ -1,0 +1,117 @@
+"""What teaches beside the text: word links that somebody gave, and a frozen teacher with a tokenizer of its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from otkit.data.batching import PairBatch, sentence_words
+from otkit.data.gold import GoldPair, parse_links
+from otkit.data.parallel import Pair
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
+from otkit.errors import InputError
+
+__all__ = ["GivenLinks", "GoldCorpus", "Teacher", "read_links", "spread_links"]
+
+WordLinks = Iterable[tuple[int, int]]
+
+
+class GoldCorpus:
+    """Gold pairs as parallel text to train on, the same sentences in the same order."""
+
+    skipped = 0
+
+    def __init__(
+        self, pairs: Sequence[GoldPair], *, name: str, sha256: str, languages: tuple[str, str]
+    ) -> None:
+        self.pairs, self.name, self.sha256, self.languages = pairs, name, sha256, languages
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        pair = self.pairs[index]
+        return Pair(" ".join(pair.source), " ".join(pair.target), index + 1)
+
+    def links(self) -> dict[int, WordLinks]:
+        """Sure and possible links by line, as `GivenLinks` takes them."""
+        return {line: pair.possible for line, pair in enumerate(self.pairs, 1)}
+
+
+class GivenLinks:
+    """Word links of every corpus, by the line that a pair was read from."""
+
+    def __init__(self, corpora: Sequence[PairCorpus], links: Sequence[Mapping[int, WordLinks]]) -> None:
+        self._corpora, self._links = tuple(corpora), tuple(links)
+
+    def words(self, batch: PairBatch) -> Tensor:
+        """(B,W,V) bool on the CPU: links between the words of both sides, 0-based."""
+        corpus, links = self._corpora[batch.corpus], self._links[batch.corpus]
+        sides = batch.source.counts, batch.target.counts
+        matrix = torch.zeros(len(batch.indices), max(sides[0]), max(sides[1]), dtype=torch.bool)
+        for row, index in enumerate(batch.indices):
+            line = corpus[index].line
+            if line not in links:
+                raise InputError("the pair has no line of links", where=f"{corpus.name}:{line}")
+            for i, j in links[line]:
+                if not (0 <= i < sides[0][row] and 0 <= j < sides[1][row]):
+                    raise InputError(
+                        f"the link {i}-{j} lies outside sentences of {sides[0][row]} and {sides[1][row]} words",
+                        where=f"{corpus.name}:{line}",
+                        remedy="links count words from 0",
+                    )
+                matrix[row, i, j] = True
+        return matrix
+
+
+def spread_links(words: Tensor, source: Encoded, target: Encoded) -> Tensor:
+    """(B,N,M) bool links between units, from (B,W,V) links between their words."""
+    rows = source.word_ids.clamp(0, words.shape[1] - 1)[:, :, None]
+    columns = target.word_ids.clamp(0, words.shape[2] - 1)[:, None, :]
+    batch = torch.arange(len(words), device=words.device)[:, None, None]
+    return words[batch, rows, columns] & source.mask[:, :, None] & target.mask[:, None, :]
+
+
+def read_links(path: Path, *, swap: bool = False) -> dict[int, WordLinks]:
+    """Pharaoh links `i-j`, one line for each line of the text, by line from 1; `swap` exchanges the sides."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the links cannot be read ({error})", where=str(path)) from error
+    found: dict[int, WordLinks] = {}
+    for number, line in enumerate(lines, 1):
+        links = [(i, j) for i, j, _ in parse_links(line, where=f"{path}:{number}")]
+        found[number] = [(j, i) for i, j in links] if swap else links
+    return found
+
+
+class Teacher:
+    """A frozen encoder that reads the target side with its own tokenizer, one unit a word."""
+
+    def __init__(
+        self,
+        encoder: TorchEncoder,
+        corpora: Sequence[PairCorpus],
+        *,
+        layers: Sequence[int] = (-1,),
+        word_vector: str = "mean",
+    ) -> None:
+        encoder.eval().model.requires_grad_(False)
+        self.encoder, self.width = encoder, encoder.dimension
+        self._corpora, self._layers, self._word_vector = tuple(corpora), tuple(layers), word_vector
+
+    def units(self, batch: PairBatch) -> Encoded:
+        """(B,M,D') the words of the batch's target sentences."""
+        corpus = self._corpora[batch.corpus]
+        tokens = self.encoder.tokenize([sentence_words(corpus[index].target) for index in batch.indices])
+        tokens = tokens.to(self.encoder.device)
+        with torch.no_grad():
+            states = self.encoder.hidden_states(tokens, layers=self._layers)
+            hidden = torch.stack([state.float() for state in states]).mean(0)
+            return pool_words(hidden, tokens, word_vector=self._word_vector)
