@@ -108,7 +108,7 @@ def align_encoder(
     )
     if not result.interrupted:
         encoder.model.eval()
-        encoder.save(folder, {**metadata, "steps": result.step, "seconds": result.seconds})
+        _save_beside_history(encoder, folder, {**metadata, "steps": result.step, "seconds": result.seconds})
         write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
         observer.note(
@@ -116,6 +116,18 @@ def align_encoder(
         )
     observer.note(f"padding: {padding_share(source):.1%} of the subwords")
     return result
+
+
+def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str, Any]) -> None:
+    """Save the encoder into a folder that holds other files of the run, which must stay.
+
+    config.json moves last: without it nothing takes the folder for an encoder.
+    """
+    whole = folder / ".encoder"
+    encoder.save(whole, metadata)
+    for path in sorted(whole.iterdir(), key=lambda path: path.name == "config.json"):
+        path.replace(folder / path.name)
+    whole.rmdir()
 
 
 def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -> dict[str, float]:
