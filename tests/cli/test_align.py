@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from otkit.cli.app import main
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 
@@ -151,14 +152,21 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
     ],
 )
 def test_nonsense_is_answered_in_one_line(
-    folder: Path, words: tuple[str, ...], code: int, message: str
+    folder: Path,
+    words: tuple[str, ...],
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder / "bad.tsv").write_text("das\tthe\nno tab here\n", encoding="utf-8")
     model = () if "--model" in words else ("--model", "tiny")
-    run = otkit(
-        folder, *words, *model, *(() if "--output" in words else ("--output", "out")), "--langs", "de-en"
-    )
-    assert run.returncode == code, run.stderr
-    assert message in " ".join(run.stderr.split())
-    assert "Traceback" not in run.stderr
-    assert run.stdout == ""
+    output = () if "--output" in words else ("--output", "out")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["otkit", "align", *words, *model, *output, "--langs", "de-en"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == code
+    assert message in " ".join(printed.err.replace("│", " ").split())
+    assert printed.out == ""
