@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
     from otkit.report.view import GridView
 
-__all__ = ["FORMATS", "show_alignment"]
+__all__ = ["FORMATS", "open_both", "show_alignment"]
 
 FORMATS = {
-    "grid": "shaded cells and lists, for the terminal",
+    "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
     "pairs": "a line for each link: i-j, both words, share of mass",
     "pharaoh": "i-j i-j ..., counted from 0",
     "json": "links, null mass, shares and settings",
@@ -139,7 +139,7 @@ def show_alignment(
     if gold is not None:
         links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
     set_threads(threads)
-    encoders = _encoders(model, compare, device=device)
+    encoders = open_both(model, compare, device=device)
     if shape == "html":
         assert output is not None  # _format asked for it
         from otkit.report.html import write_page
@@ -182,7 +182,8 @@ def _words(text: str, *, side: str, raw: bool) -> tuple[str, ...]:
     return tuple(segment(text))
 
 
-def _encoders(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
+def open_both(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
+    """The encoder of --model and that of --compare, under the names that pictures give them."""
     from otkit.encoders.checkpoint import open_encoder
 
     first = open_encoder(model, device=device)
@@ -200,10 +201,16 @@ def _print_grid(views: Sequence[GridView], output: Path | None, *, width: int | 
 
     from otkit.report.files import write_whole
     from otkit.report.summary import AlignmentPicture, ComparisonPicture
+    from otkit.report.terminal import terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
     if output is None:
         Console(width=width, highlight=False).print(picture)
+        return
+
+    if output.suffix == ".svg":
+        svg = terminal_svg(picture, width=width or 80, title="otkit show-alignment")
+        write_whole(output, lambda path: path.write_text(svg, encoding="utf-8"))
         return
 
     def write(path: Path) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 
 from rich.text import Text
@@ -148,7 +149,7 @@ def assemble(parts: Sequence[tuple[str, str]]) -> Text:
     """One line of styled parts that is neither wrapped nor turned round."""
     plain = "".join(text for text, _ in parts)
     text = Text(anchor_line(plain)[: -len(plain) or None] if plain else "", no_wrap=True, overflow="ignore")
-    for part, style in parts:
-        text.append(part, style=style or None)
+    for style, run in groupby(parts, key=lambda part: part[1]):  # thousands of cells, few changes of style
+        text.append("".join(part for part, _ in run), style=style or None)
     text.rstrip()
     return text

@@ -97,6 +97,7 @@ def summary_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> li
     lines = [*_key_lines(view, width=width, glyphs=glyphs), Text(""), *_link_lines(view, width, glyphs)]
     if not view.links:
         lines.append(Text("no links"))
+    lines.append(Text(""))
     for side, words, lonely, null in (
         ("source", view.source, view.lonely_source, view.source_null),
         ("target", view.target, view.lonely_target, view.target_null),

@@ -56,6 +56,7 @@ def test_summary_lists_links_lonely_words_and_score() -> None:
         "",
         "● 100% Das → This     ●  60% ein → a",
         "●  80% ist → is       ●  90% Haus → house",
+        "",
         "no partner in the source:  . (90% null)",
         "transport cost 0.250  (lower is closer)",
     ]

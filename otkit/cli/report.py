@@ -1,0 +1,218 @@
+"""`otkit report`: a page to browse the alignments of a corpus sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from otkit.cli.aligning import (
+    Center,
+    Distortion,
+    Epsilon,
+    EpsilonRelative,
+    Null,
+    Strategy,
+    Tau,
+    Threshold,
+    Transport,
+    Weights,
+    WordVector,
+    aligner_config,
+)
+from otkit.cli.options import (
+    BatchTokens,
+    Device,
+    Format,
+    Langs,
+    Layer,
+    Model,
+    OnError,
+    Quiet,
+    Seed,
+    Threads,
+    Verbose,
+    parse_layers,
+    set_logging,
+    set_threads,
+)
+from otkit.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from otkit.report.view import GoldLinks, GridView
+
+__all__ = ["report"]
+
+Example = tuple[int, tuple[str, ...], tuple[str, ...], "GoldLinks | None"]
+
+
+def _option(help_text: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, show_default=False)
+
+
+def report(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]", help="Sentence pairs, `-` for stdin. Not with --gold.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the page and its data.")
+    ] = Path("report"),
+    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
+    gold: Annotated[
+        str | None, _option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(metavar="N", min=1, max=5000, help="Pairs on the page, drawn at random.")
+    ] = 500,
+    seed: Seed = 0,
+    model: Model = None,
+    compare: Annotated[
+        str | None, _option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
+    ] = None,
+    input_format: Format = "auto",
+    langs: Langs = None,
+    on_error: OnError = "raise",
+    transport: Transport = None,
+    epsilon: Epsilon = None,
+    epsilon_relative: EpsilonRelative = None,
+    tau: Tau = None,
+    null: Null = None,
+    strategy: Strategy = None,
+    threshold: Threshold = None,
+    layer: Layer = None,
+    word_vector: WordVector = None,
+    weights: Weights = None,
+    center: Center = None,
+    distortion: Distortion = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Align a sample of a corpus and write a page to browse it: worst pairs first, figures, frequent word pairs.
+
+    [bold]Examples[/bold]
+
+    otkit report de-en.tsv --output pages
+
+    otkit report --gold de-en.gold.tsv --model runs/aligned --compare sample --output pages
+    """
+    set_logging(verbose=verbose)
+    set_threads(threads)
+    config = aligner_config(
+        {
+            "transport": transport,
+            "epsilon": epsilon,
+            "epsilon_relative": epsilon_relative,
+            "tau": tau,
+            "null": null,
+            "strategy": strategy,
+            "threshold": threshold,
+            "word_vector": word_vector,
+            "weights": weights,
+            "center": center,
+            "distortion": distortion,
+        },
+        layers=parse_layers(layer),
+    )
+    if (file is None) == (gold is None):
+        raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
+    if gold is not None:
+        name, sha256, examples = _from_gold(gold, count=sample, seed=seed)
+    else:
+        assert file is not None
+        settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
+        name, sha256, examples = _from_corpus(file, settings, count=sample, seed=seed)
+    from otkit.cli.documents import write_document
+    from otkit.cli.progress import progress_bar
+    from otkit.cli.show_alignment import open_both
+    from otkit.extraction.aligner import WordAligner
+    from otkit.report.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
+    from otkit.report.html import Page, PagePair, Variant, write_page
+    from otkit.report.variants import layers_name
+    from otkit.report.view import view_of
+
+    models: dict[str, list[GridView]] = {}
+    variants = []
+    with progress_bar(quiet=quiet) as bar:
+        for label, encoder in open_both(model, compare, device=device).items():
+            aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
+            variants.append(Variant(label, f"layer {layers_name(aligner.layers)}", config.transport))
+            task = bar.add_task(f"align with {label}", total=len(examples), text="")
+            models[label] = []
+            alignments = aligner.align((source, target_words) for _, source, target_words, _ in examples)
+            for (_, _, _, links), alignment in zip(examples, alignments, strict=True):
+                models[label].append(view_of(alignment, gold=links))
+                bar.advance(task)
+    first = next(iter(models.values()))
+    tables = (
+        figures_table(models),
+        frequent_pairs(first),
+        lonely_words(first, side="source"),
+        lonely_words(first, side="target"),
+    )
+    views = zip(*models.values(), strict=True)
+    page = Page(
+        title=f"Alignments of {name}",
+        variants=tuple(variants),
+        pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
+        note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",
+        tables=tables,
+    )
+    write_page(page, output / "index.html")
+    write_document(
+        output / "figures.json",
+        {
+            "input": {"name": name, "sha256": sha256},
+            "seed": seed,
+            "config": config.to_dict(),
+            "figures": {label: corpus_figures(each) for label, each in models.items()},
+        },
+    )
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(tables[0])
+    console.print(f"page: {output / 'index.html'}", markup=False, soft_wrap=True)
+
+
+def _from_corpus(
+    file: str, settings: dict[str, Any], *, count: int, seed: int
+) -> tuple[str, str, list[Example]]:
+    from otkit.data.lines import words_of
+    from otkit.data.parallel import open_corpus
+
+    corpus = open_corpus(file, **settings)
+    chosen = [corpus[index] for index in _sample(len(corpus), count, seed, name=corpus.name)]
+    examples: list[Example] = [
+        (pair.line, words_of(pair.source), words_of(pair.target), None) for pair in chosen
+    ]
+    return corpus.name, corpus.sha256, examples
+
+
+def _from_gold(file: str, *, count: int, seed: int) -> tuple[str, str, list[Example]]:
+    from otkit.data.gold import read_gold
+    from otkit.report.view import GoldLinks
+
+    pairs = read_gold(file)
+    chosen = [(index, pairs[index]) for index in _sample(len(pairs), count, seed, name=pairs.name)]
+    examples: list[Example] = [
+        (index + 1, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for index, pair in chosen
+    ]
+    return pairs.name, pairs.sha256, examples
+
+
+def _sample(size: int, count: int, seed: int, *, name: str) -> Iterator[int]:
+    """Indices in the order of the file."""
+    import numpy as np
+
+    if size == 0:
+        raise InputError("there is no sentence pair", where=name, remedy="give a file with at least one")
+    chosen = np.random.default_rng(seed).permutation(size)[:count]
+    return iter(sorted(map(int, chosen)))
