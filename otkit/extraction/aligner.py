@@ -1,4 +1,4 @@
-"""Sentence pairs in, alignments out, in order: the stream behind `show-alignment`, `extract` and the scores."""
+"""Sentence pairs in, alignments out, in order: the stream behind `show-alignment` and `extract`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
 from otkit.extraction.alignment import Alignment, Link
-from otkit.extraction.blocks import MOST_CELLS, align_in_blocks
+from otkit.extraction.batches import find_all
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.links import Found, find_links
+from otkit.extraction.links import Found
 from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise
 
-__all__ = ["Alignment", "AlignerConfig", "Link", "WordAligner"]
+__all__ = ["AlignerConfig", "Alignment", "Link", "WordAligner"]
 
 SentencePair = tuple[Sentence, Sentence]
 
 # Pairs, and words of one side, that are read ahead, encoded and sorted together: memory for about 100 MB.
 WINDOW_PAIRS, WINDOW_WORDS = 1024, 32768
-# Padded cells of the cost matrices that are solved at once.
-_BATCH_CELLS, _BATCH_PAIRS = 1 << 17, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +69,10 @@ class WordAligner:
             coming = reader.submit(self._read, lines)
             while (window := coming.result()) is not None:
                 coming = reader.submit(self._read, lines)
+                # Not around the yield: the mode would leak to whoever consumes the stream.
                 with torch.inference_mode():
-                    yield self._align_window(window, plans=plans)
+                    found = self._align_window(window, plans=plans)
+                yield found
 
     def _read(self, lines: Iterator[SentencePair | None]) -> _Window | None:
         kept: list[tuple[tuple[str, ...], tuple[str, ...]] | None] = []
@@ -101,7 +100,7 @@ class WordAligner:
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)
         present = [index for index, pair in enumerate(window.pairs) if pair is not None]
-        found = self._find(store, plans=plans)
+        found = find_all(store, self.config, plans=plans)
         results: list[Alignment | None] = [None] * len(window.pairs)
         for index, links in zip(present, found, strict=True):
             pair = window.pairs[index]
@@ -109,39 +108,10 @@ class WordAligner:
             results[index] = _alignment(*pair, links)
         return results
 
-    def _find(self, store: UnitStore, *, plans: bool) -> list[Found]:
-        """What there is between sentences 0 and 1, 2 and 3, ...: in batches of pairs alike in size."""
-        sizes = store.counts.view(-1, 2).cpu().numpy()
-        results: list[Found | None] = [None] * len(sizes)
-        for members in _batches_of_pairs(sizes):
-            rows = torch.from_numpy(members).to(store.counts.device)
-            if int(sizes[members].prod(1).max()) > MOST_CELLS:
-                for member in members.tolist():
-                    results[member] = align_in_blocks(store, 2 * member, 2 * member + 1, self.config)
-                continue
-            batch = find_links(store.gather(2 * rows), store.gather(2 * rows + 1), self.config, plans=plans)
-            for member, found in zip(members.tolist(), batch, strict=True):
-                results[member] = found
-        return [found for found in results if found is not None]
-
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
         if self._means is None:
             self._means = store.means_of_sides()
         return store.minus(self._means)
-
-
-def _batches_of_pairs(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Pairs sorted by size, cut where the padded matrices would pass the budget."""
-    order = np.lexsort((sizes[:, 1], sizes[:, 0])) if len(sizes) else np.zeros(0, np.int64)
-    begin, tall, wide = 0, 1, 1
-    for place, index in enumerate(order.tolist()):
-        tall, wide = max(tall, int(sizes[index, 0])), max(wide, int(sizes[index, 1]))
-        count = place + 1 - begin
-        if count > 1 and (count > _BATCH_PAIRS or count * tall * wide > _BATCH_CELLS):
-            yield order[begin:place]
-            begin, (tall, wide) = place, (max(1, int(sizes[index, 0])), max(1, int(sizes[index, 1])))
-    if len(order):
-        yield order[begin:]
 
 
 def _alignment(source: Sequence[str], target: Sequence[str], found: Found) -> Alignment:

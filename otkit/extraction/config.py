@@ -24,7 +24,7 @@ COST_NAMES = {**dict.fromkeys(COSTS, "see transport.cost"), "dot": "minus the do
 TRANSPORTS = {
     "unbalanced": "words may give and take less than their weight, at a price of tau",
     "balanced": "all mass of both sides moves",
-    "semi": "all mass of one side moves, to the other or to a null word; both directions, geometric mean",
+    "semi": "all mass of one side moves, to the other or to a null word; both directions together",
     "partial": "a share of the mass moves",
     "exact": "all mass moves, without entropy",
     "fgw": "fused Gromov-Wasserstein: the distances within each sentence count too",
@@ -32,10 +32,11 @@ TRANSPORTS = {
 }
 NULLS = {
     "none": "no null word",
-    "median": "at the median cost",
     "mean": "at the mean cost",
+    "median": "at the median cost",
+    "middle": "half-way between the smallest and the largest cost",
     "equidistant": "at the cost of a vector at one cosine from all words of the sentence that moves",
-    "adaptive": "the larger of equidistant and median: OTTAWA's",
+    "larger": "the larger of equidistant and median: OTTAWA's",
 }
 
 
@@ -116,6 +117,11 @@ class AlignerConfig:
             value = float(self.null)
         except ValueError:
             choose(self.null, {**NULLS, "a number": ""}, what="null cost")
+            if self.null in ("equidistant", "larger") and self.cost != "cosine":
+                raise ConfigError(
+                    f"the null cost {self.null!r} is made for cosines",
+                    remedy="use median, or the cosine cost",
+                ) from None
             return self.null
         _check_number("null", value, least=0.0, strict=False, most=math.inf)
         return value

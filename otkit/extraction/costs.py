@@ -12,7 +12,6 @@ from otkit.transport.cost import pairwise_cost
 __all__ = [
     "centred",
     "distortion_cost",
-    "equidistant_cost",
     "layered_cost",
     "mean_cost",
     "neighbour_support",
@@ -20,8 +19,6 @@ __all__ = [
 
 # Width of the neighbourhood across the diagonal and along it, in words: the second moments of a Gaussian.
 _ACROSS, _ALONG, _RADIUS = 1.0, 2.0, 3
-# Exponent that lets sure links speak louder than doubtful ones.
-_SHARPEN = 1.5
 
 
 def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,8 +32,8 @@ def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor
 def layered_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
     """(B,N,M): the named cost between x (B,N,K,D) and y (B,M,K,D), averaged over the K layers."""
     layers = x.shape[2]
-    total = sum(_one_cost(x[:, :, k], y[:, :, k], cost) for k in range(layers))
-    return torch.as_tensor(total) / layers
+    costs = [_one_cost(x[:, :, k], y[:, :, k], cost) for k in range(layers)]
+    return costs[0] if layers == 1 else torch.stack(costs).mean(0)
 
 
 def _one_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
@@ -70,7 +67,7 @@ def neighbour_support(share: Tensor) -> Tensor:
     words, as a convolution.
     """
     kernel = _kernel(share.dtype, share.device)
-    return torch.nn.functional.conv2d((share**_SHARPEN)[:, None], kernel, padding=_RADIUS)[:, 0]
+    return torch.nn.functional.conv2d(share[:, None], kernel, padding=_RADIUS)[:, 0]
 
 
 @lru_cache
@@ -78,21 +75,7 @@ def _kernel(dtype: torch.dtype, device: torch.device) -> Tensor:
     steps = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
     across, along = steps[:, None] - steps, steps[:, None] + steps
     kernel = torch.exp(-(across**2) / (2 * _ACROSS**2) - along**2 / (2 * _ALONG**2))
-    kernel = kernel / kernel[_RADIUS + 1, _RADIUS + 1]
+    kernel /= kernel[_RADIUS + 1, _RADIUS + 1].clone()
     kernel[_RADIUS, _RADIUS] = 0.0
-    return kernel[None, None].to(dtype=dtype, device=device)
-
-
-def equidistant_cost(x: Tensor, rows: Tensor) -> Tensor:
-    """(B,): the least cosine cost of a vector that has one cosine with all words of x (B,N,K,D), averaged
-    over layers: 1 - 1/sqrt(1' G^-1 1) for the Gram matrix G of the unit vectors (the null word of Huang et al.
-    2024, section 3.2, in closed form). Fails towards 1 where words are nearly collinear (a ridge keeps G
-    regular).
-    """
-    unit = torch.nn.functional.normalize(x.float(), dim=-1).transpose(1, 2)  # (B,K,N,D)
-    gram = unit @ unit.transpose(2, 3)  # (B,K,N,N), 0 at padding
-    ridge = torch.where(rows, 1e-4, 1.0)[:, None, :].expand(gram.shape[:3])
-    ones = rows[:, None, :, None].to(gram.dtype).expand(*gram.shape[:3], 1)
-    solved = torch.linalg.solve(gram + torch.diag_embed(ridge), ones)
-    square = (ones * solved).sum((2, 3)).clamp(min=1.0)
-    return (1 - square.rsqrt()).mean(1)
+    shaped: Tensor = kernel[None, None].to(dtype=dtype, device=device)
+    return shaped

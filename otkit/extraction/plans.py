@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.costs import equidistant_cost, layered_cost, mean_cost, neighbour_support
+from otkit.extraction.costs import layered_cost, neighbour_support
 from otkit.extraction.strategies import shares
-from otkit.transport.scaling import capped_plan, soft_plan
+from otkit.transport.exact import exact, fused_gromov
+from otkit.transport.null import null_cost
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.warm import capped_plan, soft_plan
 
 __all__ = ["PLANS", "Problem", "similarity", "solve"]
 
 # Relative error of a plan at which its links no longer change.
 _ERROR = 1e-3
+_CAPPED_ITERATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,32 +63,20 @@ def temperature(problem: Problem, config: AlignerConfig) -> tuple[Tensor, Tensor
     return config.epsilon * ones, config.tau * ones
 
 
-def null_cost(problem: Problem, config: AlignerConfig) -> Tensor:
+def nothing_costs(problem: Problem, config: AlignerConfig, default: str | None = None) -> Tensor:
     """(B,) the cost of having no partner, for the source side."""
-    rule = config.null_cost
-    if isinstance(rule, float):
-        return torch.full_like(problem.unit, rule)
-    mean, median = mean_cost(problem.cost, problem.mask), _median(problem.cost, problem.mask)
-    if rule == "mean":
-        return mean
-    if rule == "median":
-        return median
-    equidistant = equidistant_cost(problem.source, problem.a > 0)
-    return equidistant if rule == "equidistant" else torch.maximum(equidistant, median)
-
-
-def _median(cost: Tensor, mask: Tensor) -> Tensor:
-    """(B,) the median over real cells, the mean of the middle two where their number is even."""
-    ordered = torch.where(mask, cost, torch.inf).flatten(1).sort(1).values
-    count = mask.sum((1, 2))[:, None]
-    middle = torch.cat([(count - 1).clamp(min=0) // 2, count // 2], dim=1).clamp(max=ordered.shape[1] - 1)
-    return ordered.gather(1, middle).mean(1).nan_to_num(posinf=0.0)
+    rule = default if config.null_cost is None else config.null_cost
+    if rule is None or isinstance(rule, float):
+        return torch.full_like(problem.unit, rule or 0.0)
+    # The rules are made for (1 - cos)/2, ours is 1 - cos; layers side by side have the mean of their cosines.
+    vectors = torch.nn.functional.normalize(problem.source, dim=-1).flatten(2)
+    return 2 * null_cost(problem.cost / 2, problem.a, problem.b, name=rule, vectors=vectors)
 
 
 def _with_null(problem: Problem, config: AlignerConfig) -> Problem:
     """A null word on both sides that can take all mass; two null words meet at no cost."""
-    ahead = null_cost(problem, config)[:, None, None].expand(-1, problem.cost.shape[1], 1)
-    back = null_cost(problem.transposed(), config)[:, None, None].expand(-1, 1, problem.cost.shape[2])
+    ahead = nothing_costs(problem, config)[:, None, None].expand(-1, problem.cost.shape[1], 1)
+    back = nothing_costs(problem.transposed(), config)[:, None, None].expand(-1, 1, problem.cost.shape[2])
     below = torch.cat([back, torch.zeros_like(ahead[:, :1])], dim=2)
     cost = torch.cat([torch.cat([problem.cost, ahead], dim=2), below], dim=1)
     one = torch.ones_like(problem.unit)[:, None]
@@ -118,51 +109,51 @@ def _partial(problem: Problem, config: AlignerConfig) -> Tensor:
     epsilon, _ = temperature(problem, config)
     mass = config.mass * torch.minimum(problem.a.sum(1), problem.b.sum(1))
     return capped_plan(
-        problem.cost, problem.a, problem.b, epsilon=epsilon, hard_source=False, mass=mass, iterations=100
+        problem.cost,
+        problem.a,
+        problem.b,
+        epsilon=epsilon,
+        hard_source=False,
+        mass=mass,
+        iterations=_CAPPED_ITERATIONS,
     )
 
 
 def _semi(problem: Problem, config: AlignerConfig) -> Tensor:
-    """Both one-sided plans with their null column, as a geometric mean of row and column shares; nothing
-    where the null word takes more than the cell in either of them."""
+    """Both one-sided plans, as their geometric mean; nothing where the null takes more than the cell in
+    either of them."""
     ahead = _one_sided(problem, config)
     back = _one_sided(problem.transposed(), config).transpose(1, 2)
     return (ahead * back).sqrt()
 
 
 def _one_sided(problem: Problem, config: AlignerConfig) -> Tensor:
-    """(B,N,M): the source all moves; targets take up to their weight, the null word anything (Huang et al.
-    2024, section 3)."""
-    if config.null_cost is None:
-        config = dataclasses.replace(config, null="adaptive")
+    """(B,N,M): the source all moves, to targets up to their weight or to a null word that takes anything
+    (Huang et al. 2024, section 3); their null costs the larger of equidistant and median."""
     epsilon, _ = temperature(problem, config)
-    null = null_cost(problem, config)[:, None, None].expand(-1, problem.cost.shape[1], 1)
-    one = torch.ones_like(problem.unit)[:, None]
+    null = nothing_costs(problem, config, default="larger" if config.cost == "cosine" else "median")
     plan = capped_plan(
-        torch.cat([problem.cost, null], 2),
+        torch.cat([problem.cost, null[:, None, None].expand(-1, problem.cost.shape[1], 1)], 2),
         problem.a,
-        torch.cat([problem.b, one], 1),
+        torch.cat([problem.b, torch.ones_like(null)[:, None]], 1),
         epsilon=epsilon,
         hard_source=True,
-        iterations=50,
+        iterations=_CAPPED_ITERATIONS,
     )
     return torch.where(plan[:, :, :-1] >= plan[:, :, -1:], plan[:, :, :-1], 0.0)
 
 
 def _exact(problem: Problem, config: AlignerConfig) -> Tensor:
-    from otkit.transport.exact import exact
-
     return exact(problem.cost, problem.a, problem.b).matrix
 
 
 def _fgw(problem: Problem, config: AlignerConfig) -> Tensor:
-    from otkit.transport.exact import fused_gromov_wasserstein
-
-    cost = "sqeuclidean" if config.cost == "dot" else config.cost
-    within = [layered_cost(side, side, cost=cost) for side in (problem.source, problem.target)]
-    return fused_gromov_wasserstein(
-        problem.cost, within[0], within[1], problem.a, problem.b, structure=config.structure
-    ).matrix
+    """Distances within a sentence are those of the same cost."""
+    source, target = (layered_cost(side, side, cost=config.cost) for side in (problem.source, problem.target))
+    plan = fused_gromov(
+        problem.cost, problem.a, problem.b, source=source, target=target, alpha=config.structure
+    )
+    return plan.matrix
 
 
 PLANS: Mapping[str, Callable[[Problem, AlignerConfig], Tensor]] = {
@@ -190,7 +181,7 @@ def solve(problem: Problem, config: AlignerConfig) -> Tensor:
 
 def _solve_once(problem: Problem, config: AlignerConfig) -> Tensor:
     method = PLANS[config.transport]
-    if config.null_cost is None or config.transport == "semi":
+    if config.null_cost is None or config.transport in ("semi", "fgw"):
         return method(problem, config)
     return method(_with_null(problem, config), config)[:, :-1, :-1]
 

@@ -1,4 +1,4 @@
-"""The word vectors of a window of sentences: encoded in batches of one length, gathered for any batch of pairs."""
+"""The word vectors of a window of sentences: encoded by length, gathered for any batch of pairs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class UnitStore:
     counts: Tensor
 
     def gather(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors (B, N, K, D), mask (B, N) and words (B, N) of some sentences, 0, False and -1 at padding."""
+        """Vectors (B, N, K, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
         counts = self.counts[sentences]
         width = int(counts.max()) if len(sentences) else 0
         order = torch.arange(width, device=counts.device)
@@ -55,6 +55,10 @@ class UnitStore:
         vectors = self.vectors[places] * mask[:, :, None, None]
         return vectors, mask, torch.where(mask, self.words[places], -1)
 
+    def layers(self, places: Sequence[int]) -> UnitStore:
+        """The same units with some of the K layers."""
+        return UnitStore(self.vectors[:, list(places)], self.words, self.starts, self.counts)
+
     def means_of_sides(self) -> tuple[Tensor, Tensor]:
         """(K, D) mean vectors of the even and of the odd sentences."""
         odd = self._odd()
@@ -62,7 +66,7 @@ class UnitStore:
         return tuple(x.sum(0) / max(len(x), 1) for x in (first, second))  # type: ignore[return-value]
 
     def minus(self, means: tuple[Tensor, Tensor]) -> UnitStore:
-        """The same units, one vector taken from those of even sentences and another from those of odd ones."""
+        """The same units, less one vector for those of even sentences and another for those of odd ones."""
         shifted = self.vectors - torch.stack(means)[self._odd()]
         return UnitStore(shifted, self.words, self.starts, self.counts)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -47,7 +48,7 @@ def backward(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
 
 
 def mutual(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
-    """Pairs that are each other's best: SimAlign's argmax, "inter" (Jalili Sabet et al. 2020, section 3.3)."""
+    """Pairs that are each other's best: SimAlign's "inter" (Jalili Sabet et al. 2020, section 3.3)."""
     return _best(scores, mask, 2) & _best(scores, mask, 1)
 
 
@@ -67,9 +68,11 @@ def grow_diag_final_and(scores: Tensor, mask: Tensor, threshold: float) -> Tenso
 _NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
-def _grow(ahead: np.ndarray, back: np.ndarray) -> np.ndarray:
-    links, both = ahead & back, ahead | back
-    rows, columns = links.any(1), links.any(0)
+def _grow(ahead: NDArray[np.bool_], back: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    links = ahead.copy()
+    links &= back
+    both = ahead | back
+    rows, columns = np.asarray(links.any(1)), np.asarray(links.any(0))
     height, width = links.shape
     grows = True
     while grows:
@@ -79,7 +82,8 @@ def _grow(ahead: np.ndarray, back: np.ndarray) -> np.ndarray:
                 x, y = i + di, j + dj
                 inside = 0 <= x < height and 0 <= y < width
                 if inside and both[x, y] and not links[x, y] and not (rows[x] and columns[y]):
-                    links[x, y] = rows[x] = columns[y] = grows = True
+                    links[x, y] = rows[x] = columns[y] = True
+                    grows = True
     for direction in (ahead, back):
         for i, j in np.argwhere(direction):
             if not rows[i] and not columns[j]:
@@ -135,8 +139,8 @@ def entmax(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
 
 
 def entmax15(scores: Tensor) -> Tensor:
-    """1.5-entmax over the last dimension, exactly, by sorting (Peters, Niculae and Martins 2019, algorithm 2);
-    -inf is padding and gets 0."""
+    """1.5-entmax over the last dimension, exactly, by sorting (Peters, Niculae and Martins 2019, algorithm
+    2); -inf is padding and gets 0."""
     real = scores > -torch.inf
     x = scores - scores.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
     x = torch.where(real, x / 2, -1e4)
