@@ -127,6 +127,7 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
+    chart: Annotated[Path | None, _option("Draw a bar chart by language (PNG).", "PATH")] = None,
     markdown: Annotated[Path | None, _option("Write the tables as Markdown.", "PATH")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -148,7 +149,14 @@ def evaluate(
     builders = {name: choose(name, {**TASKS, "all": TASKS["retrieval"]}, what="task") for name in names}
     set_logging(verbose=verbose)
     set_threads(threads)
-    from otkit.cli.evaluate_report import check_gates, parse_gates, summary_document, summary_tables
+    from otkit.cli.evaluate_report import (
+        check_gates,
+        overview,
+        parse_gates,
+        summary_bars,
+        summary_document,
+        summary_tables,
+    )
     from otkit.cli.progress import progress_bar
     from otkit.evaluation.protocol import CellStore, run_cells
     from otkit.evaluation.summary import summarise
@@ -187,6 +195,7 @@ def evaluate(
         precision=precision,
         head=head,
         save_heads=save_heads,
+        strict=task != "all",
     )
     tasks = {name: builder(request) for name, builder in builders.items()}
     gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])
@@ -210,7 +219,15 @@ def evaluate(
             cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
             summaries[name] = summarise(cells, one.metrics, seen=seen_codes)
     tables = [table for name, summary in summaries.items() for table in summary_tables(name, summary)]
+    if task == "all":
+        tables.append(overview(summaries))
     print_tables(tables)
+    if chart is not None:
+        from otkit.report.chart import bar_chart
+
+        bar_chart(
+            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)], chart
+        )
     if markdown is not None:
         from otkit.report.tables import to_markdown
 

@@ -9,13 +9,12 @@ from typing import Any
 from otkit.errors import ConfigError, GateError, choose
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.summary import Figure, Summary
+from otkit.report.chart import Bars
 from otkit.report.tables import Column, Table, Value
 
-__all__ = ["check_gates", "parse_gates", "summary_document", "summary_tables"]
+__all__ = ["check_gates", "overview", "parse_gates", "summary_bars", "summary_document", "summary_tables"]
 
-_INTERVAL_NOTE = (
-    "change: model minus baseline; [low, high]: its 95 % paired bootstrap interval over the test items"
-)
+_INTERVAL_NOTE = "change: model minus baseline; 95 %: its paired bootstrap interval over the test items"
 
 
 def summary_tables(name: str, summary: Summary) -> list[Table]:
@@ -68,7 +67,7 @@ def _comparison(name: str, metric: Metric, summary: Summary) -> Table:
     if several:
         columns[2:2] = [Column("±")]
         columns[4:4] = [Column("±")]
-    columns += [Column("95 %"), Column("p")]
+    columns.append(Column("95 %"))
 
     def cells(row: Mapping[str, Figure]) -> list[Value]:
         figure = row.get(metric.name)
@@ -77,8 +76,8 @@ def _comparison(name: str, metric: Metric, summary: Summary) -> Table:
         values: list[Value] = [figure.baseline, figure.mean, figure.difference]
         if several:
             values = [figure.baseline, figure.baseline_std, figure.mean, figure.std, figure.difference]
-        interval = None if figure.low is None else f"[{figure.low:+.3f}, {figure.high:+.3f}]"
-        return [*values, interval, figure.p_value]
+        interval = None if figure.low is None else f"{figure.low:+.3f} {figure.high:+.3f}"
+        return [*values, interval]
 
     return _table(f"{name}: {metric.name}", columns, summary, cells, better=metric.better)
 
@@ -97,6 +96,59 @@ def _table(title: str, columns: list[Column], summary: Summary, cells: Any, *, b
 
 def _with_notes(table: Table, notes: tuple[str, ...]) -> Table:
     return Table(**{**vars(table), "notes": (*table.notes, *notes)})
+
+
+def overview(summaries: Mapping[str, Summary]) -> Table:
+    """One table over tasks: the first headline metrics of each, a row a language, and the averages."""
+    chosen = [
+        (task, summary, metric) for task, summary in summaries.items() for metric in _first_headlines(summary)
+    ]
+    languages = list(dict.fromkeys(language for _, summary, _ in chosen for language in summary.rows))
+    columns = [Column("language")]
+    for task, _, metric in chosen:
+        columns.append(Column(f"{task} {metric.name}"))
+        if _compared(summaries[task], metric):
+            columns.append(Column("change", change=True))
+
+    def cells(of: str, name: str) -> list[Value]:
+        values: list[Value] = []
+        for task, summary, metric in chosen:
+            figure = getattr(summary, of).get(name, {}).get(metric.name)
+            values.append(figure.mean if figure else None)
+            if _compared(summaries[task], metric):
+                values.append(figure.difference if figure else None)
+        return values
+
+    averages = list(dict.fromkeys(name for _, summary, _ in chosen for name in summary.averages))
+    rows = [(language, *cells("rows", language)) for language in languages]
+    footers = [(f"mean of {name}", *cells("averages", name)) for name in averages]
+    return Table("all tasks", tuple(columns), (*rows, *footers), footers=len(footers))
+
+
+def _first_headlines(summary: Summary) -> list[Metric]:
+    found = [metric for metric in summary.metrics if metric.headline and _known(metric, summary)]
+    # F1 and EM belong together; a second direction or a part of the first figure does not need a column here.
+    return found[:2] if [metric.name for metric in found[:2]] == ["F1", "EM"] else found[:1]
+
+
+def _compared(summary: Summary, metric: Metric) -> bool:
+    return any(row[metric.name].baseline is not None for row in summary.rows.values() if metric.name in row)
+
+
+def summary_bars(name: str, summary: Summary) -> list[Bars]:
+    """The first headline metric by language, the baseline beside it, with deviations over seeds."""
+    panels = []
+    for metric in _first_headlines(summary)[:1]:
+        rows = {language: row[metric.name] for language, row in summary.rows.items() if metric.name in row}
+        values = {"model": {language: figure.mean for language, figure in rows.items()}}
+        errors = {"model": {language: figure.std for language, figure in rows.items()}}
+        series: dict[str, dict[str, float | None]] = {}
+        deviations: dict[str, dict[str, float | None]] = {}
+        if _compared(summary, metric):
+            series["baseline"] = {language: figure.baseline for language, figure in rows.items()}
+            deviations["baseline"] = {language: figure.baseline_std for language, figure in rows.items()}
+        panels.append(Bars(f"{name}: {metric.name}", {**series, **values}, {**deviations, **errors}))
+    return panels
 
 
 def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, float]:

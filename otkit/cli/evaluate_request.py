@@ -13,7 +13,10 @@ __all__ = ["Request", "check_languages"]
 
 @dataclass(frozen=True)
 class Request:
-    """Options as given; None where the task's own default holds."""
+    """Options as given; None where the task's own default holds.
+
+    `strict` makes it an error that a task has no file of one of the languages; several tasks need not have the same.
+    """
 
     files: tuple[str, ...] = ()
     gold: tuple[str, ...] = ()
@@ -48,6 +51,7 @@ class Request:
     precision: str | None = None
     head: Path | None = None
     save_heads: bool = False
+    strict: bool = True
 
     def wants(self, language: str) -> bool:
         """Whether a language is to be evaluated."""
@@ -55,9 +59,9 @@ class Request:
 
 
 def check_languages(found: Mapping[str, object], request: Request) -> None:
-    """Every language that was asked for must be there."""
+    """Every language that was asked for must be there, English aside where it is the other side."""
     missing = [language for language in request.languages or () if language not in found]
-    if missing:
+    if missing and request.strict and missing != ["en"]:
         raise InputError(
             f"there is no file for {' and '.join(missing)}",
             remedy="give a file of each of --languages, or leave the language out",

@@ -128,7 +128,10 @@ def _folder(place: Path, task: str, read: Reader, request: Request) -> tuple[str
     tested = languages_in(place, task=task, split="test")
     dev = languages_in(place, task=task, split="dev")
     split = "test" if tested and tested != dev else "dev"
-    chosen = request.languages or languages_in(place, task=task, split=split)
+    there = languages_in(place, task=task, split=split)
+    chosen = request.languages or there
+    if not request.strict:
+        chosen = tuple(language for language in chosen if language in there)
     sets = {
         language: read(language_file(place, language, task=task, split=split), on_error=request.on_error)
         for language in chosen

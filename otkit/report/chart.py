@@ -1,0 +1,66 @@
+"""Figures by language as a bar chart in a PNG file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from otkit.errors import ConfigError, require_extra
+
+__all__ = ["Bars", "bar_chart"]
+
+_COLOURS = ("#9aa5b1", "#2563a8", "#c0632d", "#3c8d5a")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One panel: values[series][language], None where missing, and the half-width of each error bar beside."""
+
+    title: str
+    values: Mapping[str, Mapping[str, float | None]]
+    errors: Mapping[str, Mapping[str, float | None]]
+
+
+def bar_chart(panels: Sequence[Bars], path: Path) -> None:
+    """Draw panels below each other and write them under a temporary name first."""
+    require_extra("matplotlib", extra="plots")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not panels or not any(panel.values for panel in panels):
+        raise ConfigError("there is nothing to draw", remedy="draw at least one series")
+    widest = max(len(_languages(panel)) for panel in panels)
+    figure = Figure(figsize=(max(5.0, 1.2 + 0.55 * widest), 2.9 * len(panels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, panel in enumerate(panels):
+        axes = figure.add_subplot(len(panels), 1, place + 1)
+        languages = _languages(panel)
+        width = 0.8 / len(panel.values)
+        for number, (series, values) in enumerate(panel.values.items()):
+            known = [
+                (x, language) for x, language in enumerate(languages) if values.get(language) is not None
+            ]
+            errors = [panel.errors.get(series, {}).get(language) or 0.0 for _, language in known]
+            axes.bar(
+                [x + (number - (len(panel.values) - 1) / 2) * width for x, _ in known],
+                [values[language] or 0.0 for _, language in known],
+                width,
+                label=series,
+                color=_COLOURS[number % len(_COLOURS)],
+                yerr=errors if any(errors) else None,
+                capsize=2,
+            )
+        axes.set_xticks(range(len(languages)), languages)
+        axes.set_title(panel.title, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(panel.values) > 1:
+            axes.legend(frameon=False, fontsize=8, ncols=len(panel.values), loc="lower right")
+    partial = path.with_name(f".{path.stem}.partial.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(partial, dpi=150)
+    partial.replace(path)
+
+
+def _languages(panel: Bars) -> list[str]:
+    return list(dict.fromkeys(language for values in panel.values.values() for language in values))
