@@ -10,6 +10,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups
@@ -52,9 +53,9 @@ class Divergence:
         }
         for index, part in self.parts:
             for name, whole in blank.items():
-                piece = getattr(part, name)
-                place = (index, *(slice(size) for size in piece.shape[1:]))
-                whole[place] = piece
+                piece: Tensor = getattr(part, name)
+                missing = [size - piece.shape[k] for k, size in enumerate(whole.shape)][:0:-1]
+                whole[index] = pad(piece, [side for size in missing for side in (0, size)])
         return Plan(**blank, iterations=max(part.iterations for _, part in self.parts), config=first.config)
 
 
@@ -85,17 +86,19 @@ def sinkhorn_divergence(
     groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else everything
     if len(groups) == 1:
         groups = everything  # not worth a copy
+    # One gather and one split: a slice of x a group would cost a zeroed copy of x a group on the way back.
+    order = torch.cat([index for index, _, _ in groups])
+    counts = [len(index) for index, _, _ in groups]
+    clouds = [t if groups is everything else t.index_select(0, order) for t in (x, y, a, b)]
+    pieces = zip(*(torch.split(cloud, counts) for cloud in clouds), strict=True)
     value, error, used, parts = [], [], 0, []
-    for index, n, m in groups:
-        clouds = (
-            (x, y, a, b) if groups is everything else (x[index, :n], y[index, :m], a[index, :n], b[index, :m])
-        )
-        values, plan, errors, steps = _group(*clouds, cost=cost, config=config)
+    for (index, n, m), (p, q, u, v) in zip(groups, pieces, strict=True):
+        values, plan, errors, steps = _group(p[:, :n], q[:, :m], u[:, :n], v[:, :m], cost=cost, config=config)
         value.append(values)
         error.append(errors)
         used = max(used, steps)
         parts.append((index, plan))
-    back = torch.argsort(torch.cat([index for index, _, _ in groups]))
+    back = torch.argsort(order)
     return Divergence(torch.cat(value)[back], torch.cat(error)[back], used, tuple(parts), shape)
 
 

@@ -41,7 +41,7 @@ def norm(mask: Tensor, values: Tensor | None = None) -> Tensor:
     sec. 4)."""
     if values is None or values.ndim != 3 or values.shape[:2] != mask.shape:
         raise ConfigError("norm weights need one vector per unit", remedy="give values of shape (B,N,D)")
-    squared = at_least_fp32(values).square().sum(2)
+    squared = torch.where(mask[:, :, None], at_least_fp32(values), 0.0).square().sum(2)
     positive = squared > 0
     return _normalised(mask, torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0))
 

@@ -40,8 +40,6 @@ from otkit.transport.problem import TINY, Problem, damping, wanted
 __all__ = ["solve_newton"]
 
 COOLING = 0.7
-STEEP = 0.5  # enough where little is asked for
-LOOSE = 0.02
 START = 0.25  # of the largest cost
 STAGE_ERROR = 0.3  # a marginal error good enough to lower eps
 FIRST_ERROR = 0.6  # and one too bad to accept after lowering it
@@ -75,10 +73,10 @@ class _State:
         return _State(**{field.name: getattr(self, field.name)[keep] for field in dataclasses.fields(self)})
 
 
-def _start(problem: Problem, iterations: int, slowest: float) -> _State:
+def _start(problem: Problem, iterations: int) -> _State:
     hot = torch.maximum(problem.largest * START, problem.epsilon) if iterations >= 4 else problem.epsilon
     # With few iterations the path is steeper, so that it always ends at the temperature that was asked for.
-    cooling = (problem.epsilon / hot).pow(1.0 / max(0.6 * iterations, 1.0)).clamp(max=slowest)
+    cooling = (problem.epsilon / hot).pow(1.0 / max(0.6 * iterations, 1.0)).clamp(max=COOLING)
     g = torch.zeros_like(problem.b)
     count = torch.zeros_like(hot, dtype=torch.long)
     return _State(
@@ -108,7 +106,7 @@ def solve_newton(
     f meets its marginal exactly, so the error is that of g's side. With a tolerance the problems that have
     reached it leave the batch; without, all iterations run and nothing is read back from the device.
     """
-    state = _start(problem, iterations, STEEP if tolerance is not None and tolerance >= LOOSE else COOLING)
+    state = _start(problem, iterations)
     f, g, error = torch.zeros_like(problem.a), torch.zeros_like(problem.b), torch.zeros_like(problem.epsilon)
     goal = tolerance if tolerance is not None else (1e-10 if f.dtype == torch.float64 else 1e-6)
     active, used = problem, 0

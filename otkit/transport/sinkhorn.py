@@ -19,9 +19,13 @@ from otkit.transport.log_domain import solve_log_domain
 from otkit.transport.newton import solve_newton
 from otkit.transport.plan import Plan
 from otkit.transport.problem import Problem, check_shapes, working_dtype
+from otkit.transport.scaling import solve_scaling
 from otkit.transport.symmetric import solve_symmetric
 
 __all__ = ["Plan", "SinkhornConfig", "sinkhorn"]
+
+# From this tolerance on plain iterations get there sooner than Newton's.
+ROUGH = 0.02
 
 
 def sinkhorn(
@@ -115,7 +119,20 @@ def _solve_group(
         swap = tau_b is None
     else:
         swap = problem.cost.shape[1] < problem.cost.shape[2]
-    if not swap:
-        return solve_newton(problem, iterations=limits[0], tolerance=limits[1])
-    g, f, error, used = solve_newton(problem.transposed(), iterations=limits[0], tolerance=limits[1])
+    if swap:
+        g, f, error, used = _solve_oriented(problem.transposed(), config=config)
+        return f, g, error, used
+    return _solve_oriented(problem, config=config)
+
+
+def _solve_oriented(problem: Problem, *, config: SinkhornConfig) -> tuple[Tensor, Tensor, Tensor, int]:
+    iterations, tolerance = config.max_iterations, config.tolerance
+    if tolerance is None or tolerance < ROUGH or problem.tau != (None, None) or iterations < 100:
+        return solve_newton(problem, iterations=iterations, tolerance=tolerance)
+    f, g, error, used = solve_scaling(problem, tolerance=tolerance)
+    left = ~(error <= tolerance)
+    if bool(left.any()):
+        again = solve_newton(problem.select(left), iterations=iterations, tolerance=tolerance)
+        f[left], g[left], error[left] = again[:3]
+        used = max(used, again[3])
     return f, g, error, used
