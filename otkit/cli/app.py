@@ -11,6 +11,7 @@ from otkit import __version__
 from otkit.cli.align import align
 from otkit.cli.evaluate import evaluate
 from otkit.cli.info import info
+from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.errors import GateError, OtkitError
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, evaluate, info):
+for command in (align, show_alignment, evaluate, report, info):
     app.command()(command)
 
 

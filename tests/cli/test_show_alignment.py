@@ -1,0 +1,233 @@
+"""`otkit show-alignment` and `otkit report` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otkit.cli.app import main
+from otkit.encoders.encoder import TorchEncoder
+
+SOURCE, TARGET = "das haus ist klein .", "the house is small ."
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def otkit(
+    tmp_path: Path,
+    tiny_encoder: TorchEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run a command in a folder that has a small encoder in `tiny`: (exit code, stdout, stderr)."""
+    tiny_encoder.save(tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["otkit", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def show(otkit: Run, *words: str, pair: tuple[str, str] = (SOURCE, TARGET)) -> tuple[int, str, str]:
+    return otkit("show-alignment", *pair, "--model", "tiny", "--device", "cpu", *words)
+
+
+def test_every_text_format_tells_the_same_links(otkit: Run) -> None:
+    code, pharaoh, _ = show(otkit, "--format", "pharaoh")
+    assert code == 0
+    links = re.findall(r"(\d+)-(\d+)", pharaoh)
+    assert links
+    assert pharaoh == " ".join(f"{i}-{j}" for i, j in links) + "\n"
+    _, pairs, _ = show(otkit, "--format", "pairs")
+    assert [line.split("\t")[0] for line in pairs.splitlines()] == pharaoh.split()
+    for line in pairs.splitlines():
+        cell, source, target, share = line.split("\t")
+        i, j = map(int, cell.split("-"))
+        assert (source, target) == (SOURCE.split()[i], TARGET.split()[j])
+        assert 0 < float(share) <= 1
+    _, text, _ = show(otkit, "--format", "json")
+    document = json.loads(text)
+    found = document["alignments"][0]
+    assert [f"{link['source']}-{link['target']}" for link in found["links"]] == pharaoh.split()
+    assert found["config"]["transport"] == "unbalanced"
+    assert [len(row) for row in found["shares"]] == [5] * 5
+    _, grid, _ = show(otkit)
+    assert grid.count("●") == 2 * len(links) + 1  # in the grid, in the list, and in the key
+    listed = re.findall(r"● +\d+% (\S+) → (\S+)", grid)
+    assert sorted(listed) == sorted((SOURCE.split()[int(i)], TARGET.split()[int(j)]) for i, j in links)
+
+
+def test_the_sample_encoder_finds_a_plain_translation(otkit: Run) -> None:
+    _, out, _ = otkit(
+        "show-alignment", "Das ist ein kleines Haus .", "This is a small house .", "-f", "pharaoh"
+    )
+    assert out == "0-0 1-1 2-2 3-3 4-4 5-5\n"
+
+
+def test_grids_keep_to_the_width_and_to_plain_text_in_a_pipe(
+    otkit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width in (40, 60, 200):
+        _, out, _ = show(otkit, "--width", str(width))
+        assert max(map(len, out.splitlines())) <= width
+        assert "\x1b" not in out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, coloured, _ = show(otkit)
+    assert "\x1b[" in coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    _, out, _ = show(otkit)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", out)
+
+
+def test_gold_is_laid_over_the_links(otkit: Run) -> None:
+    _, out, _ = show(otkit, "--gold", "0-0 1p1 2-4", "--format", "json")
+    document = json.loads(out)
+    assert document["gold"] == {"sure": [[0, 0], [2, 4]], "possible": [[0, 0], [1, 1], [2, 4]]}
+    links = document["alignments"][0]["links"]
+    assert {link["gold"] for link in links} <= {"sure", "possible", "extra"}
+    assert [2, 4] in document["alignments"][0]["missed"] or any(
+        (link["source"], link["target"], link["gold"]) == (2, 4, "sure") for link in links
+    )
+    _, grid, _ = show(otkit, "--gold", "0-0")
+    assert "against gold:" in grid
+
+
+def test_settings_reach_the_aligner(otkit: Run) -> None:
+    _, one_to_one, _ = show(otkit, "--strategy", "match", "-f", "pharaoh")
+    assert sorted(link.split("-")[1] for link in one_to_one.split()) == list("01234")
+    _, none, _ = show(otkit, "--threshold", "1", "-f", "pharaoh")
+    assert none == "\n"
+    _, out, _ = show(
+        otkit, "--transport", "balanced", "--layer", "0,2", "--word-vector", "first", "-f", "json"
+    )
+    config = json.loads(out)["alignments"][0]["config"]
+    assert (config["transport"], config["layers"], config["word_vector"]) == ("balanced", [0, 2], "first")
+
+
+def test_two_models_are_compared(otkit: Run) -> None:
+    _, grid, _ = show(otkit, "--compare", "sample")
+    assert "tiny, layer 1, unbalanced" in grid
+    assert "sample encoder, layer" in grid
+    assert re.search(r"both \(\d+\):", grid)
+    _, lines, _ = show(otkit, "--compare", "sample", "-f", "pairs")
+    assert {line.split("\t")[0] for line in lines.splitlines()} == {"tiny", "sample encoder"}
+    _, lines, _ = show(otkit, "--compare", "sample", "-f", "pharaoh")
+    assert len(lines.splitlines()) == 2
+    code, _, err = show(otkit, "--compare", "tiny")
+    assert code == 1
+    assert "--compare names the model itself; name another encoder" in err
+
+
+@pytest.mark.parametrize("name", ["page.html", "map.png", "map.svg", "grid.txt", "links.json"])
+def test_pictures_go_to_files_by_their_ending(otkit: Run, tmp_path: Path, name: str) -> None:
+    code, out, err = show(otkit, "--output", f"out/{name}")
+    assert (code, out) == (0, ""), err
+    data = (tmp_path / "out" / name).read_bytes()
+    starts = {"html": b"<!doctype html>", "png": b"\x89PNG", "svg": b"<?xml", "json": b"{"}
+    assert data.startswith(starts.get(name.split(".")[1], b"tiny, layer 1"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_the_terminal_itself_can_be_kept_as_a_picture(otkit: Run, tmp_path: Path) -> None:
+    show(otkit, "--format", "grid", "--output", "grid.svg")
+    assert "haus" in (tmp_path / "grid.svg").read_text("utf-8")
+
+
+def test_the_page_offers_every_layer_and_transport(otkit: Run, tmp_path: Path) -> None:
+    show(otkit, "--output", "page.html", "--layer", "2")
+    found = re.search('type="application/json">(.*)</script>', (tmp_path / "page.html").read_text("utf-8"))
+    assert found is not None
+    data = json.loads(found[1])
+    assert data["variants"][0] == {"model": "tiny", "layer": "layer 2", "transport": "unbalanced"}
+    assert {variant["layer"] for variant in data["variants"]} == {"layer 1", "layer 2"}
+    assert {"balanced", "exact", "none"} <= {variant["transport"] for variant in data["variants"]}
+    shares = {(view["p"], view["c"]) for view in data["pairs"][0]["v"]}
+    assert len(shares) > 6  # they are not one view under many names
+
+
+ERRORS = {
+    "empty source": ((" ", TARGET), (), "the source sentence is empty; give words: otkit show-alignment"),
+    "empty target": ((SOURCE, ""), (), "the target sentence is empty"),
+    "gold outside": ((SOURCE, TARGET), ("--gold", "0-5"), "--gold: the gold link 0-5 is outside 5 source"),
+    "gold unreadable": (
+        (SOURCE, TARGET),
+        ("--gold", "a"),
+        "--gold: received 'a', expected a link; write i-j",
+    ),
+    "no file for png": ((SOURCE, TARGET), ("-f", "png"), "--format png writes a file; name it: --output"),
+    "unknown format": ((SOURCE, TARGET), ("-f", "pngg"), "unknown format 'pngg'; did you mean 'png'?"),
+    "unknown transport": ((SOURCE, TARGET), ("--transport", "balance"), "did you mean 'balanced'?"),
+    "unknown strategy": ((SOURCE, TARGET), ("--strategy", "argmax"), "unknown strategy 'argmax'"),
+    "layer too high": ((SOURCE, TARGET), ("--layer", "9"), "there is no layer 9; choose from 0"),
+    "epsilon zero": ((SOURCE, TARGET), ("--epsilon", "0"), "epsilon is 0"),
+    "no such model": ((SOURCE, TARGET), ("--compare", "missing/folder/x"), "missing/folder/x"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_mistakes_are_answered_in_one_line(otkit: Run, case: str) -> None:
+    pair, words, expected = ERRORS[case]
+    code, out, err = show(otkit, *words, pair=pair)
+    assert (code, out) == (1, "")
+    assert expected in err
+    assert len(err.splitlines()) == 1
+
+
+def test_wrong_options_exit_with_two(otkit: Run) -> None:
+    for words in (("--width", "10"), ("--layer", "x"), ("--nonsense",)):
+        assert show(otkit, *words)[0] == 2
+
+
+LINES = "".join(f"das haus {n} ist klein .\tthe house {n} is small .\n" for n in range(40))
+
+
+def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> None:
+    (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
+    words = ("report", "de-en.tsv", "--model", "tiny", "--device", "cpu", "--sample", "15", "--quiet")
+    code, out, err = otkit(*words, "--output", "a", "--compare", "sample")
+    assert code == 0, err
+    assert "links a source word" in out
+    html = (tmp_path / "a" / "index.html").read_text("utf-8")
+    assert "Most frequent word pairs" in html
+    found = re.search('type="application/json">(.*)</script>', html)
+    assert found is not None
+    data = json.loads(found[1])
+    assert [variant["model"] for variant in data["variants"]] == ["tiny", "sample encoder"]
+    numbers = [pair["n"] for pair in data["pairs"]]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 15
+    assert all(pair["s"][2] == str(pair["n"] - 1) for pair in data["pairs"])
+    figures = json.loads((tmp_path / "a" / "figures.json").read_text("utf-8"))
+    assert figures["figures"]["tiny"]["pairs"] == 15
+    assert figures["config"]["strategy"] == "threshold"
+    otkit(*words, "--output", "b", "--compare", "sample")
+    assert (tmp_path / "b" / "index.html").read_text("utf-8") == html
+
+
+def test_a_report_over_gold_shows_its_error_rate(otkit: Run, tmp_path: Path) -> None:
+    (tmp_path / "gold.tsv").write_text(
+        "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0\n", encoding="utf-8"
+    )
+    code, out, err = otkit("report", "--gold", "gold.tsv", "--model", "tiny", "--output", "a", "--quiet")
+    assert code == 0, err
+    assert "AER" in out
+
+
+def test_reports_without_pairs_are_refused(otkit: Run, tmp_path: Path) -> None:
+    code, _, err = otkit("report")
+    assert (code, err.strip()) == (1, "error: a report needs one corpus; give a FILE, or --gold FILE")
+    (tmp_path / "bad.tsv").write_text("a\tb\nno separator\n", encoding="utf-8")
+    code, _, err = otkit("report", "bad.tsv", "--model", "tiny")
+    assert code == 1
+    assert "bad.tsv:2" in err
