@@ -45,7 +45,9 @@ def _option(help_text: str, metavar: str) -> Any:
 def evaluate(
     task: Annotated[
         str,
-        typer.Argument(metavar="TASK", help="retrieval, word-retrieval, mining, xnli, xquad, or all."),
+        typer.Argument(
+            metavar="TASK", help="retrieval, word-alignment, word-retrieval, mining, xnli, xquad, or all."
+        ),
     ],
     files: Annotated[
         list[str] | None,
@@ -86,6 +88,13 @@ def evaluate(
     pool: Annotated[
         str | None, _option("Where words are sought: aligned words, or all words.", "aligned|all")
     ] = None,
+    transport: Annotated[str | None, _option("The aligner's transport, see extract.", "NAME")] = None,
+    strategy: Annotated[str | None, _option("The aligner's strategy, see extract.", "NAME")] = None,
+    threshold: Annotated[float | None, _option("What the strategy compares with.", "X")] = None,
+    epsilon_relative: Annotated[
+        float | None, _option("The aligner's temperature, in units of the mean cost.", "X")
+    ] = None,
+    tau: Annotated[float | None, _option("The aligner's price of mass that stays.", "X")] = None,
     data: Annotated[
         str | None, _option("Folder (or Hub name) of a benchmark. Default: the sample data.", "DIR")
     ] = None,
@@ -176,6 +185,11 @@ def evaluate(
         layers=parse_layers(layer),
         word_vector=word_vector,
         pool=pool,
+        transport=transport,
+        strategy=strategy,
+        threshold=threshold,
+        epsilon_relative=epsilon_relative,
+        tau=tau,
         center=center,
         batch_tokens=batch_tokens,
         data=data,

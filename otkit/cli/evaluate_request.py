@@ -34,6 +34,11 @@ class Request:
     layers: tuple[int, ...] | None = None
     word_vector: str | None = None
     pool: str | None = None
+    transport: str | None = None
+    strategy: str | None = None
+    threshold: float | None = None
+    epsilon_relative: float | None = None
+    tau: float | None = None
     center: bool = False
     batch_tokens: int | None = None
     preset: str | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from otkit.cli.evaluate_request import Request, check_languages
 from otkit.cli.evaluate_transfer import xnli, xquad
+from otkit.cli.evaluate_words import word_alignment, word_retrieval
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -35,32 +36,6 @@ def _retrieval(request: Request) -> Task:
         on_error=request.on_error,
     )
     return retrieval_task(_corpora(request), config)
-
-
-def _word_retrieval(request: Request) -> Task:
-    from otkit.data.gold import read_gold
-    from otkit.evaluation.codes import short_code
-    from otkit.evaluation.tasks import word_retrieval_task
-    from otkit.evaluation.word_retrieval import WordRetrievalConfig
-
-    default = WordRetrievalConfig()
-    config = WordRetrievalConfig(
-        search=_search(request, default.search),
-        pool=request.pool or default.pool,
-        word_vector=request.word_vector or default.word_vector,
-        layers=request.layers,
-        center=request.center,
-        batch_tokens=request.batch_tokens or default.batch_tokens,
-    )
-    sets = {}
-    known = _found(request, "word-alignment", "xlwa-*.dev.tsv*")
-    for name in request.gold or known or _sample("gold", "*.dev.tsv"):
-        found = read_gold(name, on_error=request.on_error)
-        language = short_code(_foreign(name, request.langs))
-        if request.wants(language):
-            sets[language] = (found, found.sha256)
-    check_languages(sets, request)
-    return word_retrieval_task(sets, config)
 
 
 def _mining(request: Request) -> Task:
@@ -90,15 +65,6 @@ def _mining(request: Request) -> Task:
         language = Path(request.gold[0]).name
     config = replace(default, retrieval=replace(default.retrieval, search=search, center=request.center))
     return mining_task({language: data}, digests, config)
-
-
-TASKS: dict[str, Callable[[Request], Task]] = {
-    "retrieval": _retrieval,
-    "word-retrieval": _word_retrieval,
-    "mining": _mining,
-    "xnli": xnli,
-    "xquad": xquad,
-}
 
 
 def _search(request: Request, default: SearchConfig) -> SearchConfig:
@@ -135,14 +101,6 @@ def _corpora(request: Request) -> list[PairCorpus]:
     return [corpus for corpus in corpora if request.wants(short_code(corpus.languages[0]))]
 
 
-def _foreign(name: str, langs: str | None) -> str:
-    """The language of a file that is not English; the first where neither is."""
-    from otkit.data.languages import languages_of
-
-    first, second = languages_of(name, langs)
-    return second if first in ("en", "eng") else first
-
-
 def _found(request: Request, folder: str, pattern: str) -> Sequence[str]:
     """The files of a task in the folder of `--data`."""
     return sorted(map(str, (Path(request.data) / folder).glob(pattern))) if request.data else []
@@ -152,3 +110,13 @@ def _sample(folder: str, pattern: str) -> Sequence[str]:
     from otkit.resources import sample_data
 
     return [str(path) for path in sorted((sample_data() / folder).glob(pattern))]
+
+
+TASKS: dict[str, Callable[[Request], Task]] = {
+    "retrieval": _retrieval,
+    "word-alignment": word_alignment,
+    "word-retrieval": lambda request: word_retrieval(request, _search),
+    "mining": _mining,
+    "xnli": xnli,
+    "xquad": xquad,
+}

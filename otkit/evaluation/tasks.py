@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -118,12 +118,9 @@ def word_retrieval_task(
     sets: Mapping[str, tuple[Sequence[GoldPair], str]],
     config: WordRetrievalConfig,
     *,
-    link: Callable[[Encoder, str], Sequence[GoldPair]] | None = None,
+    notes: Sequence[str] = (),
 ) -> Task:
-    """Contextual word retrieval: sets[language] = (linked pairs, hash of the data).
-
-    With `link`, pairs are linked by the encoder itself: it is called with the encoder and the language.
-    """
+    """Contextual word retrieval: sets[language] = (linked pairs, hash of the data)."""
 
     def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
         total = 2 * sum(len(pairs) for pairs, _ in sets.values())
@@ -133,15 +130,14 @@ def word_retrieval_task(
             def step(done: int, start: int = before) -> None:
                 observer.progress("word retrieval", start + done, total)
 
-            linked = pairs if link is None else link(encoder, language)
-            scores[language] = evaluate_word_retrieval(encoder, linked, config=config, progress=step)
+            scores[language] = evaluate_word_retrieval(encoder, pairs, config=config, progress=step)
             before += 2 * len(pairs)
         findings = retrieval_findings(scores)
         counts = ", ".join(f"{language} {score.count}" for language, score in scores.items())
         return Findings(
             findings.tables,
             findings.figures,
-            (f"words with exactly one sure link: {counts}", *findings.notes),
+            (*notes, f"words with exactly one sure link: {counts}", *findings.notes),
         )
 
     return Task(
@@ -150,7 +146,6 @@ def word_retrieval_task(
         run=run,
         fingerprint={
             "config": asdict(config),
-            "own_links": link is not None,
             "data": {language: digest for language, (_, digest) in sets.items()},
         },
     )
