@@ -206,7 +206,7 @@ def align(
             remedy="name the folder it was exported from",
         )
     gold_files = [Path(name) for name in gold or []] or (_sample_gold() if sampled else [])
-    figures = Figures(encoder, held_out, [read_gold(path) for path in gold_files])
+    figures = Figures(encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers)
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(

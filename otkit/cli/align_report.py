@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from otkit.data.gold import GoldSet
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.extraction.aligner import WordAligner
+from otkit.extraction.aligner import AlignerConfig, WordAligner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,6 +24,7 @@ __all__ = ["Figures", "change_table"]
 _SHOWN = {
     "divergence": ("held-out Sinkhorn divergence", "lower"),
     "aer": ("word-alignment AER", "lower"),
+    "aer_trained": ("word-alignment AER of the trained layers", "lower"),
     "retrieval": ("sentence retrieval, accuracy@1", "higher"),
 }
 
@@ -31,17 +32,28 @@ _SHOWN = {
 class Figures:
     """Retrieval on the held-out text and AER on the gold links, of the encoder as it is at the moment."""
 
-    def __init__(self, encoder: TorchEncoder, dev: Sequence[PairCorpus], gold: Sequence[GoldSet]) -> None:
+    def __init__(
+        self,
+        encoder: TorchEncoder,
+        dev: Sequence[PairCorpus],
+        gold: Sequence[GoldSet],
+        *,
+        layers: tuple[int, ...],
+    ) -> None:
         self._encoder, self._dev, self._gold = encoder, dev, gold
+        # Alignments are read where the encoder says they are best, which need not be where it is trained.
+        self._aligners = {"aer": WordAligner(encoder)}
+        trained = resolve_layers(layers, encoder.layers)
+        if trained != encoder.settings.alignment_layers:
+            self._aligners["aer_trained"] = WordAligner(encoder, AlignerConfig(layers=trained))
 
     def __call__(self) -> Record:
         """Means over languages (retrieval: over both directions too), each in [0, 1]."""
         record: Record = {}
         self._encoder.eval()
-        if self._gold:
-            aligner = WordAligner(self._encoder)
+        for name, aligner in self._aligners.items() if self._gold else ():
             scores = [_aer(aligner, gold) for gold in self._gold]
-            record["aer"] = sum(scores) / len(scores)
+            record[name] = sum(scores) / len(scores)
         if self._dev:
             retrieval = [score.mean for score in evaluate_retrieval(self._encoder, self._dev).values()]
             record["retrieval"] = sum(retrieval) / len(retrieval)
