@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-__all__ = ["lengths", "size_groups"]
+__all__ = ["lengths", "size_groups", "split"]
 
 # In cells of a cost matrix: below this much work another group costs more in calls than it saves in padding.
 WORTHWHILE = 60_000
@@ -22,9 +25,10 @@ def lengths(weights: Tensor) -> Tensor:
 def size_groups(n: Tensor, m: Tensor) -> list[tuple[Tensor, int, int]]:
     """Partition problems of sizes n (B,) by m (B,) into (indices, largest n, largest m), big ones first."""
     order = torch.argsort(n * m, descending=True, stable=True)
-    sizes = [(int(index), max(int(n[index]), 1), max(int(m[index]), 1)) for index in order]
+    taken = zip(order.tolist(), n[order].tolist(), m[order].tolist(), strict=True)
     groups: list[tuple[list[int], int, int]] = []
-    for index, rows, columns in sizes:
+    for index, rows, columns in taken:
+        rows, columns = max(rows, 1), max(columns, 1)
         if groups:
             members, height, width = groups[-1]
             taller, wider = max(height, rows), max(width, columns)
@@ -36,3 +40,28 @@ def size_groups(n: Tensor, m: Tensor) -> list[tuple[Tensor, int, int]]:
                 continue
         groups.append(([index], rows, columns))
     return [(torch.tensor(members), height, width) for members, height, width in groups]
+
+
+class _Split(torch.autograd.Function):
+    """Rows of a (B,L,...) tensor by groups, each cut to its own length, with one gradient tensor for all of
+    them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, places: list[tuple[Tensor, int]]) -> tuple[Tensor, ...]:
+        ctx.shape, ctx.places = values.shape, places
+        return tuple(values[:, :length].index_select(0, index) for index, length in places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None]:
+        gradient = outer[0].new_zeros(ctx.shape)
+        for (index, length), piece in zip(ctx.places, outer, strict=True):
+            gradient[:, :length].index_copy_(0, index, piece)
+        return gradient, None
+
+
+def split(values: Tensor, places: list[tuple[Tensor, int]]) -> tuple[Tensor, ...]:
+    """The groups (indices, length) of a padded (B,L,...) tensor; every row belongs to exactly one of them."""
+    pieces: tuple[Tensor, ...] = _Split.apply(values, places)  # type: ignore[no-untyped-call]
+    return pieces

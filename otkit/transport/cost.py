@@ -7,9 +7,11 @@ finite with finite gradients everywhere, padding (any finite vector) and zero ve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from otkit.errors import ConfigError, choose
 
@@ -37,9 +39,31 @@ def _squared_distance(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def euclidean(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|, GeomLoss's p=1. Coincident points have cost 0 and gradient 0 (a subgradient), not NaN."""
-    squared, noise = _squared_distance(x, y)
-    apart = squared > noise
-    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+    distance: Tensor = _Euclidean.apply(x, y)  # type: ignore[no-untyped-call]
+    return distance
+
+
+class _Euclidean(torch.autograd.Function):
+    """Distances with their gradient (x_i - y_j) / d_ij as two products, and nothing kept but d."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        squared, noise = _squared_distance(x, y)
+        distance = squared.masked_fill_(squared <= noise, 0.0).sqrt_()
+        ctx.save_for_backward(x, y, distance)
+        return distance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y, distance = ctx.saved_tensors
+        pull = (grad / distance).masked_fill_(distance == 0, 0.0)
+        by_x = by_y = None
+        if ctx.needs_input_grad[0]:
+            by_x = torch.baddbmm(pull.sum(2)[:, :, None] * x, pull, y, alpha=-1.0)
+        if ctx.needs_input_grad[1]:
+            by_y = torch.baddbmm(pull.sum(1)[:, :, None] * y, pull.transpose(1, 2), x, alpha=-1.0)
+        return by_x, by_y
 
 
 def sqeuclidean(x: Tensor, y: Tensor) -> Tensor:

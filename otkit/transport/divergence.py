@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from otkit.errors import ConfigError
-from otkit.transport.batching import lengths, size_groups
+from otkit.transport.batching import lengths, size_groups, split
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.plan import Plan
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn, temperatures
@@ -86,19 +86,19 @@ def sinkhorn_divergence(
     groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else everything
     if len(groups) == 1:
         groups = everything  # not worth a copy
-    # One gather and one split: a slice of x a group would cost a zeroed copy of x a group on the way back.
-    order = torch.cat([index for index, _, _ in groups])
-    counts = [len(index) for index, _, _ in groups]
-    clouds = [t if groups is everything else t.index_select(0, order) for t in (x, y, a, b)]
-    pieces = zip(*(torch.split(cloud, counts) for cloud in clouds), strict=True)
+    if groups is everything:
+        pieces = [(x, y, a, b)]
+    else:
+        rows, columns = [(index, n) for index, n, _ in groups], [(index, m) for index, _, m in groups]
+        pieces = list(zip(split(x, rows), split(y, columns), split(a, rows), split(b, columns), strict=True))
     value, error, used, parts = [], [], 0, []
-    for (index, n, m), (p, q, u, v) in zip(groups, pieces, strict=True):
-        values, plan, errors, steps = _group(p[:, :n], q[:, :m], u[:, :n], v[:, :m], cost=cost, config=config)
+    for (index, _, _), piece in zip(groups, pieces, strict=True):
+        values, plan, errors, steps = _group(*piece, cost=cost, config=config)
         value.append(values)
         error.append(errors)
         used = max(used, steps)
         parts.append((index, plan))
-    back = torch.argsort(order)
+    back = torch.argsort(torch.cat([index for index, _, _ in groups]))
     return Divergence(torch.cat(value)[back], torch.cat(error)[back], used, tuple(parts), shape)
 
 
@@ -108,9 +108,17 @@ def _group(
     cross_cost = pairwise_cost(x, y, cost=cost)
     a, b = a.to(cross_cost.dtype), b.to(cross_cost.dtype)
     epsilon = temperatures(cross_cost, a, b, config=config)
-    cross = sinkhorn(cross_cost, a, b, config=config, epsilon=epsilon)
+    cross = sinkhorn(cross_cost, a, b, config=config, epsilon=epsilon, regroup=False)
     source, target = (
-        sinkhorn(pairwise_cost(z, z, cost=cost), w, w, config=config, epsilon=epsilon, symmetric=True)
+        sinkhorn(
+            pairwise_cost(z, z, cost=cost),
+            w,
+            w,
+            config=config,
+            epsilon=epsilon,
+            symmetric=True,
+            regroup=False,
+        )
         for z, w in ((x, a), (y, b))
     )
     value = cross.value - 0.5 * (source.value + target.value)

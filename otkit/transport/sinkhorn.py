@@ -36,6 +36,7 @@ def sinkhorn(
     config: SinkhornConfig,
     epsilon: Tensor | None = None,
     symmetric: bool = False,
+    regroup: bool = True,
 ) -> Plan:
     """Solve B problems: cost (B,N,M), weights a (B,N) and b (B,M), exactly 0 at padding.
 
@@ -55,7 +56,7 @@ def sinkhorn(
             epsilon = temperatures(cost, a, b, config=config)
         with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
             problem = _prepare(cost, a, b, epsilon, config=config)
-            f, g, error, used = _solve(problem, config=config, symmetric=symmetric)
+            f, g, error, used = _solve(problem, config=config, symmetric=symmetric, regroup=regroup)
             # A problem with an empty side has no plan, and nothing to say about its potentials.
             some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
             f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)
@@ -82,11 +83,11 @@ def _prepare(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: Sin
 
 
 def _solve(
-    problem: Problem, *, config: SinkhornConfig, symmetric: bool
+    problem: Problem, *, config: SinkhornConfig, symmetric: bool, regroup: bool
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     if config.gradient == "unroll":
         return solve_log_domain(problem, iterations=config.max_iterations, tolerance=config.tolerance)
-    if problem.cost.device.type != "cpu" or len(problem.cost) == 1:
+    if not regroup or problem.cost.device.type != "cpu" or len(problem.cost) == 1:
         return _solve_group(problem, config=config, symmetric=symmetric)
     f, g = torch.zeros_like(problem.a), torch.zeros_like(problem.b)
     error, used = torch.zeros_like(problem.epsilon), 0
