@@ -21,11 +21,15 @@ def sample_encoder() -> TorchEncoder:
 @pytest.fixture
 def tiny_encoder() -> TorchEncoder:
     """A two-layer random BERT of width 32 that spells with letters; a new one for each test."""
+    return make_tiny_encoder()
+
+
+def make_tiny_encoder() -> TorchEncoder:
+    """The same, for fixtures of a wider scope."""
     letters = "abcdefghijklmnopqrstuvwxyzäöüß0123456789.,?!'-"
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     words = [
         "the",
-        "a",
         "is",
         "das",
         "der",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from otkit.errors import CheckpointError, ExportError
 __all__ = ["read_tokenizer", "tokenizer_fields"]
 
 _SPACE = "▁"
+_NEVER = -1e4
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # token types of GGUF
 # The file's name for the id of each special token (`seperator` is how llama.cpp spells it), and transformers'
 # name.
@@ -81,12 +83,14 @@ def _word_piece(file: GgufFile, stored: list[str], ids: dict[str, int | None]) -
             max_input_chars_per_word=100,
         )
     )
-    # The file does not say whether text is lower-cased; a vocabulary without a capital letter does.
-    texts = (
-        piece for number, piece in enumerate(pieces) if not piece.startswith("[") and number not in specials
+    # The file does not say whether text loses its capitals and accents: a vocabulary that has none says it.
+    ordinary = [p for n, p in enumerate(pieces) if n not in specials and not p.startswith("[")]
+    letters = set("".join(ordinary))
+    lower = not any(letter.isupper() for letter in letters)
+    accents = any(
+        unicodedata.category(part) == "Mn" for x in letters for part in unicodedata.normalize("NFD", x)
     )
-    lower = not any(letter.isupper() for piece in texts for letter in piece)
-    backend.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=lower, strip_accents=lower and not accents)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     return backend, pieces
@@ -109,7 +113,7 @@ def _unigram(file: GgufFile, pieces: list[str], ids: dict[str, int | None]) -> t
     return backend, pieces
 
 
-def tokenizer_fields(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def tokenizer_fields(tokenizer: PreTrainedTokenizerFast, *, rows: int) -> dict[str, Any]:
     """The metadata `tokenizer.ggml.*` that describes this tokenizer, as `read_tokenizer` and llama.cpp read
     it."""
     document = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -121,16 +125,18 @@ def tokenizer_fields(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
             fields[key] = int(number)
     specials = set(fields.values()) | {token["id"] for token in document["added_tokens"] if token["special"]}
     if kind == "WordPiece":
-        order = sorted(document["model"]["vocab"].items(), key=lambda item: item[1])
-        pieces = [
-            piece if number in specials or (piece.startswith("[") and piece.endswith("]")) else _stored(piece)
-            for piece, number in order
-        ]
+        pieces = [f"[unused{number}]" for number in range(rows)]
+        for piece, number in document["model"]["vocab"].items():
+            bracketed = piece.startswith("[") and piece.endswith("]")
+            pieces[number] = piece if number in specials or bracketed else _stored(piece)
         fields |= {"model": "bert", "tokens": pieces}
     elif kind == "Unigram":
         vocabulary = document["model"]["vocab"]
-        pieces = [piece for piece, _ in vocabulary]
-        fields |= {"model": "t5", "tokens": pieces, "scores": [float(score) for _, score in vocabulary]}
+        # An embedding table may have more rows than there are pieces; no text is ever cut into these.
+        spare = [f"[unused{number}]" for number in range(len(vocabulary), rows)]
+        pieces = [*(piece for piece, _ in vocabulary), *spare]
+        scores = [*(float(score) for _, score in vocabulary), *(_NEVER for _ in spare)]
+        fields |= {"model": "t5", "tokens": pieces, "scores": scores}
         fields |= {"add_space_prefix": True, "remove_extra_whitespaces": True}
         charsmap = _charsmap(document["normalizer"])
         if charsmap is not None:

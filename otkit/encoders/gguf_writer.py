@@ -97,7 +97,7 @@ def _write_fields(writer: gguf.GGUFWriter, encoder: TorchEncoder, file_type: Any
         gguf.PoolingType.CLS if encoder.settings.pooling == "cls" else gguf.PoolingType.MEAN
     )
     writer.add_file_type(file_type)
-    for key, value in tokenizer_fields(encoder.tokenizer).items():
+    for key, value in tokenizer_fields(encoder.tokenizer, rows=config.vocab_size).items():
         name = f"tokenizer.ggml.{key}"
         if isinstance(value, bool):
             writer.add_bool(name, value)

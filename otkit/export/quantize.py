@@ -135,7 +135,10 @@ def _blocks(
         )
         nbits.logger.setLevel("ERROR")  # it reports every node that it skips
         quantizer = nbits.MatMulNBitsQuantizer(model, algo_config=config)
-        quantizer.process()
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # it divides by the scale of all-zero blocks, unused
+            quantizer.process()
         onnx.save(quantizer.model.model, str(target))
 
     return write

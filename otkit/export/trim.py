@@ -63,10 +63,9 @@ def trim_vocabulary(
     if not counts:
         raise InputError("the corpus for --trim-vocab has no words", remedy="give a file with text")
     document = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
-    order = _pieces_in_order(document)
+    pieces = _pieces(document)
     wanted = {number for number, times in counts.items() if times >= minimum}
-    letters = (len(piece.removeprefix("▁").removeprefix("##")) <= 1 for piece in order)
-    wanted |= {number for number, single in enumerate(letters) if single}
+    wanted |= {n for n, piece in pieces.items() if len(piece.removeprefix("▁").removeprefix("##")) <= 1}
     wanted |= {token["id"] for token in document["added_tokens"]}
     wanted |= {
         number for piece in encoder.subwords.pieces(encoder.settings.prefix.split()) for number in piece
@@ -79,9 +78,9 @@ def trim_vocabulary(
     row = encoder.dimension * 4
     texts_seen, measure = compare(real_sentences())
     report = TrimReport(
-        pieces_before=len(order),
+        pieces_before=len(pieces),
         pieces_after=len(kept),
-        bytes_before=len(order) * row,
+        bytes_before=len(encoder.model.get_input_embeddings().get_parameter("weight")) * row,
         bytes_after=len(kept) * row,
         unknown_before=_unknown_percent(encoder, texts_seen),
         unknown_after=_unknown_percent(trimmed, texts_seen),
@@ -95,20 +94,19 @@ def _unknown_percent(encoder: TorchEncoder, texts: list[str]) -> float:
     return 100 * counts[encoder.subwords.unknown_id] / max(1, counts.total())
 
 
-def _pieces_in_order(document: dict[str, Any]) -> list[str]:
+def _pieces(document: dict[str, Any]) -> dict[int, str]:
     """The pieces by number."""
     model = document["model"]
     if model["type"] == "Unigram":
-        pieces = [piece for piece, _ in model["vocab"]]
+        pieces = {number: piece for number, (piece, _) in enumerate(model["vocab"])}
     elif model["type"] == "WordPiece":
-        pieces = sorted(model["vocab"], key=lambda piece: model["vocab"][piece])
+        pieces = {number: piece for piece, number in model["vocab"].items()}
     else:
         raise ExportError(
             f"a {model['type']} vocabulary cannot be trimmed: its pieces are built from others",
             remedy="leave --trim-vocab out",
         )
-    extra = [token["content"] for token in document["added_tokens"] if token["id"] >= len(pieces)]
-    return [*pieces, *extra]
+    return pieces | {token["id"]: token["content"] for token in document["added_tokens"]}
 
 
 def _smaller_tokenizer(

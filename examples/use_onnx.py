@@ -1,0 +1,39 @@
+"""An encoder that `otkit export` wrote, with onnxruntime, numpy and tokenizers alone.
+
+python use_onnx.py FOLDER "Das ist ein Haus ." "This is a house ."
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder, source, target = Path(sys.argv[1]), *sys.argv[2:]
+prefix = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))["encoder"]["prefix"]
+padding = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["encoder"]["padding_id"]
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+tokenizer.enable_padding(pad_id=padding)
+session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+
+skip = len(prefix.split())
+words = [prefix.split() + text.split() for text in (source, target)]
+batch = tokenizer.encode_batch(words, is_pretokenized=True)
+feed = {
+    "input_ids": np.array([encoding.ids for encoding in batch], np.int64),
+    "attention_mask": np.array([encoding.attention_mask for encoding in batch], np.int64),
+}
+states, vectors = session.run(["token_states", "sentence_vector"], feed)
+print(f"similarity {vectors[0] @ vectors[1]:.4f}")
+
+sides = []
+for row, encoding in enumerate(batch):
+    owner = np.array([-1 if word is None else word - skip for word in encoding.word_ids])
+    mean = np.stack([states[row, owner == word].mean(axis=0) for word in range(len(words[row]) - skip)])
+    sides.append(mean / np.linalg.norm(mean, axis=1, keepdims=True))
+cosine = sides[0] @ sides[1].T
+for i, j in enumerate(cosine.argmax(axis=1)):
+    if cosine[:, j].argmax() == i:
+        print(words[0][skip + i], words[1][skip + j], f"{cosine[i, j]:.3f}", sep="\t")
