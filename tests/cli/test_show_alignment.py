@@ -24,8 +24,9 @@ def otkit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """Run a command in a folder that has a small encoder in `tiny`: (exit code, stdout, stderr)."""
-    tiny_encoder.save(tmp_path / "tiny")
+    """Run a command in a folder that has a small encoder in `tiny` and again in `other`: (exit code, stdout, stderr)."""
+    for name in ("tiny", "other"):
+        tiny_encoder.save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -116,13 +117,13 @@ def test_settings_reach_the_aligner(otkit: Run) -> None:
 
 
 def test_two_models_are_compared(otkit: Run) -> None:
-    _, grid, _ = show(otkit, "--compare", "sample")
+    _, grid, _ = show(otkit, "--compare", "other")
     assert "tiny, layer 1, unbalanced" in grid
-    assert "sample encoder, layer" in grid
+    assert "other, layer 1, unbalanced" in grid
     assert re.search(r"both \(\d+\):", grid)
-    _, lines, _ = show(otkit, "--compare", "sample", "-f", "pairs")
-    assert {line.split("\t")[0] for line in lines.splitlines()} == {"tiny", "sample encoder"}
-    _, lines, _ = show(otkit, "--compare", "sample", "-f", "pharaoh")
+    _, lines, _ = show(otkit, "--compare", "other", "-f", "pairs")
+    assert {line.split("\t")[0] for line in lines.splitlines()} == {"tiny", "other"}
+    _, lines, _ = show(otkit, "--compare", "other", "-f", "pharaoh")
     assert len(lines.splitlines()) == 2
     code, _, err = show(otkit, "--compare", "tiny")
     assert code == 1
@@ -195,7 +196,7 @@ LINES = "".join(f"das haus {n} ist klein .\tthe house {n} is small .\n" for n in
 def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> None:
     (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
     words = ("report", "de-en.tsv", "--model", "tiny", "--device", "cpu", "--sample", "15", "--quiet")
-    code, out, err = otkit(*words, "--output", "a", "--compare", "sample")
+    code, out, err = otkit(*words, "--output", "a", "--compare", "other")
     assert code == 0, err
     assert "links a source word" in out
     html = (tmp_path / "a" / "index.html").read_text("utf-8")
@@ -203,7 +204,7 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     found = re.search('type="application/json">(.*)</script>', html)
     assert found is not None
     data = json.loads(found[1])
-    assert [variant["model"] for variant in data["variants"]] == ["tiny", "sample encoder"]
+    assert [variant["model"] for variant in data["variants"]] == ["tiny", "other"]
     numbers = [pair["n"] for pair in data["pairs"]]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 15
@@ -211,7 +212,7 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     figures = json.loads((tmp_path / "a" / "figures.json").read_text("utf-8"))
     assert figures["figures"]["tiny"]["pairs"] == 15
     assert figures["config"]["strategy"] == "threshold"
-    otkit(*words, "--output", "b", "--compare", "sample")
+    otkit(*words, "--output", "b", "--compare", "other")
     assert (tmp_path / "b" / "index.html").read_text("utf-8") == html
 
 
