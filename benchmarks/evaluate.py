@@ -1,0 +1,173 @@
+"""What evaluation costs beside its model, and whether Tatoeba's figures come out.
+
+    python -m benchmarks.evaluate [--languages swh,cmn] [--steps 12] [--threads 2]
+
+Retrieval is held against the bare encoding of the same sentences, fine-tuning against a bare loop of the same model
+on the same batches. Both are timed in turns in one run, in process time, which a neighbour's load does not enter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.common import data, show
+from otkit.data.batching import sentence_words
+from otkit.data.parallel import open_corpus
+from otkit.data.tasks import read_nli, read_qa
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.pairs import PairTokenizer, collate
+from otkit.encoders.sentences import encode_sentences
+from otkit.evaluation.retrieval import evaluate_retrieval
+from otkit.evaluation.windows import answer_place, make_windows
+from otkit.evaluation.xnli import features
+from otkit.training.heads import (
+    ClassBatch,
+    Classifier,
+    ExampleSource,
+    Head,
+    HeadConfig,
+    SpanBatch,
+    SpanFinder,
+)
+from otkit.training.loop import TrainConfig, train
+
+# ../shared/models/sample-encoder/README.md, measured with another program: xx -> en, accuracy@1.
+PUBLISHED = {"deu": 0.966, "bul": 0.850, "ell": 0.872, "ara": 0.744, "swh": 0.718, "cmn": 0.784}
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Process seconds of a call, and its result."""
+    begun = time.process_time()
+    result = work()
+    return time.process_time() - begun, result
+
+
+def retrieval(encoder: TorchEncoder, languages: list[str]) -> None:
+    """Accuracy beside the published figure; time beside that of encoding alone."""
+    rows: list[tuple[Any, ...]] = []
+    sums = [0.0, 0.0]
+    for language in languages:
+        corpus = open_corpus(data("tatoeba", f"{language}-eng.tsv.gz"))
+        pairs = corpus[:]
+
+        def bare(pairs: Any = pairs) -> None:
+            for texts in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
+                encode_sentences(encoder, [sentence_words(text) for text in texts])
+
+        bare_seconds, _ = timed(bare)
+        seconds, scores = timed(lambda corpus=corpus: evaluate_retrieval(encoder, [corpus]))  # type: ignore[misc]
+        sums[0] += bare_seconds
+        sums[1] += seconds
+        found = scores[language].forward.accuracy(1)
+        rows.append((language, found, PUBLISHED.get(language), bare_seconds, seconds, seconds / bare_seconds))
+    rows.append(("all", None, None, *sums, sums[1] / sums[0]))
+    columns = ("language", "accuracy@1", "published", "encoding s", "retrieval s", "ratio")
+    show("Tatoeba, xx to English", columns, rows)
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def record(self, record: Any, *, step: int, steps: int) -> None:
+        """Nothing to see."""
+
+    def note(self, message: str) -> None:
+        """Nothing to see."""
+
+
+def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+    """The package's own; it makes its batches itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        train(head, source, config, folder=Path(folder), fingerprint={}, observer=Silent())
+
+
+def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+    """The shortest training loop that does the same arithmetic."""
+    weights = [weight for weight in head.parameters() if weight.requires_grad]
+    adam = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    head.train()
+    for batch in batches:
+        head(batch).parts["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        adam.step()
+        adam.zero_grad()
+
+
+def fine_tuning(steps: int) -> None:
+    """Examples a second of the package's loop and of a bare one, in turns on the same batches."""
+    rows = []
+    for name, build in (("XNLI", nli_source), ("XQuAD", qa_source)):
+        encoder = open_encoder(device="cpu")
+        assert isinstance(encoder, TorchEncoder)
+        head, source = build(encoder)
+        start = copy.deepcopy(head.state_dict())
+        config = TrainConfig(steps=steps, lr=5e-5)
+        batches = [batch for (batch,) in source.micro_steps(0, steps)]
+        seconds = [0.0, 0.0]
+        for place, work in (
+            (0, bare_loop),
+            (1, package_loop),
+        ) * 2:  # in turns, so that both see the same weather
+            head.load_state_dict(start)
+            seconds[place] += timed(partial(work, head, source, batches, config))[0]
+        examples = 2 * sum(len(batch.indices) for batch in batches)
+        rows.append((name, examples / seconds[0], examples / seconds[1], seconds[0] / seconds[1]))
+    show("Fine-tuning, examples a second", ("task", "bare loop", "otkit", "ratio"), rows, digits=2)
+
+
+def nli_source(encoder: TorchEncoder) -> tuple[Head, ExampleSource[Any]]:
+    """The classifier and batches of real XNLI training pairs, in the small preset's shape."""
+    tokenizer = PairTokenizer(encoder)
+    pairs = read_nli(data("xnli", "train-en.tsv.gz"))[:1024]
+    rows = features(tokenizer, pairs, 96)
+
+    def batch(members: Any) -> ClassBatch:
+        inputs = collate([rows[i] for i in members], padding=tokenizer.padding, typed=tokenizer.typed)
+        return ClassBatch(inputs, torch.tensor([i % 3 for i in members]), tuple(members))
+
+    head = Classifier(encoder, HeadConfig(pooling="mean", frozen=0), labels=3)
+    return head, ExampleSource([len(ids) for ids, _ in rows], batch, batch_size=16, window=8)
+
+
+def qa_source(encoder: TorchEncoder) -> tuple[Head, ExampleSource[Any]]:
+    """The span finder and windows of real SQuAD questions, in the small preset's shape."""
+    tokenizer = PairTokenizer(encoder)
+    examples = read_qa(data("xquad", "train-en.json.gz"))[:256]
+    windows, contexts = make_windows(tokenizer, examples, max_length=256, stride=96, max_question=64)
+    places = torch.tensor([answer_place(window, examples, contexts) for window in windows])
+
+    def batch(members: Any) -> SpanBatch:
+        inputs = collate([windows[i].row for i in members], padding=tokenizer.padding, typed=tokenizer.typed)
+        chosen = places[list(members)]
+        return SpanBatch(inputs, chosen[:, 0], chosen[:, 1], tuple(members))
+
+    head = SpanFinder(encoder, HeadConfig(frozen=4))
+    return head, ExampleSource([len(one.row[0]) for one in windows], batch, batch_size=8, window=8)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--languages", default=",".join(PUBLISHED))
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    encoder = open_encoder(device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    retrieval(encoder, options.languages.split(","))
+    fine_tuning(options.steps)
+
+
+if __name__ == "__main__":
+    main()
