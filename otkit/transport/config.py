@@ -15,7 +15,12 @@ Penalty = float | None
 
 @dataclasses.dataclass(frozen=True)
 class SinkhornConfig:
-    """How transport problems are solved, and how gradients are taken through the solution."""
+    """How transport problems are solved, and how gradients are taken through the solution.
+
+    The defaults solve to a marginal error of 1e-6, because Newton's last step from 1e-3 costs one iteration
+    of some fifteen: the plan of a pair is then the same in any batch, and a training step of 24 pairs spends
+    a few hundredths of a second on it. Below eps = 1e-4 of the mean cost raise `max_iterations`.
+    """
 
     epsilon: float = 0.05
     """Entropic temperature, in units of the cost."""
@@ -26,7 +31,8 @@ class SinkhornConfig:
     """KL penalty on the (source, target) marginal, in units of the cost: None is a hard marginal, 0 a free
     one."""
     max_iterations: int = 300
-    """The number of iterations with `tolerance=None`, else the most that a problem may take."""
+    """The most iterations that a problem may take; with `tolerance=None` the number that all take (30 do, in
+    `envelope` mode, down to eps = 1e-3 of the mean cost)."""
     tolerance: float | None = 1e-6
     """Stop at this marginal error, each problem by itself; None: a fixed number of iterations, without host
     syncs."""

@@ -64,9 +64,10 @@ class Plan:
             self.epsilon.to(self.source_potential.dtype),
         )
         # The differences are taken in the precision of the potentials, the exponential in that of the cost.
-        exponent = (f[:, :, None] + g[:, None, :] - self.cost) / epsilon[:, None, None]
-        exponent = torch.where(real, exponent, 0.0).to(self.cost.dtype)
-        return torch.where(real, exponent.exp() * self.a[:, :, None] * self.b[:, None, :], 0.0)
+        reduced = (f[:, :, None] + g[:, None, :] - self.cost) / epsilon[:, None, None]
+        exponent = torch.where(real, reduced.to(self.cost.dtype), 0.0)
+        # At padding the exponential is 1 and the weights are exactly 0.
+        return exponent.exp() * self.a[:, :, None] * self.b[:, None, :]
 
     @cached_property
     def value(self) -> Tensor:
@@ -129,17 +130,22 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
         epsilon = plan.epsilon.to(wide)[:, None]
         a, b = plan.a.to(wide), plan.b.to(wide)
         slopes = []
-        for own, other, potential, marginal, tau in (
-            (a, b, f, matrix.sum(2), plan.config.penalties[0]),
-            (b, a, g, matrix.sum(1), plan.config.penalties[1]),
+        for own, other, potential, side, tau, weights in (
+            (a, b, f, 2, plan.config.penalties[0], plan.a),
+            (b, a, g, 1, plan.config.penalties[1], plan.b),
         ):
-            density = marginal.to(wide) / torch.where(own > 0, own, 1.0)
-            slope = marginal_utility(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
-            slopes.append(torch.where(own > 0, slope, 0.0).to(plan.cost.dtype))
-        # d/d eps of -eps (sum P - sum a sum b), with dP/d eps = -P (f + g - C) / eps^2
-        gap = (f * matrix.sum(2)).sum(1) + (g * matrix.sum(1)).sum(1) - plan.linear_value.detach()
-        excess = matrix.sum((1, 2)) - a.sum(1) * b.sum(1)
-        slope_epsilon = (gap / epsilon[:, 0] - excess).to(plan.cost.dtype)
+            if weights.requires_grad:
+                density = matrix.sum(side).to(wide) / torch.where(own > 0, own, 1.0)
+                slope = marginal_utility(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
+                slopes.append(torch.where(own > 0, slope, 0.0).to(plan.cost.dtype))
+            else:
+                slopes.append(weights)  # never asked for
+        slope_epsilon = plan.epsilon
+        if plan.epsilon.requires_grad:
+            # d/d eps of -eps (sum P - sum a sum b), with dP/d eps = -P (f + g - C) / eps^2
+            gap = (f * matrix.sum(2)).sum(1) + (g * matrix.sum(1)).sum(1) - plan.linear_value.detach()
+            excess = matrix.sum((1, 2)) - a.sum(1) * b.sum(1)
+            slope_epsilon = (gap / epsilon[:, 0] - excess).to(plan.cost.dtype)
     result: Tensor = _WithSlopes.apply(  # type: ignore[no-untyped-call]
         value, plan.cost, plan.a, plan.b, plan.epsilon, matrix, slopes[0], slopes[1], slope_epsilon
     )

@@ -95,7 +95,7 @@ def test_agrees_with_pot_on_210_random_problems() -> None:
 
 @pytest.mark.parametrize("tau", TAUS[1:5])
 def test_agrees_with_pot_unbalanced(tau: Penalties) -> None:
-    problems = [p for p in random_problems(60, seed=3) if p.epsilon > 0.03]
+    problems = [p for p in random_problems(36, seed=3) if p.epsilon > 0.03]
     plan = solve(problems, dataclasses.replace(EXACT, tau=tau))
     for i, problem in enumerate(problems):
         expected = reference.pot_unbalanced(problem, tau)
@@ -113,7 +113,7 @@ def test_a_free_side_is_a_softmax_row_by_row() -> None:
 
 def test_tends_to_the_exact_cost_as_epsilon_goes_to_zero() -> None:
     problems = [
-        dataclasses.replace(p, epsilon=2e-6 * float(p.cost.mean())) for p in random_problems(36, seed=5)
+        dataclasses.replace(p, epsilon=2e-6 * float(p.cost.mean())) for p in random_problems(24, seed=5)
     ]
     plan = solve(problems)
     for i, problem in enumerate(problems):
@@ -126,11 +126,11 @@ def test_tends_to_the_exact_cost_as_epsilon_goes_to_zero() -> None:
 @pytest.mark.parametrize("tau", TAUS[:5])
 @pytest.mark.parametrize("gradient", ["envelope", "unroll"])
 def test_agrees_with_the_naive_loop(tau: Penalties, gradient: str) -> None:
-    problems = [p for p in random_problems(24, seed=6) if p.epsilon > 0.03 and len(p.a) > 1 and len(p.b) > 1]
+    problems = [p for p in random_problems(16, seed=6) if p.epsilon > 0.03 and len(p.a) > 1 and len(p.b) > 1]
     base = UNROLLED if gradient == "unroll" else EXACT
     plan = solve(problems, dataclasses.replace(base, tau=tau))
     for i, problem in enumerate(problems):
-        expected = reference.naive_log_domain(problem, 3000, tau)
+        expected = reference.naive_log_domain(problem, 1500, tau)
         np.testing.assert_allclose(single(plan, i, problem), expected.numpy(), atol=1e-7)
 
 
@@ -139,7 +139,7 @@ def test_agrees_with_the_naive_loop(tau: Penalties, gradient: str) -> None:
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_batch_equals_singles(tau: Penalties) -> None:
-    problems = random_problems(40, seed=7)
+    problems = random_problems(18, seed=7)
     config = SinkhornConfig(tau=tau)  # the default tolerance, not a tight one
     plan = solve(problems, config)
     for i, problem in enumerate(problems):
