@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from otkit.errors import TrainingError
 
-__all__ = ["Checkpoint", "latest_checkpoint", "write_checkpoint", "write_text"]
+__all__ = [
+    "Checkpoint",
+    "append_text",
+    "latest_checkpoint",
+    "partial_folder",
+    "write_checkpoint",
+    "write_text",
+]
 
 _PARTIAL = ".partial-"
 _MANIFEST = "manifest.json"
@@ -29,13 +38,18 @@ class Checkpoint:
     progress: dict[str, Any]
 
 
+def partial_folder(root: Path, step: int) -> Path:
+    """Where the checkpoint of a step stands until it is whole."""
+    return root / f"{_PARTIAL}step-{step:08d}"
+
+
 def write_checkpoint(
     root: Path, step: int, progress: dict[str, Any], save: Callable[[Path], None], *, keep: int
 ) -> Path:
     """Let `save` fill a folder, seal it with a manifest, and rename it to its final name; keep the newest
     `keep`.
     """
-    partial, final = root / f"{_PARTIAL}step-{step:08d}", root / f"step-{step:08d}"
+    partial, final = partial_folder(root, step), root / f"step-{step:08d}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -45,12 +59,14 @@ def write_checkpoint(
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
+        # torch and safetensors report a full disk in their own ways.
         shutil.rmtree(partial, ignore_errors=True)
         raise TrainingError(
-            f"the checkpoint of step {step} could not be written ({error.strerror or error})",
+            f"the checkpoint of step {step} could not be written ({_reason(error)})",
             where=str(root),
-            remedy="make room or choose another --output; the checkpoints before it are whole, continue with --resume",
+            remedy="make room or choose another --output; the checkpoints before it are whole:"
+            " continue with --resume",
         ) from error
     for old in _steps(root)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
@@ -92,6 +108,21 @@ def write_text(path: Path, text: str) -> None:
             where=str(path),
             remedy="check space and permissions",
         ) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add a line to a file, or say why it cannot be."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise TrainingError(
+            f"cannot be written ({_reason(error)})", where=str(path), remedy="make room, then --resume"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.strerror if isinstance(error, OSError) and error.strerror else error).splitlines()[0]
 
 
 def _steps(root: Path) -> list[Path]:

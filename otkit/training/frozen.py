@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch, sentence_words
 from otkit.data.views import PairCorpus
@@ -50,7 +50,8 @@ class CopiedStart:
     def __init__(self, encoder: TorchEncoder, encode: EncodeUnits, *, dtype: torch.dtype) -> None:
         # The embedding tables of a multilingual encoder are most of its weights, so half precision is what
         # counts.
-        model = copy.deepcopy(encoder.model).to(dtype=dtype).eval().requires_grad_(False)
+        model = copy.deepcopy(encoder.model)
+        nn.Module.to(model, dtype=dtype).train(False).requires_grad_(False)
         self._encoder = TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
         self._encode = encode
         self.bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
@@ -69,7 +70,7 @@ class CachedStart:
     def __init__(self, encoder: TorchEncoder, encode: EncodeUnits, corpora: Sequence[PairCorpus]) -> None:
         self._flat, self._offsets = [], []
         was_training = encoder.model.training
-        encoder.model.eval()
+        encoder.eval()
         for corpus in corpora:
             flat, offsets = _encode_corpus(encoder, encode, corpus)
             self._flat.append(flat)

@@ -8,77 +8,52 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-import resource
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
-from otkit.errors import ConfigError, TrainingError, choose
-from otkit.training.checkpoints import latest_checkpoint, write_checkpoint, write_text
+from otkit.errors import TrainingError, choose, require_extra
+from otkit.training.checkpoints import (
+    append_text,
+    latest_checkpoint,
+    partial_folder,
+    write_checkpoint,
+    write_text,
+)
+from otkit.training.records import Record, Tally
+from otkit.training.schedule import PRECISIONS, TrainConfig, learning_rate, total_steps
 
-__all__ = ["MicroSteps", "Observer", "Record", "TrainConfig", "TrainResult", "train"]
+__all__ = [
+    "TRACKERS",
+    "MicroSteps",
+    "Observer",
+    "Record",
+    "TrainConfig",
+    "TrainResult",
+    "train",
+]
 
-Record = dict[str, float | int | str]
-PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "linear": lambda done: 1.0 - done,
-    "constant": lambda done: 1.0,
+# Trackers of accelerate, and the module that each needs.
+TRACKERS = {
+    "tensorboard": "torch.utils.tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "comet_ml": "comet_ml",
+    "aim": "aim",
+    "clearml": "clearml",
+    "dvclive": "dvclive",
+    "swanlab": "swanlab",
+    "trackio": "trackio",
 }
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long and how fast to train.
-
-    epochs, steps   length in epochs, or in optimiser steps (which wins where both are given)
-    grad_accum      micro-steps whose gradients are averaged into one optimiser step
-    lr              peak learning rate of Adam
-    warmup          share of all steps over which the learning rate rises from 0, in [0, 1)
-    schedule        what follows the warm-up: "linear" decay to 0, or "constant"
-    weight_decay    decoupled weight decay (AdamW); 0 is Adam
-    max_grad_norm   gradients are scaled down to this norm (None: not clipped)
-    precision       "fp32", or autocast to "bf16" or "fp16"
-    eval_every, save_every, log_every   in optimiser steps (None: only at the end, never, every step)
-    keep            checkpoints to keep
-    """
-
-    epochs: float = 1.0
-    steps: int | None = None
-    grad_accum: int = 1
-    lr: float = 5e-5
-    warmup: float = 0.0
-    schedule: str = "linear"
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float | None = 1.0
-    precision: str = "fp32"
-    eval_every: int | None = None
-    save_every: int | None = None
-    log_every: int = 1
-    keep: int = 2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        choose(self.precision, PRECISIONS, what="precision")
-        choose(self.schedule, SCHEDULES, what="schedule")
-        for name in ("steps", "grad_accum", "eval_every", "save_every", "log_every", "keep"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}", remedy="give a number of at least 1")
-        if not (self.epochs > 0 and self.lr > 0 and 0 <= self.warmup < 1):
-            raise ConfigError(
-                f"epochs {self.epochs}, lr {self.lr}, warm-up {self.warmup} do not fit",
-                remedy="epochs and lr above 0, warm-up a share of the steps in [0, 1)",
-            )
+_ASK_EVERY = 10
 
 
 class MicroSteps(Protocol):
@@ -106,7 +81,7 @@ class Observer(Protocol):
 @dataclass(frozen=True)
 class TrainResult:
     """How a run ended: steps done, whether it was told to stop early, and the best evaluation where there was
-    one.
+    one. `main` is True in one process of several, the one that writes.
     """
 
     step: int
@@ -115,6 +90,7 @@ class TrainResult:
     seconds: float
     history: tuple[Record, ...]
     best: Record | None = None
+    main: bool = True
 
 
 @dataclass
@@ -140,47 +116,74 @@ def train(
     best_by: str = "divergence",
     keep_best: Callable[[Record], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    log_to: Sequence[str] = (),
 ) -> TrainResult:
     """Train `module` (batch -> object with `.parts` and `.gauges`) and return how it went.
 
     `fingerprint` says what must not change between a run and its resumption (settings, data hashes);
     `evaluate` returns figures of which `best_by` is minimised, and `keep_best` is called when it improves.
+    `log_to` names trackers of accelerate, which write under `folder`/logs.
+
+    R processes (`accelerate launch`) share the micro-steps out: process r takes every R-th from the r-th on,
+    gradients are averaged, and so R processes compute what one does with R times the accumulation. Every
+    process evaluates, since an evaluation may need all of them; one writes.
     """
-    set_seed(config.seed)
-    cpu = next(module.parameters()).device.type == "cpu"
-    accelerator = Accelerator(mixed_precision=PRECISIONS[config.precision], cpu=cpu)
-    steps = config.steps or max(
-        1, math.ceil(source.micro_steps_per_epoch * config.epochs / config.grad_accum)
-    )
+    accelerator = _accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
+    world, main = accelerator.num_processes, accelerator.is_main_process
+    set_seed(config.seed + accelerator.process_index)
+    steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
+    fingerprint = {**fingerprint, "processes": world}
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     adam = torch.optim.AdamW(
         trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )
-    rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step, steps, config))
+    rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate(step, steps, config))
     model, optimiser, scheduler = accelerator.prepare(module, adam, rate)
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"
     progress = _Progress()
     if resume:
         progress = _resume(accelerator, checkpoints, fingerprint, observer)
-    write_text(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
+    if main:
+        write_text(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
+    if log_to:
+        accelerator.init_trackers("otkit", config=_flat(fingerprint))
+
+    def fill(partial: Path) -> None:
+        # Each process has a part of the state (its random numbers): the main one makes the folder and seals
+        # it.
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(partial), safe_serialization=True)
+        accelerator.wait_for_everyone()
 
     def save() -> None:
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
+        if main:
             noted = {**asdict(progress), "fingerprint": fingerprint}
-            write_checkpoint(
-                checkpoints,
-                progress.step,
-                noted,
-                lambda partial: accelerator.save_state(str(partial), safe_serialization=True),
-                keep=config.keep,
-            )
+            write_checkpoint(checkpoints, progress.step, noted, fill, keep=config.keep)
+        else:
+            fill(partial_folder(checkpoints, progress.step))
+        accelerator.wait_for_everyone()
 
     def log(record: Record) -> None:
         progress.history.append(record)
-        with history_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        observer.record(record, step=progress.step, steps=steps)
+        if main:
+            append_text(history_file, json.dumps(record) + "\n")
+            observer.record(record, step=progress.step, steps=steps)
+        if log_to:
+            numbers = {name: value for name, value in record.items() if isinstance(value, float)}
+            accelerator.log(numbers, step=progress.step)
+
+    def mean(values: Tensor) -> Tensor:
+        reduced: Tensor = accelerator.reduce(values, reduction="mean")
+        return reduced
+
+    def asked_to_stop() -> bool:
+        # All processes must stop at the same step; they ask one another where they meet for a record anyway.
+        if world == 1:
+            return should_stop()
+        if progress.step % min(config.log_every, _ASK_EVERY) != 0:
+            return False
+        asked = torch.tensor(float(should_stop()), device=accelerator.device)
+        return bool(accelerator.reduce(asked, reduction="sum") > 0)
 
     def assess() -> None:
         if evaluate is None:
@@ -194,15 +197,16 @@ def train(
             progress.best = figures
             # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
             # the start.
-            if keep_best is not None and config.eval_every is not None and progress.step > 0:
+            if keep_best is not None and config.eval_every is not None and progress.step > 0 and main:
                 keep_best(figures)
 
     if progress.step == 0:
         assess()
     module.train()
-    micro_steps = source.micro_steps(progress.step * config.grad_accum)
+    micro_steps = source.micro_steps(progress.step * config.grad_accum * world)
+    micro_steps = islice(micro_steps, accelerator.process_index, None, world)
     interrupted = False
-    tally = _Tally(progress.step)
+    tally = Tally(progress.step)
     while progress.step < steps:
         begun = time.perf_counter()
         for turn in range(config.grad_accum):
@@ -223,18 +227,21 @@ def train(
         progress.seconds += time.perf_counter() - begun
 
         done = progress.step == steps
-        interrupted = should_stop()
+        interrupted = asked_to_stop()
         saving = (
             interrupted or done or (config.save_every is not None and progress.step % config.save_every == 0)
         )
         if saving or progress.step % config.log_every == 0:
-            log(tally.record(progress, scheduler.get_last_lr()[0], accelerator))
+            rates = scheduler.get_last_lr()
+            log(tally.record(progress.step, rates[0], device=accelerator.device, mean=mean, processes=world))
         if done or (config.eval_every is not None and progress.step % config.eval_every == 0):
             assess()
         if saving and (config.save_every is not None or interrupted):
             save()
         if interrupted:
             break
+    if log_to:
+        accelerator.end_training()
     return TrainResult(
         progress.step,
         steps,
@@ -242,61 +249,37 @@ def train(
         progress.seconds,
         tuple(progress.history),
         progress.best,
+        main,
     )
 
 
-class _Tally:
-    """Losses and gauges since the last record, kept on the device until then so that steps need no host
-    sync.
-    """
+def _accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
+    for name in log_to:
+        choose(name, TRACKERS, what="tracker")
+        require_extra(TRACKERS[name], extra="trackers")
+    return Accelerator(
+        mixed_precision=PRECISIONS[config.precision],
+        cpu=cpu,
+        # Else the rate would move on by as many steps as there are processes.
+        step_scheduler_with_optimizer=False,
+        log_with=list(log_to) or None,
+        project_dir=str(folder / "logs") if log_to else None,
+        # Layers above the highest chosen one have no gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
 
-    def __init__(self, step: int) -> None:
-        self._reset(step)
 
-    def _reset(self, step: int) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.since, self.pairs = step, 0
-        self.begun = time.perf_counter()
-        self.batches: list[str] = []
-
-    def add(self, batch: Any, losses: Any, grad_accum: int) -> None:
-        """Count one batch's losses towards the next record."""
-        for name, value in {**losses.parts, **losses.gauges}.items():
-            value = value.detach() / grad_accum
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.pairs += len(batch.indices)
-        self.batches.append(f"{getattr(batch, 'language', '')}:{','.join(map(str, batch.indices[:8]))}")
-
-    def record(self, progress: _Progress, lr: float, accelerator: Accelerator) -> Record:
-        """The record of the steps since the last one; a non-finite loss ends the run here, before any
-        save.
-        """
-        count = max(progress.step - self.since, 1)
-        values = {name: float(value) / count for name, value in self.sums.items()}
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingError(
-                f"{' and '.join(bad)} not finite in steps {self.since + 1} to {progress.step}"
-                f" (batches {' '.join(self.batches)[:500]})",
-                remedy="the last checkpoint is kept: lower --lr or use --precision fp32, then --resume",
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | int | str | bool]:
+    """Nested settings as one table of plain values, as trackers take them."""
+    flat: dict[str, float | int | str | bool] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}/"))
+        else:
+            flat[f"{prefix}{name}"] = (
+                value if isinstance(value, bool | int | float | str) else json.dumps(value)
             )
-        record: Record = {
-            "step": progress.step,
-            **values,
-            "lr": lr,
-            "pairs_per_second": self.pairs / max(time.perf_counter() - self.begun, 1e-9),
-            "memory_gb": _peak_memory(accelerator.device),
-        }
-        self._reset(progress.step)
-        return record
-
-
-def _rate(step: int, steps: int, config: TrainConfig) -> float:
-    """The learning rate at a step as a share of its peak."""
-    warm = config.warmup * steps
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    return SCHEDULES[config.schedule]((step - warm) / max(steps - warm, 1))
+    return flat
 
 
 def _synchronised(
@@ -310,7 +293,9 @@ def _resume(
     accelerator: Accelerator, checkpoints: Path, fingerprint: dict[str, Any], observer: Observer
 ) -> _Progress:
     """Load the newest whole checkpoint, refusing one made under other settings or data."""
-    found = latest_checkpoint(checkpoints, note=observer.note)
+    # The main process clears half-written folders away before the others look.
+    with accelerator.main_process_first():
+        found = latest_checkpoint(checkpoints, note=observer.note)
     if found is None:
         observer.note(f"{checkpoints}: no checkpoint yet, starting from the beginning")
         return _Progress()
@@ -327,11 +312,3 @@ def _resume(
     accelerator.load_state(str(found.folder))
     observer.note(f"resumed at step {found.step} from {found.folder}")
     return _Progress(**found.progress)
-
-
-def _peak_memory(device: torch.device) -> float:
-    """Peak memory so far in GB: the accelerator's where there is one, else the process's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak / 1e6

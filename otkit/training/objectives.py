@@ -9,7 +9,6 @@ that compare the words or sentences of a batch with each other excepted: their b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +26,11 @@ from otkit.encoders.encoder import (
 from otkit.errors import ConfigError
 from otkit.training.anchors import parameter_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd
-from otkit.training.encoded import EncodedPairs, Joint, Losses, Masked, Part
+from otkit.training.encoded import EncodedPairs, Losses, Part
 from otkit.training.frozen import FrozenStart
+from otkit.training.hidden import with_hidden_words
 from otkit.training.language_losses import denoising_alignment, masked_language, translation_language
 from otkit.training.link_losses import consistency, contrastive_strong, contrastive_weak, l2, self_training
-from otkit.training.masking import HiddenWords, hide_words, join_pairs
 from otkit.training.modules import build_heads
 from otkit.training.sentence_losses import sentence_contrastive
 from otkit.training.settings import ObjectiveConfig
@@ -237,66 +236,8 @@ class AlignmentModel(nn.Module):
                 )
             )
         if needs & {"masked", "joint"}:
-            found[0] = self._with_hidden_words(found[0], batch)
+            found[0] = with_hidden_words(found[0], batch, encoder, config)
         return found
-
-    def _with_hidden_words(self, pairs: EncodedPairs, batch: PairBatch) -> EncodedPairs:
-        """The pairs with the encodings of their text with words hidden."""
-        encoder, config = self.encoder, self.config
-        # Drawn from the batch's own number, so that every process and every resumed run hides the same words.
-        generator = torch.Generator().manual_seed(batch.draw)
-
-        def hide(tokens: Tokens) -> HiddenWords:
-            return hide_words(
-                tokens,
-                share=config.mask_share,
-                mask_id=int(encoder.tokenizer.mask_token_id or 0),
-                vocabulary=encoder.tokenizer.backend_tokenizer.get_vocab_size(),
-                generator=generator,
-            )
-
-        embedding = self.model.get_input_embeddings().get_parameter("weight")
-        pairs = replace(pairs, embedding=embedding)
-        if "masked" in config.needs:
-            pairs = replace(
-                pairs, masked=tuple(self._masked(hide(side)) for side in (batch.source, batch.target))
-            )
-        if "joint" in config.needs:
-            texts = join_pairs(
-                batch.source, batch.target, limit=encoder.max_tokens, padding_id=encoder.subwords.padding_id
-            )
-            if len(texts.rows) == 0:
-                raise ConfigError(
-                    "no pair of the batch fits the encoder as one text",
-                    remedy="leave tlm and denoising-alignment out, or shorten the sentences",
-                )
-            hidden = hide(texts.tokens)
-            masked = self._masked(hidden)
-            views = [view.to(encoder.device) for view in (texts.source, texts.target)]
-            units = [
-                subword_units(masked.states, view)
-                if config.unit == "subword"
-                else pool_words(masked.states, view, word_vector=config.word_vector)
-                for view in views
-            ]
-            words = hidden.words.to(encoder.device)
-            before = torch.tensor(texts.source.counts, device=encoder.device)[:, None]
-            places = (units[0].word_ids, units[1].word_ids + before)
-            drawn = [words.gather(1, place.clamp(0, words.shape[1] - 1)) for place in places]
-            joint = Joint(
-                texts.rows.to(encoder.device),
-                masked,
-                units[0],
-                units[1],
-                (drawn[0] & units[0].mask, drawn[1] & units[1].mask),
-            )
-            pairs = replace(pairs, joint=joint)
-        return pairs
-
-    def _masked(self, hidden: HiddenWords) -> Masked:
-        (states,) = self.encoder.hidden_states(hidden.tokens, layers=[-1])
-        device = self.encoder.device
-        return Masked(states.float(), hidden.places.to(device), hidden.answers.to(device))
 
     def _of_layer(self, side: Encoded, layer: int) -> Encoded:
         return (

@@ -32,15 +32,23 @@ PRESETS: dict[str, Preset] = {
         _PAPER_TRAIN,
     ),
     "paper-default": Preset(
-        "Alqahtani et al. 2021, as GeomLoss's defaults compute it: half squared Euclidean cost, epsilon 0.05 ** 2",
+        "Alqahtani et al. 2021, as GeomLoss's defaults compute it: half squared Euclidean cost,"
+        " epsilon 0.05 ** 2",
         ObjectiveConfig(cost="sqeuclidean", epsilon=0.0025),
         _PAPER_BATCHES,
         _PAPER_TRAIN,
     ),
     "sample": Preset(
         "the demonstration: the sample encoder on the sample data in two minutes on two cores",
-        ObjectiveConfig(cost="cosine", epsilon_relative=0.1, word_vector="mean", anchor_reduction="mean"),
+        # A cosine divergence is a tenth of a squared distance between vectors of norm 5, so its weight is larger.
+        ObjectiveConfig(
+            parts=(("ot", 20.0), ("anchor", 1.0)),
+            cost="cosine",
+            epsilon_relative=0.1,
+            word_vector="mean",
+            anchor_reduction="mean",
+        ),
         BatchingConfig(batch_size=8),
-        TrainConfig(epochs=1.0, lr=5e-5, warmup=0.1),
+        TrainConfig(epochs=1.0, lr=1e-4, warmup=0.1),
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share, sentence_words
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Tokens, TorchEncoder
+from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
@@ -27,8 +27,17 @@ from otkit.training.objectives import (
     encode_units,
     optimal_transport,
 )
+from otkit.training.supervision import GivenLinks, Teacher
+from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
 
-__all__ = ["AlignSettings", "align_encoder", "check_output", "held_out_divergence", "run_metadata"]
+__all__ = [
+    "AlignSettings",
+    "align_encoder",
+    "build_model",
+    "check_output",
+    "held_out_divergence",
+    "run_metadata",
+]
 
 _IDF_SAMPLE = 20_000
 _DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
@@ -41,6 +50,7 @@ class AlignSettings:
     objective: ObjectiveConfig
     batching: BatchingConfig
     train: TrainConfig
+    tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
 def align_encoder(
@@ -54,29 +64,19 @@ def align_encoder(
     resume: bool = False,
     figures: Callable[[], Record] = dict,
     should_stop: Callable[[], bool] = lambda: False,
+    links: GivenLinks | None = None,
+    teacher: Teacher | None = None,
+    log_to: Sequence[str] = (),
 ) -> TrainResult:
     """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
 
     Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is
-    best by the divergence is kept in `folder/best`.
+    best by the divergence is kept in `folder/best`. `links` and `teacher` are for the objectives that need
+    them. Of several processes one writes.
     """
     source = PairSource(corpora, encoder, settings.batching)
-    names = [name for name, weight in settings.objective.parts if weight > 0]
-
-    def encode(which: TorchEncoder, tokens: Tokens) -> Any:
-        return encode_units(which, tokens, settings.objective)
-
-    start = None
-    if "anchor" in names:
-        visits = source.quota * settings.train.epochs / min(len(corpus) for corpus in corpora)
-        start = open_start(encoder, encode, corpora, passes=visits)
-        observer.note(f"frozen start: a {start.kind} of {start.bytes / 2**20:.0f} MiB")
-    rarity = (
-        inverse_document_frequency(encoder, corpora).to(encoder.device)
-        if settings.objective.weights == "idf"
-        else None
-    )
-    module = AlignmentModel(encoder, settings.objective, start=start, inverse_document_frequency=rarity)
+    weights = weights_hash(encoder)
+    module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
 
     def evaluate() -> Record:
         by_language = held_out_divergence(module, dev)
@@ -90,10 +90,14 @@ def align_encoder(
     fingerprint = {
         "settings": asdict(settings),
         "model": encoder.name,
-        "weights": weights_hash(encoder),
+        "weights": weights,
         "data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in corpora},
     }
     metadata = run_metadata(encoder, corpora, settings)
+
+    def plain() -> TorchEncoder:
+        return plain_encoder(encoder, settings.tuning)
+
     result = train(
         module,
         source,
@@ -103,12 +107,15 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
-        keep_best=lambda found: encoder.save(folder / "best", {**metadata, "best": found}),
+        keep_best=lambda found: plain().save(folder / "best", {**metadata, "best": found}),
         should_stop=should_stop,
+        log_to=log_to,
     )
+    encoder.eval()
+    if not result.main:
+        return result
     if not result.interrupted:
-        encoder.model.eval()
-        _save_beside_history(encoder, folder, {**metadata, "steps": result.step, "seconds": result.seconds})
+        _save_beside_history(plain(), folder, {**metadata, "steps": result.step, "seconds": result.seconds})
         write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
         observer.note(
@@ -116,6 +123,45 @@ def align_encoder(
         )
     observer.note(f"padding: {padding_share(source):.1%} of the subwords")
     return result
+
+
+def build_model(
+    encoder: TorchEncoder,
+    corpora: Sequence[PairCorpus],
+    settings: AlignSettings,
+    *,
+    observer: Observer,
+    links: GivenLinks | None = None,
+    teacher: Teacher | None = None,
+) -> AlignmentModel:
+    """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
+    objective = settings.objective
+
+    def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
+        return encode_units(which, tokens, objective)
+
+    start = None
+    # Where no other teacher is named, the frozen start is it.
+    if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):
+        quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
+        visits = quota * settings.train.epochs / min(len(corpus) for corpus in corpora)
+        start = open_start(encoder, encode, corpora, passes=visits)
+        observer.note(f"frozen start: a {start.kind} of {start.bytes / 2**20:.0f} MiB")
+    rarity = (
+        inverse_document_frequency(encoder, corpora).to(encoder.device)
+        if objective.weights == "idf"
+        else None
+    )
+    prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
+    return AlignmentModel(
+        encoder,
+        objective,
+        start=start,
+        inverse_document_frequency=rarity,
+        links=links,
+        teacher=teacher,
+        seed=settings.train.seed,
+    )
 
 
 def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str, Any]) -> None:
@@ -147,8 +193,10 @@ def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -
         with torch.no_grad():
             for parts in source.micro_steps(0, source.micro_steps_per_epoch):
                 for batch in parts:
-                    part = optimal_transport(replace(module.encode(batch, anchored=False), share=1.0), config)
-                    total += part.value.double().cpu() * len(batch.indices)
+                    layers = module.encode_layers(batch, anchored=False)
+                    for pairs, weight in zip(layers, config.layer_weights or (1.0,), strict=True):
+                        part = optimal_transport(replace(pairs, share=1.0), config)
+                        total += weight * part.value.double().cpu() * len(batch.indices)
                     count += len(batch.indices)
         language = corpus.languages[0]
         found[language] = float(total) / count
@@ -257,7 +305,7 @@ def check_output(folder: Path, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process of the same run may have been faster
     except OSError as error:
         raise InputError(
             f"the folder cannot be written ({error.strerror or error})",

@@ -1,0 +1,106 @@
+"""Several processes: two with gradients averaged are one with twice the accumulation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from otkit.encoders.encoder import TorchEncoder
+
+TEXT = "".join(
+    f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 5)}{n} .\n" for n in range(1, 61)
+)
+
+RUN = """
+import json, sys
+from pathlib import Path
+import torch
+from otkit.data.batching import BatchingConfig
+from otkit.data.parallel import open_corpus
+from otkit.encoders.checkpoint import open_encoder
+from otkit.training.loop import TrainConfig
+from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.objectives import ObjectiveConfig
+
+class Silent:
+    def record(self, record, *, step, steps): pass
+    def note(self, message): pass
+
+torch.set_num_threads(1)
+folder, output, accumulate, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+output.mkdir(exist_ok=True)
+settings = AlignSettings(
+    ObjectiveConfig(
+        parts=(("ot", 1.0), ("anchor", 0.1), ("contrastive-weak", 0.1), ("mlm", 0.1)),
+        layers=(1,), cost="cosine", epsilon=0.1, iterations=500, tolerance=1e-7, projection=8,
+    ),
+    # A token budget, so that the processes have different numbers of batches.
+    BatchingConfig(batch_size=4, batch_tokens=60),
+    TrainConfig(steps=4, grad_accum=accumulate, lr=1e-3, save_every=2, eval_every=2),
+)
+corpora = [open_corpus(folder / "de-en.tsv")]
+result = align_encoder(
+    open_encoder(folder / "tiny", device="cpu"), corpora, corpora, settings,
+    folder=output, observer=Silent(), resume=resume == "resume",
+)
+if result.main:
+    (output / "result.json").write_text(json.dumps({"step": result.step}))
+"""
+
+
+def launch(folder: Path, output: str, *, processes: int, accumulate: int, resume: str = "no") -> None:
+    launcher = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no"]
+    launcher += ["--dynamo_backend", "no", "--num_processes", str(processes), "--main_process_port", "0"]
+    start = [*launcher, "--multi_gpu"] if processes > 1 else []
+    (folder / "run.py").write_text(RUN, encoding="utf-8")
+    words = [str(folder / "run.py"), str(folder), str(folder / output), str(accumulate), resume]
+    run = subprocess.run(
+        [sys.executable, *start, *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+@pytest.mark.slow  # two launches of three processes, a minute where cores are few
+def test_two_processes_are_one_with_twice_the_accumulation(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    tiny_encoder.save(tmp_path / "tiny")
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    launch(tmp_path, "two", processes=2, accumulate=1)
+    launch(tmp_path, "one", processes=1, accumulate=2)
+    two, one = (load_file(tmp_path / name / "model.safetensors") for name in ("two", "one"))
+    assert set(two) == set(one)
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5, msg=name)
+    histories = [
+        [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        for name in ("two", "one")
+    ]
+    assert [record["step"] for record in histories[0]] == [record["step"] for record in histories[1]]
+    for ours, theirs in zip(*histories, strict=True):
+        assert set(ours) == set(theirs)
+        for name in set(ours) - {"pairs_per_second", "memory_gb"}:
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-5), name
+    # One process wrote, and the checkpoint holds the random states of both.
+    states = sorted(path.name for path in (tmp_path / "two/checkpoints/step-00000004").glob("random_states*"))
+    assert states == ["random_states_0.pkl", "random_states_1.pkl"]
+    # Both go on from where they were: the last checkpoint is lost, and the run ends as before.
+    import shutil
+
+    shutil.rmtree(tmp_path / "two/checkpoints/step-00000004")
+    launch(tmp_path, "two", processes=2, accumulate=1, resume="resume")
+    again = load_file(tmp_path / "two" / "model.safetensors")
+    for name in one:
+        torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
