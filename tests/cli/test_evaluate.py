@@ -1,0 +1,202 @@
+"""`otkit evaluate` as a person runs it: tables, JSON, pictures, gates, resumption, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import processors
+
+from otkit.cli.app import main
+from otkit.cli.evaluate_report import overview, summary_bars, summary_tables
+from otkit.encoders.encoder import TorchEncoder
+from otkit.evaluation.metrics import accuracy, mean_table
+from otkit.evaluation.protocol import Cell, Findings, Metric
+from otkit.evaluation.summary import Summary, summarise
+from otkit.report.chart import bar_chart
+from otkit.report.tables import to_records
+
+Run = Callable[..., tuple[int, str, str]]
+
+LABELS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
+NLI = "".join(f"das haus\tist {word}\t{label}\n" for label, word in LABELS.items())
+GOLD = "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0 1-1\n"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tiny_encoder.save(tmp_path / "tiny")
+    next(iter(tiny_encoder.model.encoder.layer.parameters())).data.mul_(3)
+    tiny_encoder.save(tmp_path / "other")
+    lines = [
+        f"{word} haus {number}\t{word} haus {number}\n" for number, word in enumerate(["das", "ein"] * 6)
+    ]
+    for language in ("de", "fra"):
+        (tmp_path / f"{language}-en.tsv").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "nli").mkdir()
+    for name in ("train-en", "dev-en", "dev-de"):
+        (tmp_path / "nli" / f"{name}.tsv").write_text(NLI, encoding="utf-8")
+    (tmp_path / "de-en.gold.tsv").write_text(GOLD, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: str) -> tuple[int, str, str]:
+        common = ("--model", "tiny", "--device", "cpu", "--threads", "1", "--quiet")
+        words = (*words, *(() if "--head" in words else common))
+        monkeypatch.setattr(sys, "argv", ["otkit", "evaluate", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        code = stop.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run
+
+
+def test_retrieval_prints_a_row_a_language_and_keeps_what_it_computed(otkit: Run, folder: Path) -> None:
+    code, out, err = otkit("retrieval", "de-en.tsv", "fra-en.tsv", "--json", "out.json", "--prefix", "das ")
+    assert code == 0, err
+    assert "mean of all" in out
+    document = json.loads((folder / "out.json").read_text())
+    task = document["tasks"]["retrieval"]
+    assert list(task["languages"]) == ["de", "fr"]
+    assert task["languages"]["de"]["forward @1"] == {"mean": 1.0}
+    assert task["averages"]["all"]["forward @1"] == {"mean": 1.0}
+    assert set(task["settings"]["data"]) == {"de-en.tsv", "fra-en.tsv"}
+    assert document["versions"]["otkit"]
+
+
+def test_a_baseline_adds_the_change_its_interval_markdown_and_a_picture(otkit: Run, folder: Path) -> None:
+    words = ("--baseline", "other", "--markdown", "out.md", "--chart", "out.png", "--json", "out.json")
+    code, out, err = otkit("retrieval", "de-en.tsv", *words)
+    assert code == 0, err
+    assert "change" in out
+    figure = json.loads((folder / "out.json").read_text())["tasks"]["retrieval"]["languages"]["de"]
+    assert {"baseline", "difference", "low", "high", "p_value"} <= set(figure["forward @1"])
+    assert "| language |" in (folder / "out.md").read_text()
+    assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gates_exit_with_three_and_wrong_names_with_one(otkit: Run) -> None:
+    assert otkit("retrieval", "de-en.tsv", "--fail-under", "forward@1=1.0")[0] == 0
+    code, out, err = otkit("retrieval", "de-en.tsv", "--fail-under", "forward@1=1.01")
+    assert code == 3
+    assert "mean of" in out or "de" in out
+    assert "forward @1 is 1.0000, the gate is 1.01" in err
+    code, out, err = otkit("retrieval", "de-en.tsv", "--fail-under", "forwards@1=1")
+    assert (code, out) == (1, "")
+    assert "did you mean 'forward@1'?" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("retreival", "de-en.tsv"), "unknown task 'retreival'; did you mean 'retrieval'?"),
+        (("retrieval", "none-en.tsv"), "none-en.tsv"),
+        (("retrieval", "de-en.tsv", "--languages", "de,sw"), "there is no file for sw"),
+        (("retrieval", "de-en.tsv", "--score", "cos"), "unknown score 'cos'"),
+        (("mining", "--source", "de-en.tsv"), "mining needs two collections"),
+        (("xnli", "--data", "nli", "--languages", "en,sw"), "no dev file for the language 'sw'"),
+        (("xnli", "--data", "nli", "--preset", "large"), "unknown preset 'large'"),
+        (("retrieval", "de-en.tsv", "--baseline", "nowhere/x.gguf"), "no such file or folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_one(
+    words: tuple[str, ...], complaint: str, otkit: Run
+) -> None:
+    code, out, err = otkit(*words)
+    assert (code, out) == (1, "")
+    assert complaint in err
+    assert "Traceback" not in err
+
+
+def test_languages_are_chosen_by_short_names(otkit: Run) -> None:
+    _, out, _ = otkit("retrieval", "de-en.tsv", "fra-en.tsv", "--languages", "fr,en")
+    assert "fr" in out
+    assert "mean of" not in out
+
+
+def test_xnli_trains_compares_resumes_and_its_head_can_be_used_again(otkit: Run, folder: Path) -> None:
+    words = ("xnli", "--data", "nli", "--epochs", "2", "--seeds", "2", "--save-heads", "--json", "x.json")
+    code, out, err = otkit(*words, "--baseline", "other")
+    assert code == 0, err
+    assert "±" in out
+    assert "3 English pairs, 2 epochs" in out
+    first = json.loads((folder / "x.json").read_text())["tasks"]["xnli"]
+    assert first["seeds"] == [0, 1]
+    code, out, err = otkit(*words, "--baseline", "other", "--resume")
+    assert json.loads((folder / "x.json").read_text())["tasks"]["xnli"] == first
+    tuned = folder / "runs" / "evaluation" / "xnli" / "model" / "seed-1" / "tuned"
+    code, out, err = otkit("xnli", "--data", "nli", "--head", str(tuned), "--device", "cpu", "--quiet")
+    assert code == 0, err
+    assert "was scored as it is" in out
+
+
+def test_word_tasks_read_gold_or_link_by_themselves(otkit: Run) -> None:
+    code, out, err = otkit("word-alignment", "--gold", "de-en.gold.tsv", "--layer", "1")
+    assert code == 0, err
+    assert "aer" in out
+    code, out, err = otkit("word-retrieval", "--gold", "de-en.gold.tsv", "--pool", "all")
+    assert code == 0, err
+    assert "words with exactly one sure link: de 4" in out
+
+
+# What is drawn
+
+
+def summary(*, baseline: bool, languages: tuple[str, ...] = ("de", "fr")) -> Summary:
+    metric = Metric("accuracy", accuracy, table="right")
+    found = [
+        Findings({name: {"right": mean_table([1.0, 0.0, value])} for name in languages})
+        for value in (1.0, 0.0)
+    ]
+    cells = [Cell("toy", "model", "m", 0, 1.0, found[0])]
+    if baseline:
+        cells.append(Cell("toy", "baseline", "b", 0, 1.0, found[1]))
+    return summarise(cells, [metric])
+
+
+def test_the_overview_has_every_language_of_every_task() -> None:
+    table = overview(
+        {"xnli": summary(baseline=True), "other": summary(baseline=False, languages=("fr", "sw"))}
+    )
+    records = {str(record["language"]): record for record in to_records(table)}
+    assert list(records) == ["de", "fr", "sw", "mean of all"]
+    assert records["de"]["xnli accuracy"] == pytest.approx(2 / 3)
+    assert records["de"]["change"] == pytest.approx(1 / 3)
+    assert records["de"]["other accuracy"] is None
+    assert records["sw"]["xnli accuracy"] is None
+    assert table.footers == 1
+
+
+def test_tables_stay_within_eighty_columns() -> None:
+    from rich.console import Console
+
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for table in summary_tables("toy", summary(baseline=True)):
+        console.print(table)
+    assert "…" not in console.export_text()
+
+
+def test_a_chart_holds_every_series_and_is_written_whole(tmp_path: Path) -> None:
+    panels = summary_bars("toy", summary(baseline=True))
+    assert list(panels[0].values) == ["baseline", "model"]
+    bar_chart(panels, tmp_path / "sub" / "chart.png")
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["chart.png"]
