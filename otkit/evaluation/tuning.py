@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def tune_word_alignment(
     best = replace(config, layers=tuple(config.layers or encoder.settings.alignment_layers))
     found = figure(best)
     trials = [Trial("start", list(best.layers or ()), found, kept=True)]
-    candidates = {"layers": [*((layer,) for layer in every), *zip(every, every[1:], strict=False)], **grid}
+    candidates = {"layers": [*((layer,) for layer in every), *pairwise(every)], **grid}
     total = sum(map(len, candidates.values()))
     done = 0
     for setting, values in candidates.items():

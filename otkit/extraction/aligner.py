@@ -52,7 +52,8 @@ class WordAligner:
         self.encoder, self.config, self.window = encoder, config or AlignerConfig(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
         self.batch_tokens = batch_tokens or (4096 if encoder.device.type == "cpu" else 65536)
-        self._means: tuple[Tensor, Tensor] | None = None
+        self.means: tuple[Tensor, Tensor] | None = None
+        """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
 
     def align(self, pairs: Iterable[SentencePair], *, plans: bool = True) -> Iterator[Alignment]:
         """One alignment for each pair, in order; with `plans` the plan too, a matrix a pair."""
@@ -109,9 +110,9 @@ class WordAligner:
         return results
 
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
-        if self._means is None:
-            self._means = store.means_of_sides()
-        return store.minus(self._means)
+        if self.means is None:
+            self.means = store.means_of_sides()
+        return store.minus(self.means)
 
 
 def _alignment(source: Sequence[str], target: Sequence[str], found: Found) -> Alignment:

@@ -38,8 +38,10 @@ def find_links(source: Side, target: Side, config: AlignerConfig, *, plans: bool
     problem, meaning = problem_of(source, target, config)
     mask = problem.mask
     if config.transport == "none":
-        scores = similarity(problem, config)
-        share = shares(_soft(problem, config), mask)
+        soft = _soft(problem, config)
+        # Similarities differ by too little for shares of them to mean anything: shares are those of softmaxes.
+        scores = soft if config.strategy == "threshold" else similarity(problem, config)
+        share = shares(soft, mask)
         moved = share
         nulls = 1 - share.amax(2), 1 - share.amax(1)
     else:
