@@ -116,7 +116,7 @@ COLUMNS = (
 def call(arguments: Sequence[str]) -> None:
     """Run one command of the package, shown as a user would type it."""
     print(f"$ {shlex.join(['otkit', *arguments])}", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "otkit", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "otkit", *arguments], check=True, stdout=sys.stderr)
 
 
 def align(scale: Scale, name: str, folder: Path, options: argparse.Namespace) -> tuple[str, ...]:

@@ -127,7 +127,16 @@ def _folder(place: Path, task: str, read: Reader, request: Request) -> tuple[str
 
     tested = languages_in(place, task=task, split="test")
     dev = languages_in(place, task=task, split="dev")
-    split = "test" if tested and tested != dev else "dev"
+    split = "test" if tested and not dev else "dev"
+    if tested and dev:
+        # A bare name (de.tsv) serves as any split; only a name that says "test" makes one.
+        both = [language for language in tested if language in dev]
+        same = all(
+            language_file(place, language, task=task, split="test")
+            == language_file(place, language, task=task, split="dev")
+            for language in both
+        )
+        split = "dev" if both and same else "test"
     there = languages_in(place, task=task, split=split)
     chosen = request.languages or there
     if not request.strict:
@@ -162,15 +171,24 @@ def _hub(name: str, configs: dict[str, str], read: Reader, request: Request) -> 
     }
 
 
+def _training_file(place: Path, task: str) -> Path:
+    """`train-en`, `train-v1.1` or `multinli.train.en`; else whatever English file the folder has."""
+    from otkit.data.folders import language_file
+
+    for pattern in ("train-en.*", "train*.json*", "*.train.en.tsv*"):
+        found = sorted(place.glob(pattern))
+        if found:
+            return found[0]
+    return language_file(place, "en", task=task, split="train")
+
+
 def _training(
     request: Request, place: Path, task: str, read: Reader, read_hub: Reader, config: str | None
 ) -> TaskSet[Any]:
     """English training examples: `--train` as a file or a Hub name, else the training file of the folder."""
-    from otkit.data.folders import language_file
-
     found: TaskSet[Any]
     if request.train is None and place.is_dir():
-        found = read(language_file(place, "en", task=task, split="train"), on_error=request.on_error)
+        found = read(_training_file(place, task), on_error=request.on_error)
     elif request.train is None:
         found = read_hub(str(place), config=config, split="train", on_error=request.on_error)
     elif Path(request.train).is_file():

@@ -149,6 +149,37 @@ def test_xnli_trains_compares_resumes_and_its_head_can_be_used_again(otkit: Run,
     assert "was scored as it is" in out
 
 
+def test_test_files_are_scored_where_there_are_some_and_dev_chooses(otkit: Run, folder: Path) -> None:
+    (folder / "nli" / "test-de.tsv").write_text(NLI * 2, encoding="utf-8")
+    words = ("xnli", "--data", "nli", "--epochs", "1", "--eval-every", "1", "--json", "x.json")
+    code, _, err = otkit(*words)
+    assert code == 0, err
+    task = json.loads((folder / "x.json").read_text())["tasks"]["xnli"]
+    assert list(task["languages"]) == ["de"]
+    assert {Path(name).name for name in task["settings"]["data"]} == {
+        "test-de.tsv",
+        "train-en.tsv",
+        "dev-en.tsv",
+    }
+
+
+def test_questions_are_trained_on_the_training_file_and_not_on_the_test(otkit: Run, folder: Path) -> None:
+    def squad(count: int) -> str:
+        questions = [
+            {"id": f"q{i}", "question": "das", "answers": [{"text": "haus", "answer_start": 4}]}
+            for i in range(count)
+        ]
+        return json.dumps({"data": [{"paragraphs": [{"context": "das haus ist klein", "qas": questions}]}]})
+
+    (folder / "qa").mkdir()
+    for name, count in (("xquad.de.json", 2), ("xquad.en.json", 2), ("train-en.json", 5)):
+        (folder / "qa" / name).write_text(squad(count), encoding="utf-8")
+    code, out, err = otkit("xquad", "--data", "qa", "--epochs", "1", "--frozen", "0", "--max-length", "40")
+    assert code == 0, err
+    assert "5 English questions, 1 epochs" in out
+    assert "is no test" not in out
+
+
 def test_word_tasks_read_gold_or_link_by_themselves(otkit: Run) -> None:
     code, out, err = otkit("word-alignment", "--gold", "de-en.gold.tsv", "--layer", "1")
     assert code == 0, err
