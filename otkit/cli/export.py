@@ -130,13 +130,15 @@ def export(
         )
         figures["export"] = {**asdict(report), "folder": str(report.folder)}
         console.print(_onnx_table(report))
-        console.print(f"{report.folder}: {report.chosen.bytes / 1e6:.1f} MB, {report.share:.0%} of fp32")
+        console.print(
+            f"{report.folder}: {report.chosen.bytes / 1e6:.1f} MB, {report.share:.0%} of fp32", soft_wrap=True
+        )
     else:
         from otkit.export.folders import export_folder
 
         written = export_folder(encoder, output, to=to, gguf_type=gguf_type)
         figures["bytes"] = written
-        console.print(f"{output}: {written / 1e6:.1f} MB for {to}")
+        console.print(f"{output}: {written / 1e6:.1f} MB for {to}", soft_wrap=True)
     if json_path is not None:
         _write_json(json_path, figures)
 

@@ -15,7 +15,7 @@ from otkit.encoders.folders import fresh_folder
 from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, EncoderSettings, settings_document
-from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError, refuse_too_long
 from otkit.errors import CheckpointError, ConfigError
 
 __all__ = [
@@ -135,6 +135,7 @@ class TorchEncoder:
 
     def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
         asked = resolve_layers(layers, self.layers)
+        refuse_too_long(tokens, self.max_tokens)
         tokens = tokens.to(self.device)
         inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
         stack = _layer_stack(self.model)

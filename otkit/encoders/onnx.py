@@ -18,7 +18,7 @@ from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import resolve_layers
 from otkit.encoders.manifest import MANIFEST, read_manifest
 from otkit.encoders.settings import EncoderSettings, read_settings
-from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long
 from otkit.errors import CheckpointError, ConfigError
 
 __all__ = ["MODEL_FILE", "OnnxEncoder", "layer_output", "open_onnx", "output_names"]
@@ -93,9 +93,7 @@ class OnnxEncoder:
     def run(self, tokens: Tokens, names: Sequence[str]) -> tuple[Tensor, ...]:
         """The named outputs of the graph; nothing above the alignment layers is computed when nothing asks
         for it."""
-        if tokens.ids.shape[1] > self.max_tokens:
-            row = int(tokens.lengths.argmax())
-            raise TooLongError(index=row, tokens=int(tokens.lengths[row]), limit=self.max_tokens)
+        refuse_too_long(tokens, self.max_tokens)
         ids = tokens.ids.cpu().numpy()
         feed = {"input_ids": ids, "attention_mask": tokens.attention.cpu().numpy().astype(np.int64)}
         if "token_type_ids" in self._inputs:

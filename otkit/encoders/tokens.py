@@ -13,7 +13,7 @@ from torch import Tensor
 
 from otkit.errors import CheckpointError, InputError
 
-__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError"]
+__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError", "refuse_too_long"]
 
 Sentence = Sequence[str]
 
@@ -82,6 +82,13 @@ class Tokens:
             x.to(device, non_blocking=True) for x in (self.ids, self.attention, self.word_ids)
         )
         return Tokens(ids, attention, word_ids, self.counts)
+
+
+def refuse_too_long(tokens: Tokens, limit: int) -> None:
+    """Raise TooLongError for the first sentence with more than `limit` tokens."""
+    if tokens.ids.shape[1] > limit:
+        index = int(tokens.lengths.gt(limit).to(torch.int64).argmax())
+        raise TooLongError(index=index, tokens=int(tokens.lengths[index]), limit=limit)
 
 
 class SubwordTokenizer:
@@ -159,9 +166,7 @@ class SubwordTokenizer:
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
         """Tokens within the encoder's limit; a longer sentence raises `TooLongError`, it is never cut."""
         tokens = self.encode(sentences, prefix=prefix)
-        if tokens.ids.shape[1] > self.limit:
-            index = int(tokens.lengths.gt(self.limit).to(torch.int64).argmax())
-            raise TooLongError(index=index, tokens=int(tokens.lengths[index]), limit=self.limit)
+        refuse_too_long(tokens, self.limit)
         return tokens
 
 

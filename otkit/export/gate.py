@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.pooling import pool_sentences, pool_words
 from otkit.encoders.tokens import Tokens
+from otkit.errors import ExportError
 from otkit.resources import sample_data
 
-__all__ = ["LIMITS", "Limits", "Parity", "Views", "compare", "look_at", "missed", "real_sentences"]
+__all__ = ["LIMITS", "Limits", "Parity", "Views", "compare", "fitting", "look_at", "missed", "real_sentences"]
 
 Vectors = NDArray[np.float32]
 _BATCH = 32
@@ -82,6 +83,26 @@ def real_sentences(
 
 def _pairs(path: Path) -> list[Pair]:
     return [pair for pair in read_pairs(path) if isinstance(pair, Pair)]
+
+
+def fitting(pairs: Mapping[str, list[Pair]], *encoders: TorchEncoder) -> dict[str, list[Pair]]:
+    """The pairs whose sentences every one of the encoders can take whole."""
+
+    def fits(pair: Pair) -> bool:
+        sides = [pair.source.split(), pair.target.split()]
+        return all(
+            int(e.subwords.encode(sides, prefix=e.settings.prefix).lengths.max()) <= e.max_tokens
+            for e in encoders
+        )
+
+    found = {language: [pair for pair in some if fits(pair)] for language, some in pairs.items()}
+    found = {language: some for language, some in found.items() if some}
+    if not found:
+        raise ExportError(
+            f"none of the gate's sentences fits into {min(e.max_tokens for e in encoders)} tokens",
+            remedy="an encoder with so few positions cannot be checked on real text",
+        )
+    return found
 
 
 def look_at(encoder: TorchEncoder | OnnxEncoder, texts: Sequence[str]) -> Views:

@@ -23,7 +23,7 @@ from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, settings_document
 from otkit.errors import ConfigError, GateError, choose
 from otkit.export.card import onnx_card
-from otkit.export.gate import LIMITS, Limits, Parity, Views, compare, look_at, missed, real_sentences
+from otkit.export.gate import LIMITS, Limits, Parity, Views, compare, fitting, look_at, missed, real_sentences
 from otkit.export.graph import DEFAULT_OPSET, INPUTS, write_graph
 from otkit.export.quantize import RECIPES, Recipe
 
@@ -93,7 +93,7 @@ def export_onnx(
             whole = Path(scratch) / MODEL_FILE
             write_graph(encoder, whole, opset=opset)
             progress("encoding the gate's sentences with torch")
-            texts, measure = compare(dict(pairs or real_sentences()))
+            texts, measure = compare(fitting(pairs or real_sentences(), encoder))
             before = look_at(encoder, texts)
             for recipe in recipes:
                 progress(f"trying: {recipe.name}")

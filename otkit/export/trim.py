@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ExportError, InputError
-from otkit.export.gate import Parity, compare, look_at, real_sentences
+from otkit.export.gate import Parity, compare, fitting, look_at, real_sentences
 
 __all__ = ["TrimReport", "count_pieces", "trim_vocabulary"]
 
@@ -76,7 +76,7 @@ def trim_vocabulary(
     model = _smaller_model(encoder, kept)
     trimmed = TorchEncoder(model, tokenizer, name=f"{encoder.name} (trimmed)", settings=encoder.settings)
     row = encoder.dimension * 4
-    texts_seen, measure = compare(real_sentences())
+    texts_seen, measure = compare(fitting(real_sentences(), encoder, trimmed))
     report = TrimReport(
         pieces_before=len(pieces),
         pieces_after=len(kept),

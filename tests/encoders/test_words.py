@@ -96,6 +96,12 @@ def test_windows_cover_everything_with_text_on_both_sides(content: int) -> None:
         assert number == len(plan.starts) - 1 or start + size - high >= size // 8 - 1
 
 
+def test_a_long_batch_does_not_reach_the_position_table(tiny_encoder: TorchEncoder) -> None:
+    tokens = tiny_encoder.subwords.encode([["a"], ["a"] * 70])
+    with pytest.raises(TooLongError, match="sentence 1 has 72 subword tokens and the encoder takes 64"):
+        tiny_encoder.hidden_states(tokens, layers=[1])
+
+
 def test_errors(tiny_encoder: TorchEncoder) -> None:
     with pytest.raises(TooLongError, match="sentence 1 has"):
         encode_words(tiny_encoder, [["a"], text(100)], layers=[1])
