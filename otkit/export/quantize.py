@@ -9,8 +9,10 @@ for a whole table is what makes int8 multilingual encoders bad, so here every ro
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,16 +100,28 @@ def _int8(*, per_channel: bool) -> Callable[[Path, Path], None]:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             middle = Path(folder) / "tables.onnx"
             onnx.save(model, str(middle))
-            quantize_dynamic(
-                str(middle),
-                str(target),
-                op_types_to_quantize=["MatMul"],
-                weight_type=QuantType.QInt8,
-                per_channel=per_channel,
-                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-            )
+            with _no_advice():
+                quantize_dynamic(
+                    str(middle),
+                    str(target),
+                    op_types_to_quantize=["MatMul"],
+                    weight_type=QuantType.QInt8,
+                    per_channel=per_channel,
+                    extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+                )
 
     return write
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """quantize_dynamic advises a preparation that fails on BERT graphs, through the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _blocks(
