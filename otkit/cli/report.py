@@ -74,6 +74,9 @@ def report(
     compare: Annotated[
         str | None, _option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
+    ] = False,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
@@ -123,12 +126,16 @@ def report(
     )
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
+    if gold is not None and (raw or target is not None):
+        raise ConfigError(
+            "--gold holds both sentences and their words", remedy="leave --raw and --target out"
+        )
     if gold is not None:
         name, sha256, examples = _from_gold(gold, count=sample, seed=seed)
     else:
         assert file is not None
         settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        name, sha256, examples = _from_corpus(file, settings, count=sample, seed=seed)
+        name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed)
     from otkit.cli.documents import write_document
     from otkit.cli.progress import progress_bar
     from otkit.cli.show_alignment import open_both
@@ -183,15 +190,16 @@ def report(
 
 
 def _from_corpus(
-    file: str, settings: dict[str, Any], *, count: int, seed: int
+    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int
 ) -> tuple[str, str, list[Example]]:
-    from otkit.data.lines import words_of
+    from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
 
     corpus = open_corpus(file, **settings)
     chosen = [corpus[index] for index in _sample(len(corpus), count, seed, name=corpus.name)]
     examples: list[Example] = [
-        (pair.line, words_of(pair.source), words_of(pair.target), None) for pair in chosen
+        (pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw), None)
+        for pair in chosen
     ]
     return corpus.name, corpus.sha256, examples
 

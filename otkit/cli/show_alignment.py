@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
     from otkit.report.view import GridView
 
-__all__ = ["FORMATS", "open_both", "show_alignment"]
+__all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
 
 FORMATS = {
     "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
@@ -171,13 +171,24 @@ def _format(name: str | None, output: Path | None) -> str:
 
 
 def _words(text: str, *, side: str, raw: bool) -> tuple[str, ...]:
-    words = tuple(text.split())
+    words = words_between(text, raw=raw)
     if not words:
         remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
         raise InputError(f"the {side} sentence is empty", remedy=remedy)
-    if not raw:
-        return words
+    if raw:
+        from otkit.cli.progress import stderr_console
+
+        stderr_console().print(f"{side}: found {len(words)} words: {' '.join(words)}", markup=False)
+    return words
+
+
+def words_between(text: str, *, raw: bool) -> tuple[str, ...]:
+    """The words of a sentence: those between its spaces, or those that a segmenter finds in raw text."""
+    from otkit.data.lines import words_of
     from otkit.data.segmentation import segment
+
+    if not raw:
+        return words_of(text)
 
     return tuple(segment(text))
 

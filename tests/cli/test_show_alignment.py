@@ -24,7 +24,7 @@ def otkit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """Run a command in a folder that has a small encoder in `tiny` and again in `other`: (exit code, stdout, stderr)."""
+    """Run a command beside a small encoder, saved as `tiny` and as `other`: (exit code, stdout, stderr)."""
     for name in ("tiny", "other"):
         tiny_encoder.save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -157,6 +157,20 @@ def test_the_page_offers_every_layer_and_transport(otkit: Run, tmp_path: Path) -
     assert len(shares) > 6  # they are not one view under many names
 
 
+def test_raw_text_is_cut_into_words_and_says_so(otkit: Run, tmp_path: Path) -> None:
+    pytest.importorskip("icu4py")
+    code, out, err = show(otkit, "--raw", "-f", "json", pair=("das haus, klein.", "the small house."))
+    assert code == 0
+    assert json.loads(out)["source"] == ["das", "haus", ",", "klein", "."]
+    assert err == "source: found 5 words: das haus , klein .\ntarget: found 4 words: the small house .\n"
+    (tmp_path / "raw.tsv").write_text("das haus, klein.\tthe small house.\n", encoding="utf-8")
+    otkit("report", "raw.tsv", "--raw", "--model", "tiny", "--output", "a", "--quiet")
+    assert (
+        json.loads((tmp_path / "a" / "figures.json").read_text("utf-8"))["figures"]["tiny"]["source words"]
+        == 5
+    )
+
+
 ERRORS = {
     "empty source": ((" ", TARGET), (), "the source sentence is empty; give words: otkit show-alignment"),
     "empty target": ((SOURCE, ""), (), "the target sentence is empty"),
@@ -228,6 +242,11 @@ def test_a_report_over_gold_shows_its_error_rate(otkit: Run, tmp_path: Path) -> 
 def test_reports_without_pairs_are_refused(otkit: Run, tmp_path: Path) -> None:
     code, _, err = otkit("report")
     assert (code, err.strip()) == (1, "error: a report needs one corpus; give a FILE, or --gold FILE")
+    code, _, err = otkit("report", "--gold", "g.tsv", "--raw")
+    assert (code, err.strip()) == (
+        1,
+        "error: --gold holds both sentences and their words; leave --raw and --target out",
+    )
     (tmp_path / "bad.tsv").write_text("a\tb\nno separator\n", encoding="utf-8")
     code, _, err = otkit("report", "bad.tsv", "--model", "tiny")
     assert code == 1
