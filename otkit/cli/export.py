@@ -76,9 +76,8 @@ def export(
 ) -> None:
     """Write an encoder for other programs, and prove that it is still the same encoder.
 
-    An ONNX export is compared with the original on real sentences; past a limit nothing is written and the
-    exit code is 3. With --quantize, recipes are tried from the smallest on and the first within the limits is
-    taken.
+    An ONNX export is compared with the original on real sentences; past a limit nothing is written and the exit
+    code is 3. With --quantize, recipes are tried from the smallest on and the first within the limits is taken.
 
     [bold]Examples[/bold]
 
