@@ -18,6 +18,8 @@ def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
     """What the folder holds, how it is used, and how far it is from its original."""
     parity, layers = report.chosen.parity, encoder.settings.alignment_layers
     prefix = f"the text `{encoder.settings.prefix}` before it" if encoder.settings.prefix else "no prefix"
+    listed = ", ".join(map(str, layers))
+    states = f"the mean of hidden states {listed}" if len(layers) > 1 else f"hidden state {listed}"
     single = "".join(
         f"- `layer_{layer}` (batch, tokens, {encoder.dimension})\n" for layer in layers if len(layers) > 1
     )
@@ -28,16 +30,14 @@ tags: [word-alignment, sentence-similarity, multilingual, onnx]
 
 # {encoder.name}, as ONNX
 
-Exported by otkit {__version__}: {report.chosen.recipe}, opset {report.opset}, {report.chosen.bytes / 1e6:.1f}
-MB ({report.share:.0%} of fp32).
+Exported by otkit {__version__}: {report.chosen.recipe}; opset {report.opset}; {report.chosen.bytes / 1e6:.1f} MB,
+{report.share:.0%} of fp32.
 
 Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens), at most {encoder.max_tokens} tokens. Outputs:
 
-- `token_states` (batch, tokens, {encoder.dimension}): for word alignment, the mean of hidden states
-  {", ".join(map(str, layers))} of {encoder.layers}
+- `token_states` (batch, tokens, {encoder.dimension}): for word alignment, {states}
 - `sentence_vector` (batch, {encoder.dimension}): for search, unit length, {encoder.settings.pooling} pooling;
-a
-  sentence is encoded with {prefix}
+  a sentence is encoded with {prefix}
 {single}
 Measured on {parity.sentences} real sentences against the torch encoder, on {platform.machine()}:
 
