@@ -16,6 +16,8 @@ __all__ = ["check_gates", "overview", "parse_gates", "summary_bars", "summary_do
 
 _INTERVAL_NOTE = "change: model minus baseline; 95 %: its paired bootstrap interval over the test items"
 
+_SHORT = {"word-alignment": "links", "word-retrieval": "words"}  # so that all tasks fit a line
+
 
 def summary_tables(name: str, summary: Summary) -> list[Table]:
     """A table for each group of metrics; with a baseline, a table for each headline metric before them."""
@@ -106,7 +108,7 @@ def overview(summaries: Mapping[str, Summary]) -> Table:
     languages = list(dict.fromkeys(language for _, summary, _ in chosen for language in summary.rows))
     columns = [Column("language")]
     for task, _, metric in chosen:
-        columns.append(Column(f"{task} {metric.name}"))
+        columns.append(Column(f"{_SHORT.get(task, task)} {metric.name}"))
         if _compared(summaries[task], metric):
             columns.append(Column("change", change=True))
 
