@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
+from otkit.cli.align_inputs import (
+    given,
+    is_main_process,
+    local_device,
+    named_weights,
+    objective_parts,
+    open_corpora,
+    open_links,
+    resume_command,
+    sample_gold,
+)
 from otkit.cli.options import (
     BatchTokens,
     Device,
@@ -24,24 +33,22 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     parse_layers,
+    parse_numbers,
     set_logging,
     set_threads,
 )
 from otkit.errors import choose
 
-if TYPE_CHECKING:
-    from otkit.data.views import PairCorpus
-
 __all__ = ["align"]
-
-Config = TypeVar("Config", bound=Any)
 
 Objectives = Annotated[
     list[str] | None,
     typer.Option(
         "--objective",
         metavar="NAME[:WEIGHT]",
-        help="A loss to add, repeatable: ot, anchor. Default: ot:1 and anchor:1.",
+        help="A loss to add, repeatable: ot, anchor, l2, contrastive-weak, contrastive-strong, self-training, "
+        "consistency, mlm, tlm, sentence-contrastive, ot-distill, word-alignment-supervised, gaussian-w2, mmd, "
+        "denoising-alignment, parameter-anchor, ot-value, ot-linear. Default: ot:1 and anchor:1.",
         show_default=False,
     ),
 ]
@@ -69,7 +76,10 @@ def align(
     ] = Path("runs/aligned"),
     preset: Annotated[
         str | None,
-        _option("Published settings: paper, paper-default, sample. Options beside it win over it.", "NAME"),
+        _option(
+            "Published settings: paper, paper-default, cao-l2, awesome ... Options beside it win over it.",
+            "NAME",
+        ),
     ] = None,
     objective: Objectives = None,
     cost: Annotated[
@@ -93,6 +103,39 @@ def align(
         float | None, _option("Weight of the squared distance to the frozen start; 0 turns it off.", "LAMBDA")
     ] = None,
     anchor_reduction: Annotated[str | None, _option("Over the English words.", "sum|mean")] = None,
+    tau: Annotated[
+        float | None, _option("KL penalty that lets words lose mass, in units of the cost.", "X")
+    ] = None,
+    layer_weights: Annotated[
+        str | None, _option("Compare each of --layer by itself, with these weights.", "X[,X...]")
+    ] = None,
+    language_weight: Annotated[
+        list[str] | None, _option("Multiply a language's losses, such as de:0.5; repeatable.", "XX:X")
+    ] = None,
+    position: Annotated[
+        float | None, _option("Weight of a word's place as one more coordinate of the transport.", "X")
+    ] = None,
+    temperature: Annotated[float | None, _option("Of the contrastive losses.", "X")] = None,
+    projection: Annotated[int | None, _option("Width of a head under the contrastive losses.", "N")] = None,
+    links: Annotated[
+        list[str] | None,
+        _option("Word links (Pharaoh) of each training file, instead of the encoder's own.", "FILE"),
+    ] = None,
+    teacher: Annotated[
+        str | None, _option("Encoder for ot-distill to learn from. Default: the start.", "MODEL")
+    ] = None,
+    freeze: Annotated[
+        int | None, _option("Keep the embeddings (0), or also the first N layers, as they are.", "N")
+    ] = None,
+    lora: Annotated[
+        int | None, _option("Train adapters of this rank instead of the weights.", "RANK")
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more work.")
+    ] = False,
+    compile_layers: Annotated[
+        bool, typer.Option("--compile", help="Let torch.compile fuse each layer.")
+    ] = False,
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="The encoder's dropout.", show_default=False)
     ] = None,
@@ -121,6 +164,12 @@ def align(
     eval_every: Annotated[int | None, _option("Evaluate every N steps and keep the best.", "N")] = None,
     save_every: Annotated[int | None, _option("Save a checkpoint every N steps.", "N")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    log_to: Annotated[
+        list[str] | None, _option("Also log to tensorboard, wandb, mlflow ...; repeatable.", "NAME")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print pairs, steps, time and memory of the run, and stop.")
+    ] = False,
     log_every: Annotated[int | None, _option("Write a history record every N steps.", "N")] = None,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
@@ -132,8 +181,8 @@ def align(
 ) -> None:
     """Fine-tune an encoder with optimal transport, so that a sentence and its translation agree word by word.
 
-    Writes a transformers folder with otkit.json, a model card, history.jsonl and checkpoints, and prints what changed
-    on held-out text.
+    Writes a transformers folder with otkit.json, a model card, history.jsonl and checkpoints, and prints what
+    changed on held-out text.
 
     [bold]Examples[/bold]
 
@@ -145,7 +194,7 @@ def align(
     set_threads(threads)
     from rich.console import Console
 
-    from otkit.cli.align_report import Figures, change_table
+    from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
     from otkit.cli.progress import TrainingProgress, progress_bar
     from otkit.cli.stopping import stop_on_sigterm
@@ -153,15 +202,19 @@ def align(
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder
     from otkit.errors import ConfigError
+    from otkit.training.forecast import forecast
     from otkit.training.presets import PRESETS
     from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
+    from otkit.training.supervision import Teacher
+    from otkit.training.tuning import TuningConfig
 
+    quiet = quiet or not is_main_process()
     sampled = not files and source is None
     chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
     settings = AlignSettings(
-        objective=_given(
+        objective=given(
             chosen.objective,
-            parts=_parts(objective, anchor, chosen.objective.parts),
+            parts=objective_parts(objective, anchor, chosen.objective.parts),
             cost=cost,
             epsilon=epsilon,
             epsilon_relative=epsilon_relative,
@@ -172,8 +225,17 @@ def align(
             weights=weights,
             anchor_reduction=anchor_reduction,
             dropout=dropout,
+            tau=tau,
+            layer_weights=parse_numbers(layer_weights, option="--layer-weights"),
+            language_weights=named_weights(language_weight, option="--language-weight")
+            if language_weight
+            else None,
+            position=position,
+            temperature=temperature,
+            projection=projection,
+            links="given" if links else None,
         ),
-        batching=_given(
+        batching=given(
             chosen.batching,
             batch_size=batch_size,
             pairs_per_language=pairs_per_language,
@@ -181,7 +243,7 @@ def align(
             on_error=on_error,
             seed=seed,
         ),
-        train=_given(
+        train=given(
             chosen.train,
             epochs=epochs,
             steps=steps,
@@ -195,9 +257,19 @@ def align(
             log_every=log_every,
             seed=seed,
         ),
+        tuning=TuningConfig(
+            frozen=freeze,
+            lora_rank=lora,
+            gradient_checkpointing=gradient_checkpointing,
+            compile=compile_layers,
+        ),
     )
-    check_output(output, resume=resume)
-    corpora, held_out = _corpora(files, source, target, dev, input_format, langs, on_error, seed)
+    if max_grad_norm == 0:
+        settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
+    if not dry_run:
+        check_output(output, resume=resume)
+    corpora, held_out = open_corpora(files, source, target, dev, input_format, langs, on_error, seed)
+    device = local_device(device)
     encoder = open_encoder(model, device=device)
     if not isinstance(encoder, TorchEncoder):
         raise ConfigError(
@@ -205,8 +277,21 @@ def align(
             where=str(model),
             remedy="name the folder it was exported from",
         )
-    gold_files = [Path(name) for name in gold or []] or (_sample_gold() if sampled else [])
-    figures = Figures(encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers)
+    given_links = open_links(links, corpora)
+    tutor = None
+    if teacher is not None:
+        found = open_encoder(teacher, device=device)
+        if not isinstance(found, TorchEncoder):
+            raise ConfigError("an ONNX encoder cannot teach", where=teacher, remedy="name its torch folder")
+        tutor = Teacher(found, corpora)
+    if dry_run:
+        plan = forecast(encoder, corpora, settings, links=given_links, teacher=tutor)
+        Console().print(forecast_table(plan))
+        return
+    gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
+    figures = Figures(
+        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
+    )
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(
@@ -219,14 +304,20 @@ def align(
             resume=resume,
             figures=figures,
             should_stop=should_stop,
+            links=given_links,
+            teacher=tutor,
+            log_to=log_to or [],
         )
+    if not result.main:
+        return
     if result.interrupted:
         typer.echo(
-            f"stopped at step {result.step} of {result.steps}; go on with: {_resume_command()}", err=True
+            f"stopped at step {result.step} of {result.steps}; go on with: {resume_command()}", err=True
         )
         return
     measured = [record for record in result.history if "divergence" in record]
     Console().print(change_table(measured[0], measured[-1], output=output))
+    draw_curve(result.history, output / "curve.png", names=[name for name, _ in settings.objective.parts])
     if json_path is not None:
         write_document(
             json_path,
@@ -237,78 +328,3 @@ def align(
                 "seconds": result.seconds,
             },
         )
-
-
-def _given(config: Config, **values: Any) -> Config:
-    """The configuration with those values that were given on the command line."""
-    return replace(config, **{name: value for name, value in values.items() if value is not None})
-
-
-def _parts(
-    named: list[str] | None, anchor: float | None, default: tuple[tuple[str, float], ...]
-) -> tuple[tuple[str, float], ...]:
-    """The objective as (name, weight) pairs; --anchor sets the weight of the part of that name."""
-    parts = dict(default)
-    if named:
-        parts = {}
-        for text in named:
-            name, _, weight = text.partition(":")
-            try:
-                parts[name] = float(weight or 1)
-            except ValueError:
-                raise typer.BadParameter(
-                    f"{text!r}: the weight after ':' is not a number", param_hint="--objective"
-                ) from None
-    if anchor is not None:
-        parts["anchor"] = anchor
-    return tuple((name, weight) for name, weight in parts.items() if weight != 0)
-
-
-def _corpora(
-    files: list[str] | None,
-    source: str | None,
-    target: str | None,
-    dev: list[str] | None,
-    input_format: str,
-    langs: str | None,
-    on_error: str,
-    seed: int,
-) -> tuple[list[PairCorpus], list[PairCorpus]]:
-    """Training and held-out corpora, English last in each."""
-    from otkit.data.parallel import open_corpus
-    from otkit.data.views import english_last, hold_out
-    from otkit.errors import ConfigError
-    from otkit.resources import sample_data
-
-    def opened(names: list[str]) -> list[PairCorpus]:
-        return [
-            english_last(open_corpus(name, format=input_format, langs=langs, on_error=on_error))
-            for name in names
-        ]
-
-    if (source is None) != (target is None):
-        raise ConfigError(
-            "--source and --target belong together", remedy="give both files, line by line alike"
-        )
-    if source is not None and target is not None:
-        corpora = [english_last(open_corpus(source, target=target, langs=langs, on_error=on_error))]
-        corpora += opened(files or [])
-    elif files:
-        corpora = opened(files)
-    else:
-        folder = sample_data() / "parallel"
-        corpora = opened([str(path) for path in sorted(folder.glob("*.train.tsv"))])
-        return corpora, opened([str(path) for path in sorted(folder.glob("*.dev.tsv"))])
-    return (corpora, opened(dev)) if dev else hold_out(corpora, seed=seed)
-
-
-def _sample_gold() -> list[Path]:
-    from otkit.resources import sample_data
-
-    return sorted((sample_data() / "gold").glob("*.dev.tsv"))
-
-
-def _resume_command() -> str:
-    """The command line as it was given, with --resume."""
-    words = ["otkit", *sys.argv[1:]]
-    return shlex.join(words if "--resume" in words else [*words, "--resume"])

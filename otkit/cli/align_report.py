@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from otkit.extraction.aligner import AlignerConfig, WordAligner
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from otkit.training.forecast import Forecast
     from otkit.training.loop import Record
 
-__all__ = ["Figures", "change_table"]
+__all__ = ["Figures", "change_table", "draw_curve", "forecast_table"]
 
 # How a figure is called in the table, and which way is better.
 _SHOWN = {
@@ -78,3 +80,30 @@ def change_table(before: Record, after: Record, *, output: Path) -> RenderableTy
         if name in before and name in after
     ]
     return before_after(f"before and after: {output}", rows)
+
+
+def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -> None:
+    """The losses and the held-out figures over the steps as a picture, where matplotlib is installed."""
+    from otkit.errors import MissingExtraError
+    from otkit.report.curve import write_curve
+
+    held_out = {"held-out divergence": ["divergence"], "held-out accuracy": ["retrieval", "aer"]}
+    losses = {f"loss {name}": [name] for name in names}
+    with contextlib.suppress(MissingExtraError):
+        write_curve(history, path, panels={**losses, **held_out})
+
+
+def forecast_table(plan: Forecast) -> RenderableType:
+    """The plan of a run that was not run."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("file", "languages", "pairs", "visits of each in an epoch")
+    for corpus in plan.corpora:
+        table.add_row(corpus.name, "-".join(corpus.languages), f"{corpus.pairs:,}", f"{corpus.visits:.2f}")
+    lines = (
+        f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
+        f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
+        f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+    )
+    return Group(table, *lines)

@@ -21,6 +21,7 @@ __all__ = [
     "Threads",
     "Verbose",
     "parse_layers",
+    "parse_numbers",
     "set_logging",
     "set_threads",
 ]
@@ -88,6 +89,16 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint="--layer") from None
+
+
+def parse_numbers(text: str | None, *, option: str) -> tuple[float, ...] | None:
+    """Numbers such as `0.5` or `0.1,0.9`."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers", param_hint=option) from None
 
 
 def set_threads(threads: int | None) -> None:

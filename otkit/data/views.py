@@ -37,6 +37,8 @@ class CorpusView:
 
     def __init__(self, corpus: PairCorpus, indices: NDArray[np.int64], *, swap: bool = False) -> None:
         self._corpus, self._indices, self._swap = corpus, indices, swap
+        # Whether the sides stand the other way round than in the file, through all views.
+        self.swapped: bool = swap != (isinstance(corpus, CorpusView) and corpus.swapped)
         self.name, self.sha256, self.skipped = corpus.name, corpus.sha256, corpus.skipped
         first, second = corpus.languages
         self.languages = (second, first) if swap else (first, second)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from otkit.data.batching import BatchingConfig
 from otkit.training.loop import TrainConfig
@@ -23,6 +24,9 @@ class Preset:
 
 _PAPER_BATCHES = BatchingConfig(batch_size=24, pairs_per_language=250_000)
 _PAPER_TRAIN = TrainConfig(epochs=1.0, grad_accum=2, lr=5e-5, schedule="constant", max_grad_norm=None)
+_WU_DREDZE: dict[str, Any] = {"word_vector": "first", "temperature": 0.1, "projection": 128}
+_WU_DREDZE_BATCHES = BatchingConfig(batch_size=16, pairs_per_language=1_000_000)
+_WU_DREDZE_TRAIN = TrainConfig(steps=100_000, lr=1e-4, warmup=0.04)
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
@@ -40,7 +44,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "sample": Preset(
         "the demonstration: the sample encoder on the sample data in two minutes on two cores",
-        # A cosine divergence is a tenth of a squared distance between vectors of norm 5, so its weight is larger.
+        # A cosine divergence is a tenth of a squared distance between vectors of norm 5, so its weight is
+        # larger.
         ObjectiveConfig(
             parts=(("ot", 20.0), ("anchor", 1.0)),
             cost="cosine",
@@ -50,5 +55,70 @@ PRESETS: dict[str, Preset] = {
         ),
         BatchingConfig(batch_size=8),
         TrainConfig(epochs=1.0, lr=1e-4, warmup=0.1),
+    ),
+    "large-paper": Preset(
+        "Alqahtani et al. 2021, section 5, LargeWordOT: fifteen languages in smaller batches",
+        ObjectiveConfig(cost="euclidean", epsilon=0.05),
+        BatchingConfig(batch_size=8, pairs_per_language=250_000),
+        replace(_PAPER_TRAIN, grad_accum=3),
+    ),
+    "cao-l2": Preset(
+        "Cao, Kitaev, Klein 2020: squared distance of linked words; give their fast_align links with --links",
+        ObjectiveConfig(parts=(("l2", 1.0), ("anchor", 1.0))),
+        BatchingConfig(batch_size=8, pairs_per_language=250_000),
+        TrainConfig(lr=5e-5, warmup=0.1, betas=(0.9, 0.98), max_grad_norm=None),
+    ),
+    "wu-dredze-weak": Preset(
+        "Wu and Dredze 2020, weak alignment; 128 pairs a step are 16 of each of their eight language pairs",
+        ObjectiveConfig(parts=(("contrastive-weak", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
+        _WU_DREDZE_BATCHES,
+        _WU_DREDZE_TRAIN,
+    ),
+    "wu-dredze-strong": Preset(
+        "Wu and Dredze 2020, strong alignment; 128 pairs a step are 16 of each of their eight language pairs",
+        ObjectiveConfig(parts=(("contrastive-strong", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
+        _WU_DREDZE_BATCHES,
+        _WU_DREDZE_TRAIN,
+    ),
+    "awesome": Preset(
+        "awesome-align (Dou and Neubig 2021), the recipe of 20,000 steps: self-training at layer 8, and TLM",
+        ObjectiveConfig(
+            parts=(("self-training", 1.0), ("tlm", 1.0)), unit="subword", layers=(8,), dropout=True
+        ),
+        BatchingConfig(batch_size=2),
+        TrainConfig(steps=20_000, grad_accum=4, lr=2e-5),
+    ),
+    "xlm-align": Preset(
+        "XLM-Align (Chi et al. 2021): MLM, TLM and the pointer at the links of layer 10, 2,048 pairs a step",
+        ObjectiveConfig(
+            parts=(("mlm", 1.0), ("tlm", 1.0), ("denoising-alignment", 1.0)),
+            cost="cosine",
+            unit="subword",
+            layers=(10,),
+            dropout=True,
+        ),
+        BatchingConfig(batch_size=64),
+        TrainConfig(steps=200_000, grad_accum=32, lr=2e-4, warmup=0.05, betas=(0.9, 0.98), weight_decay=0.01),
+    ),
+    "otalign": Preset(
+        "OTAlign (Arase, Bao, Yokoi 2023), supervised: needs gold links (--links). They tune tau on a"
+        " development set, and stop early where 100 iterations stand here",
+        ObjectiveConfig(
+            parts=(("word-alignment-supervised", 1.0),),
+            cost="cosine",
+            epsilon=0.1,
+            tau=0.5,
+            word_vector="mean",
+            links="given",
+            iterations=100,
+        ),
+        BatchingConfig(batch_size=64),
+        TrainConfig(epochs=200, lr=1e-4),
+    ),
+    "optical": Preset(
+        "OPTICAL (Huang, Yu, Allan 2023), its settings as a reimplementation has them; name a --teacher",
+        ObjectiveConfig(parts=(("ot-distill", 1.0),), cost="cosine", epsilon=0.1),
+        BatchingConfig(batch_size=32),
+        TrainConfig(epochs=4, lr=1e-5),
     ),
 }

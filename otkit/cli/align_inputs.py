@@ -1,0 +1,148 @@
+"""What `otkit align` reads off its command line: settings, corpora, links, and which process it is."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from otkit.data.views import PairCorpus
+    from otkit.training.supervision import GivenLinks
+
+__all__ = [
+    "given",
+    "is_main_process",
+    "local_device",
+    "named_weights",
+    "objective_parts",
+    "open_corpora",
+    "open_links",
+    "resume_command",
+    "sample_gold",
+]
+
+Config = TypeVar("Config", bound=Any)
+
+
+def given(config: Config, **values: Any) -> Config:
+    """The configuration with those values that were given on the command line."""
+    return replace(config, **{name: value for name, value in values.items() if value is not None})
+
+
+def named_weights(texts: Sequence[str], *, option: str) -> tuple[tuple[str, float], ...]:
+    """`NAME[:WEIGHT]` words as (name, weight), the last of a name winning."""
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, _, weight = text.partition(":")
+        try:
+            weights[name] = float(weight or 1)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text!r}: the weight after ':' is not a number", param_hint=option
+            ) from None
+    return tuple(weights.items())
+
+
+def objective_parts(
+    named: list[str] | None, anchor: float | None, default: tuple[tuple[str, float], ...]
+) -> tuple[tuple[str, float], ...]:
+    """The objective as (name, weight) pairs; --anchor sets the weight of the part of that name."""
+    parts = dict(named_weights(named, option="--objective") if named else default)
+    if anchor is not None:
+        parts["anchor"] = anchor
+    return tuple((name, weight) for name, weight in parts.items() if weight != 0)
+
+
+def open_corpora(
+    files: list[str] | None,
+    source: str | None,
+    target: str | None,
+    dev: list[str] | None,
+    input_format: str,
+    langs: str | None,
+    on_error: str,
+    seed: int,
+) -> tuple[list[PairCorpus], list[PairCorpus]]:
+    """Training and held-out corpora, English last in each."""
+    from otkit.data.parallel import open_corpus
+    from otkit.data.views import english_last, hold_out
+    from otkit.errors import ConfigError
+    from otkit.resources import sample_data
+
+    def opened(names: list[str]) -> list[PairCorpus]:
+        return [
+            english_last(open_corpus(name, format=input_format, langs=langs, on_error=on_error))
+            for name in names
+        ]
+
+    if (source is None) != (target is None):
+        raise ConfigError(
+            "--source and --target belong together", remedy="give both files, line by line alike"
+        )
+    if source is not None and target is not None:
+        corpora = [english_last(open_corpus(source, target=target, langs=langs, on_error=on_error))]
+        corpora += opened(files or [])
+    elif files:
+        corpora = opened(files)
+    else:
+        folder = sample_data() / "parallel"
+        corpora = opened([str(path) for path in sorted(folder.glob("*.train.tsv"))])
+        return corpora, opened([str(path) for path in sorted(folder.glob("*.dev.tsv"))])
+    return (corpora, opened(dev)) if dev else hold_out(corpora, seed=seed)
+
+
+def open_links(files: list[str] | None, corpora: Sequence[PairCorpus]) -> GivenLinks | None:
+    """Pharaoh files, one for each corpus in order; their sides are exchanged where the corpus's are."""
+    from otkit.data.views import CorpusView
+    from otkit.errors import ConfigError
+    from otkit.training.supervision import GivenLinks, read_links
+
+    if not files:
+        return None
+    if len(files) != len(corpora):
+        raise ConfigError(
+            f"{len(files)} files of links for {len(corpora)} of text",
+            remedy="give --links once a file, in order",
+        )
+    return GivenLinks(
+        corpora,
+        [
+            read_links(Path(name), swap=isinstance(corpus, CorpusView) and corpus.swapped)
+            for name, corpus in zip(files, corpora, strict=True)
+        ],
+    )
+
+
+def sample_gold() -> list[Path]:
+    """The gold links that come with the package."""
+    from otkit.resources import sample_data
+
+    return sorted((sample_data() / "gold").glob("*.dev.tsv"))
+
+
+def resume_command() -> str:
+    """The command line as it was given, with --resume."""
+    words = ["otkit", *sys.argv[1:]]
+    return shlex.join(words if "--resume" in words else [*words, "--resume"])
+
+
+def is_main_process() -> bool:
+    """True in the one process of several (`accelerate launch`, torchrun) that speaks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def local_device(device: str) -> str:
+    """The device of this process: with several, each has the CUDA device of its own number."""
+    import torch
+
+    number = os.environ.get("LOCAL_RANK")
+    if device in ("auto", "cuda") and number is not None and torch.cuda.is_available():
+        return f"cuda:{number}"
+    return device

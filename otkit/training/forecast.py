@@ -1,0 +1,102 @@
+"""What a run would be: its pairs, its steps, and, from one micro-step tried out, its time and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from otkit.data.batching import PairSource
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
+from otkit.training.frozen import CopiedStart
+from otkit.training.objectives import AlignmentModel, encode_units
+from otkit.training.records import peak_memory
+from otkit.training.run import AlignSettings, inverse_document_frequency
+from otkit.training.schedule import total_steps
+from otkit.training.supervision import GivenLinks, Teacher
+from otkit.training.tuning import prepare_encoder
+
+__all__ = ["CorpusForecast", "Forecast", "forecast"]
+
+# Adam's two moments and the gradient, in fp32, beside the weight itself.
+_BYTES_A_TRAINED_WEIGHT = 12
+
+
+@dataclass(frozen=True)
+class CorpusForecast:
+    """One language pair: its pairs, and how often an epoch visits each of them."""
+
+    name: str
+    languages: tuple[str, str]
+    pairs: int
+    visits: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A run before it is run.
+
+    seconds    of all steps, without evaluations, at the speed of the micro-step that was tried
+    memory_gb  peak of that micro-step and what the optimiser will add to it
+    """
+
+    corpora: tuple[CorpusForecast, ...]
+    micro_steps_per_epoch: int
+    steps: int
+    weights: int
+    trained: int
+    seconds: float
+    memory_gb: float
+
+
+def forecast(
+    encoder: TorchEncoder,
+    corpora: Sequence[PairCorpus],
+    settings: AlignSettings,
+    *,
+    links: GivenLinks | None = None,
+    teacher: Teacher | None = None,
+    processes: int = 1,
+) -> Forecast:
+    """Try one micro-step of the run, twice, forward and backward; nothing is updated and nothing written."""
+    source = PairSource(corpora, encoder, settings.batching)
+    objective = settings.objective
+
+    def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
+        return encode_units(which, tokens, objective)
+
+    start = None
+    if objective.needs & {"start", "teacher"}:
+        start = CopiedStart(encoder, encode, dtype=torch.bfloat16)
+    rarity = None
+    if objective.weights == "idf":
+        rarity = inverse_document_frequency(encoder, corpora).to(encoder.device)
+    prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
+    module = AlignmentModel(
+        encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
+    ).train()
+    steps = total_steps(settings.train, source.micro_steps_per_epoch, processes=processes)
+    seconds = 0.0
+    for parts in source.micro_steps(0, 2):  # the first warms up
+        began = time.perf_counter()
+        for batch in parts:
+            torch.stack(list(module(batch).parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
+        seconds = time.perf_counter() - began
+        module.zero_grad()
+    trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
+    return Forecast(
+        tuple(
+            CorpusForecast(corpus.name, corpus.languages, len(corpus), source.quota / len(corpus))
+            for corpus in corpora
+        ),
+        source.micro_steps_per_epoch,
+        steps,
+        sum(w.numel() for w in encoder.model.parameters()),
+        trained,
+        seconds * steps * settings.train.grad_accum,
+        peak_memory(encoder.device) + trained * _BYTES_A_TRAINED_WEIGHT / 1e9,
+    )

@@ -1,0 +1,76 @@
+"""Options of `otkit align` beyond the plain run: the plan of a run, given links, adapters, the curve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts
+from tests.cli.test_align import LINES, QUICK, folder, otkit
+
+__all__ = ["folder"]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path) -> None:
+    run = otkit(
+        folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--dry-run", *QUICK[:-2], "--freeze", "1"
+    )
+    assert run.returncode == 0, run.stderr
+    text = " ".join(run.stdout.split())
+    assert "de-en" in text
+    assert "4 optimiser steps" in text
+    assert "weights trained" in text
+    assert "minutes without evaluations" in text
+    assert not (folder / "out").exists()
+
+
+def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) -> None:
+    pytest.importorskip("peft")
+    (folder / "links").write_text("0-0 1-1 2-2\n" * len(LINES.splitlines()), encoding="utf-8")
+    words = (
+        "--objective",
+        "ot",
+        "--objective",
+        "l2:0.1",
+        "--links",
+        "links",
+        "--lora",
+        "2",
+        "--layer",
+        "1,2",
+    )
+    words += ("--layer-weights", "0.5,1", "--language-weight", "de:0.5", "--gradient-checkpointing")
+    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
+    assert run.returncode == 0, run.stderr
+    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["objective"]["links"] == "given"
+    assert settings["objective"]["layer_weights"] == [0.5, 1.0]
+    assert settings["tuning"]["lora_rank"] == 2
+    assert (folder / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--layer-weights", "one"), 2, "not a list of numbers"),
+        (("--links", "a", "--links", "b"), 1, "2 files of links for 1 of text"),
+        (("--log-to", "paper"), 1, "unknown tracker 'paper'"),
+    ],
+)
+def test_nonsense_is_answered_in_one_line(
+    folder: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
+    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
+    assert run.returncode == code, run.stderr
+    assert message in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
+
+
+def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert named_weights(["ot", "l2:0.5", "ot:3"], option="--objective") == (("ot", 3.0), ("l2", 0.5))
+    assert objective_parts(None, 0.0, (("ot", 1.0), ("anchor", 1.0))) == (("ot", 1.0),)
+    assert objective_parts(["mmd:2"], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
+    monkeypatch.setenv("RANK", "1")
+    assert not is_main_process()

@@ -1,0 +1,116 @@
+"""What goes wrong over night: kills, a full disk, data that changed; on real runs with a real encoder."""
+
+from __future__ import annotations
+
+import copy
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import TrainingError
+from otkit.training.checkpoints import latest_checkpoint
+from otkit.training.loop import TrainConfig
+from tests.training.test_loop import bits
+from tests.training.test_loop import run as run_regression
+from tests.training.test_tuning import SETTINGS, run
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file may grow past `room` bytes: writes fail as on a full disk, whoever writes them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def whole_step(folder: Path) -> int:
+    found = latest_checkpoint(folder / "checkpoints", note=lambda message: None)
+    assert found is not None
+    return found.step
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_where_the_last_checkpoint_stands(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    run(tmp_path, copy.deepcopy(tiny_encoder), SETTINGS)
+    for checkpoint in sorted((tmp_path / "out" / "checkpoints").iterdir())[1:]:
+        for file in checkpoint.iterdir():
+            file.unlink()
+        checkpoint.rmdir()
+    assert whole_step(tmp_path / "out") == 2
+    # The weights are 90 KB: the history still has room, the checkpoint has not.
+    with full_disk(40_000), pytest.raises(TrainingError, match=r"step 3 could not be written \(.*make room"):
+        run(tmp_path, copy.deepcopy(tiny_encoder), SETTINGS, resume=True)
+    assert whole_step(tmp_path / "out") == 2
+    assert not list((tmp_path / "out" / "checkpoints").glob(".partial*"))
+    result = run(tmp_path, tiny_encoder, SETTINGS, resume=True)
+    assert result.step == 3
+
+
+def test_a_history_without_room_is_said(tmp_path: Path) -> None:
+    with (
+        full_disk(300),
+        pytest.raises(TrainingError, match=r"history.jsonl: cannot be written \(File too large\)"),
+    ):
+        run_regression(tmp_path, TrainConfig(steps=9))
+
+
+def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    from tests.training import test_tuning
+
+    run(tmp_path, copy.deepcopy(tiny_encoder), replace(SETTINGS, train=replace(SETTINGS.train, steps=2)))
+    before = test_tuning.TEXT
+    test_tuning.TEXT = before.replace("klein", "kleiner")
+    try:
+        with pytest.raises(
+            TrainingError, match=r"started with another data: .*de-en.tsv.*resume with the settings"
+        ):
+            run(tmp_path, tiny_encoder, SETTINGS, resume=True)
+    finally:
+        test_tuning.TEXT = before
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.training.test_loop import run, bits
+from otkit.training.loop import TrainConfig
+folder = Path(sys.argv[1])
+module, _, _ = run(folder, TrainConfig(steps=200, save_every=3, lr=0.05, keep=2), resume=True)
+(folder / "weights").write_bytes(b"".join(bits(module)))
+"""
+
+
+@pytest.mark.slow  # eleven interpreters that import torch, two minutes
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    folder, moments = tmp_path / "killed", random.Random(0)
+    history = folder / "history.jsonl"
+    for kill in range(11):
+        process = subprocess.Popen([sys.executable, "-c", RUN, str(folder)], env=environment)
+        if kill == 10:
+            assert process.wait() == 0
+            break
+        lines = history.read_text().count("\n") if history.exists() else 0
+        while process.poll() is None and (not history.exists() or history.read_text().count("\n") <= lines):
+            time.sleep(0.001)
+        # A run of 200 steps takes about a second: kills spread over saves and steps alike.
+        time.sleep(moments.uniform(0, 0.08))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    whole, _, _ = run_regression(tmp_path / "whole", TrainConfig(steps=200, save_every=3, lr=0.05, keep=2))
+    assert (folder / "weights").read_bytes() == b"".join(bits(whole))

@@ -1,0 +1,63 @@
+"""Presets: the published numbers, and every one of them trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from otkit.data.parallel import open_corpus
+from otkit.encoders.encoder import TorchEncoder
+from otkit.training.presets import PRESETS
+from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.supervision import GivenLinks
+
+TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
+
+
+class Silent:
+    def record(self, record: object, *, step: int, steps: int) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains(tmp_path: Path, tiny_encoder: TorchEncoder, name: str) -> None:
+    preset = PRESETS[name]
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    settings = AlignSettings(
+        replace(preset.objective, layers=(-1,)),
+        replace(preset.batching, batch_size=3, pairs_per_language=3),
+        replace(preset.train, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
+    )
+    links = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in (1, 2, 3)}])
+    before = tiny_encoder.model.get_input_embeddings().get_parameter("weight").detach().clone()
+    (tmp_path / "out").mkdir()
+    result = align_encoder(
+        tiny_encoder, corpora, [], settings, folder=tmp_path / "out", observer=Silent(), links=links
+    )
+    assert result.step == 2
+    assert not before.equal(tiny_encoder.model.get_input_embeddings().get_parameter("weight"))
+
+
+def test_the_published_numbers() -> None:
+    paper, large, cao = PRESETS["paper"], PRESETS["large-paper"], PRESETS["cao-l2"]
+    assert (paper.batching.batch_size, paper.train.grad_accum, paper.train.lr) == (24, 2, 5e-5)
+    assert (large.batching.batch_size, large.train.grad_accum) == (8, 3)
+    assert paper.batching.pairs_per_language == cao.batching.pairs_per_language == 250_000
+    assert PRESETS["paper-default"].objective.epsilon == pytest.approx(0.05**2)
+    assert (cao.train.betas, cao.train.warmup) == ((0.9, 0.98), 0.1)
+    for kind in ("weak", "strong"):
+        wu = PRESETS[f"wu-dredze-{kind}"]
+        assert (wu.objective.temperature, wu.objective.projection, wu.objective.word_vector) == (
+            0.1,
+            128,
+            "first",
+        )
+        assert wu.train.warmup * (wu.train.steps or 0) == 4_000
+        assert dict(wu.objective.parts) == {f"contrastive-{kind}": 1.0, "parameter-anchor": 1.0}
+    assert PRESETS["xlm-align"].batching.batch_size * PRESETS["xlm-align"].train.grad_accum == 2_048

@@ -1,0 +1,151 @@
+"""What is trained: adapters that can be added in, frozen layers, and recomputation that changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from otkit.data.batching import BatchingConfig
+from otkit.data.parallel import open_corpus
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import ConfigError, MissingExtraError
+from otkit.training.forecast import forecast
+from otkit.training.loop import TrainConfig, TrainResult
+from otkit.training.objectives import AlignmentModel, ObjectiveConfig
+from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.tuning import TuningConfig, prepare_encoder
+from tests.training.test_every_objective import TEXT, prepared
+from tests.training.test_presets import Silent
+
+SETTINGS = AlignSettings(
+    ObjectiveConfig(parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, tolerance=1e-6, iterations=500),
+    BatchingConfig(batch_size=3),
+    TrainConfig(steps=3, lr=1e-2, save_every=1),
+)
+
+
+def run(folder: Path, encoder: TorchEncoder, settings: AlignSettings, **options: object) -> TrainResult:
+    folder.mkdir(exist_ok=True)
+    (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(folder / "de-en.tsv")]
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    return align_encoder(encoder, corpora, corpora, settings, folder=out, observer=Silent(), **options)  # type: ignore[arg-type]
+
+
+def gradients(module: AlignmentModel, batch: object) -> dict[str, Tensor]:
+    module.train()
+    torch.stack(list(module(batch).parts.values())).sum().backward()
+    return {name: w.grad.clone() for name, w in module.named_parameters() if w.grad is not None}
+
+
+def test_adapters_alone_are_trained_and_the_saved_encoder_has_them_in_its_weights(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    pytest.importorskip("peft")
+    names = set(tiny_encoder.model.state_dict())
+    before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
+    settings = replace(SETTINGS, tuning=TuningConfig(lora_rank=2))
+    result = run(tmp_path, tiny_encoder, settings)
+    after = tiny_encoder.model.state_dict()
+    base = {name.replace(".base_layer", ""): value for name, value in after.items() if ".lora_" not in name}
+    assert set(base) == names
+    assert all(torch.equal(before[name], base[name]) for name in names)
+    assert float(result.history[-1]["divergence"]) < float(result.history[0]["divergence"])
+    saved = open_encoder(tmp_path / "out", device="cpu")
+    assert isinstance(saved, TorchEncoder)
+    assert set(saved.model.state_dict()) == names
+    tokens = saved.tokenize([["das", "haus", "ist", "klein"]])
+    with torch.no_grad():
+        (ours,) = saved.hidden_states(tokens, layers=[-1])
+        (theirs,) = tiny_encoder.hidden_states(tokens, layers=[-1])
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_frozen_parts_stay_as_they_are(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
+    run(tmp_path, tiny_encoder, replace(SETTINGS, tuning=TuningConfig(frozen=1)))
+    moved = {n for n, value in tiny_encoder.model.state_dict().items() if not torch.equal(value, before[n])}
+    assert moved
+    assert all(name.startswith("encoder.layer.1.") for name in moved)
+    with pytest.raises(ConfigError, match="9 layers cannot be frozen"):
+        prepare_encoder(tiny_encoder, TuningConfig(frozen=9), seed=0)
+
+
+def test_recomputed_activations_give_the_same_gradient_between_layers_too(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    settings = {"layers": (1, 2), "layer_weights": (1.0, 0.5)}
+    module, batch = prepared(tmp_path, tiny_encoder, "ot", **settings)
+    plain = gradients(module, batch)
+    module.zero_grad()
+    prepare_encoder(tiny_encoder, TuningConfig(gradient_checkpointing=True), seed=0)
+    layer = tiny_encoder.model.encoder.layer[0]
+    calls = []
+    layer.attention.register_forward_hook(lambda *_: calls.append(1))
+    again = gradients(module, batch)
+    assert len(calls) == 4  # both sides, forward and once more backward
+    assert not any(drop.training for drop in layer.modules() if isinstance(drop, torch.nn.Dropout))
+    assert set(plain) == set(again)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(again[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_an_adapter_needs_its_package(tiny_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    with pytest.raises(MissingExtraError, match=r"'peft' is needed here.*pip install 'otkit\[lora\]'"):
+        prepare_encoder(tiny_encoder, TuningConfig(lora_rank=2), seed=0)
+
+
+def test_losses_reach_the_tracker(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    result = run(tmp_path, tiny_encoder, SETTINGS, log_to=["tensorboard"])
+    (events,) = (tmp_path / "out" / "logs" / "otkit").glob("events*")
+    read = accumulator.EventAccumulator(str(events))
+    read.Reload()
+    written = [record["ot"] for record in result.history if "ot" in record]
+    assert [event.value for event in read.Scalars("ot")] == pytest.approx(written, rel=1e-5)
+    with pytest.raises(ConfigError, match="unknown tracker 'tensorbord'; did you mean 'tensorboard'"):
+        run(tmp_path / "again", tiny_encoder, SETTINGS, log_to=["tensorbord"])
+
+
+def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    settings = AlignSettings(
+        SETTINGS.objective,
+        BatchingConfig(batch_size=2, pairs_per_language=12),
+        TrainConfig(epochs=2, grad_accum=2),
+        TuningConfig(frozen=1),
+    )
+    before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
+    plan = forecast(tiny_encoder, corpora, settings)
+    assert (plan.micro_steps_per_epoch, plan.steps) == (6, 6)
+    assert plan.corpora[0].visits == 4.0
+    assert plan.trained == sum(w.numel() for w in tiny_encoder.model.encoder.layer[1].parameters())
+    assert plan.weights == sum(w.numel() for w in tiny_encoder.model.parameters())
+    assert plan.seconds > 0
+    assert all(torch.equal(value, before[name]) for name, value in tiny_encoder.model.state_dict().items())
+    assert forecast(tiny_encoder, corpora, settings, processes=2).steps == 3
+
+
+def test_a_checkpoint_holds_the_heads(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    from safetensors.torch import load_file
+
+    objective = replace(SETTINGS.objective, parts=(("contrastive-weak", 1.0),), projection=5)
+    run(tmp_path, tiny_encoder, replace(SETTINGS, objective=objective))
+    state = load_file(tmp_path / "out" / "checkpoints" / "step-00000003" / "model.safetensors")
+    assert {name for name in state if name.startswith("heads.")} == {
+        "heads.projection.0.weight",
+        "heads.projection.2.weight",
+    }
+    assert not any("heads" in name for name in load_file(tmp_path / "out" / "model.safetensors"))
+    assert (
+        json.loads((tmp_path / "out" / "otkit.json").read_text())["settings"]["objective"]["projection"] == 5
+    )
