@@ -10,6 +10,7 @@ from otkit.errors import ConfigError, require_extra
 
 __all__ = ["Bars", "bar_chart"]
 
+# Grey is what the others are compared with; a lone series has nothing to be compared with.
 _COLOURS = ("#9aa5b1", "#2563a8", "#c0632d", "#3c8d5a")
 
 
@@ -47,11 +48,12 @@ def bar_chart(panels: Sequence[Bars], path: Path) -> None:
                 [values[language] or 0.0 for _, language in known],
                 width,
                 label=series,
-                color=_COLOURS[number % len(_COLOURS)],
+                color=_COLOURS[(number + (len(panel.values) == 1)) % len(_COLOURS)],
                 yerr=errors if any(errors) else None,
                 capsize=2,
             )
         axes.set_xticks(range(len(languages)), languages)
+        axes.set_xlim(-0.6, max(widest, 5) - 0.4)  # the same scale in every panel, and no bar as wide as it
         axes.set_title(panel.title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.values) > 1:
