@@ -26,7 +26,7 @@ feed = {
     "attention_mask": np.array([encoding.attention_mask for encoding in batch], np.int64),
 }
 states, vectors = session.run(["token_states", "sentence_vector"], feed)
-print(f"similarity {vectors[0] @ vectors[1]:.4f}")
+print(f"similarity {vectors[0] @ vectors[1]:.4f}")  # noqa: T201
 
 sides = []
 for row, encoding in enumerate(batch):
@@ -36,4 +36,4 @@ for row, encoding in enumerate(batch):
 cosine = sides[0] @ sides[1].T
 for i, j in enumerate(cosine.argmax(axis=1)):
     if cosine[:, j].argmax() == i:
-        print(words[0][skip + i], words[1][skip + j], f"{cosine[i, j]:.3f}", sep="\t")
+        print(words[0][skip + i], words[1][skip + j], f"{cosine[i, j]:.3f}", sep="\t")  # noqa: T201
