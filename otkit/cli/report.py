@@ -166,7 +166,7 @@ def report(
     )
     views = zip(*models.values(), strict=True)
     page = Page(
-        title=f"Alignments of {name}",
+        title=f"Alignments of {Path(name).name}",
         variants=tuple(variants),
         pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
         note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",

@@ -78,7 +78,7 @@ def figures_table(models: Mapping[str, Sequence[GridView]]) -> Table:
     return Table("Figures of the sample", columns, tuple(rows), notes=notes)
 
 
-def frequent_pairs(views: Sequence[GridView], *, most: int = 40) -> Table:
+def frequent_pairs(views: Sequence[GridView], *, most: int = 20) -> Table:
     """Linked words that hold a letter or a digit, the most frequent first, with their mean share of mass."""
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for view in views:
