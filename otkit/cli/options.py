@@ -116,10 +116,10 @@ def set_logging(*, verbose: bool) -> None:
 
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if verbose:
         logging.basicConfig(level=logging.INFO)
-        transformers.utils.logging.set_verbosity_info()
+        transformers.utils.logging.set_verbosity_info()  # type: ignore[no-untyped-call]
     else:
         warnings.simplefilter("ignore")
-        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]

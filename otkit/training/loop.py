@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.utils import DistributedDataParallelKwargs, set_seed  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from otkit.errors import TrainingError, choose, require_extra

@@ -104,3 +104,53 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     again = load_file(tmp_path / "two" / "model.safetensors")
     for name in one:
         torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
+
+
+GATHER = """
+import sys
+import torch
+from torch import distributed
+from torch.nn.functional import cross_entropy, normalize
+from otkit.training.encoded import EncodedPairs
+from otkit.training.objectives import ObjectiveConfig
+from otkit.training.sentence_losses import sentence_contrastive
+
+distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+generator = torch.Generator().manual_seed(0)
+whole = [normalize(torch.randn(5, 8, generator=generator), dim=1) for _ in range(2)]
+rows = slice(0, 3) if rank == 0 else slice(3, 5)
+own = [side[rows].clone().requires_grad_() for side in whole]
+nothing = torch.zeros(1, 1)
+pairs = EncodedPairs(None, None, nothing, nothing, None, 1.0, 1, sentences=tuple(own))
+loss = sentence_contrastive(pairs, ObjectiveConfig()).value
+loss.backward()
+
+both = [side.clone().requires_grad_() for side in whole]
+scores = both[0] @ both[1].T / 0.1
+parts = []
+for part in (slice(0, 3), slice(3, 5)):
+    truth = torch.arange(5)[part]
+    parts.append((cross_entropy(scores[part], truth) + cross_entropy(scores.T[part], truth)) / 2)
+torch.testing.assert_close(loss, parts[rank])
+sum(parts).backward()
+for ours, theirs in zip(own, both):
+    torch.testing.assert_close(ours.grad, theirs.grad[rows], rtol=1e-4, atol=1e-6)
+distributed.barrier()
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow  # two interpreters that import torch
+def test_sentences_of_all_processes_are_negatives_and_their_gradients_come_back(tmp_path: Path) -> None:
+    (tmp_path / "gather.py").write_text(GATHER, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "gather.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
