@@ -57,7 +57,7 @@ class Browser:
             self.exceptions.append(json.dumps(event["params"]["exceptionDetails"]))
 
     def open(self, path: Path, *, width: int = 1200, height: int = 900) -> float:
-        """Load the page; the seconds until its script had finished."""
+        """Load the page and wait until its script has finished; the seconds that took."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -65,12 +65,20 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
+        self.call("Performance.enable", timeDomain="threadTicks")
         start = time.perf_counter()
         self.call("Page.navigate", url=path.resolve().as_uri())
         while self.evaluate("document.documentElement?.dataset.ready") != "1":
             assert time.perf_counter() - start < 60, self.exceptions
             time.sleep(0.01)
         return time.perf_counter() - start
+
+    def work(self) -> float:
+        """Processor seconds that the page's thread has spent, whatever else this machine does."""
+        metrics = {
+            metric["name"]: metric["value"] for metric in self.call("Performance.getMetrics")["metrics"]
+        }
+        return float(metrics["TaskDuration"])
 
     def evaluate(self, expression: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

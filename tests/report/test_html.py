@@ -110,13 +110,12 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-def open_page(tab: Browser, page: Page, folder: Path) -> float:
+def open_page(tab: Browser, page: Page, folder: Path) -> None:
     write_page(page, folder / "page.html")
     tab.requests.clear()
     tab.exceptions.clear()
-    seconds = tab.open(folder / "page.html")
+    tab.open(folder / "page.html")
     assert tab.exceptions == []
-    return seconds
 
 
 def share(tab: Browser, side: str, index: int) -> float:
@@ -239,7 +238,8 @@ def big_page(pairs: int) -> Page:
 @needs_chromium
 def test_two_thousand_pairs_open_in_two_seconds_and_can_be_ordered(tab: Browser, tmp_path: Path) -> None:
     page = big_page(2000)
-    assert min(open_page(tab, page, tmp_path) for _ in range(3)) < 2.0  # other work may hold up one of them
+    open_page(tab, page, tmp_path)
+    assert tab.work() < 2.0
     assert tab.evaluate("document.querySelectorAll('.pair').length") < 100
     tab.change("#order", "disagreement")
     first = str(tab.evaluate("document.querySelector('.pair h3').textContent"))
