@@ -87,19 +87,31 @@ def main(threads: int = 2, rounds: int = 8) -> None:
     torch.set_grad_enabled(False)
     original = open_encoder(device="cpu")
     assert isinstance(original, TorchEncoder)
+    batch, reports = random_batch(original), dict[str, ExportReport]()
+    everything: dict[str, Encoder] = {"torch": original}
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # the encoders read their graphs from it as long as they run
+        for name in ("fp32", "int8", "int4"):
+            place = Path(folder) / name
+            reports[name] = export_onnx(original, place, quantize=None if name == "fp32" else name)
+            everything[f"ONNX {name}"] = open_encoder(place, device="cpu")
+        measure(everything, reports, batch, rounds)
+    for name, report in reports.items():
+        for attempt in report.attempts:
+            print(f"{name}: {attempt.recipe}: {'; '.join(attempt.missed) or 'passed'}")
+
+
+def measure(
+    everything: dict[str, Encoder], reports: dict[str, ExportReport], batch: Tokens, rounds: int
+) -> None:
+    """Race, score and print all encoders; `torch` is what the others are compared with."""
     corpora = [tatoeba(language) for language in TATOEBA]
     gold = {
         lang: list(read_gold(data("word-alignment", f"xlwa-en-{lang}.dev.tsv.gz")))[:GOLD_PAIRS]
         for lang in XLWA
     }
-    batch, reports, encoders = random_batch(original), dict[str, ExportReport](), {"torch": original}
-    everything: dict[str, Encoder] = dict(encoders)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("fp32", "int8", "int4"):
-            place = Path(folder) / name
-            reports[name] = export_onnx(original, place, quantize=None if name == "fp32" else name)
-            everything[f"ONNX {name}"] = open_encoder(place, device="cpu")
-    layers = original.settings.alignment_layers
+    layers = everything["torch"].settings.alignment_layers
     whole = race({n: partial(e.encode_sentences, batch) for n, e in everything.items()}, rounds)
     lower = race({n: partial(e.hidden_states, batch, layers=layers) for n, e in everything.items()}, rounds)
     rows = []
@@ -131,10 +143,12 @@ def main(threads: int = 2, rounds: int = 8) -> None:
         "size, % of fp32",
     )
     figures = ("largest difference", "lowest cosine", "Tatoeba, %", "XL-WA AER, %", "export, s")
-    show(f"sample encoder, {threads} threads, batch 32 x 32", (*columns, *figures), rows, digits=2)
-    for name, report in reports.items():
-        for attempt in report.attempts:
-            print(f"{name}: {attempt.recipe}: {'; '.join(attempt.missed) or 'passed'}")
+    show(
+        f"sample encoder, {torch.get_num_threads()} threads, batch 32 x 32",
+        (*columns, *figures),
+        rows,
+        digits=2,
+    )
 
 
 if __name__ == "__main__":
