@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from otkit.resources import sample_data
+from otkit.resources import sample_data, sample_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +55,9 @@ def help_examples() -> Iterator[tuple[str, str]]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     (folder / "sample_data").symlink_to(sample_data())
+    # Stands for what an earlier `otkit align` wrote: any encoder folder will do for the commands that take one.
+    (folder / "runs").mkdir()
+    (folder / "runs" / "aligned").symlink_to(sample_encoder())
     return folder
 
 

@@ -147,9 +147,9 @@ def evaluate(
 
     otkit evaluate retrieval
 
-    otkit evaluate retrieval deu-eng.tsv.gz fra-eng.tsv.gz --model runs/aligned --baseline sample --score csls
+    otkit evaluate retrieval sample_data/parallel/de-en.dev.tsv --model runs/aligned --baseline sample --score csls
 
-    otkit evaluate word-retrieval --gold xlwa-en-bg.dev.tsv.gz --json words.json --fail-under forward@1=0.4
+    otkit evaluate word-alignment --gold sample_data/gold/de-en.dev.tsv --json words.json --fail-under aer=0.1
     """
     from otkit.cli.evaluate_request import Request
     from otkit.cli.evaluate_tasks import TASKS

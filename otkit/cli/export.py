@@ -85,7 +85,7 @@ def export(
 
     otkit export --to sentence-transformers --output encoder-st
 
-    otkit export --to gguf --gguf-type q4_0 --trim-vocab corpus.de-en.tsv --output encoder-small
+    otkit export --to gguf --gguf-type q4_0 --trim-vocab sample_data/parallel/de-en.train.tsv --output encoder-small
     """
     choose(to, TARGETS, what="export target")
     if quantize is not None and to != "onnx":

@@ -113,7 +113,7 @@ def extract(
 
     otkit extract sample_data/parallel/de-en.dev.tsv --output runs/de-en.align
 
-    otkit extract corpus.de-en.tsv.gz --output corpus.jsonl.gz --format jsonl --scores --resume
+    otkit extract sample_data/parallel/zh-en.dev.tsv --output runs/zh.jsonl.gz --format jsonl --scores --resume
 
     cat corpus.tsv | otkit extract - --quiet | head
     """

@@ -102,9 +102,9 @@ def report(
 
     [bold]Examples[/bold]
 
-    otkit report de-en.tsv --output pages
+    otkit report sample_data/parallel/de-en.dev.tsv --output pages
 
-    otkit report --gold de-en.gold.tsv --model runs/aligned --compare sample --output pages
+    otkit report --gold sample_data/gold/de-en.dev.tsv --model runs/aligned --compare sample --output runs/pages
     """
     set_logging(verbose=verbose)
     set_threads(threads)

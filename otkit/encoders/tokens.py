@@ -127,6 +127,11 @@ class SubwordTokenizer:
             if len(known) + len(new) > self.REMEMBERED:
                 known = self._pieces = {}
                 new = list(set(words))
+            # transformers leaves its last call's truncation and padding on the tokenizer that both share.
+            if self.backend.truncation is not None:
+                self.backend.no_truncation()
+            if self.backend.padding is not None:
+                self.backend.no_padding()
             if not self.backend.encode_special_tokens:
                 self.backend.encode_special_tokens = True
             # Half a surrogate pair (undecodable bytes of a command line) is not Unicode: it becomes "?".

@@ -126,3 +126,11 @@ def test_a_tokenizer_of_another_encoder_is_refused(
         TorchEncoder(
             tiny_encoder.model, sample_encoder.tokenizer, name="mixed", settings=tiny_encoder.settings
         )
+
+
+def test_a_call_of_the_shared_tokenizer_leaves_no_truncation_behind(tiny_encoder: TorchEncoder) -> None:
+    words = [["haus", "qwertzuiop"], ["ein", "house"]]
+    expected = tiny_encoder.tokenize(words).ids
+    tiny_encoder.subwords._pieces.clear()  # what is remembered is never tokenised again
+    tiny_encoder.tokenizer(["das haus ist klein"], truncation=True, max_length=3, padding="max_length")
+    assert torch.equal(tiny_encoder.tokenize(words).ids, expected)
