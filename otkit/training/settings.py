@@ -97,7 +97,7 @@ class ObjectiveConfig:
     anchor_reduction: str = "sum"
     dropout: bool = False
     iterations: int = 200
-    tolerance: float | None = 1e-2
+    tolerance: float | None = 1e-3
     links: str = "own"
     temperature: float = 0.1
     projection: int | None = None
