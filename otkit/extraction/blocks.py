@@ -1,7 +1,7 @@
 """Pairs whose cost matrix would not fit: cut along the diagonal into blocks that overlap.
 
-Without paragraphs to go by, word i of N is looked for around word i M / N: the blocks say so, and a whole
-block (a thousand words) of room on each side is what it may stray.
+Without paragraphs to go by, word i of N is looked for around word i M / N: a block on each side (a few
+hundred words) is as far as it may stray.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from otkit.extraction.store import UnitStore
 
 __all__ = ["MOST_CELLS", "align_in_blocks"]
 
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 """Cells of one cost matrix that are solved whole: some ten such matrices live at once."""
 
 

@@ -63,7 +63,7 @@ class AlignerConfig:
     """Hidden states whose costs are averaged; None takes the encoder's own choice."""
     center: str = "sentence"
     distortion: float = 0.1
-    """Added to the cost, in units of its mean, times the squared difference of relative positions."""
+    """Price of a link off the diagonal, in units of the mean cost: see `costs.distortion_cost`."""
     agreement: float = 0.1
     """Taken from the cost, in units of its mean, for each neighbouring link that keeps the word order."""
     rounds: int = 2

@@ -77,8 +77,9 @@ def _grow(ahead: NDArray[np.bool_], back: NDArray[np.bool_]) -> NDArray[np.bool_
     grows = True
     while grows:
         grows = False
-        for i, j in np.argwhere(links):
-            for di, dj in _NEIGHBOURS:
+        # In the order of the figure, cells that grew on the way included.
+        for i, j in np.argwhere(both):
+            for di, dj in _NEIGHBOURS if links[i, j] else ():
                 x, y = i + di, j + dj
                 inside = 0 <= x < height and 0 <= y < width
                 if inside and both[x, y] and not links[x, y] and not (rows[x] and columns[y]):
