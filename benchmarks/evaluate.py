@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.common import data, show
-from otkit.data.batching import sentence_words
+from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.checkpoint import open_encoder
@@ -62,7 +62,7 @@ def retrieval(encoder: TorchEncoder, languages: list[str]) -> None:
 
         def bare(pairs: Any = pairs) -> None:
             for texts in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-                encode_sentences(encoder, [sentence_words(text) for text in texts])
+                encode_sentences(encoder, [words_of(text) for text in texts])
 
         bare_seconds, _ = timed(bare)
         seconds, scores = timed(lambda corpus=corpus: evaluate_retrieval(encoder, [corpus]))  # type: ignore[misc]

@@ -34,7 +34,7 @@ SYSTEMS: dict[str, tuple[str, ...] | None] = {
     "OT": ("--objective", "ot:1", "--objective", "anchor:1"),
 }
 
-# Alqahtani et al. 2021, table 1 and the per-language figures, mBERT: XNLI accuracy (seen, all 15), XQuAD F1 and EM (seen).
+# Alqahtani et al. 2021, table 1 and the per-language figures, mBERT: XNLI accuracy (seen, all), XQuAD F1 and EM (seen).
 PAPER: dict[str, tuple[float, float, float, float]] = {
     "untouched": (0.735, 0.671, 0.734, 0.578),
     "L2": (0.746, 0.652, 0.680, 0.516),

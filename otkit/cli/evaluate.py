@@ -13,7 +13,6 @@ from otkit.cli.evaluate_support import (
     language_codes,
     open_with,
     print_tables,
-    versions,
     write_output,
 )
 from otkit.cli.options import (
@@ -248,6 +247,8 @@ def evaluate(
         write_output(markdown, "\n\n".join(map(to_markdown, tables)) + "\n")
     if json_path is not None:
         import json
+
+        from otkit.provenance import versions
 
         document = {
             "command": "evaluate",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from otkit.encoders.encoder import Encoder
 
-__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables", "versions", "write_output"]
+__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables", "write_output"]
 
 
 def open_with(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
@@ -83,17 +83,3 @@ def write_output(path: Path, text: str) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
-
-
-def versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    from otkit import __version__
-
-    packages = ("torch", "transformers", "faiss-cpu", "numpy")
-    return {
-        "otkit": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }

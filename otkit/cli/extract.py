@@ -272,7 +272,8 @@ def _to_stdout(text: str) -> bool:
 def _write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: str) -> None:
     import json
 
-    from otkit.cli.evaluate_support import versions, write_output
+    from otkit.cli.evaluate_support import write_output
+    from otkit.provenance import versions
 
     document = {
         "command": "extract",

@@ -42,11 +42,11 @@ def info(
     layers = ", ".join(map(str, settings.alignment_layers))
     if settings.alignment_layers != ruled:
         reason = "stated by its otkit.json"
-    rows: list[tuple[str, str | int]] = [
+    rows: list[tuple[str, str]] = [
         ("encoder", encoder.name),
-        ("layers", encoder.layers),
-        ("width", encoder.dimension),
-        ("longest sentence, in subwords", encoder.max_tokens),
+        ("layers", str(encoder.layers)),
+        ("width", str(encoder.dimension)),
+        ("longest sentence, in subwords", str(encoder.max_tokens)),
         ("alignment layers", f"{layers} ({reason})"),
         ("sentence vector", f"{settings.pooling} over the last layer, prefix {settings.prefix!r}"),
     ]

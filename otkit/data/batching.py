@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, Tokens, TooLongError
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share", "sentence_words"]
+__all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share"]
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,6 @@ class PairBatch:
     share: float
     target_units: tuple[int, int]
     draw: int = 0
-
-
-def sentence_words(text: str) -> list[str]:
-    """The words of a sentence tokenised by spaces."""
-    return text.split()
 
 
 class PairSource:
@@ -142,7 +138,7 @@ class PairSource:
         corpus, kept, sides = self.corpora[index], [], ([], [])  # type: ignore[var-annotated]
         for member in members.tolist():
             pair = corpus[member]
-            words = [sentence_words(pair.source), sentence_words(pair.target)]
+            words = [words_of(pair.source), words_of(pair.target)]
             if any(self._refuses(corpus, pair, side) for side in words):
                 self.too_long += 1
                 continue
@@ -158,7 +154,7 @@ class PairSource:
         first, second = (self.encoder.tokenize(side, prefix="") for side in sides)
         return np.asarray(kept), first, second
 
-    def _refuses(self, corpus: PairCorpus, pair: Pair, words: list[str]) -> bool:
+    def _refuses(self, corpus: PairCorpus, pair: Pair, words: tuple[str, ...]) -> bool:
         """True for a sentence to skip; an error where skipping was not asked for."""
         # A word has at most one subword more than characters, so most sentences need no second tokenisation
         # here.

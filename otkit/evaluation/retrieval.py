@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.data.batching import sentence_words
+from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, TooLongError
@@ -151,7 +151,7 @@ def encode_texts(
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     vectors = encode_sentences(
         encoder,
-        [sentence_words(text) for text in places],
+        [words_of(text) for text in places],
         layer=config.layer,
         batch_tokens=config.batch_tokens,
         progress=progress,
@@ -233,7 +233,7 @@ def _usable(encoder: Encoder, corpus: PairCorpus, on_error: str) -> tuple[list[P
 
 def _refusal(encoder: Encoder, text: str) -> TooLongError | None:
     # A word has at most one subword more than characters, so a short text is known without tokenising.
-    words = sentence_words(text)
+    words = words_of(text)
     if sum(map(len, words)) + len(words) + len(encoder.settings.prefix) + 16 < encoder.max_tokens:
         return None
     try:

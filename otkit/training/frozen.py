@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from otkit.data.batching import PairBatch, sentence_words
+from otkit.data.batching import PairBatch
+from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TooLongError, TorchEncoder
 
@@ -117,7 +118,7 @@ def _encode_corpus(
     rows: list[Tensor] = [torch.empty(0)] * len(corpus)
     for first in range(0, len(order), _CACHE_BATCH):
         members = order[first : first + _CACHE_BATCH]
-        tokens = encoder.tokenize([sentence_words(corpus[index].target) for index in members], prefix="")
+        tokens = encoder.tokenize([words_of(corpus[index].target) for index in members], prefix="")
         with torch.no_grad():
             units = encode(encoder, tokens.to(encoder.device))
         vectors, counts = units.vectors.half().cpu(), units.mask.sum(1).tolist()

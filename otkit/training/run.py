@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from otkit import __version__
-from otkit.data.batching import BatchingConfig, PairSource, padding_share, sentence_words
+from otkit.data.batching import BatchingConfig, PairSource, padding_share
+from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
@@ -217,7 +218,7 @@ def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorp
         for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
             pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
             for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-                tokens = encoder.tokenize([sentence_words(text) for text in side], prefix="")
+                tokens = encoder.tokenize([words_of(text) for text in side], prefix="")
                 present = torch.zeros(len(side), len(counts)).scatter_(
                     1, tokens.ids, tokens.attention.float()
                 )

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from otkit.data.batching import PairBatch, sentence_words
+from otkit.data.batching import PairBatch
 from otkit.data.gold import GoldPair, parse_links
+from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
@@ -109,7 +110,7 @@ class Teacher:
     def units(self, batch: PairBatch) -> Encoded:
         """(B,M,D') the words of the batch's target sentences."""
         corpus = self._corpora[batch.corpus]
-        tokens = self.encoder.tokenize([sentence_words(corpus[index].target) for index in batch.indices])
+        tokens = self.encoder.tokenize([words_of(corpus[index].target) for index in batch.indices])
         tokens = tokens.to(self.encoder.device)
         with torch.no_grad():
             states = self.encoder.hidden_states(tokens, layers=self._layers)
