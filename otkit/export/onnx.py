@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from otkit import __version__
 from otkit.data.parallel import Pair
 from otkit.encoders.encoder import TorchEncoder
@@ -25,9 +27,11 @@ from otkit.errors import ConfigError, GateError, choose
 from otkit.export.card import onnx_card
 from otkit.export.gate import LIMITS, Limits, Parity, Views, compare, fitting, look_at, missed, real_sentences
 from otkit.export.graph import DEFAULT_OPSET, INPUTS, write_graph
-from otkit.export.quantize import RECIPES, Recipe
+from otkit.export.quantize import RECIPES, Feed, Recipe
 
 __all__ = ["Attempt", "ExportReport", "export_onnx"]
+
+_CALIBRATION = 24  # sentences that show a recipe which layers have outliers
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def export_onnx(
     return report
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, feed: Feed) -> None:
     for path in source.parent.glob(f"{MODEL_FILE}*"):  # with its .data file where it is past 2 GB
         shutil.copy(path, target.parent / path.name)
 
@@ -141,7 +145,9 @@ def _attempt(
 ) -> Attempt:
     for path in target.glob(f"{MODEL_FILE}*"):
         path.unlink()
-    recipe.write(whole, target / MODEL_FILE)
+    tokens = encoder.tokenize([text.split() for text in texts[:_CALIBRATION]])
+    feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.to(torch.int64).numpy()}
+    recipe.write(whole, target / MODEL_FILE, feed)
     exported = OnnxEncoder(
         target / MODEL_FILE,
         encoder.subwords,

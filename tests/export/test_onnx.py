@@ -23,7 +23,7 @@ from otkit.errors import CheckpointError, ConfigError, ExportError, GateError
 from otkit.export.gate import Limits
 from otkit.export.graph import write_graph
 from otkit.export.onnx import ExportReport, export_onnx
-from otkit.export.quantize import RECIPES
+from otkit.export.quantize import RECIPES, _int8
 from tests.export.conftest import PAIRS
 
 SENTENCES = [["das", "haus", "ist", "klein"], ["a"], ["unbekannt", "."] * 5, []]
@@ -118,11 +118,12 @@ def test_quantised_weights_stay_near(
     quantize: str, original: TorchEncoder, exported: ExportReport, tmp_path: Path
 ) -> None:
     whole, tokens = exported.folder / "model.onnx", original.tokenize(SENTENCES)
+    feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.long().numpy()}
     with torch.inference_mode():
         expected = original.encode_sentences(tokens)
     for number, recipe in enumerate(RECIPES[quantize]):
         path = tmp_path / f"{number}.onnx"
-        recipe.write(whole, path)
+        recipe.write(whole, path, feed)
         assert path.stat().st_size < whole.stat().st_size
         small = OnnxEncoder(
             path, original.subwords, name=recipe.name, settings=original.settings, dimension=32, layers=2
@@ -252,3 +253,33 @@ def test_the_example_runs_with_three_packages_only(exported: ExportReport, origi
     assert all(len(link.split("\t")) == 3 for link in links)
     assert len(script.read_text().splitlines()) < 40
     assert np.isfinite([float(link.split("\t")[2]) for link in links]).all()
+
+
+def test_noisy_layers_are_kept_apart(original: TorchEncoder, exported: ExportReport, tmp_path: Path) -> None:
+    tokens = original.tokenize(SENTENCES)
+    feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.long().numpy()}
+    noise: list[float] = []
+
+    def rounding(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        (values,) = inputs
+        step = (values.max() - values.min()) / 255
+        noise.append(float(step.square() / 12 / values.square().mean()))
+
+    hooks = [
+        m.register_forward_pre_hook(rounding)
+        for m in original.model.modules()
+        if isinstance(m, torch.nn.Linear)
+    ]
+    with torch.inference_mode():
+        original.hidden_states(tokens, layers=[-1])
+    for hook in hooks:
+        hook.remove()
+    assert len(noise) == 12
+    levels = sorted(set(noise))  # query, key and value read the same input
+    limit = (levels[-3] + levels[-2]) / 2
+    apart = sum(value > limit for value in noise)
+    _int8(noise=limit)(exported.folder / "model.onnx", tmp_path / "small.onnx", feed)
+    nodes = [node.op_type for node in onnx.load(str(tmp_path / "small.onnx")).graph.node]
+    assert 2 <= apart < 12
+    assert nodes.count("MatMulNBits") == apart
+    assert nodes.count("MatMulInteger") == 12 - apart
