@@ -165,6 +165,7 @@ def extract(
         else:
             fingerprint = _fingerprint(aligner, place, second, (format, scores, raw, input_format, on_error))
             with Sink(output, fingerprint=fingerprint, resume=resume) as sink:
+                set_threads(sink.known.get("threads"))
                 for piece in stream.pieces(records, sink.known):
                     sink.write(piece.text, piece.known)
                     show(piece)

@@ -114,6 +114,7 @@ class CorpusStream:
         known = {
             "lines": self.lines,
             "sha256": self._hash.hexdigest(),
+            "threads": torch.get_num_threads(),  # sums in another order end in other digits
             "means": None if means is None else [mean.tolist() for mean in means],
         }
         return Piece("".join([f"{text}\n" for text in texts]), len(window), tuple(bad), known)

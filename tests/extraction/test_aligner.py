@@ -161,18 +161,18 @@ def test_corpus_centring_keeps_the_first_means(tiny_encoder: TorchEncoder) -> No
 
 def test_words_past_the_encoders_limit_are_aligned(sample_encoder: TorchEncoder) -> None:
     sentence, target = GERMAN.split(), ENGLISH.split()
-    numbers = [str(number) for number in range(70)]
+    numbers = [str(number) for number in range(40)]
     long = [[*words, number] for words in (sentence, target) for number in numbers]
-    source = tuple(word for part in long[:70] for word in part)
-    other = tuple(word for part in long[70:] for word in part)
+    source = tuple(word for part in long[:40] for word in part)
+    other = tuple(word for part in long[40:] for word in part)
     (found,) = WordAligner(sample_encoder).align([(source, other)], plans=False)
     linked = {link.source for link in found.links}
-    assert len(source) > 1000
+    assert len(source) == 640
     late = [i for i in range(len(source) - 300, len(source)) if i in linked]
     assert len(late) > 200
     # The number at the end of each sentence is itself in the other language.
-    right = sum((16 * k + 15, 15 * k + 14) in found.pairs for k in range(70))
-    assert right >= 60
+    right = sum((16 * k + 15, 15 * k + 14) in found.pairs for k in range(40))
+    assert right >= 36
 
 
 def test_blocks_find_what_the_whole_finds(
@@ -225,12 +225,11 @@ def test_lines_of_each_format() -> None:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the benchmark data is not here")
-@pytest.mark.parametrize("language", ["et", "it"])
-def test_the_default_beats_mutual_argmax(sample_encoder: TorchEncoder, language: str) -> None:
+def test_the_default_beats_mutual_argmax(sample_encoder: TorchEncoder) -> None:
     from otkit.data.gold import read_gold
     from otkit.evaluation.word_alignment import evaluate_word_alignment
 
-    sets = {language: read_gold(DATA / f"xlwa-en-{language}.dev.tsv.gz")[:50]}
+    sets = {"et": read_gold(DATA / "xlwa-en-et.dev.tsv.gz")[:30]}
     ours = evaluate_word_alignment(sample_encoder, sets).mean()
     plain = AlignerConfig(transport="none", strategy="mutual", center="none")
     assert ours < evaluate_word_alignment(sample_encoder, sets, config=plain).mean() - 0.03

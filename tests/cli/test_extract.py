@@ -1,0 +1,244 @@
+"""`otkit extract` from the command line: a line for each line, whatever the lines are, and however it ends."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from otkit.cli.app import main
+from otkit.encoders.encoder import TorchEncoder
+from tests.conftest import make_tiny_encoder
+
+GOOD = [
+    ("das haus ist klein", "the house is small"),
+    ("ein haus .", "a house ."),
+    ("die straße 12", "street 12"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    encoder: TorchEncoder = make_tiny_encoder()
+    encoder.save(folder)
+    return folder
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "otkit", "extract", *map(str, words), "--threads", "1"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has run."""
+
+    stdout: bytes
+    stderr: bytes
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Run `otkit extract` in this process, and expect an exit code."""
+
+    def call(*words: object, text: bytes | None = None, code: int = 0) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["otkit", "extract", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text or b"")))
+        with pytest.raises(SystemExit) as stop:
+            main()
+        ended = Ended(*capsysbinary.readouterr())
+        assert int(stop.value.code or 0) == code, ended.stderr.decode()
+        return ended
+
+    return call
+
+
+def corpus(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    text = "".join(f"{source}\t{target}\n" for source, target in pairs).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def many(count: int) -> list[tuple[str, str]]:
+    rng = random.Random(0)
+    words = ["das", "haus", "ist", "klein", "the", "house", "small", "ein", "der", "12", "."]
+    return [tuple(" ".join(rng.choices(words, k=rng.randint(1, 9))) for _ in range(2)) for _ in range(count)]  # type: ignore[misc]
+
+
+def test_one_line_for_each_line_in_every_form(run: Run, model: Path, tmp_path: Path) -> None:
+    plain = corpus(tmp_path / "c.de-en.tsv", GOOD)
+    packed = corpus(tmp_path / "c.tsv.gz", GOOD)
+    expected = run(plain, "--model", model, "--quiet").stdout
+    lines = expected.decode().splitlines()
+    assert len(lines) == 3
+    for line, (source, target) in zip(lines, GOOD, strict=True):
+        cells = [tuple(map(int, link.split("-"))) for link in line.split()]
+        assert cells == sorted(cells)
+        assert all(i < len(source.split()) and j < len(target.split()) for i, j in cells)
+    assert run("-", "--model", model, text=plain.read_bytes()).stdout == expected
+    run(packed, "--model", model, "-o", tmp_path / "out.gz", "--json", tmp_path / "figures.json")
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == expected
+    assert json.loads((tmp_path / "figures.json").read_text())["input"]["lines"] == 3
+    sides = [tmp_path / name for name in ("c.de", "c.en")]
+    for path, side in zip(sides, zip(*GOOD, strict=True), strict=True):
+        path.write_text("".join(f"{line}\n" for line in side), encoding="utf-8")
+    assert run("--source", sides[0], "--target", sides[1], "--model", model).stdout == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "c.de",
+        "c.de-en.tsv",
+        "c.en",
+        "c.tsv.gz",
+        "figures.json",
+        "out.gz",
+    ]
+
+
+def test_scores_and_formats(run: Run, model: Path, tmp_path: Path) -> None:
+    plain = corpus(tmp_path / "c.tsv", GOOD)
+    first = run(plain, "--model", model, "--scores").stdout.decode().splitlines()[0]
+    for link in first.split():
+        assert 0 <= float(link.split(":")[1]) <= 1
+    found = run(plain, "--model", model, "--format", "jsonl", "--scores").stdout.decode().splitlines()
+    documents = [json.loads(line) for line in found]
+    assert [document["line"] for document in documents] == [1, 2, 3]
+    assert documents[0]["source"] == GOOD[0][0].split()
+    words = run(plain, "--model", model, "--format", "words", "--strategy", "match").stdout.decode()
+    assert len(words.splitlines()[0].split("\t")) == 4
+
+
+def test_bad_lines_stop_with_their_place_or_stay_empty(run: Run, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.tsv"
+    path.write_bytes(b"das haus\tthe house\n\xff\xfe\tx\nno tab\n\t\nein haus\ta house\nnul\0\tx\n")
+    stopped = run(path, "--model", model, code=1)
+    assert f"{path}:2".encode() in stopped.stderr
+    found = run(path, "--model", model, "--on-error", "skip", "--quiet")
+    lines = found.stdout.decode().split("\n")
+    assert [bool(line) for line in lines] == [True, False, False, False, True, False, False]
+    assert b"4 of 6 lines were skipped" in found.stderr
+
+
+def test_random_bytes_lose_no_line(run: Run, model: Path, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    lines = [rng.randbytes(rng.randint(0, 60)).replace(b"\n", b"") for _ in range(10_000)]
+    (tmp_path / "noise.tsv").write_bytes(b"\n".join([b"ein haus\ta house", *lines]) + b"\n")
+    run(tmp_path / "noise.tsv", "--model", model, "--on-error", "skip", "-o", tmp_path / "out", "--quiet")
+    assert (tmp_path / "out").read_bytes().count(b"\n") == 10_001
+
+
+@pytest.mark.parametrize("longest", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_long_lines_are_aligned(run: Run, model: Path, tmp_path: Path, longest: int) -> None:
+    words = ["das", "haus", "ist", "klein", "ein", "der"]
+    pairs = [
+        ("das", "the"),
+        (" ".join(words[i % 6] for i in range(5000)), " ".join(words[i % 6] for i in range(300))),
+        (" ".join(words[i % 6] for i in range(longest)), "das haus"),
+        ("klein", "small"),
+    ]
+    found = run(corpus(tmp_path / "long.tsv", pairs), "--model", model, "--quiet").stdout.decode()
+    lines = found.splitlines()
+    assert len(lines) == 4
+    assert lines[0] == lines[3] == "0-0"
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path: Path, ending: str) -> None:
+    path = corpus(tmp_path / "c.tsv", many(4500))
+    options = (path, "--model", model, "--scores", "--quiet", "--on-error", "skip", "--center", "corpus")
+    run(*options, "-o", tmp_path / f"whole{ending}", "--threads", 1)
+    output = tmp_path / f"cut{ending}"
+    state = output.with_name(output.name + ".state")
+    kills = 0
+    for _ in range(2):
+        process = subprocess.Popen([*command(*options, "-o", output, "--resume")], stderr=subprocess.DEVNULL)
+        before = state.read_bytes() if state.exists() else b""
+        while process.poll() is None and (not state.exists() or state.read_bytes() == before):
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if output.exists():
+            break
+    assert kills
+    if not output.exists():
+        partial = output.with_name(output.name + ".partial")
+        with partial.open("ab") as file:
+            file.write(b"half a line")
+        run(*options, "-o", output, "--resume")
+    assert output.read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob("*.state"))
+    assert b"finished" in run(*options[:3], "-o", output, "--resume").stderr
+
+
+def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c.tsv", many(3000))
+    output = tmp_path / "out"
+    process = subprocess.Popen(command(path, "--model", model, "-o", output, "--quiet"))
+    state = tmp_path / "out.state"
+    while process.poll() is None and not state.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    if output.exists():
+        pytest.skip("it was faster than its killer")
+    other = run(path, "--model", model, "-o", output, "--resume", "--tau", "0.3", code=1)
+    assert b"differs in settings" in other.stderr
+    corpus(path, [("ein", "a"), *many(3000)])
+    changed = run(path, "--model", model, "-o", output, "--resume", code=1)
+    assert b"not those of the interrupted run" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 1, "there is no corpus"),
+        (("missing.tsv",), 1, "missing.tsv"),
+        (("-", "--resume"), 1, "--resume needs files"),
+        (("-", "--format", "pharao"), 1, "did you mean 'pharaoh'"),
+        (("-", "--strategy", "mutal"), 1, "did you mean 'mutual'"),
+        (("a", "--source", "b"), 1, "give one file"),
+        (("-", "--threshold", "x"), 2, "--threshold"),
+    ],
+)
+def test_wrong_options_say_so(run: Run, words: tuple[str, ...], code: int, message: str) -> None:
+    assert message in run(*words, text=b"", code=code).stderr.decode()
+
+
+def test_raw_text_with_places(run: Run, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("icu4py")
+    path = corpus(tmp_path / "raw.tsv", [("我们有一个房子。", "We have a house.")])
+    found = run(path, "--model", model, "--raw", "--format", "jsonl").stdout.decode()
+    document = json.loads(found)
+    assert document["target"] == ["We", "have", "a", "house", "."]
+    assert [("We have a house."[a:b]) for a, b in document["target_places"]] == document["target"]
+    assert "".join(document["source"]) == "我们有一个房子。"
+
+
+def test_a_closed_pipe_is_no_error(model: Path, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c.tsv", many(5000))
+    line = f"{' '.join(command(path, '--model', model, '--quiet'))} | head -1; exit ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", line], capture_output=True, timeout=300, check=False)
+    assert found.returncode == 0
+    assert b"Traceback" not in found.stderr
+
+
+def test_settings_come_from_a_file(run: Run, model: Path, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c.tsv", GOOD)
+    config = tmp_path / "tuned.json"
+    config.write_text(json.dumps({"aligner": {"strategy": "match", "layers": [2]}}))
+    direct = run(path, "--model", model, "--strategy", "match", "--layer", "2").stdout
+    assert run(path, "--model", model, "--config", config).stdout == direct

@@ -1,0 +1,125 @@
+"""Scores of word links: by hand, from the command of the field, by layer, tuned, against a baseline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otkit.data.gold import GoldPair
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import ConfigError, InputError
+from otkit.evaluation.protocol import CellStore, Observer, run_cells
+from otkit.evaluation.summary import summarise
+from otkit.evaluation.tuning import read_aligner_config, tune_word_alignment
+from otkit.evaluation.word_alignment import (
+    WORD_ALIGNMENT_METRICS,
+    aer_by_layer,
+    evaluate_word_alignment,
+    word_alignment_task,
+)
+from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.resources import sample_data
+
+Cells = set[tuple[int, int]]
+
+
+def gold(source: str, target: str, sure: Cells, possible: Cells = frozenset()) -> GoldPair:  # type: ignore[assignment]
+    return GoldPair(
+        tuple(source.split()), tuple(target.split()), frozenset(sure), frozenset(sure) | frozenset(possible)
+    )
+
+
+PAIRS = [
+    gold("das haus ist klein", "the house is small", {(0, 0), (1, 1), (2, 2), (3, 3)}),
+    gold("ein kleines haus", "a small house", {(2, 2)}, {(0, 0), (1, 1)}),
+    gold("das ist ein haus .", "the house", {(3, 1)}, {(0, 0)}),
+]
+
+
+class Silent(Observer):
+    def note(self, message: str) -> None: ...
+
+    def progress(self, what: str, done: int, total: int | None) -> None: ...
+
+
+def test_figures_are_those_of_the_links(tiny_encoder: TorchEncoder) -> None:
+    scores = evaluate_word_alignment(tiny_encoder, {"de": PAIRS})
+    found = [each.pairs for each in WordAligner(tiny_encoder).align([(p.source, p.target) for p in PAIRS])]
+    a = sum(map(len, found))
+    s = sum(len(pair.sure) for pair in PAIRS)
+    a_and_s = sum(len(links & pair.sure) for links, pair in zip(found, PAIRS, strict=True))
+    a_and_p = sum(len(links & pair.possible) for links, pair in zip(found, PAIRS, strict=True))
+    assert scores.value("de") == pytest.approx(1 - (a_and_s + a_and_p) / (a + s), abs=1e-12)
+    assert scores.value("de", "precision") == pytest.approx(a_and_p / a, abs=1e-12)
+    assert scores.value("de", "recall") == pytest.approx(a_and_s / s, abs=1e-12)
+    assert scores.mean() == scores.value("de")
+    interval = scores.interval("de")
+    assert interval.low <= interval.value <= interval.high
+    with pytest.raises(ConfigError, match="did you mean 'precision'"):
+        scores.value("de", "precison")
+
+
+def test_a_baseline_is_compared_pair_by_pair(tiny_encoder: TorchEncoder) -> None:
+    ours = evaluate_word_alignment(tiny_encoder, {"de": PAIRS})
+    theirs = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(0,)))
+    found = ours.against(theirs, "de")
+    assert found.difference.value == pytest.approx(ours.value("de") - theirs.value("de"))
+    assert ours.against(ours, "de").p_value == 1.0
+
+
+def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
+    layers = aer_by_layer(tiny_encoder, {"de": PAIRS})
+    assert list(layers) == [0, 1, 2]
+    for layer, scores in layers.items():
+        alone = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(layer,)))
+        np.testing.assert_array_equal(scores.tables["de"], alone.tables["de"])
+        assert scores.config.layers == (layer,)
+
+
+def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    sets = {"de": PAIRS, "fr": PAIRS[:2]}
+    grid = {"strategy": ("threshold", "mutual"), "threshold": (0.3, 0.6), "tau": (0.1, 0.4)}
+    tuned = tune_word_alignment(tiny_encoder, sets, grid=grid)
+    kept = [trial.figure for trial in tuned.trials if trial.kept]
+    assert kept == sorted(kept, reverse=True)
+    assert tuned.figure == kept[-1]
+    again = evaluate_word_alignment(tiny_encoder, sets, config=tuned.config)
+    assert again.mean() == pytest.approx(tuned.figure, abs=1e-12)
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps({"aligner": tuned.config.to_dict(), "figure": tuned.figure}))
+    assert read_aligner_config(path) == tuned.config
+    for text, message in (("{", "not valid JSON"), ("[]", "holds no aligner settings")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_aligner_config(path)
+
+
+def test_a_task_of_the_protocol(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    task = word_alignment_task({"de": (PAIRS, "hash")}, AlignerConfig())
+    store = CellStore(tmp_path, resume=False)
+    openers = {"model": lambda: tiny_encoder, "baseline": lambda: tiny_encoder}
+    cells = run_cells(task, openers, seeds=[0, 1], store=store, observer=Silent())
+    assert len(cells) == 2  # nothing is random
+    summary = summarise(cells, WORD_ALIGNMENT_METRICS)
+    figure = summary.rows["de"]["aer"]
+    assert figure.mean == pytest.approx(evaluate_word_alignment(tiny_encoder, {"de": PAIRS}).mean())
+    assert figure.difference == 0.0
+
+
+def test_nothing_to_score_is_an_error(tiny_encoder: TorchEncoder) -> None:
+    for sets in ({}, {"de": []}):
+        with pytest.raises(InputError, match="no gold pairs"):
+            evaluate_word_alignment(tiny_encoder, sets)
+
+
+def test_the_default_on_the_sample_gold(sample_encoder: TorchEncoder) -> None:
+    from otkit.data.gold import read_gold
+
+    sets = {path.name[:2]: read_gold(path) for path in sorted((sample_data() / "gold").glob("*.dev.tsv"))}
+    ours = evaluate_word_alignment(sample_encoder, sets)
+    plain = AlignerConfig(transport="none", strategy="mutual", center="none")
+    assert ours.mean() < evaluate_word_alignment(sample_encoder, sets, config=plain).mean()
+    assert ours.mean() < 0.2
