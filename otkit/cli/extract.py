@@ -100,6 +100,12 @@ def extract(
     weights: Weights = None,
     center: Center = None,
     distortion: Distortion = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|bf16|fp16", help="Of the encoder; bf16 is faster where the hardware has it."
+        ),
+    ] = "fp32",
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -152,7 +158,9 @@ def extract(
     from otkit.extraction.sink import Sink
 
     records = read_pairs(place, target=second, format=input_format, on_error=on_error)
-    aligner = WordAligner(open_encoder(model, device=device), settings, batch_tokens=batch_tokens)
+    aligner = WordAligner(
+        open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
+    )
     stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw)
     total = None if quiet or place == "-" else _count_lines(Path(place))
     with progress_bar(quiet=quiet) as bar:
@@ -220,6 +228,7 @@ def _fingerprint(
         "settings": aligner.config.to_dict(),
         "layers": list(aligner.layers),
         "batch-tokens": aligner.batch_tokens,
+        "precision": str(aligner.precision),
         "window": aligner.window,
         "input": [place, second],
         "format": list(rest),

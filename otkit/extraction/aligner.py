@@ -12,18 +12,22 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
+from otkit.errors import choose
 from otkit.extraction.alignment import Alignment, Link
 from otkit.extraction.batches import find_all
 from otkit.extraction.config import AlignerConfig
 from otkit.extraction.links import Found
 from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise
 
-__all__ = ["AlignerConfig", "Alignment", "Link", "WordAligner"]
+__all__ = ["PRECISIONS", "AlignerConfig", "Alignment", "Link", "WordAligner"]
 
 SentencePair = tuple[Sentence, Sentence]
 
 # Pairs, and words of one side, that are read ahead, encoded and sorted together: memory for about 100 MB.
 WINDOW_PAIRS, WINDOW_WORDS = 1024, 32768
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What the encoder multiplies in; vectors and transport are fp32 in any case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,7 @@ class WordAligner:
     """An encoder with the settings of a transport problem and a strategy.
 
     A pair's alignment does not depend on the pairs around it, but for `center="corpus"`, whose mean vectors
-    are those of the first window and stay.
+    are those of the first window and stay, and for the rounding of a half `precision`.
     """
 
     def __init__(
@@ -48,9 +52,11 @@ class WordAligner:
         *,
         batch_tokens: int | None = None,
         window: int = WINDOW_PAIRS,
+        precision: str = "fp32",
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignerConfig(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
+        self.precision = choose(precision, PRECISIONS, what="precision")
         self.batch_tokens = batch_tokens or (4096 if encoder.device.type == "cpu" else 65536)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
@@ -90,14 +96,16 @@ class WordAligner:
         return _Window(kept, tokenise(self.encoder, sentences))
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
-        store = encode_window(
-            self.encoder,
-            window.tokens,
-            layers=self.layers,
-            unit=self.config.unit,
-            word_vector=self.config.word_vector,
-            batch_tokens=self.batch_tokens,
-        )
+        kind = self.encoder.device.type
+        with torch.autocast(kind, dtype=self.precision, enabled=self.precision != torch.float32):
+            store = encode_window(
+                self.encoder,
+                window.tokens,
+                layers=self.layers,
+                unit=self.config.unit,
+                word_vector=self.config.word_vector,
+                batch_tokens=self.batch_tokens,
+            )
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)
         present = [index for index, pair in enumerate(window.pairs) if pair is not None]

@@ -233,3 +233,16 @@ def test_the_default_beats_mutual_argmax(sample_encoder: TorchEncoder) -> None:
     ours = evaluate_word_alignment(sample_encoder, sets).mean()
     plain = AlignerConfig(transport="none", strategy="mutual", center="none")
     assert ours < evaluate_word_alignment(sample_encoder, sets, config=plain).mean() - 0.03
+
+
+def test_half_precision_changes_next_to_nothing(sample_encoder: TorchEncoder) -> None:
+    pair = [(tuple(GERMAN.split()), tuple(ENGLISH.split()))]
+    (full,) = WordAligner(sample_encoder).align(pair)
+    (half,) = WordAligner(sample_encoder, precision="bf16").align(pair)
+    assert full.plan is not None
+    assert half.plan is not None
+    assert half.plan.dtype == np.float32
+    np.testing.assert_allclose(half.plan, full.plan, atol=5e-3)
+    assert half.pairs == full.pairs
+    with pytest.raises(ConfigError, match="choose from: fp32, bf16, fp16"):
+        WordAligner(sample_encoder, precision="fp8")
