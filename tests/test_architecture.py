@@ -16,7 +16,7 @@ FLOORS = {
     "errors": 0,
     "resources": 1,
     "provenance": 1,
-    "__init__": 0,
+    "__init__": 10,
     "transport": 1,
     "encoders": 2,
     "data": 3,
@@ -25,6 +25,7 @@ FLOORS = {
     "evaluation": 6,
     "export": 7,
     "report": 8,
+    "api": 9,
     "cli": 9,
     "__main__": 10,
 }

@@ -20,7 +20,7 @@ from otkit.errors import ConfigError
 from otkit.report.files import write_whole
 from otkit.report.tables import Table, format_value
 from otkit.report.view import GridView, LinkKind, Shares
-from otkit.report.words import is_rtl
+from otkit.report.words import mostly_rtl
 
 __all__ = ["Page", "PagePair", "Variant", "page_html", "write_page"]
 
@@ -147,16 +147,10 @@ def _pair_data(pair: PagePair) -> dict[str, object]:
         "n": pair.number,
         "s": view.source,
         "t": view.target,
-        "d": [_direction(words) for words in (view.source, view.target)],
+        "d": ["rtl" if mostly_rtl(words) else "ltr" for words in (view.source, view.target)],
         "g": None if gold is None else {"s": sorted(gold.sure), "p": sorted(gold.possible)},
         "v": [_view_data(view) for view in pair.views],
     }
-
-
-def _direction(words: Sequence[str]) -> str:
-    """Right to left where most words with a letter of either kind of script are."""
-    rtl = sum(is_rtl(word) for word in words)
-    return "rtl" if 2 * rtl > sum(any(map(str.isalpha, word)) for word in words) else "ltr"
 
 
 def _view_data(view: GridView) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from rich.cells import cell_len
 
-__all__ = ["anchor_line", "cell_width", "clip", "is_rtl", "is_steady", "isolate", "visible"]
+__all__ = ["anchor_line", "cell_width", "clip", "is_rtl", "is_steady", "isolate", "mostly_rtl", "visible"]
 
 _RTL = {"R", "AL"}
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -31,6 +32,12 @@ def _is_unsafe(character: str) -> bool:
 def is_rtl(text: str) -> bool:
     """Whether the text holds a letter of a script written from right to left."""
     return any(unicodedata.bidirectional(character) in _RTL for character in text)
+
+
+def mostly_rtl(words: Iterable[str]) -> bool:
+    """Whether most of the words that hold a letter at all are of a script written from right to left."""
+    lettered = [is_rtl(word) for word in words if any(map(str.isalpha, word))]
+    return 2 * sum(lettered) > len(lettered)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,167 @@
+"""The Python door: what it accepts, what it gives back, and what a real notebook shows of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import otkit
+from otkit.api import align_words
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import ConfigError, InputError
+from otkit.extraction.aligner import Alignment, WordAligner
+from otkit.extraction.config import AlignerConfig
+from otkit.report.fragment import fragment_html
+from tests.report.views import random_view, small_view
+
+DE, EN = "das haus ist klein .", "the house is small ."
+HOSTILE = ("</td></table><script>alert(1)</script>", "\"'", "<b onclick=x>", "&lt;", "x\u202ey")
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a fragment: its tags, their attributes, its text, and whether it closes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_importing_the_package_leaves_torch_alone_until_the_door_is_used() -> None:
+    code = "import sys, otkit; dir(otkit); a = 'torch' in sys.modules; otkit.align_words; print(a, 'torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "True"]
+    assert {"align_words", "open_encoder"} <= set(dir(otkit))
+    assert otkit.align_words is align_words
+    with pytest.raises(AttributeError, match="module 'otkit' has no attribute 'align_word'"):
+        otkit.align_word  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_strings_word_lists_and_many_pairs_say_the_same(tiny_encoder: TorchEncoder) -> None:
+    one = align_words(DE, EN, tiny_encoder)
+    assert isinstance(one, list)
+    assert isinstance(one[0], Alignment)
+    expected = next(WordAligner(tiny_encoder).align([(DE.split(), EN.split())]))
+    assert one[0].pharaoh == expected.pharaoh
+    assert (one[0].plan == expected.plan).all()
+    assert one[0].caption == "tiny, layer 1, unbalanced"
+    many = align_words([DE, DE.split()], [EN.split(), EN], model=tiny_encoder)
+    assert [each.pharaoh for each in many] == [one[0].pharaoh] * 2
+    assert many[1].source == tuple(DE.split())
+
+
+def test_every_setting_reaches_the_aligner_and_is_one_of_the_aligner() -> None:
+    names = set(inspect.signature(align_words).parameters)
+    rest = names - {"sources", "targets", "model", "raw", "batch_tokens", "device"}
+    assert rest <= {field.name for field in dataclasses.fields(AlignerConfig)}
+    from otkit.cli import aligning
+
+    offered = {re.sub("(?<!^)(?=[A-Z])", "_", name).lower() for name in aligning.__all__} - {"aligner_config"}
+    assert offered <= rest
+
+
+def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
+    found = align_words(DE, EN, tiny_encoder, transport="balanced", strategy="match", layers=(0, 2))
+    settings = AlignerConfig(transport="balanced", strategy="match", layers=(0, 2))
+    expected = next(WordAligner(tiny_encoder, settings).align([(DE.split(), EN.split())]))
+    assert found[0].pharaoh == expected.pharaoh
+    assert found[0].caption == "tiny, layer 0+2, balanced"
+    with pytest.raises(ConfigError, match="did you mean 'balanced'"):
+        align_words(DE, EN, tiny_encoder, transport="balance")
+
+
+def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:
+    pytest.importorskip("icu4py")
+    found = align_words("das haus, klein.", "the small house.", tiny_encoder, raw=True)
+    assert found[0].source == ("das", "haus", ",", "klein", ".")
+    with pytest.raises(InputError, match=r"source sentence 1: a list of words has been cut .*; give a string"):
+        align_words([["das"]], [["the"]], tiny_encoder, raw=True)
+
+
+def test_counts_that_differ_and_empty_sentences_are_refused(tiny_encoder: TorchEncoder) -> None:
+    with pytest.raises(InputError, match=r"2 source .* 1 target .*; .* is written \[words\], \[words\]"):
+        align_words(["das", "haus"], "the house", tiny_encoder)
+    with pytest.raises(InputError, match="target sentence 2: is empty; leave the pair out"):
+        align_words(["das", "haus"], ["the", " "], tiny_encoder)
+
+
+def test_the_fragment_shows_every_link_and_every_null_word() -> None:
+    html = fragment_html(small_view(caption="a model"))
+    assert html.count("●") == 4
+    assert 'title="90%" style="background:rgba(178,102,204,0.54)"' in html  # the null mass of "."
+    text = " ".join(Reader(html).texts)
+    assert "a model · transport cost 0.250 (lower is closer)" in text
+    assert "no partner in the source:  .  (90% null)" in text
+    assert "no partner in the target" not in text
+
+
+def test_words_in_a_fragment_cannot_become_markup_nor_turn_the_line() -> None:
+    reader = Reader(fragment_html(small_view(source=HOSTILE, caption=HOSTILE[0])))
+    assert set(reader.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td", "bdi"}
+    assert {name for name, _ in reader.attributes} == {"class", "dir", "scope", "title", "style"}
+    words = [text for text in reader.texts if text in HOSTILE or "\ufffd" in text]
+    assert words[:5] == [*HOSTILE[:4], "x\ufffdy"]  # the lonely word comes once more
+    assert "\u202e" not in "".join(reader.texts)
+
+
+def test_right_to_left_targets_run_from_the_right() -> None:
+    assert '<table dir="rtl">' in fragment_html(random_view("de", "ar", (4, 4), 1))
+    html = fragment_html(random_view("ar", "de", (4, 4), 1))
+    assert '<table dir="ltr">' in html
+    assert html.count('<bdi dir="rtl">') >= 4
+
+
+def test_a_fragment_is_small_and_stands_alone() -> None:
+    fragment = fragment_html(random_view("de", "de", (30, 30), 1))
+    assert len(fragment) < 80_000
+    assert not re.search(r"(?i)<script|\s(src|href)=|url\(|@import|://", fragment)
+
+
+def test_a_list_draws_twenty_and_counts_the_rest(tiny_encoder: TorchEncoder) -> None:
+    html = align_words(["das haus"] * 22, ["the house"] * 22, tiny_encoder)._repr_html_()
+    assert html.count("<table") == 20
+    assert html.count("<style>") == 1
+    assert html.endswith("<p>and 2 more</p>")
+
+
+def test_a_real_notebook_shows_the_picture(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    tiny_encoder.save(tmp_path / "tiny")
+    book = nbformat.v4.new_notebook()
+    book.cells = [
+        nbformat.v4.new_code_cell(f"import otkit\nfound = otkit.align_words({DE!r}, {EN!r}, 'tiny')"),
+        nbformat.v4.new_code_cell("found"),
+        nbformat.v4.new_code_cell("found[0]"),
+    ]
+    nbclient.NotebookClient(
+        book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, kernel_name="python3"
+    ).execute()
+    for cell in book.cells[1:]:
+        data = cell.outputs[0]["data"]
+        assert data["text/html"].count("<table") == 1
+        assert "das" in data["text/plain"]
+        assert Reader(data["text/html"]).tags.count("tr") >= 6
