@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otkit.errors import InputError
 
-__all__ = ["is_known", "languages_of"]
+__all__ = ["is_known", "language_of", "languages_of"]
 
 # ISO 639-1, and the three-letter twins of those a corpus is likely to use
 _TWO = """
@@ -78,6 +78,11 @@ def languages_of(
     if where == "<stdin>":
         what = "the languages of standard input are not known"
     raise InputError(what, where=where, remedy=REMEDY)
+
+
+def language_of(path: str | Path) -> str | None:
+    """The language of a file in one language, told by the ending of its name; None where nothing tells."""
+    return _ending(Path(path).name)
 
 
 def _ending(name: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 FilePath = str | Path
+Block = list[str | InputError]
 
 FORMATS: dict[str, str] = {
     "auto": "seen from the content",
@@ -99,7 +100,8 @@ def _pairs(sources: list[LineSource], format: str, on_error: str) -> Iterator[Pa
     return _one_file(sources[0], format, on_error)
 
 
-def _problem(error: InputError, where: str, line: int, on_error: str) -> BadLine:
+def bad_line(error: InputError, where: str, line: int, on_error: str) -> BadLine:
+    """Raise the complaint, or give it in the place of its line."""
     error = error if error.where else located(error, where)
     if on_error == "raise":
         raise error
@@ -109,14 +111,25 @@ def _problem(error: InputError, where: str, line: int, on_error: str) -> BadLine
 def _one_file(source: LineSource, format: str, on_error: str) -> Iterator[Pair | BadLine]:
     blocks = source.blocks()
     if format == "auto":
-        seen: list[list[str | InputError]] = []
-        found: str | None = None
-        while not found and sum(map(len, seen)) < DECIDE_WITHIN and (block := next(blocks, None)):
-            seen.append(block)
-            found = next(filter(None, (form_of(line) for line in block if isinstance(line, str))), None)
-        if not found:
+        found, seen = seen_format(blocks)
+        if found is None:
             _unknown_format(source, seen, on_error)
         format, blocks = found or "tsv", chain(seen, blocks)
+    yield from parse_blocks(source.name, blocks, format, on_error)
+
+
+def seen_format(blocks: Iterator[Block]) -> tuple[str | None, list[Block]]:
+    """The format that the first line to speak for one speaks for, and the blocks that were read to see it."""
+    seen: list[Block] = []
+    found: str | None = None
+    while not found and sum(map(len, seen)) < DECIDE_WITHIN and (block := next(blocks, None)):
+        seen.append(block)
+        found = next(filter(None, (form_of(line) for line in block if isinstance(line, str))), None)
+    return found, seen
+
+
+def parse_blocks(name: str, blocks: Iterable[Block], format: str, on_error: str) -> Iterator[Pair | BadLine]:
+    """The pairs of all lines; `name` is the file's, for messages."""
     parse, number = PARSERS[format], 0
     for block in blocks:
         for line in block:
@@ -125,14 +138,14 @@ def _one_file(source: LineSource, format: str, on_error: str) -> Iterator[Pair |
                 try:
                     first, second = parse(line)
                 except InputError as error:
-                    yield _problem(error, f"{source.name}:{number}", number, on_error)
+                    yield bad_line(error, f"{name}:{number}", number, on_error)
                 else:
                     yield Pair(first, second, number)
             else:
-                yield _problem(line, source.name, number, on_error)
+                yield bad_line(line, name, number, on_error)
 
 
-def _unknown_format(source: LineSource, seen: Sequence[Sequence[str | InputError]], on_error: str) -> None:
+def _unknown_format(source: LineSource, seen: Sequence[Block], on_error: str) -> None:
     """Raise, unless bad lines are to be skipped: then every line of it is one."""
     if on_error == "skip":
         return
@@ -168,7 +181,7 @@ def _two_files(source: LineSource, target: LineSource, on_error: str) -> Iterato
             yield Pair(first, second, number)
         else:
             error = next(text for text in texts if isinstance(text, InputError))
-            yield _problem(error, error.where or source.name, number, on_error)
+            yield bad_line(error, error.where or source.name, number, on_error)
 
 
 class ParallelCorpus(Sequence[Pair]):

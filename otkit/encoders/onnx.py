@@ -71,6 +71,11 @@ class OnnxEncoder:
             )
         self._inputs = inputs
 
+    @property
+    def path(self) -> Path:
+        """The graph's file."""
+        return self._path
+
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)
 

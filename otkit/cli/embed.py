@@ -1,0 +1,249 @@
+"""`otkit embed`: corpora to vectors with an index, and questions to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from otkit.cli.options import (
+    BatchTokens,
+    Device,
+    JsonPath,
+    Langs,
+    Model,
+    OnError,
+    Quiet,
+    Threads,
+    Verbose,
+    set_logging,
+    set_threads,
+)
+from otkit.errors import ConfigError, choose
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
+
+__all__ = ["embed"]
+
+ENGINES = {"local": "this process", "ray": "workers of a Ray cluster"}
+_SHOWN_BAD = 5
+
+
+def _option(help_text: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, show_default=False)
+
+
+def embed(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Text, parallel or a sentence a line, plain or .gz; - is stdin. With --search: queries.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[str | None, _option("Source side of two line-aligned files.", "FILE")] = None,
+    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
+    input_format: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl, files or text.")
+    ] = "auto",
+    langs: Langs = None,
+    side: Annotated[
+        str, typer.Option(metavar="NAME", help="Of parallel text: source, target or both.")
+    ] = "both",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
+    ] = False,
+    on_error: OnError = "raise",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder to write.", show_default=False),
+    ] = None,
+    unit: Annotated[
+        str, typer.Option(metavar="NAME", help="A vector for each sentence or word.")
+    ] = "sentence",
+    dtype: Annotated[
+        str, typer.Option(metavar="NAME", help="float32, float16, or int8 with a factor for each vector.")
+    ] = "float32",
+    shards: Annotated[
+        str | None,
+        _option(
+            "parquet, or npy with a .jsonl beside it. Default: parquet where pyarrow is installed.", "NAME"
+        ),
+    ] = None,
+    shard_rows: Annotated[int, typer.Option(metavar="N", min=1, help="About so many rows a shard.")] = 8192,
+    index: Annotated[
+        str, typer.Option(metavar="NAME", help="FAISS index: flat, hnsw, ivf or none.")
+    ] = "flat",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
+    ] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="local, or ray: the workers of a cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, _option("Of the Ray cluster. Default: a cluster of this machine alone.", "HOST:PORT")
+    ] = None,
+    search: Annotated[
+        Path | None, _option("Answer queries from this folder; - reads them from stdin.", "DIR")
+    ] = None,
+    neighbours: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Answers to a query.")] = 5,
+    model: Model = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the vectors of a corpus, with the text behind each, and search them across languages.
+
+    The folder holds shards (Parquet, or .npy), a FAISS index and, last of all, manifest.json. A killed run goes
+    on with --resume, to the same bytes.
+
+    [bold]Examples[/bold]
+
+    otkit embed sample_data/parallel/de-en.dev.tsv sample_data/parallel/zh-en.dev.tsv --output runs/vectors
+
+    otkit embed --search runs/vectors "Where can I buy bread?" -k 3
+
+    otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
+    """
+    choose(engine, ENGINES, what="engine")
+    set_logging(verbose=verbose)
+    if search is not None:
+        from otkit.cli.embed_search import answer
+
+        set_threads(threads)
+        answer(search, files or [], k=neighbours, model=model, device=device, json_path=json_path)
+        return
+    if output is None:
+        raise ConfigError(
+            "there is no folder to write", remedy="give --output DIR, or --search DIR to ask one"
+        )
+    inputs = _inputs(files or [], source, target, input_format, langs)
+    if resume and any("-" in (one.path, one.target) for one in inputs):
+        raise ConfigError("--resume needs files, not standard input", remedy="name the corpus")
+    if resume and _finished(output):
+        _note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
+
+    from otkit.cli.progress import progress_bar
+    from otkit.export.embedder import OpenEmbedder
+    from otkit.export.embeddings import EmbedConfig, embed_corpora
+
+    config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
+    opener = OpenEmbedder(
+        _place(model),
+        device,
+        _threads(threads, output, resume=resume),
+        {"unit": unit, "raw": raw, "batch_tokens": batch_tokens},
+    )
+    with progress_bar(quiet=quiet) as bar:
+        report = embed_corpora(
+            opener(),
+            inputs,
+            output,
+            config=config,
+            on_error=on_error,
+            resume=resume,
+            engine=None,
+            progress=_watch(bar, quiet=quiet),
+            note=lambda step: _note(step, quiet=quiet),
+        )
+    _show(report, config)
+    if json_path is not None:
+        from otkit.cli.documents import write_document
+        from otkit.encoders.settings import read_json
+
+        write_document(json_path, read_json(output / "manifest.json"))
+
+
+def _inputs(
+    files: list[str], source: str | None, target: str | None, input_format: str, langs: str | None
+) -> list[TextInput]:
+    from otkit.data.texts import languages_of_texts
+    from otkit.export.embeddings import TextInput
+
+    pairs: list[tuple[str, str | None]] = [(file, None) for file in files]
+    if (source is None) != (target is None):
+        raise ConfigError("two line-aligned files go together", remedy="give both of --source and --target")
+    if source is not None:
+        pairs.append((source, target))
+    if not pairs:
+        raise ConfigError("there is no text to embed", remedy="name a file, or - for stdin")
+    if sum(pair.count("-") for pair in pairs) > 1:
+        raise ConfigError("standard input was given twice", remedy="name it once")
+    return [
+        TextInput(path, other, input_format, languages_of_texts(path, langs, target=other))
+        for path, other in pairs
+    ]
+
+
+def _finished(output: Path) -> bool:
+    return (output / "manifest.json").is_file() and not (output / "state.json").exists()
+
+
+def _threads(threads: int | None, output: Path, *, resume: bool) -> int | None:
+    """Those of the interrupted run where nothing else is asked for: other threads end in other digits."""
+    from otkit.export.vector_writer import read_state
+
+    state = read_state(output) if resume and threads is None else None
+    return threads if state is None else int(state["of"]["threads"])
+
+
+def _default_shards() -> str:
+    from importlib.util import find_spec
+
+    return "parquet" if find_spec("pyarrow") else "npy"
+
+
+def _place(model: str | None) -> str | None:
+    """A folder's full path, so that a later search finds it from anywhere."""
+    return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
+
+
+def _watch(bar: Bar, *, quiet: bool) -> Callable[[Progress], None]:
+    import time
+
+    task = bar.add_task("embed", total=None, text="")
+    begun, first, named = time.perf_counter(), -1, 0
+
+    def show(state: Progress) -> None:
+        nonlocal first, named
+        done = state.texts + state.skipped
+        first = done if first < 0 else first  # what an earlier run did does not count for the rate
+        rate = (done - first) / (time.perf_counter() - begun)
+        bar.update(task, completed=done, text=f"{rate:.0f} texts/s")
+        for bad in state.bad[: max(0, _SHOWN_BAD - named)]:
+            _note(f"skipped: {bad.where}: {bad.what}", quiet=quiet)
+        named += len(state.bad)
+
+    return show
+
+
+def _show(report: EmbedReport, config: EmbedConfig) -> None:
+    vectors = report.vectors
+    size = sum(path.stat().st_size for path in vectors.folder.iterdir()) / 1e6
+    typer.echo(
+        f"{vectors.folder}: {len(vectors)} {config.unit} vectors of width {vectors.dimension} "
+        f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB"
+    )
+    if report.recall is not None:
+        found = report.recall
+        typer.echo(
+            f"recall against flat search, {found.queries} queries: "
+            f"{found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
+        )
+    if report.skipped:
+        _note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)
+
+
+def _note(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(f"note: {text}", err=True)
