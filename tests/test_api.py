@@ -50,7 +50,8 @@ class Reader(HTMLParser):
 
 
 def test_importing_the_package_leaves_torch_alone_until_the_door_is_used() -> None:
-    code = "import sys, otkit; dir(otkit); a = 'torch' in sys.modules; otkit.align_words; print(a, 'torch' in sys.modules)"
+    loaded = "'torch' in sys.modules"
+    code = f"import sys, otkit; dir(otkit); before = {loaded}; otkit.align_words; print(before, {loaded})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]
     assert {"align_words", "open_encoder"} <= set(dir(otkit))
@@ -96,7 +97,9 @@ def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:
     pytest.importorskip("icu4py")
     found = align_words("das haus, klein.", "the small house.", tiny_encoder, raw=True)
     assert found[0].source == ("das", "haus", ",", "klein", ".")
-    with pytest.raises(InputError, match=r"source sentence 1: a list of words has been cut .*; give a string"):
+    with pytest.raises(
+        InputError, match=r"source sentence 1: a list of words has been cut .*; give a string"
+    ):
         align_words([["das"]], [["the"]], tiny_encoder, raw=True)
 
 

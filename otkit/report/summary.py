@@ -66,7 +66,9 @@ class ComparisonPicture:
             listed = [f"{word}," for word in words[:-1]] + words[-1:]
             yield from _flow([f"{spell(name, width - 8, glyphs)} ({len(cells)}):", *listed], width=width)
         for view in (self.left, self.right):
-            yield from _score_lines(view, width=width, name=f"{spell(view.caption, width // 2, glyphs)}: ")
+            name = f"{spell(view.caption, width // 2, glyphs)}: "
+            yield from _null_lines(view, width=width, glyphs=glyphs, name=name)
+            yield from _score_lines(view, width=width, name=name)
 
 
 def _beside(left: GridView, right: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
@@ -97,15 +99,12 @@ def summary_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> li
     lines = [*_key_lines(view, width=width, glyphs=glyphs), Text(""), *_link_lines(view, width, glyphs)]
     if not view.links:
         lines.append(Text("no links"))
-    lines.append(Text(""))
-    for side, words, lonely, null in (
-        ("source", view.source, view.lonely_source, view.source_null),
-        ("target", view.target, view.lonely_target, view.target_null),
-    ):
-        if lonely:
-            items = [f"{spell(words[i], 24, glyphs)} ({null[i]:.0%} null)" for i in lonely]
-            lines += _flow([f"no partner in the {side}:", *items], width=width)
-    return [*lines, *_score_lines(view, width=width)]
+    return [
+        *lines,
+        Text(""),
+        *_null_lines(view, width=width, glyphs=glyphs),
+        *_score_lines(view, width=width),
+    ]
 
 
 def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
@@ -113,6 +112,18 @@ def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
     shades = [f"{shade} {bound:.0%}+" for shade, bound in zip(glyphs.shades[1:], SHADE_FROM, strict=True)]
     kinds = [f"{glyphs.kinds[kind]} {name}" for kind, name in _KIND_NAMES.items() if kind in shown]
     return _flow(["share of mass:", *shades, *kinds], width=width)
+
+
+def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
+    lines: list[Text] = []
+    for side, words, lonely, null in (
+        ("source", view.source, view.lonely_source, view.source_null),
+        ("target", view.target, view.lonely_target, view.target_null),
+    ):
+        if lonely:
+            items = [f"{spell(words[i], 24, glyphs)} ({null[i]:.0%} null)" for i in lonely]
+            lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
+    return lines
 
 
 def _score_lines(view: GridView, *, width: int, name: str = "") -> list[Text]:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import io
-import re
 
 from rich.console import Console, RenderableType
 
 __all__ = ["terminal_svg"]
 
+# rich fills in what is between braces; the fonts are the reader's own, so that nothing is loaded from elsewhere.
+_SVG = """\
+<svg class="otkit-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font: {char_height}px/{line_height}px ui-monospace, Menlo, Consolas, monospace; }}
+.{unique_id}-title {{ font: bold 18px system-ui, sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
 
 def terminal_svg(picture: RenderableType, *, width: int, title: str) -> str:
-    """The picture as rich exports it, with the fonts of the reader: nothing is loaded from elsewhere."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-
-    shape = re.sub(r"@font-face\s*\{\{.*?\}\}\s*|<!--.*?-->\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    """The picture as rich exports it."""
     console = Console(
         file=io.StringIO(),
         record=True,
@@ -24,4 +42,4 @@ def terminal_svg(picture: RenderableType, *, width: int, title: str) -> str:
         highlight=False,
     )
     console.print(picture)
-    return console.export_svg(title=title, code_format=shape)
+    return console.export_svg(title=title, code_format=_SVG)

@@ -166,6 +166,13 @@ def test_comparison_stands_side_by_side_when_it_fits_and_names_what_differs() ->
     assert "both (2):  Das → This,  ist → is" in wide
     assert "only one (2):  ein → a,  Haus → house" in wide
     assert "only two (1):  ein → is" in wide
+    assert wide[-5:] == [
+        "one: no partner in the source:  . (90% null)",
+        "one: transport cost 0.250  (lower is closer)",
+        "two: no partner in the source:  Haus (0% null)  . (90% null)",
+        "two: no partner in the target:  a (0% null)  house (0% null)",
+        "two: transport cost 0.250  (lower is closer)",
+    ]
     narrow = drawn(
         ComparisonPicture(random_view("de", "de", (4, 30), 1), random_view("de", "de", (4, 30), 2)), 80
     )

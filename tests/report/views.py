@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from otkit.report.html import Page, PagePair, Variant
 from otkit.report.view import GoldLinks, GridView
 
 _TEXTS = {
@@ -59,4 +60,21 @@ def random_view(
         score=float(rng.random()),
         gold=GoldLinks(frozenset([*cells[::2], (0, 0)]), frozenset(cells[::3])) if gold else None,
         caption=f"model {seed}",
+    )
+
+
+def big_page(pairs: int) -> Page:
+    """A corpus of that many pairs of 10 to 29 words, two models, four scripts."""
+    languages = list(SENTENCES)
+    views = [
+        tuple(
+            random_view(languages[k % 4], languages[k // 4 % 4], (10 + k % 20, 12 + k % 17), k + 9999 * z)
+            for z in (0, 1)
+        )
+        for k in range(pairs)
+    ]
+    return Page(
+        "corpus",
+        (Variant("one"), Variant("two")),
+        tuple(PagePair(k + 1, pair) for k, pair in enumerate(views)),
     )

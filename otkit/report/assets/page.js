@@ -9,7 +9,8 @@
   const list = document.getElementById("pairs");
   const status = document.getElementById("status");
   const svgTemplate = document.getElementById("svg");
-  const state = { threshold: null, panels: [], order: "file", search: "", shown: [], rendered: 0, pinned: null };
+  const state = { threshold: null, panels: [], order: "file", search: "", shown: [], rendered: 0, pinned: null,
+    open: new Set() }; // "pair panel" of each grid that a reader has opened: pairs are rebuilt, what is open stays open
 
   function element(tag, attributes, ...children) {
     const node = document.createElement(tag);
@@ -80,7 +81,7 @@
     return node;
   }
 
-  function buildPanel(pair, choice) {
+  function buildPanel(pair, choice, number) {
     const index = variantOf(choice);
     const view = viewOf(pair, index);
     const kinds = kindsOf(pair, view);
@@ -98,9 +99,10 @@
     const drawing = svgTemplate.content.querySelector("svg").cloneNode(false);
     flow.append(wordList(pair.s, "s", pair.d[0], "source words", lonely[0]), drawing, wordList(pair.t, "t", pair.d[1], "target words", lonely[1]));
     const grid = element("details", {}, element("summary", {}, "Grid and list of links"));
-    if (data.pairs.length === 1) grid.open = true;
+    const place = `${pair.n} ${number}`;
+    grid.open = state.open.has(place);
     const fill = () => { if (grid.open && !grid.dataset.filled) { grid.dataset.filled = "1"; grid.append(buildGrid(pair, view, kinds, lonely)); } };
-    grid.addEventListener("toggle", fill);
+    grid.addEventListener("toggle", () => { state.open[grid.open ? "add" : "delete"](place); fill(); });
     fill();
     figure.append(flow, grid);
     figure.view = view;
@@ -133,7 +135,7 @@
     view.targetNull.forEach((share, j) => last.append(cellNode(lonely[1].has(j) ? share : 0, null, "null")));
     last.append(element("td", {}));
     body.append(last);
-    const table = element("table", { class: "grid" }, element("caption", {}, "Share of mass"), element("thead", {}, head), body);
+    const table = element("table", { class: "grid", dir: pair.d[1] }, element("caption", {}, "Share of mass"), element("thead", {}, head), body);
     const items = element("ul", {});
     for (const [cell, kind] of [...kinds].sort((a, b) => a[0] - b[0])) {
       const score = linksOf(view).get(cell) ?? view.shares[cell];
@@ -167,7 +169,7 @@
   function buildPair(pair) {
     const node = element("article", { class: "pair", "aria-label": `pair ${pair.n}` });
     if (data.pairs.length > 1) node.append(element("h3", {}, `Pair ${pair.n}`));
-    node.append(element("div", { class: "panels" }, ...state.panels.map((choice) => buildPanel(pair, choice))));
+    node.append(element("div", { class: "panels" }, ...state.panels.map((choice, number) => buildPanel(pair, choice, number))));
     return node;
   }
 
@@ -376,6 +378,7 @@
   const search = document.getElementById("search");
   if (search) search.addEventListener("input", () => { state.search = search.value; select(); refresh(); });
 
+  if (data.pairs.length === 1) state.open = new Set([0, 1].map((number) => `${data.pairs[0].n} ${number}`));
   state.panels = [{ ...data.variants[0] }];
   if (new Set(data.variants.map((variant) => variant.model)).size > 1) state.panels.push({ ...data.variants[data.second] });
   buildChoices();
