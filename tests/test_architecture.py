@@ -14,6 +14,7 @@ ROOT = Path(otkit.__file__).parent
 
 FLOORS = {
     "errors": 0,
+    "cluster": 1,
     "resources": 1,
     "provenance": 1,
     "__init__": 10,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from otkit.cli.options import (
+    Address,
     BatchTokens,
     Device,
+    Engine,
     JsonPath,
     Langs,
     Model,
@@ -18,19 +20,21 @@ from otkit.cli.options import (
     Quiet,
     Threads,
     Verbose,
+    model_place,
+    set_engine,
     set_logging,
     set_threads,
 )
-from otkit.errors import ConfigError, choose
+from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from otkit.export.embedder import Embedded
     from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
 
 __all__ = ["embed"]
 
-ENGINES = {"local": "this process", "ray": "workers of a Ray cluster"}
 _SHOWN_BAD = 5
 
 
@@ -83,12 +87,8 @@ def embed(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
     ] = False,
-    engine: Annotated[
-        str, typer.Option(metavar="NAME", help="local, or ray: the workers of a cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None, _option("Of the Ray cluster. Default: a cluster of this machine alone.", "HOST:PORT")
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     search: Annotated[
         Path | None, _option("Answer queries from this folder; - reads them from stdin.", "DIR")
     ] = None,
@@ -114,7 +114,7 @@ def embed(
 
     otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
     """
-    choose(engine, ENGINES, what="engine")
+    threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
         from otkit.cli.embed_search import answer
@@ -134,16 +134,23 @@ def embed(
         return
 
     from otkit.cli.progress import progress_bar
+    from otkit.cluster import map_windows
     from otkit.export.embedder import OpenEmbedder
     from otkit.export.embeddings import EmbedConfig, embed_corpora
 
     config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
     opener = OpenEmbedder(
-        _place(model),
+        model_place(model),
         device,
         _threads(threads, output, resume=resume),
         {"unit": unit, "raw": raw, "batch_tokens": batch_tokens},
     )
+
+    def on_ray(windows: Iterable[tuple[str, ...]]) -> Iterator[Embedded]:
+        return map_windows(
+            opener, windows, address=address, threads=opener.threads or 1, gpus=int("cuda" in device)
+        )
+
     with progress_bar(quiet=quiet) as bar:
         report = embed_corpora(
             opener(),
@@ -152,7 +159,7 @@ def embed(
             config=config,
             on_error=on_error,
             resume=resume,
-            engine=None,
+            engine=on_ray if engine == "ray" else None,
             progress=_watch(bar, quiet=quiet),
             note=lambda step: _note(step, quiet=quiet),
         )
@@ -201,11 +208,6 @@ def _default_shards() -> str:
     from importlib.util import find_spec
 
     return "parquet" if find_spec("pyarrow") else "npy"
-
-
-def _place(model: str | None) -> str | None:
-    """A folder's full path, so that a later search finds it from anywhere."""
-    return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
 
 
 def _watch(bar: Bar, *, quiet: bool) -> Callable[[Progress], None]:

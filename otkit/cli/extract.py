@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +20,12 @@ from otkit.cli.aligning import (
     Weights,
     WordVector,
 )
+from otkit.cli.extract_support import count_lines, fingerprint_of, note, to_stdout, watch, write_json
 from otkit.cli.options import (
+    Address,
     BatchTokens,
     Device,
+    Engine,
     JsonPath,
     Layer,
     Model,
@@ -33,23 +33,20 @@ from otkit.cli.options import (
     Quiet,
     Threads,
     Verbose,
+    model_place,
     parse_layers,
+    set_engine,
     set_logging,
     set_threads,
 )
 from otkit.errors import ConfigError, choose
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from otkit.extraction.aligner import WordAligner
     from otkit.extraction.config import AlignerConfig
-    from otkit.extraction.corpus import CorpusStream, Piece
 
 __all__ = ["extract"]
 
 FORMATS = ("pharaoh", "jsonl", "words")
-_SHOWN_BAD = 5
 
 
 def _option(help_text: str, metavar: str) -> Any:
@@ -109,6 +106,8 @@ def extract(
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
+    engine: Engine = "local",
+    address: Address = None,
     json_path: JsonPath = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -130,7 +129,7 @@ def extract(
             "--resume needs files on both ends", remedy="name the corpus and give --output FILE"
         )
     set_logging(verbose=verbose)
-    set_threads(threads)
+    set_threads(set_engine(engine, address, threads))
     given = {
         "transport": transport,
         "epsilon": epsilon,
@@ -146,7 +145,7 @@ def extract(
     }
     settings = _settings(config, {**given, "layers": parse_layers(layer)})
     if resume and output is not None and output.exists() and not _unfinished(output):
-        _note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
+        note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
         return
 
     from otkit.cli.progress import progress_bar
@@ -161,17 +160,26 @@ def extract(
     aligner = WordAligner(
         open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
     )
-    stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw)
-    total = None if quiet or place == "-" else _count_lines(Path(place))
+    workers = None
+    if engine == "ray":
+        from otkit.extraction.cluster import align_on_cluster
+
+        workers = align_on_cluster(
+            aligner, model=model_place(model), device=device, precision=precision, address=address
+        )
+    stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw, engine=workers)
+    total = None if quiet or place == "-" else count_lines(Path(place))
     with progress_bar(quiet=quiet) as bar:
-        show = _watch(bar, stream, total, quiet=quiet)
+        show = watch(bar, stream, total, quiet=quiet)
         if output is None:
             for piece in stream.pieces(records, {}):
                 show(piece)
-                if not _to_stdout(piece.text):
+                if not to_stdout(piece.text):
                     return
         else:
-            fingerprint = _fingerprint(aligner, place, second, (format, scores, raw, input_format, on_error))
+            fingerprint = fingerprint_of(
+                aligner, place, second, (format, scores, raw, input_format, on_error)
+            )
             with Sink(output, fingerprint=fingerprint, resume=resume) as sink:
                 set_threads(sink.known.get("threads"))
                 for piece in stream.pieces(records, sink.known):
@@ -179,9 +187,9 @@ def extract(
                     show(piece)
                 sink.finish()
     if stream.skipped:
-        _note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
+        note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:
-        _write_json(json_path, aligner, stream, place)
+        write_json(json_path, aligner, stream, place)
 
 
 def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:
@@ -213,89 +221,3 @@ def _settings(path: Path | None, given: dict[str, Any]) -> AlignerConfig:
 
 def _unfinished(output: Path) -> bool:
     return output.with_name(output.name + ".state").exists()
-
-
-def _fingerprint(
-    aligner: WordAligner, place: str, second: str | None, rest: tuple[object, ...]
-) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
-    from otkit import __version__
-    from otkit.evaluation.protocol import encoder_fingerprint
-
-    return {
-        "version": __version__,
-        "encoder": encoder_fingerprint(aligner.encoder),
-        "settings": aligner.config.to_dict(),
-        "layers": list(aligner.layers),
-        "batch-tokens": aligner.batch_tokens,
-        "precision": str(aligner.precision),
-        "window": aligner.window,
-        "input": [place, second],
-        "format": list(rest),
-    }
-
-
-def _watch(bar: Progress, stream: CorpusStream, total: int | None, *, quiet: bool) -> Callable[[Piece], None]:
-    """Moves the bar with its rate, and names the first bad lines."""
-    import time
-
-    task = bar.add_task("extract", total=total, text="")
-    begun, first, named = time.perf_counter(), 0, 0
-
-    def show(piece: Piece) -> None:
-        nonlocal first, named
-        if stream.lines == piece.lines or first == 0:
-            first = stream.lines - piece.lines  # lines of an earlier run do not count for the rate
-        rate = (stream.lines - first) / (time.perf_counter() - begun)
-        bar.update(task, completed=stream.lines, text=f"{rate:.0f} pairs/s")
-        for bad in piece.bad[: max(0, _SHOWN_BAD - named)]:
-            _note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
-        named += len(piece.bad)
-
-    return show
-
-
-def _count_lines(path: Path) -> int | None:
-    """Lines of a plain file, for the remaining time; None for a packed one."""
-    try:
-        with path.open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
-                return None
-            file.seek(0)
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or None
-    except OSError:
-        return None
-
-
-def _to_stdout(text: str) -> bool:
-    """Whether the reader of the pipe still listens."""
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes stdout at exit and would complain: give it somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
-
-
-def _write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: str) -> None:
-    import json
-
-    from otkit.cli.evaluate_support import write_output
-    from otkit.provenance import versions
-
-    document = {
-        "command": "extract",
-        "versions": versions(),
-        "model": aligner.encoder.name,
-        "layers": list(aligner.layers),
-        "aligner": aligner.config.to_dict(),
-        "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
-    }
-    write_output(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def _note(text: str, *, quiet: bool) -> None:
-    if not quiet:
-        typer.echo(f"note: {text}", err=True)

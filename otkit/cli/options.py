@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from otkit.errors import ConfigError, choose
+
 __all__ = [
+    "Address",
     "BatchTokens",
     "Device",
+    "Engine",
     "Format",
     "JsonPath",
     "Langs",
@@ -20,11 +24,15 @@ __all__ = [
     "Seed",
     "Threads",
     "Verbose",
+    "model_place",
     "parse_layers",
     "parse_numbers",
+    "set_engine",
     "set_logging",
     "set_threads",
 ]
+
+_ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
 
 Model = Annotated[
     str | None,
@@ -71,6 +79,17 @@ Langs = Annotated[
 OnError = Annotated[
     str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
 ]
+Engine = Annotated[
+    str, typer.Option(metavar="local|ray", help="This process, or the workers of a Ray cluster (same bytes).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Of the Ray cluster; auto finds it. Default: one of this machine alone.",
+        show_default=False,
+    ),
+]
 Layer = Annotated[
     str | None,
     typer.Option(
@@ -79,6 +98,11 @@ Layer = Annotated[
         show_default=False,
     ),
 ]
+
+
+def model_place(model: str | None) -> str | None:
+    """A folder's full path, so that it is found from anywhere; a Hub name stays."""
+    return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:
@@ -107,6 +131,20 @@ def set_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def set_engine(name: str, address: str | None, threads: int | None) -> int | None:
+    """Check --engine and --address, and give the threads to use: a worker of Ray has one core by default."""
+    import os
+
+    choose(name, _ENGINES, what="engine")
+    if name == "local":
+        if address is not None:
+            raise ConfigError("--address is that of a Ray cluster", remedy="add --engine ray")
+        return threads
+    # Ray would report its use over the network.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return threads or 1
 
 
 def set_logging(*, verbose: bool) -> None:

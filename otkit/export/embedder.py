@@ -59,7 +59,8 @@ class Embedder:
     ) -> None:
         choose(unit, UNITS, what="unit")
         self.encoder, self.unit, self.raw, self.path = encoder, unit, raw, path
-        self.batch_tokens = batch_tokens or (4096 if encoder.device.type == "cpu" else 65536)
+        # A batch whose states fit the processor's cache runs a tenth faster than one four times as large.
+        self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
         alone = encoder.subwords.encode([["a"]], prefix=encoder.settings.prefix)
         self._around = int(alone.lengths[0]) - len(encoder.subwords.pieces(["a"])[0])
 

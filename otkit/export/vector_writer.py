@@ -83,6 +83,8 @@ class VectorWriter:
             _make_room(folder)
         else:
             self._compare(state)
+            for leftover in folder.glob(f"{_TEMPORARY}*"):
+                leftover.unlink()
         self.shards: list[dict[str, Any]] = [] if state is None else state["shards"]
         self.known: dict[str, Any] = {} if state is None else state["known"]
         """What the caller said last; at first, with the last whole shard of the run that goes on (empty at a

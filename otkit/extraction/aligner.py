@@ -19,7 +19,7 @@ from otkit.extraction.config import AlignerConfig
 from otkit.extraction.links import Found
 from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise
 
-__all__ = ["PRECISIONS", "AlignerConfig", "Alignment", "Link", "WordAligner"]
+__all__ = ["PRECISIONS", "AlignerConfig", "Alignment", "Link", "SentencePair", "WordAligner", "cut_window"]
 
 SentencePair = tuple[Sentence, Sentence]
 
@@ -34,8 +34,21 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 class _Window:
     """Lines read together; None stands for a line without a pair."""
 
-    pairs: list[tuple[tuple[str, ...], tuple[str, ...]] | None]
+    pairs: Sequence[SentencePair | None]
     tokens: TokenisedWindow
+
+
+def cut_window(lines: Iterator[SentencePair | None], most: int) -> list[SentencePair | None]:
+    """The next lines that are aligned together; none at the end."""
+    kept: list[SentencePair | None] = []
+    words = 0
+    for line in islice(lines, most):
+        pair = None if line is None else (tuple(line[0]), tuple(line[1]))
+        kept.append(pair)
+        words += max(map(len, pair)) if pair else 0
+        if words >= WINDOW_WORDS:
+            break
+    return kept
 
 
 class WordAligner:
@@ -82,17 +95,16 @@ class WordAligner:
                     found = self._align_window(window, plans=plans)
                 yield found
 
+    def align_window(self, pairs: Sequence[SentencePair | None]) -> list[Alignment | None]:
+        """The pairs of one window, which `cut_window` cut."""
+        with torch.inference_mode():
+            return self._align_window(self._tokenised(pairs), plans=False)
+
     def _read(self, lines: Iterator[SentencePair | None]) -> _Window | None:
-        kept: list[tuple[tuple[str, ...], tuple[str, ...]] | None] = []
-        words = 0
-        for line in islice(lines, self.window):
-            pair = None if line is None else (tuple(line[0]), tuple(line[1]))
-            kept.append(pair)
-            words += max(map(len, pair)) if pair else 0
-            if words >= WINDOW_WORDS:
-                break
-        if not kept:
-            return None
+        kept = cut_window(lines, self.window)
+        return self._tokenised(kept) if kept else None
+
+    def _tokenised(self, kept: Sequence[SentencePair | None]) -> _Window:
         sentences = [*chain.from_iterable(pair for pair in kept if pair is not None)]
         return _Window(kept, tokenise(self.encoder, sentences))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import BadLine, Pair
 from otkit.data.segmentation import Segment, segments
 from otkit.errors import InputError
-from otkit.extraction.aligner import WordAligner
+from otkit.extraction.aligner import Alignment, SentencePair, WordAligner
 from otkit.extraction.lines import Line, LineFormat
 
 __all__ = ["CorpusStream", "Piece"]
 
 Segments = tuple[list[Segment], list[Segment]]
+Engine = Callable[[Iterable[SentencePair | None]], Iterator[list[Alignment | None]]]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,21 @@ class Piece:
 
 
 class CorpusStream:
-    """Reads records, aligns them and writes them as lines, remembering how far it is and what it read."""
+    """Reads records, aligns them and writes them as lines, remembering how far it is and what it read.
+
+    engine: what aligns windows of pairs, in order, where that is not the aligner itself.
+    """
 
     def __init__(
-        self, aligner: WordAligner, line_format: LineFormat, *, scores: bool = False, raw: bool = False
+        self,
+        aligner: WordAligner,
+        line_format: LineFormat,
+        *,
+        scores: bool = False,
+        raw: bool = False,
+        engine: Engine | None = None,
     ) -> None:
+        self._align = engine or aligner.align_windows
         self._aligner, self._format, self._scores, self._raw = aligner, line_format, scores, raw
         self._hash = hashlib.sha256()
         self._waiting: deque[tuple[Pair | BadLine, Segments | None]] = deque()
@@ -57,7 +68,7 @@ class CorpusStream:
         stream = iter(records)
         if known:
             self._go_on(stream, known)
-        for window in self._aligner.align_windows(map(self._words, stream)):
+        for window in self._align(map(self._words, stream)):
             yield self._piece(window)
 
     def _go_on(self, stream: Iterator[Pair | BadLine], known: dict[str, Any]) -> None:

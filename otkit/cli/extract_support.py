@@ -1,0 +1,107 @@
+"""What `otkit extract` does around its stream: fingerprint, progress, a closed pipe, figures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from otkit.extraction.aligner import WordAligner
+    from otkit.extraction.corpus import CorpusStream, Piece
+
+__all__ = ["count_lines", "fingerprint_of", "note", "to_stdout", "watch", "write_json"]
+
+_SHOWN_BAD = 5
+
+
+def fingerprint_of(
+    aligner: WordAligner, place: str, second: str | None, rest: tuple[object, ...]
+) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    from otkit import __version__
+    from otkit.evaluation.protocol import encoder_fingerprint
+
+    return {
+        "version": __version__,
+        "encoder": encoder_fingerprint(aligner.encoder),
+        "settings": aligner.config.to_dict(),
+        "layers": list(aligner.layers),
+        "batch-tokens": aligner.batch_tokens,
+        "precision": str(aligner.precision),
+        "window": aligner.window,
+        "input": [place, second],
+        "format": list(rest),
+    }
+
+
+def watch(bar: Progress, stream: CorpusStream, total: int | None, *, quiet: bool) -> Callable[[Piece], None]:
+    """Moves the bar with its rate, and names the first bad lines."""
+    import time
+
+    task = bar.add_task("extract", total=total, text="")
+    begun, first, named = time.perf_counter(), 0, 0
+
+    def show(piece: Piece) -> None:
+        nonlocal first, named
+        if stream.lines == piece.lines or first == 0:
+            first = stream.lines - piece.lines  # lines of an earlier run do not count for the rate
+        rate = (stream.lines - first) / (time.perf_counter() - begun)
+        bar.update(task, completed=stream.lines, text=f"{rate:.0f} pairs/s")
+        for bad in piece.bad[: max(0, _SHOWN_BAD - named)]:
+            note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
+        named += len(piece.bad)
+
+    return show
+
+
+def count_lines(path: Path) -> int | None:
+    """Lines of a plain file, for the remaining time; None for a packed one."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) == b"\x1f\x8b":
+                return None
+            file.seek(0)
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or None
+    except OSError:
+        return None
+
+
+def to_stdout(text: str) -> bool:
+    """Whether the reader of the pipe still listens."""
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # The interpreter flushes stdout at exit and would complain: give it somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: str) -> None:
+    import json
+
+    from otkit.cli.evaluate_support import write_output
+    from otkit.provenance import versions
+
+    document = {
+        "command": "extract",
+        "versions": versions(),
+        "model": aligner.encoder.name,
+        "layers": list(aligner.layers),
+        "aligner": aligner.config.to_dict(),
+        "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
+    }
+    write_output(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def note(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(f"note: {text}", err=True)

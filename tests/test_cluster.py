@@ -1,0 +1,136 @@
+"""A local Ray cluster of two workers: the bytes of one machine, one worker killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otkit.cluster import map_windows
+from otkit.data.parallel import Pair
+from otkit.encoders.checkpoint import open_encoder
+from otkit.errors import CheckpointError, InputError, OtkitError
+from otkit.export import embeddings
+from otkit.export.embedder import Embedder, OpenEmbedder
+from otkit.export.embeddings import EmbedConfig, TextInput, embed_corpora
+from otkit.extraction.aligner import WordAligner
+from otkit.extraction.cluster import align_on_cluster
+from otkit.extraction.config import AlignerConfig
+from otkit.extraction.corpus import CorpusStream
+from otkit.extraction.lines import LINE_FORMATS
+from tests.cli.test_embed import corpus, everything
+from tests.conftest import make_tiny_encoder
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("ray.data")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    make_tiny_encoder().save(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """Opens what `opener` opens; the worker that gets the third window kills itself, the first time."""
+
+    opener: Callable[[], Callable[[Any], Any]]
+    marks: Path
+
+    def __call__(self) -> Callable[[Any], Any]:
+        work = self.opener()
+
+        def apply(window: Any) -> Any:
+            (self.marks / f"{os.getpid()}-{len(list(self.marks.iterdir()))}").touch()
+            killed = self.marks / "killed"
+            if len(list(self.marks.iterdir())) >= 3 and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return work(window)
+
+        return apply
+
+
+def test_a_killed_worker_changes_no_byte(
+    cluster: None, model: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(embeddings, "WINDOW_TEXTS", 64)
+    inputs = [TextInput(str(corpus(tmp_path / "c.tsv", 400)))]
+    embedder = Embedder(open_encoder(model), path=str(model))
+    config = EmbedConfig(shards="npy", shard_rows=200, dtype="float16")
+    embed_corpora(embedder, inputs, tmp_path / "here", config=config)
+    (marks := tmp_path / "marks").mkdir()
+    opener = Mortal(OpenEmbedder(str(model), "cpu", 1), marks)
+    embed_corpora(
+        embedder,
+        inputs,
+        tmp_path / "there",
+        config=config,
+        engine=lambda windows: map_windows(opener, windows),
+    )
+    assert (marks / "killed").exists()
+    workers = {path.name.split("-")[0] for path in marks.iterdir()} - {"killed"}
+    assert len(workers) >= 2
+    assert str(os.getpid()) not in workers
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
+
+
+def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_path: Path) -> None:
+    """Centred on the first window's means, which every worker has to know."""
+    lines = corpus(tmp_path / "c.tsv", 200).read_text().splitlines()
+    records = [Pair(*line.split("\t"), number) for number, line in enumerate(lines, 1)]
+
+    def extract(*, on_ray: bool) -> str:
+        aligner = WordAligner(open_encoder(model), AlignerConfig(center="corpus"), window=32)
+        engine = align_on_cluster(aligner, model=str(model), device="cpu", precision="fp32", address=None)
+        stream = CorpusStream(
+            aligner, LINE_FORMATS["pharaoh"], scores=True, engine=engine if on_ray else None
+        )
+        return "".join(piece.text for piece in stream.pieces(records, {}))
+
+    assert extract(on_ray=True) == extract(on_ray=False)
+
+
+def refuse(window: Any) -> Any:
+    raise InputError("cannot be used", where="file:3", remedy="mend it")
+
+
+def open_refuse() -> Callable[[Any], Any]:
+    return refuse
+
+
+def open_nothing() -> Callable[[Any], Any]:
+    raise CheckpointError("is not on this worker", where="model")
+
+
+@pytest.mark.parametrize(
+    ("opener", "message"),
+    [(open_refuse, "file:3: cannot be used; mend it"), (open_nothing, "model: is not on this worker")],
+)
+def test_an_error_of_a_worker_is_an_error_here(cluster: None, opener: Any, message: str) -> None:
+    with pytest.raises(OtkitError, match=message):
+        list(map_windows(opener, range(2)))
