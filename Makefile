@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UNTOUCHED := --compare sample_data/encoder
 
-.PHONY: demo test slow wheel clean
+.PHONY: demo test docs slow wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,8 +23,13 @@ test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 	sh tests/wheel.sh $(BIN)/python
+
+# Warnings are errors; the Python on the pages runs; nothing on them may load from elsewhere.
+docs: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

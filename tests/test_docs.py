@@ -1,4 +1,7 @@
-"""The documentation is executed: every example of the README and of --help runs on the sample data."""
+"""The documentation is executed: every example of the README, the site and --help runs on the sample data.
+
+The site's Python blocks run while it is built (`make docs`), with warnings as errors.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,26 @@ def otkit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def blocks(text: str) -> list[str]:
+    """The ```console blocks of a page: the commands of one are run one after the other, in one folder."""
+    return re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+
+
 def readme_blocks() -> Iterator[tuple[str, ...]]:
-    """The commands of each ```console block, one run after the other in one folder."""
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
+    """The commands of each block of the README."""
+    for block in blocks(README):
         commands = [line[2:] for line in block.splitlines() if line.startswith("$ otkit")]
         if commands:
             yield tuple(commands)
+
+
+def site_commands() -> Iterator[tuple[str, str, str]]:
+    """(page, command, the error that the page says it ends with) of the site's own pages."""
+    for path in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "recipes").glob("*.md")]):
+        for block in blocks(path.read_text(encoding="utf-8")):
+            for part in block.removeprefix("$ ").split("\n$ "):
+                command, _, output = part.strip().partition("\n")
+                yield path.stem, command, output
 
 
 def help_examples() -> Iterator[tuple[str, str]]:
@@ -71,6 +88,28 @@ def test_readme_examples_run(commands: tuple[str, ...], workplace: Path) -> None
         words = shlex.split(command)
         written = workplace / words[words.index("--output") + 1] if "--output" in words else None
         assert run.stdout.strip() or (written is not None and written.exists()), f"{command} gave nothing"
+
+
+@pytest.mark.parametrize(("page", "command", "error"), list(site_commands()))
+def test_site_examples_run(
+    page: str,
+    command: str,
+    error: str,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process: it has imported torch already."""
+    from otkit.cli.app import main
+
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as stop:
+        main()
+    shown = capsys.readouterr()
+    assert (stop.value.code or 0) == (1 if error else 0), shown.err
+    if error:
+        assert shown.err.strip() == error
 
 
 @pytest.mark.parametrize(("command", "example"), list(help_examples()))
