@@ -60,12 +60,13 @@ def site_commands() -> Iterator[tuple[str, str, str]]:
                 yield path.stem, command, output
 
 
-def help_examples() -> Iterator[tuple[str, str]]:
-    """(command, example) for every line of a command's help text that begins with the program's name."""
+def help_examples() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(command, examples): the lines of a command's help text that begin with the program's name."""
     for command in COMMANDS:
         text = (ROOT / "otkit" / "cli" / f"{command.replace('-', '_')}.py").read_text(encoding="utf-8")
-        for line in re.findall(r"^    (otkit .+)$", text, flags=re.MULTILINE):
-            yield command, line
+        examples = re.findall(r"^    (otkit .+)$", text, flags=re.MULTILINE)
+        if examples:
+            yield command, tuple(examples)
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +113,16 @@ def test_site_examples_run(
         assert shown.err.strip() == error
 
 
-@pytest.mark.parametrize(("command", "example"), list(help_examples()))
-def test_help_examples_run(command: str, example: str, workplace: Path) -> None:
-    if example in LONG:
-        pytest.skip("the demonstration, run by `make demo`")
-    words = shlex.split(example)[1:]
-    assert words[0] == command
-    run = otkit(*words, folder=workplace)
-    assert run.returncode == 0, run.stderr
+@pytest.mark.parametrize(("command", "examples"), list(help_examples()))
+def test_help_examples_run(command: str, examples: tuple[str, ...], workplace: Path) -> None:
+    """In order, in one folder: one may use what another wrote."""
+    for example in examples:
+        if example in LONG:
+            continue
+        words = shlex.split(example)[1:]
+        assert words[0] == command
+        run = otkit(*words, folder=workplace)
+        assert run.returncode == 0, run.stderr
 
 
 def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(workplace: Path) -> None:
