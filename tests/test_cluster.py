@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from otkit.cluster import map_windows
+from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.checkpoint import open_encoder
-from otkit.errors import CheckpointError, InputError, OtkitError
+from otkit.errors import CheckpointError, InputError
 from otkit.export import embeddings
 from otkit.export.embedder import Embedder, OpenEmbedder
 from otkit.export.embeddings import EmbedConfig, TextInput, embed_corpora
@@ -84,7 +86,7 @@ def test_a_killed_worker_changes_no_byte(
     config = EmbedConfig(shards="npy", shard_rows=200, dtype="float16")
     embed_corpora(embedder, inputs, tmp_path / "here", config=config)
     (marks := tmp_path / "marks").mkdir()
-    opener = Mortal(OpenEmbedder(str(model), "cpu", 1), marks)
+    opener = Mortal(OpenEmbedder(str(model), threads=1), marks)
     embed_corpora(
         embedder,
         inputs,
@@ -123,14 +125,16 @@ def open_refuse() -> Callable[[Any], Any]:
     return refuse
 
 
+def test_an_error_of_a_worker_is_an_error_here(cluster: None) -> None:
+    with pytest.raises(InputError, match="file:3: cannot be used; mend it"):
+        list(map_windows(open_refuse, range(2)))
+
+
 def open_nothing() -> Callable[[Any], Any]:
-    raise CheckpointError("is not on this worker", where="model")
+    raise CheckpointError("is not on this worker", where="model", remedy="put it there")
 
 
-@pytest.mark.parametrize(
-    ("opener", "message"),
-    [(open_refuse, "file:3: cannot be used; mend it"), (open_nothing, "model: is not on this worker")],
-)
-def test_an_error_of_a_worker_is_an_error_here(cluster: None, opener: Any, message: str) -> None:
-    with pytest.raises(OtkitError, match=message):
-        list(map_windows(opener, range(2)))
+def test_a_worker_that_cannot_open_its_model_says_so() -> None:
+    batch = {"number": np.array([0]), "window": np.array([pickle.dumps("text")], dtype=object)}
+    (result,) = _Worker(open_nothing)(batch)["result"]
+    assert str(pickle.loads(result)) == "model: is not on this worker; put it there"

@@ -141,9 +141,11 @@ def embed(
     config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
     opener = OpenEmbedder(
         model_place(model),
-        device,
-        _threads(threads, output, resume=resume),
-        {"unit": unit, "raw": raw, "batch_tokens": batch_tokens},
+        device=device,
+        threads=_threads(threads, output, resume=resume),
+        unit=unit,
+        raw=raw,
+        batch_tokens=batch_tokens,
     )
 
     def on_ray(windows: Iterable[tuple[str, ...]]) -> Iterator[Embedded]:

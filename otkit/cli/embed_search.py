@@ -58,9 +58,10 @@ def _where(hit: Hit) -> str:
 
 def _table(found: Answer) -> Table:
     from otkit.report.tables import Column, Table
+    from otkit.report.words import visible
 
     return Table(
-        title=found.query,
+        title=visible(found.query),
         columns=(Column("where"), Column("score"), Column("language"), Column("text")),
         rows=tuple(
             (_where(hit), hit.score, hit.row.language or hit.row.side, hit.row.text) for hit in found.hits

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -106,14 +106,21 @@ class OpenEmbedder:
     model: str | None
     device: str = "auto"
     threads: int | None = None
-    settings: dict[str, object] = field(default_factory=dict)
+    unit: str = "sentence"
+    raw: bool = False
+    batch_tokens: int | None = None
 
     def __call__(self) -> Embedder:
         """Open the encoder here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        encoder = open_encoder(self.model, device=self.device)
-        return Embedder(encoder, path=self.model, **self.settings)  # type: ignore[arg-type]
+        return Embedder(
+            open_encoder(self.model, device=self.device),
+            unit=self.unit,
+            raw=self.raw,
+            batch_tokens=self.batch_tokens,
+            path=self.model,
+        )
 
 
 def weights_sha256(encoder: Encoder) -> str:

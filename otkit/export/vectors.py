@@ -94,6 +94,16 @@ def check_file(path: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
+_MODEL: dict[str, Any] = {"name": {}, "path": {}, "sha256": {}, "settings": {"pooling": {}, "prefix": {}}}
+
+
+def _need(facts: Mapping[str, Any], keys: Mapping[str, Any]) -> None:
+    """A KeyError for the first key that a table, or a table in it, does not have."""
+    for key, inner in keys.items():
+        if inner or key not in facts:
+            _need(facts[key], inner)
+
+
 def open_vectors(folder: Path) -> Vectors:
     """The folder that `otkit embed` wrote, after a look at its manifest."""
     path = folder / MANIFEST
@@ -114,6 +124,7 @@ def open_vectors(folder: Path) -> Vectors:
             if not set(shard["files"]) <= {f"{shard['name']}{suffix}" for suffix in kind.suffixes}:
                 raise ValueError(f"shard {number} has unknown files")
         found = Vectors(folder, int(facts["model"]["dimension"]), facts["config"]["shards"], shards, facts)
+        _need(facts, {"index": {}, "config": {"unit": {}, "raw": {}}, "model": _MODEL})
         if len(found) != facts["rows"]:
             raise ValueError(f"{len(found)} rows in shards, {facts['rows']} stated")
     except (KeyError, TypeError, ValueError, AttributeError) as error:

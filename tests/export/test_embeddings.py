@@ -187,6 +187,8 @@ def test_a_damaged_folder_is_refused(finished: EmbedReport) -> None:
     for spoil, message in (
         ({"format": "other"}, "its format is 'other'"),
         ({"rows": 3}, "10 rows in shards, 3 stated"),
+        ({"model": {"dimension": 32, "name": "x"}}, "'path'"),
+        ({"config": {"shards": "npy", "unit": "word"}}, "'raw'"),
         ({"shards": [{"name": "../x", "rows": 10, "files": {}}]}, r"shard 0 is called '\.\./x'"),
     ):
         manifest.write_text(json.dumps({**facts, **spoil}))
