@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from otkit.errors import ConfigError, require_extra
 from otkit.report.files import write_whole
-from otkit.report.view import GridView, LinkKind
-from otkit.report.words import visible
+from otkit.report.view import GridView, LinkKind, Shares
+from otkit.report.words import mostly_rtl, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,9 +95,13 @@ def _draw(view: GridView, axes: Axes) -> None:
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    axes.set_xticks(range(len(view.target)), [visible(word) for word in view.target], rotation=90)
-    axes.set_yticks(range(len(view.source)), [visible(word) for word in view.source])
+    columns_named = _labels(view.target, view.lonely_target, view.target_null)
+    axes.set_xticks(range(len(view.target)), columns_named, rotation=90)
+    axes.set_yticks(range(len(view.source)), _labels(view.source, view.lonely_source, view.source_null))
     axes.xaxis.tick_top()
+    if mostly_rtl(view.target):  # read from the right, as in the pages
+        axes.invert_xaxis()
+        axes.yaxis.tick_right()
     axes.tick_params(length=0)
     for (i, j), kind in view.kinds.items():
         marker, colour = _MARKS[kind]
@@ -110,6 +114,13 @@ def _draw(view: GridView, axes: Axes) -> None:
     title = [visible(view.caption)] if view.caption else []
     title += [f"transport cost {view.score:.3f}"] if view.score is not None else []
     axes.set_xlabel("\n".join(title))
+
+
+def _labels(words: Sequence[str], lonely: Sequence[int], null: Shares) -> list[str]:
+    """The words, and behind those without a partner the share of their mass that stayed with them."""
+    return [
+        f"{visible(word)} ∅ {null[k]:.0%}" if k in lonely else visible(word) for k, word in enumerate(words)
+    ]
 
 
 def _box(axes: Axes, cell: tuple[int, int], *, sure: bool) -> None:

@@ -47,6 +47,28 @@ def test_gold_is_drawn_as_boxes(tmp_path: Path) -> None:
     assert boxes(GOLD) == (3 + 1, 1 + 1)  # one of each stands in the key
 
 
+def test_words_without_a_partner_show_their_null_mass(tmp_path: Path) -> None:
+    write_picture([small_view(source=("Das", "ist", "ein", "Haus", "ja"))], tmp_path / "a.svg")
+    drawn = re.findall(
+        r"<!-- (.*?) -->", (tmp_path / "a.svg").read_text()
+    )  # matplotlib notes each text it draws
+    assert [text for text in drawn if "∅" in text] == ["ja ∅ 90%"]
+    assert "Haus" in drawn
+
+
+@pytest.mark.parametrize(("letter", "right"), [("x", False), ("ب", True)])
+def test_a_target_written_from_the_right_is_drawn_from_the_right(
+    letter: str, right: bool, tmp_path: Path
+) -> None:
+    shares = np.zeros((5, 4))
+    shares[:, 0] = 1.0
+    view = small_view(source=("·",) * 5, target=(letter,) * 4, links=(), shares=shares)
+    write_picture([dataclasses.replace(view, caption="", score=None)], tmp_path / "a.png")
+    image = pixels(tmp_path / "a.png")
+    blue = np.nonzero(image[..., 2] - image[..., 0] > 0.2)[1]
+    assert (blue.mean() > image.shape[1] / 2) == right
+
+
 def test_the_same_view_gives_the_same_bytes_and_no_address_to_fetch(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg", "a.png", "b.png"):
         write_picture([small_view(gold=GOLD)], tmp_path / name)
