@@ -13,7 +13,7 @@ from otkit.extraction.config import AlignerConfig
 from otkit.extraction.links import Found, find_links
 from otkit.extraction.store import UnitStore
 
-__all__ = ["find_all"]
+__all__ = ["by_size", "find_all"]
 
 # Padded cells of the cost matrices that are solved at once.
 _BATCH_CELLS, _BATCH_PAIRS = 1 << 17, 256
@@ -24,7 +24,7 @@ def find_all(store: UnitStore, config: AlignerConfig, *, plans: bool) -> list[Fo
     and without its plan."""
     sizes = store.counts.view(-1, 2).cpu().numpy()
     results: dict[int, Found] = {}
-    for members in _batches(sizes):
+    for members in by_size(sizes):
         if int(sizes[members].prod(1).max()) > MOST_CELLS:
             for member in members.tolist():
                 results[member] = align_in_blocks(store, 2 * member, 2 * member + 1, config)
@@ -35,7 +35,7 @@ def find_all(store: UnitStore, config: AlignerConfig, *, plans: bool) -> list[Fo
     return [results[member] for member in range(len(sizes))]
 
 
-def _batches(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def by_size(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Pairs sorted by size, cut where the padded matrices would pass the budget."""
     order = np.lexsort((sizes[:, 1], sizes[:, 0]))
     begin, tall, wide = 0, 1, 1
