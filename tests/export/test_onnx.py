@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from transformers import AutoConfig, AutoTokenizer
@@ -283,3 +284,17 @@ def test_noisy_layers_are_kept_apart(original: TorchEncoder, exported: ExportRep
     assert 2 <= apart < 12
     assert nodes.count("MatMulNBits") == apart
     assert nodes.count("MatMulInteger") == 12 - apart
+
+
+def test_onnx_runtime_fuses_what_costs_time(exported: ExportReport, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        str(exported.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    kinds = [node.op_type for node in onnx.load(str(tmp_path / "optimised.onnx")).graph.node]
+    gelus = kinds.count("Gelu") + kinds.count("BiasGelu")
+    assert gelus == 2, "one for each layer"
+    assert "Erf" not in kinds
+    assert "IsNaN" not in kinds
