@@ -45,7 +45,8 @@ def evaluate(
     task: Annotated[
         str,
         typer.Argument(
-            metavar="TASK", help="retrieval, word-alignment, word-retrieval, mining, xnli, xquad, or all."
+            metavar="TASK",
+            help="retrieval, word-alignment, word-retrieval, mining, xnli, xquad, translation-errors, or all.",
         ),
     ],
     files: Annotated[
@@ -95,7 +96,8 @@ def evaluate(
     ] = None,
     tau: Annotated[float | None, _option("The aligner's price of mass that stays.", "X")] = None,
     data: Annotated[
-        str | None, _option("Folder (or Hub name) of a benchmark. Default: the sample data.", "DIR")
+        str | None,
+        _option("Folder, file or Hub name of a benchmark. Default: the sample data.", "DIR"),
     ] = None,
     train: Annotated[str | None, _option("English examples to fine-tune on.", "FILE|HUB")] = None,
     preset: Annotated[
@@ -153,7 +155,8 @@ def evaluate(
     from otkit.cli.evaluate_request import Request
     from otkit.cli.evaluate_tasks import TASKS
 
-    names = [name for name in TASKS if name != "mining" or source] if task == "all" else [task]
+    unasked = {"translation-errors", *(() if source else ("mining",))}
+    names = [name for name in TASKS if name not in unasked] if task == "all" else [task]
     builders = {name: choose(name, {**TASKS, "all": TASKS["retrieval"]}, what="task") for name in names}
     set_logging(verbose=verbose)
     set_threads(threads)

@@ -74,6 +74,20 @@ def _search(request: Request, default: SearchConfig) -> SearchConfig:
     return chosen if chosen.index == "flat" else replace(chosen, candidates=min(chosen.candidates, 100))
 
 
+def _translation_errors(request: Request) -> Task:
+    from otkit.data.halomi import read_halomi
+    from otkit.evaluation.error_task import translation_errors_task
+    from otkit.extraction.check_config import CheckConfig
+
+    if request.data is None:
+        raise ConfigError(
+            "translation-errors needs translations that people have judged",
+            remedy="give --data FILE, a TSV with the columns of HalOmi",
+        )
+    config = CheckConfig() if request.layers is None else CheckConfig(layers=request.layers)
+    return translation_errors_task(read_halomi(request.data, on_error=request.on_error), config)
+
+
 def _corpora(request: Request) -> list[PairCorpus]:
     """The parallel files, English last in each, in those languages that were asked for."""
     from otkit.data.parallel import open_corpus
@@ -119,4 +133,5 @@ TASKS: dict[str, Callable[[Request], Task]] = {
     "mining": _mining,
     "xnli": xnli,
     "xquad": xquad,
+    "translation-errors": _translation_errors,
 }

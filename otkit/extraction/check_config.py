@@ -11,7 +11,7 @@ from otkit.encoders.pooling import POOLINGS
 from otkit.errors import ConfigError, choose
 from otkit.transport.null import NULL_COSTS
 
-__all__ = ["CHECK_DESIGNS", "MASSES", "CheckConfig", "Null", "parse_null"]
+__all__ = ["MASSES", "OTHER_DESIGNS", "CheckConfig", "Null", "parse_null"]
 
 Null = float | str
 """The null's price. A number in (0, 1): the price at which this share of the words of sentences that do not
@@ -72,12 +72,10 @@ def _rule(name: str, mass: str) -> CheckConfig:
     return CheckConfig(hallucination_null=name, omission_null=name, mass=mass)
 
 
-CHECK_DESIGNS: Mapping[str, CheckConfig] = {
-    "unaligned": CheckConfig(),
+OTHER_DESIGNS: Mapping[str, CheckConfig] = {
     "one price": CheckConfig(hallucination_null=0.25, omission_null=0.25),
-    "unaligned, sentence mass": CheckConfig(mass="sentence"),
+    "sentence mass": CheckConfig(mass="sentence"),
     "ottawa": _rule("larger", "sentence"),
-    "ottawa, word mass": _rule("larger", "word"),
-    "median, word mass": _rule("median", "word"),
+    "median": _rule("median", "word"),
 }
-"""Designs that `evaluate` and the benchmarks put beside each other; the first is the default."""
+"""Designs that an evaluation puts beside the default."""

@@ -85,7 +85,11 @@ class TranslationChecker:
         self.encoder, self.config, self.window = encoder, config or CheckConfig(), window
         self.layers = resolve_layers(self.config.layers, encoder.layers)
         self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
-        self._minima: FloatArray | None = None
+        self._measured: list[FloatArray] = []  # one array, once somebody has asked
+
+    def share_prices(self, other: TranslationChecker) -> None:
+        """Take the prices of a checker of the same encoder and layers, which measures them if it has to."""
+        self._measured = other._measured
 
     def check(self, pairs: Iterable[SentencePair]) -> Iterator[Checked]:
         """The scores of each pair, in order; pairs are read, encoded and solved a window at a time."""
@@ -131,9 +135,7 @@ class TranslationChecker:
             else:
                 scores = self._both(source, target)
             for place, member in enumerate(members.tolist()):
-                lost, made_up = (
-                    scores[side][place, : sizes[member, side]].cpu().numpy() for side in (0, 1)
-                )
+                lost, made_up = (scores[side][place, : sizes[member, side]].cpu().numpy() for side in (0, 1))
                 results[member] = lost, made_up
         return [results[member] for member in range(len(sizes))]
 
@@ -167,9 +169,9 @@ class TranslationChecker:
             # The rules are made for (1 - cos)/2, ours is 1 - cos.
             unit = torch.nn.functional.normalize(vectors, dim=-1).flatten(2)
             return 2 * null_cost(cost / 2, a, b, name=null, vectors=unit)
-        if self._minima is None:
-            self._minima = unaligned_minima(self)
-        return torch.full_like(cost[:, 0, 0], float(np.quantile(self._minima, null)))
+        if not self._measured:
+            self._measured.append(unaligned_minima(self))
+        return torch.full_like(cost[:, 0, 0], float(np.quantile(self._measured[0], null)))
 
     def _in_blocks(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
         """One pair whose cost matrix would not fit, along its diagonal: each part of a side moves to the parts

@@ -1,0 +1,244 @@
+"""Scores of translations against people's judgements of hallucination and omission, beside plain baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from otkit.data.halomi import Judged, Spans
+from otkit.data.segmentation import segments
+from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.pooling import pool_sentences
+from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.words import token_states
+from otkit.errors import InputError
+from otkit.evaluation.metrics import FloatArray
+from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, resampled
+from otkit.evaluation.significance import Interval
+from otkit.extraction.batches import by_size
+from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
+from otkit.extraction.checking import TranslationChecker
+from otkit.extraction.costs import centred, layered_cost, mean_cost
+from otkit.extraction.store import UnitStore, encode_window, tokenise
+from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+
+__all__ = ["BASELINES", "ERRORS", "OURS", "ErrorScores", "ErrorTask", "evaluate_translation_errors"]
+
+ERRORS = ("hallucination", "omission")
+OURS = "check"
+BASELINES = COSINE, VALUE, COST = ("cosine", "OT value", "<P,C>")
+_WINDOW = 256  # pairs encoded at a time
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorTask:
+    """One kind of error over n items: classes (n,), directions, the scores (n,) of each system, and word
+    marks and scores end to end with the direction of each."""
+
+    classes: np.ndarray
+    directions: np.ndarray
+    scores: Mapping[str, FloatArray]
+    word_marks: np.ndarray
+    word_directions: np.ndarray
+    word_scores: Mapping[str, FloatArray]
+
+    def auc(self, system: str, *, direction: str | None = None, severity: int | None = None) -> float:
+        """Of any error against none; of one class against none where `severity` is given. All directions
+        together, or one."""
+        ordering, _ = self._area(system, direction, severity)
+        return float(ordering.share())
+
+    def _area(self, system: str, direction: str | None, severity: int | None) -> tuple[Ordering, np.ndarray]:
+        keep = np.ones(len(self.classes), bool) if direction is None else self.directions == direction
+        if severity is not None:
+            keep &= (self.classes == 1) | (self.classes == severity)
+        (places,) = keep.nonzero()
+        return area(self.classes[places] > 1, self.scores[system][places]), places
+
+    def order(self, system: str, *, direction: str | None = None) -> float:
+        """The pairwise order over all four classes."""
+        keep = slice(None) if direction is None else self.directions == direction
+        return float(pairwise_order(self.classes[keep], self.scores[system][keep]).share())
+
+    def words(self, system: str, *, direction: str | None = None) -> float:
+        """The area under the ROC curve of marked against unmarked words; NaN where none is marked."""
+        keep = slice(None) if direction is None else self.word_directions == direction
+        marks, scores = self.word_marks[keep], self.word_scores[system][keep]
+        return _rank_area(marks, scores)
+
+    def pooled(self, system: str, *, against: str | None = None, severity: int | None = None) -> Interval:
+        """The area over all directions together, or its lead over another system, with a paired bootstrap
+        interval over items."""
+        ordering, places = self._area(system, None, severity)
+        other = None if against is None else self._area(against, None, severity)[0]
+        (weights,) = resampled([places], 500, 0)
+        value, draws = ordering.share(), ordering.share(weights)
+        if other is not None:
+            value, draws = value - other.share(), draws - other.share(weights)
+        return intervals(value, draws)
+
+    def mean(self, system: str, *, against: str | None = None, order: bool = False) -> Interval:
+        """The same for the plain mean over directions, items drawn within each."""
+        groups = [np.flatnonzero(self.directions == name) for name in self.names]
+        weights = resampled(groups, 1000, 0)
+        make = pairwise_order if order else lambda classes, scores: area(classes > 1, scores)
+
+        def figures(name: str) -> tuple[FloatArray, FloatArray]:
+            found = [make(self.classes[group], self.scores[name][group]) for group in groups]
+            draws = [one.share(weight) for one, weight in zip(found, weights, strict=True)]
+            return np.array([one.share() for one in found]), np.stack(draws)
+
+        values, draws = figures(system)
+        if against is not None:
+            theirs = figures(against)
+            values, draws = values - theirs[0], draws - theirs[1]
+        return intervals(np.nanmean(values), np.nanmean(draws, axis=0))
+
+    @property
+    def names(self) -> list[str]:
+        """Directions with items both with and without the error, sorted."""
+        found = sorted(set(self.directions.tolist()))
+        return [name for name in found if len(set((self.classes[self.directions == name] > 1).tolist())) == 2]
+
+
+@dataclass(frozen=True)
+class ErrorScores:
+    """Hallucination over all items; omission over those without a hallucination, as OTTAWA scores it."""
+
+    tasks: Mapping[str, ErrorTask]
+
+
+def evaluate_translation_errors(
+    encoder: Encoder,
+    items: Sequence[Judged],
+    *,
+    config: CheckConfig | None = None,
+    more: Mapping[str, CheckConfig] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> ErrorScores:
+    """The check with `config` as `check`, other designs and `more` under their names, and three baselines: cosine
+    of sentence vectors, the entropic balanced transport cost at the alignment layers, and its <P, C>.
+
+    Raw text: words are found by a segmenter, and a word is marked where a marked span touches it.
+    """
+    if not items:
+        raise InputError("there is no judged translation", remedy="give a file with at least one")
+    named = {OURS: config or CheckConfig(), **OTHER_DESIGNS, **(more or {})}
+    checkers = {name: TranslationChecker(encoder, one) for name, one in named.items()}
+    for checker in checkers.values():
+        if checker.layers == checkers[OURS].layers:
+            checker.share_prices(checkers[OURS])
+    cut = [(segments(item.source), segments(item.target)) for item in items]
+    words = [tuple(word.text for word in side) for pair in cut for side in pair]
+    sides: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in named}
+    plain: dict[str, list[FloatArray]] = {COSINE: [], VALUE: [], COST: []}
+    for first in range(0, len(items), _WINDOW):
+        part = words[2 * first : 2 * (first + _WINDOW)]
+        with torch.inference_mode():
+            store, aligned, places = _encode(encoder, part, checkers)
+            for name, checker in checkers.items():
+                sides[name] += checker.check_store(store.layers(places[name]))
+            value, linear = _balanced(aligned)
+            plain[VALUE].append(value)
+            plain[COST].append(linear)
+            texts = [item for one in items[first : first + _WINDOW] for item in (one.source, one.target)]
+            vectors = _sentences(encoder, texts)
+            plain[COSINE].append(1 - (vectors[0::2] * vectors[1::2]).sum(1))
+        progress(min(first + _WINDOW, len(items)))
+    baselines = {name: np.concatenate(parts) for name, parts in plain.items()}
+    return ErrorScores({error: _task(error, items, cut, sides, baselines) for error in ERRORS})
+
+
+def _encode(
+    encoder: Encoder, words: Sequence[tuple[str, ...]], checkers: Mapping[str, TranslationChecker]
+) -> tuple[UnitStore, UnitStore, dict[str, list[int]]]:
+    """One pass through the encoder for every layer that somebody asks for."""
+    ours = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
+    layers = sorted({*ours, *(layer for checker in checkers.values() for layer in checker.layers)})
+    store = encode_window(
+        encoder, tokenise(encoder, words), layers=layers, unit="word", word_vector="mean", batch_tokens=1024
+    )
+    places = {name: [layers.index(layer) for layer in checker.layers] for name, checker in checkers.items()}
+    return store, store.layers([layers.index(layer) for layer in ours]), places
+
+
+def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
+    """(pairs,) the value of balanced transport between the centred words, and <P, C> of its plan."""
+    sizes = store.counts.view(-1, 2).cpu().numpy()
+    value, linear = (np.zeros(len(sizes)) for _ in range(2))
+    for members in by_size(sizes):
+        rows = torch.from_numpy(members).to(store.counts.device)
+        (x, n, _), (y, m, _) = store.gather(2 * rows), store.gather(2 * rows + 1)
+        cost = layered_cost(*centred(x, y, n, m), cost="cosine")
+        a, b = (side.float() / side.sum(1, keepdim=True).clamp(min=1) for side in (n, m))
+        epsilon = 0.05 * mean_cost(cost, n[:, :, None] & m[:, None, :])
+        plan = sinkhorn(cost, a, b, config=SinkhornConfig(tolerance=1e-3), epsilon=epsilon)
+        value[members], linear[members] = plan.value.cpu().numpy(), plan.linear_value.cpu().numpy()
+    return value, linear
+
+
+def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
+    """(n, D) L2-normalised vectors of texts of any length."""
+    words = [text.split() for text in texts]
+    lengths = encoder.subwords.encode(words, prefix=encoder.settings.prefix).lengths
+    fits = (lengths <= encoder.max_tokens).tolist()
+    vectors = np.zeros((len(texts), encoder.dimension))
+    vectors[fits] = encode_sentences(encoder, [one for one, short in zip(words, fits, strict=True) if short])
+    for place in np.flatnonzero(~np.array(fits)):
+        tokens = encoder.subwords.encode([words[place]], prefix=encoder.settings.prefix)
+        (states,) = token_states(encoder, tokens, layers=[encoder.layers])
+        pooled = pool_sentences(states, tokens.to(encoder.device), pooling=encoder.settings.pooling)
+        vectors[place] = pooled[0].float().cpu().numpy()
+    return vectors
+
+
+def _task(
+    error: str,
+    items: Sequence[Judged],
+    cut: Sequence[tuple[Sequence[tuple[str, int, int]], ...]],
+    sides: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    baselines: Mapping[str, FloatArray],
+) -> ErrorTask:
+    side = 0 if error == "omission" else 1
+    kept = [k for k, item in enumerate(items) if error == "hallucination" or item.hallucination == 1]
+    scores = {name: np.array([_mean(found[k][side]) for k in kept]) for name, found in sides.items()} | {
+        name: values[kept] for name, values in baselines.items()
+    }
+    spans = {k: (items[k].source_spans, items[k].target_spans)[side] for k in kept}
+    marked = [k for k in kept if spans[k] is not None]
+    marks = [_marks(cut[k][side], spans[k] or ()) for k in marked]
+    directions = np.array([item.direction for item in items])
+    return ErrorTask(
+        classes=np.array([getattr(items[k], error) for k in kept]),
+        directions=directions[kept],
+        scores=scores,
+        word_marks=np.concatenate([np.zeros(0, bool), *marks]),
+        word_directions=np.repeat(directions[marked], [len(each) for each in marks]),
+        word_scores={
+            name: np.concatenate([np.zeros(0), *(found[k][side] for k in marked)])
+            for name, found in sides.items()
+        },
+    )
+
+
+def _mean(scores: np.ndarray) -> float:
+    return float(scores.mean()) if len(scores) else 0.0
+
+
+def _marks(words: Sequence[tuple[str, int, int]], spans: Spans) -> np.ndarray:
+    """(W,) whether a span touches each word."""
+    return np.array([any(a < end and start < b for a, b in spans) for _, start, end in words], dtype=bool)
+
+
+def _rank_area(marks: np.ndarray, scores: FloatArray) -> float:
+    """The area from ranks: words are too many for a matrix of their pairs."""
+    from scipy.stats import rankdata
+
+    positive = int(marks.sum())
+    negative = len(marks) - positive
+    if not positive or not negative:
+        return float("nan")
+    return float((rankdata(scores)[marks].sum() - positive * (positive + 1) / 2) / (positive * negative))
