@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Center",
+    "Cost",
+    "Distances",
     "Distortion",
+    "Encoding",
     "Epsilon",
     "EpsilonRelative",
+    "Mass",
     "Null",
     "Strategy",
     "Tau",
     "Threshold",
     "Transport",
+    "Unit",
     "Weights",
     "WordVector",
     "aligner_config",
@@ -57,6 +62,18 @@ Center = Annotated[
 ]
 Distortion = Annotated[
     float | None, _setting("Price of links far off the diagonal, in units of the mean cost.", "X")
+]
+Cost = Annotated[
+    str | None,
+    _setting("cosine, euclidean, sqeuclidean or dot (without transport). Default: cosine.", "NAME"),
+]
+Unit = Annotated[str | None, _setting("What is aligned: word or subword. Default: word.", "NAME")]
+Encoding = Annotated[
+    str | None, _setting("Sentences go through the encoder separate or joint. Default: separate.", "NAME")
+]
+Mass = Annotated[float | None, _setting("Share of the mass that partial transport moves.", "X")]
+Distances = Annotated[
+    str | None, _setting("What fgw compares within the sentences: embedding or position.", "NAME")
 ]
 
 

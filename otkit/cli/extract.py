@@ -9,14 +9,19 @@ import typer
 
 from otkit.cli.aligning import (
     Center,
+    Cost,
+    Distances,
     Distortion,
+    Encoding,
     Epsilon,
     EpsilonRelative,
+    Mass,
     Null,
     Strategy,
     Tau,
     Threshold,
     Transport,
+    Unit,
     Weights,
     WordVector,
 )
@@ -97,6 +102,11 @@ def extract(
     weights: Weights = None,
     center: Center = None,
     distortion: Distortion = None,
+    cost: Cost = None,
+    unit: Unit = None,
+    encoding: Encoding = None,
+    mass: Mass = None,
+    distances: Distances = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -142,6 +152,11 @@ def extract(
         "weights": weights,
         "center": center,
         "distortion": distortion,
+        "cost": cost,
+        "unit": unit,
+        "encoding": encoding,
+        "mass": mass,
+        "distances": distances,
     }
     settings = _settings(config, {**given, "layers": parse_layers(layer)})
     if resume and output is not None and output.exists() and not _unfinished(output):

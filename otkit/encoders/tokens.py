@@ -168,6 +168,39 @@ class SubwordTokenizer:
         attention = columns[None, :] < lengths[:, None]
         return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(word_ids), counts)
 
+    def join(self, first: Sequence[Sentence], second: Sequence[Sentence], *, prefix: str = "") -> Tokens:
+        """Both sentences of each pair as one text, with what the tokenizer puts between two texts; the words
+        of the second count on from those of the first."""
+        head, tail = self.encode(first, prefix=prefix), self.encode(second)
+        between = np.asarray(self._between(), np.int64)
+        kept = head.lengths.numpy() - len(self._after)
+        added = tail.lengths.numpy() - len(self._before)
+        shape = (len(head), int((kept + len(between) + added).max(initial=0)))
+        ids = np.full(shape, self.padding_id, np.int64)
+        word_ids = np.full(shape, -1, np.int64)
+        row, column = _segments(kept)
+        ids[row, column], word_ids[row, column] = (
+            head.ids.numpy()[row, column],
+            head.word_ids.numpy()[row, column],
+        )
+        ids[np.arange(shape[0])[:, None], kept[:, None] + np.arange(len(between))] = between
+        row, column = _segments(added)
+        words = tail.word_ids.numpy()[row, column + len(self._before)]
+        place = column + kept[row] + len(between)
+        ids[row, place] = tail.ids.numpy()[row, column + len(self._before)]
+        word_ids[row, place] = np.where(words >= 0, words + np.asarray(head.counts, np.int64)[row], -1)
+        attention = np.arange(shape[1])[None, :] < (kept + len(between) + added)[:, None]
+        counts = tuple(n + m for n, m in zip(head.counts, tail.counts, strict=True))
+        return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(word_ids), counts)
+
+    def _between(self) -> list[int]:
+        """The special tokens between two texts; a tokenizer without a form for two ends the first as ever."""
+        probe = self.backend.encode(["a"], ["a"], is_pretokenized=True)
+        sides = probe.sequence_ids
+        if 0 not in sides or 1 not in sides:
+            return self._after
+        return probe.ids[len(sides) - sides[::-1].index(0) : sides.index(1)] or self._after
+
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
         """Tokens within the encoder's limit; a longer sentence raises `TooLongError`, it is never cut."""
         tokens = self.encode(sentences, prefix=prefix)

@@ -129,7 +129,7 @@ def encode_gold(
     with torch.inference_mode():
         return encode_window(
             encoder,
-            tokenise(encoder, sentences),
+            tokenise(encoder, sentences, joint=config.encoding == "joint"),
             layers=layers,
             unit=config.unit,
             word_vector=config.word_vector,

@@ -106,7 +106,7 @@ class WordAligner:
 
     def _tokenised(self, kept: Sequence[SentencePair | None]) -> _Window:
         sentences = [*chain.from_iterable(pair for pair in kept if pair is not None)]
-        return _Window(kept, tokenise(self.encoder, sentences))
+        return _Window(kept, tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
         kind = self.encoder.device.type

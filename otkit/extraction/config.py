@@ -13,7 +13,7 @@ from otkit.extraction.strategies import STRATEGIES
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
 
-__all__ = ["CENTERS", "COST_NAMES", "NULLS", "TRANSPORTS", "AlignerConfig"]
+__all__ = ["CENTERS", "COST_NAMES", "DISTANCES", "ENCODINGS", "NULLS", "TRANSPORTS", "AlignerConfig"]
 
 CENTERS = {
     "none": "vectors as they are",
@@ -29,6 +29,14 @@ TRANSPORTS = {
     "exact": "all mass moves, without entropy",
     "fgw": "fused Gromov-Wasserstein: the distances within each sentence count too",
     "none": "similarity alone",
+}
+DISTANCES = {
+    "embedding": "the ground cost between the words of a sentence",
+    "position": "how far apart two words stand, a whole sentence being the mean cost",
+}
+ENCODINGS = {
+    "separate": "each sentence by itself",
+    "joint": "both sentences as one text, so that a word's vector knows of the other side (XLM-Align, OTAlign)",
 }
 NULLS = {
     "none": "no null word",
@@ -61,6 +69,7 @@ class AlignerConfig:
     word_vector: str = "mean"
     layers: tuple[int, ...] | None = None
     """Hidden states whose costs are averaged; None takes the encoder's own choice."""
+    encoding: str = "separate"
     center: str = "sentence"
     distortion: float = 0.1
     """Price of a link off the diagonal, in units of the mean cost: see `costs.distortion_cost`."""
@@ -70,6 +79,8 @@ class AlignerConfig:
     """Times that the neighbours are asked again."""
     structure: float = 0.5
     """Weight of the distances within the sentences in fused Gromov-Wasserstein transport."""
+    distances: str = "embedding"
+    """Which distances those are: a name of `DISTANCES`."""
     strategy: str = "threshold"
     threshold: float | None = None
     """What the strategy compares with; None takes its default."""
@@ -81,7 +92,9 @@ class AlignerConfig:
             ("weights", MARGINALS, "weights"),
             ("unit", UNITS, "unit"),
             ("word_vector", POOLINGS, "word vector"),
+            ("encoding", ENCODINGS, "encoding"),
             ("center", CENTERS, "centring"),
+            ("distances", DISTANCES, "distance within a sentence"),
             ("strategy", STRATEGIES, "strategy"),
         ):
             choose(getattr(self, name), table, what=what)

@@ -148,12 +148,23 @@ def _exact(problem: Problem, config: AlignerConfig) -> Tensor:
 
 
 def _fgw(problem: Problem, config: AlignerConfig) -> Tensor:
-    """Distances within a sentence are those of the same cost."""
-    source, target = (layered_cost(side, side, cost=config.cost) for side in (problem.source, problem.target))
+    """Distances within a sentence are those of the same cost, or of the places of its words."""
+    sides = ((problem.source, problem.a), (problem.target, problem.b))
+    if config.distances == "position":
+        source, target = (_apart(weights) * problem.unit[:, None, None] for _, weights in sides)
+    else:
+        source, target = (layered_cost(side, side, cost=config.cost) for side, _ in sides)
     plan = fused_gromov(
         problem.cost, problem.a, problem.b, source=source, target=target, alpha=config.structure
     )
     return plan.matrix
+
+
+def _apart(weights: Tensor) -> Tensor:
+    """(B,N,N) |i - j| / (n - 1) between the units of each sentence, from their weights (B,N)."""
+    real = weights > 0
+    place = (real.cumsum(1) - 1) / (real.sum(1, keepdim=True) - 1).clamp(min=1)
+    return (place[:, :, None] - place[:, None, :]).abs()
 
 
 PLANS: Mapping[str, Callable[[Problem, AlignerConfig], Tensor]] = {

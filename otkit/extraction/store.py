@@ -11,7 +11,7 @@ from torch import Tensor
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Sentence, Tokens
-from otkit.encoders.words import encode_words, token_states
+from otkit.encoders.words import token_states
 
 __all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise"]
 
@@ -22,12 +22,16 @@ _LONG_TEXT = 3000
 
 @dataclass(frozen=True, eq=False)
 class TokenisedWindow:
-    """Sentences ready for the encoder: `tokens` of those in `usual`, and the rest as text in `long`."""
+    """Texts ready for the encoder: `tokens` of those in `usual`, and the rest as words in `long`.
 
-    sentences: Sequence[Sentence]
+    A text is a sentence, or a pair of sentences that are encoded together; a sentence is a text of one part.
+    """
+
+    texts: Sequence[tuple[Sentence, ...]]
     usual: Tensor
     tokens: Tokens | None
     long: tuple[int, ...]
+    joint: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,19 @@ class UnitStore:
         """The same units with some of the K layers."""
         return UnitStore(self.vectors[:, list(places)], self.words, self.starts, self.counts)
 
+    def split(self, firsts: Tensor) -> UnitStore:
+        """Pairs that were encoded as one text, of which the first `firsts` (S,) words are the first sentence,
+        as the 2 S sentences."""
+        order = self._order()
+        text = torch.repeat_interleave(order, self.counts[order])  # (U,)
+        ahead = self.words < firsts[text]
+        first = torch.zeros_like(self.counts).index_add(0, text, ahead.to(self.counts.dtype))
+        starts = torch.stack([self.starts, self.starts + first], 1).flatten()
+        counts = torch.stack([first, self.counts - first], 1).flatten()
+        return UnitStore(
+            self.vectors, torch.where(ahead, self.words, self.words - firsts[text]), starts, counts
+        )
+
     def means_of_sides(self) -> tuple[Tensor, Tensor]:
         """(K, D) mean vectors of the even and of the odd sentences."""
         odd = self._odd()
@@ -71,19 +88,34 @@ class UnitStore:
         return UnitStore(shifted, self.words, self.starts, self.counts)
 
     def _odd(self) -> Tensor:
-        """(U,) 1 for the units of odd sentences. Sentences without units share their start with another."""
-        order = (self.starts * 2 + (self.counts > 0)).argsort(stable=True)
+        """(U,) 1 for the units of odd sentences."""
+        order = self._order()
         return torch.repeat_interleave(order % 2, self.counts[order])
 
+    def _order(self) -> Tensor:
+        """(S,) the sentences as their units lie. One without units shares its start with another."""
+        return (self.starts * 2 + (self.counts > 0)).argsort(stable=True)
 
-def tokenise(encoder: Encoder, sentences: Sequence[Sentence]) -> TokenisedWindow:
-    """The part of the work that needs no encoder, for a thread of its own."""
-    sizes = [sum(map(len, words)) + len(words) for words in sentences]
+
+def tokenise(encoder: Encoder, sentences: Sequence[Sentence], *, joint: bool = False) -> TokenisedWindow:
+    """The part of the work that needs no encoder, for a thread of its own; `joint` takes sentences two by
+    two."""
+    texts: list[tuple[Sentence, ...]] = [(sentence,) for sentence in sentences]
+    if joint:
+        texts = list(zip(sentences[::2], sentences[1::2], strict=True))
+    sizes = [sum(sum(map(len, words)) + len(words) for words in text) for text in texts]
     usual = [index for index, size in enumerate(sizes) if 0 < size <= _LONG_TEXT]
     long = tuple(index for index, size in enumerate(sizes) if size > _LONG_TEXT)
-    texts = [sentences[index] for index in usual]
-    tokens = encoder.subwords.encode(texts, prefix=encoder.settings.prefix) if usual else None
-    return TokenisedWindow(sentences, torch.tensor(usual, dtype=torch.int64), tokens, long)
+    tokens = _tokens(encoder, [texts[index] for index in usual]) if usual else None
+    return TokenisedWindow(texts, torch.tensor(usual, dtype=torch.int64), tokens, long, joint)
+
+
+def _tokens(encoder: Encoder, texts: Sequence[tuple[Sentence, ...]]) -> Tokens:
+    first, *second = zip(*texts, strict=True)
+    prefix = encoder.settings.prefix
+    if second:
+        return encoder.subwords.join(first, second[0], prefix=prefix)
+    return encoder.subwords.encode(first, prefix=prefix)
 
 
 def encode_window(
@@ -98,27 +130,23 @@ def encode_window(
     """Every sentence of the window through the encoder, in batches of at most `batch_tokens` padded
     subwords."""
     parts: list[tuple[Tensor, tuple[Encoded, ...]]] = []
+
+    def units(tokens: Tokens) -> tuple[Encoded, ...]:
+        states = token_states(encoder, tokens, layers=layers)
+        tokens = tokens.to(encoder.device)
+        if unit == "subword":
+            return tuple(subword_units(layer, tokens) for layer in states)
+        return tuple(pool_words(layer, tokens, word_vector=word_vector) for layer in states)
+
     if window.tokens is not None:
         for rows in _by_length(window.tokens.lengths, batch_tokens):
-            some = window.tokens.select(rows)
-            states = token_states(encoder, some, layers=layers)
-            some = some.to(encoder.device)
-            if unit == "subword":
-                units = tuple(subword_units(layer, some) for layer in states)
-            else:
-                units = tuple(pool_words(layer, some, word_vector=word_vector) for layer in states)
-            parts.append((window.usual[rows], units))
+            parts.append((window.usual[rows], units(window.tokens.select(rows))))
     for index in window.long:
-        units = encode_words(
-            encoder,
-            [window.sentences[index]],
-            layers=layers,
-            unit=unit,
-            word_vector=word_vector,
-            long="window",
-        )
-        parts.append((torch.tensor([index]), units))
-    return _joined(parts, len(window.sentences), len(layers), encoder)
+        parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
+    store = _joined(parts, len(window.texts), len(layers), encoder)
+    if not window.joint:
+        return store
+    return store.split(torch.tensor([len(first) for first, _ in window.texts], device=encoder.device))
 
 
 def _by_length(lengths: Tensor, batch_tokens: int) -> Iterator[Tensor]:

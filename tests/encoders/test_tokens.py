@@ -134,3 +134,30 @@ def test_a_call_of_the_shared_tokenizer_leaves_no_truncation_behind(tiny_encoder
     tiny_encoder.subwords._pieces.clear()  # what is remembered is never tokenised again
     tiny_encoder.tokenizer(["das haus ist klein"], truncation=True, max_length=3, padding="max_length")
     assert torch.equal(tiny_encoder.tokenize(words).ids, expected)
+
+
+def test_joined_sentences_are_those_of_transformers(sample_encoder: TorchEncoder) -> None:
+    others = [*SENTENCES[1:], SENTENCES[0]]
+    ours = sample_encoder.subwords.join(SENTENCES, others)
+    theirs = sample_encoder.tokenizer(
+        SENTENCES, others, is_split_into_words=True, padding=True, return_tensors="pt"
+    )
+    assert torch.equal(ours.ids, theirs["input_ids"])
+    assert torch.equal(ours.attention, theirs["attention_mask"].bool())
+    assert ours.counts == tuple(len(a) + len(b) for a, b in zip(SENTENCES, others, strict=True))
+    for row, first in enumerate(SENTENCES):
+        sides = theirs.encodings[row].sequence_ids
+        expected = [
+            -1 if side is None else word + len(first) * side
+            for side, word in zip(sides, theirs.word_ids(row), strict=True)
+        ]
+        assert ours.word_ids[row].tolist() == expected
+
+
+def test_joined_sentences_may_be_empty(tiny_encoder: TorchEncoder) -> None:
+    tokens = tiny_encoder.subwords.join([["a", "b"], [], []], [[], ["c"], []], prefix="x")
+    assert tokens.counts == (2, 1, 0)
+    assert [sorted(set(row) - {-1}) for row in tokens.word_ids.tolist()] == [[0, 1], [0], []]
+    first = tiny_encoder.subwords.join([["a"]], [["b"]]).ids[0].tolist()
+    assert first[0] == 2, "[CLS]"
+    assert (first[2], first[4]) == (3, 3), "its tokenizer has no form for two texts: [SEP] ends each"

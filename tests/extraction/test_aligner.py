@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.encoder import TorchEncoder, pool_words
 from otkit.errors import ConfigError
 from otkit.extraction import batches, blocks
 from otkit.extraction.aligner import AlignerConfig, Alignment, Link, WordAligner
 from otkit.extraction.lines import LINE_FORMATS, Line
+from otkit.extraction.store import encode_window, tokenise
 
 Pairs = list[tuple[tuple[str, ...], tuple[str, ...]]]
 LETTERS = "das haus ist klein the house is small ein der die straße 12 3.5 , . ? kleines"
@@ -246,3 +247,35 @@ def test_half_precision_changes_next_to_nothing(sample_encoder: TorchEncoder) ->
     assert half.pairs == full.pairs
     with pytest.raises(ConfigError, match="choose from: fp32, bf16, fp16"):
         WordAligner(sample_encoder, precision="fp8")
+
+
+def test_joint_encoding_is_one_text_cut_in_two(tiny_encoder: TorchEncoder) -> None:
+    pairs = [
+        (["das", "haus", "ist", "klein"], ["the", "house", "is", "small"]),
+        (["ein"], []),
+        (["x"] * 9, ["y", "z"]),
+    ]
+    sentences = [side for pair in pairs for side in pair]
+    options = {"layers": [1, 2], "unit": "word", "word_vector": "mean", "batch_tokens": 64}
+    with torch.inference_mode():
+        store = encode_window(tiny_encoder, tokenise(tiny_encoder, sentences, joint=True), **options)  # type: ignore[arg-type]
+        assert store.counts.tolist() == [len(side) for side in sentences]
+        for index, (source, target) in enumerate(pairs):
+            tokens = tiny_encoder.subwords.join([source], [target])
+            states = tiny_encoder.hidden_states(tokens, layers=[1, 2])
+            whole = torch.stack([pool_words(x, tokens, word_vector="mean").vectors[0] for x in states], 1)
+            for side, expected in ((0, whole[: len(source)]), (1, whole[len(source) :])):
+                vectors, mask, words = store.gather(torch.tensor([2 * index + side]))
+                torch.testing.assert_close(vectors[0][mask[0]], expected, atol=1e-5, rtol=1e-4)
+                assert words[0][mask[0]].tolist() == list(range(len(expected)))
+
+
+def test_joint_encoding_aligns_lines_of_any_kind(tiny_encoder: TorchEncoder) -> None:
+    aligner = WordAligner(tiny_encoder, AlignerConfig(encoding="joint"))
+    lines = [(["a"], ["b"]), (["c"] * 300, ["d"] * 200), (["e"] * 4000, ["f"] * 3), ([], ["g"])]
+    found = list(aligner.align(lines, plans=False))
+    assert [(each.source, each.target) for each in found] == [(tuple(a), tuple(b)) for a, b in lines]
+    assert found[0].pairs == {(0, 0)}
+    assert found[2].pairs
+    (alone,) = aligner.align(lines[:1], plans=False)
+    assert alone.pairs == found[0].pairs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -233,3 +235,16 @@ def test_settings_survive_json() -> None:
     assert AlignerConfig.from_dict(document) == config
     with pytest.raises(ConfigError, match="did you mean 'epsilon'"):
         AlignerConfig.from_dict({"epsilo": 0.1})
+
+
+def test_fused_gromov_follows_the_places_it_is_given() -> None:
+    """Words without likeness are linked by their places alone: the same order, or its mirror image."""
+    source, target = sides(6)
+    order = torch.arange(8)
+    config = AlignerConfig(transport="fgw", structure=1.0, distances="position", agreement=0.0)
+    problem, _ = problem_of(source, target, config)
+    square = replace(problem, a=torch.full_like(problem.a, 1 / 8), b=torch.full_like(problem.b, 1 / 8))
+    plan = solve(square.with_cost(torch.zeros_like(square.cost)), config)
+    for each in plan:
+        found = each.argmax(1)
+        assert torch.equal(found, order) or torch.equal(found, order.flip(0))
