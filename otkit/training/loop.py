@@ -29,7 +29,7 @@ from otkit.training.checkpoints import (
     write_text,
 )
 from otkit.training.records import Record, Tally
-from otkit.training.schedule import PRECISIONS, TrainConfig, learning_rate, total_steps
+from otkit.training.schedule import PRECISIONS, TrainConfig, decayed_groups, learning_rate, total_steps
 
 __all__ = [
     "TRACKERS",
@@ -134,9 +134,8 @@ def train(
     steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
     fingerprint = {**fingerprint, "processes": world}
     trained = [weight for weight in module.parameters() if weight.requires_grad]
-    adam = torch.optim.AdamW(
-        trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    groups = decayed_groups(trained, config.weight_decay)
+    adam = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate(step, steps, config))
     model, optimiser, scheduler = accelerator.prepare(module, adam, rate)
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["PRECISIONS", "SCHEDULES", "TrainConfig", "learning_rate", "total_steps"]
+__all__ = ["PRECISIONS", "SCHEDULES", "TrainConfig", "decayed_groups", "learning_rate", "total_steps"]
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -26,7 +29,7 @@ class TrainConfig:
     lr              peak learning rate of Adam
     warmup          share of all steps over which the learning rate rises from 0, in [0, 1)
     schedule        what follows the warm-up: "linear" decay to 0, or "constant"
-    weight_decay    decoupled weight decay (AdamW); 0 is Adam
+    weight_decay    decoupled weight decay (AdamW) of matrices; biases and norms have none; 0 is Adam
     max_grad_norm   gradients are scaled down to this norm (None: not clipped)
     precision       "fp32", or autocast to "bf16" or "fp16"
     eval_every, save_every, log_every   in optimiser steps (None: only at the end, never, every step)
@@ -75,3 +78,12 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     if step < warm:
         return (step + 1) / (warm + 1)
     return SCHEDULES[config.schedule]((step - warm) / max(steps - warm, 1))
+
+
+def decayed_groups(weights: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of AdamW: matrices decay; biases and the scales of norms, which are vectors, do not, as
+    the fine-tuning scripts of BERT and XTREME have it."""
+    matrices = [weight for weight in weights if weight.ndim > 1]
+    vectors = [weight for weight in weights if weight.ndim <= 1]
+    groups = ((matrices, weight_decay), (vectors, 0.0))
+    return [{"params": part, "weight_decay": decay} for part, decay in groups if part]

@@ -120,6 +120,20 @@ def test_steps_are_those_of_plain_torch(tmp_path: Path) -> None:
     assert [record["step"] for record in notes.records] == [1, 2, 3, 4]
 
 
+def test_decay_spares_biases(tmp_path: Path) -> None:
+    """Adam's step is at most the learning rate, so what shrinks by more than that decays."""
+    module = Regression()
+    start = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+    plain, _, _ = run(tmp_path / "plain", TrainConfig(steps=1, lr=0.01, schedule="constant"))
+    decayed, _, _ = run(
+        tmp_path / "decayed", TrainConfig(steps=1, lr=0.01, schedule="constant", weight_decay=20.0)
+    )
+    assert {weight.ndim for weight in start.values()} == {1, 2}
+    for (name, one), other in zip(decayed.named_parameters(), plain.parameters(), strict=True):
+        expected = other - 0.2 * start[name] if start[name].ndim == 2 else other
+        torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_history_has_every_loss_and_gauge(tmp_path: Path) -> None:
     _, notes, result = run(tmp_path, TrainConfig(steps=3))
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
