@@ -9,6 +9,7 @@ import typer
 
 from otkit import __version__
 from otkit.cli.align import align
+from otkit.cli.check import check
 from otkit.cli.embed import embed
 from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, report, info):
+for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
     app.command()(command)
 
 

@@ -22,7 +22,7 @@ from otkit.report.tables import Table, format_value
 from otkit.report.view import GridView, LinkKind, Shares
 from otkit.report.words import mostly_rtl
 
-__all__ = ["Page", "PagePair", "Variant", "page_html", "write_page"]
+__all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
 
 _HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
 _ORDERS = {
@@ -98,7 +98,7 @@ def page_html(page: Page) -> str:
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(page.title)}</title>",
-        f"<style>{_asset('page.css')}</style></head><body>",
+        f"<style>{asset('page.css')}</style></head><body>",
         f"<header><h1>{escape(page.title)}</h1>",
         f'<p class="note">{escape(page.note)}</p>' if page.note else "",
         "<noscript><p>Scripts are switched off, and this page draws with one.</p></noscript>",
@@ -111,13 +111,14 @@ def page_html(page: Page) -> str:
         f'<p id="status" role="status">{escape(_HINT)}</p>',
         '<template id="svg"><svg class="links" aria-hidden="true"><path></path></svg></template>',
         f'<script id="data" type="application/json">{_json(_page_data(page))}</script>',
-        f"<script>{_asset('page.js')}</script>",
+        f"<script>{asset('page.js')}</script>",
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file that pages carry inside them."""
     return (resources.files("otkit.report") / "assets" / name).read_text(encoding="utf-8")
 
 

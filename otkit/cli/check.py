@@ -1,0 +1,228 @@
+"""`otkit check`: what of a translation its source does not account for, and what of the source it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from otkit.cli.options import (
+    BatchTokens,
+    Device,
+    JsonPath,
+    Layer,
+    Model,
+    OnError,
+    Quiet,
+    Threads,
+    Verbose,
+    parse_layers,
+    set_logging,
+    set_threads,
+)
+from otkit.errors import ConfigError, choose
+
+if TYPE_CHECKING:
+    from otkit.data.parallel import Pair
+    from otkit.extraction.check_config import CheckConfig
+    from otkit.extraction.checking import TranslationChecker
+    from otkit.report.checked import Worst
+
+__all__ = ["check"]
+
+_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".html": "html", ".htm": "html"}
+
+
+def _option(help_text: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, show_default=False)
+
+
+def check(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Translations, plain or .gz; - is stdin.")
+    ] = None,
+    source: Annotated[str | None, _option("Source side of two line-aligned files.", "FILE")] = None,
+    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
+    input_format: Annotated[
+        str, typer.Option("--input-format", metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl or files.")
+    ] = "auto",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
+    ] = False,
+    on_error: OnError = "raise",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="NAME", help="Worst by: max (of both), hallucination or omission.")
+    ] = "max",
+    top: Annotated[
+        int,
+        typer.Option("--top", metavar="N", min=1, help="Write the N worst; these are what memory holds."),
+    ] = 1000,
+    model: Model = None,
+    layer: Layer = None,
+    null: Annotated[
+        str | None,
+        _option(
+            "Price of the null on both sides: a share of unaligned words in (0, 1), or a rule: mean, median, "
+            "middle, equidistant, larger. Default: 0.05 for hallucination, 0.75 for omission.",
+            "X|NAME",
+        ),
+    ] = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Score translations for hallucination and omission, by sentence and by word, and write the worst first.
+
+    A score is the share of the words of one side that nothing on the other side accounts for: 0 is all of them
+    matched. Scores order translations; what is too much depends on the language and on the encoder.
+
+    [bold]Examples[/bold]
+
+    otkit check sample_data/parallel/de-en.dev.tsv --output runs/worst.jsonl
+
+    otkit check sample_data/parallel/de-en.dev.tsv --sort omission --top 20 --output runs/worst.html
+
+    otkit check sample_data/parallel/zh-en.dev.raw.tsv --raw --top 3 --format tsv --quiet
+    """
+    shape = _format(format, output)
+    inputs = _inputs(files or [], source, target)
+    set_logging(verbose=verbose)
+    set_threads(threads)
+    from otkit.cli.progress import progress_bar
+    from otkit.encoders.checkpoint import open_encoder
+    from otkit.extraction.checking import TranslationChecker
+    from otkit.report.checked import CHECK_FORMATS, Entry, Worst
+    from otkit.report.files import write_whole
+
+    worst = Worst(sort, top)
+    config = _config(null, parse_layers(layer))
+    checker = TranslationChecker(open_encoder(model, device=device), config, batch_tokens=batch_tokens)
+    skipped: list[str] = []
+    with progress_bar(quiet=quiet) as bar:
+        task = bar.add_task("check", total=None, text="")
+        for place, second in inputs:
+            settings = {"target": second, "format": input_format, "on_error": on_error}
+            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped):
+                worst.add(Entry(place, pair.line, checked))
+                bar.update(task, completed=worst.pairs)
+    entries = worst.entries()
+    title = f"The {len(entries)} worst of {worst.pairs} translations"
+    lines = CHECK_FORMATS[shape](entries, len(inputs) > 1, title)
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace").decode("utf-8")
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(output, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        typer.echo(
+            f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
+            f"omission {worst.mean('omission'):.3f})"
+        )
+    for complaint in skipped[:5] if not quiet else []:
+        typer.echo(f"note: skipped: {complaint}", err=True)
+    if skipped:
+        typer.echo(f"note: {len(skipped)} lines were skipped", err=True)
+    if json_path is not None:
+        _write_json(json_path, checker, worst, inputs, skipped=len(skipped))
+
+
+def _format(format: str | None, output: Path | None) -> str:
+    if format is not None:
+        return choose(format, {name: name for name in ("jsonl", "tsv", "html")}, what="format")
+    if output is None:
+        return "jsonl"
+    if output.suffix.lower() not in _ENDINGS:
+        raise ConfigError(
+            f"{output.name} does not tell a format",
+            remedy="end it in .jsonl, .tsv or .html, or say --format",
+        )
+    return _ENDINGS[output.suffix.lower()]
+
+
+def _inputs(files: list[str], source: str | None, target: str | None) -> list[tuple[str, str | None]]:
+    """The first and, of two line-aligned files, the second file of each input."""
+    if files and (source is not None or target is not None):
+        raise ConfigError(
+            "files and --source or --target were given", remedy="give files, or both of --source and --target"
+        )
+    if files:
+        return [(name, None) for name in files]
+    if source is None or target is None:
+        raise ConfigError(
+            "there is no translation to check", remedy="name a file, - for stdin, or both --source and --target"
+        )
+    return [(source, target)]
+
+
+def _config(null: str | None, layers: tuple[int, ...] | None) -> CheckConfig:
+    from otkit.extraction.check_config import CheckConfig, parse_null
+
+    given: dict[str, Any] = {} if layers is None else {"layers": layers}
+    if null is not None:
+        given |= dict.fromkeys(("hallucination_null", "omission_null"), parse_null(null))
+    return CheckConfig(**given)
+
+
+def _checked(
+    checker: TranslationChecker, place: str, settings: dict[str, Any], *, raw: bool, skipped: list[str]
+) -> Iterator[tuple[Pair, Any]]:
+    """Each pair of an input with its scores; the input is read a window ahead."""
+    from collections import deque
+
+    from otkit.cli.show_alignment import words_between
+    from otkit.data.parallel import BadLine, read_pairs
+
+    waiting: deque[Pair] = deque()
+
+    def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        for record in read_pairs(place, **settings):
+            if isinstance(record, BadLine):
+                skipped.append(str(record.error))
+                continue
+            waiting.append(record)
+            yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
+
+    for checked in checker.check(sentences()):
+        yield waiting.popleft(), checked
+
+
+def _write_json(
+    path: Path,
+    checker: TranslationChecker,
+    worst: Worst,
+    inputs: list[tuple[str, str | None]],
+    *,
+    skipped: int,
+) -> None:
+    from otkit.cli.documents import write_document
+
+    write_document(
+        path,
+        {
+            "model": checker.encoder.name,
+            "layers": list(checker.layers),
+            "config": checker.config.to_dict(),
+            "inputs": [[name for name in pair if name is not None] for pair in inputs],
+            "pairs": worst.pairs,
+            "skipped": skipped,
+            "means": {name: worst.mean(name) for name in worst.sums},
+        },
+    )
