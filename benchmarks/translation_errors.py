@@ -17,14 +17,12 @@ import numpy as np
 import torch
 
 from benchmarks.common import data, show
-from otkit.data.halomi import read_halomi
+from otkit.data.halomi import CLASSES, read_halomi
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.significance import Interval
-from otkit.evaluation.translation_errors import ErrorTask, evaluate_translation_errors
+from otkit.evaluation.translation_errors import BASELINES, ErrorTask, evaluate_translation_errors
 from otkit.extraction.check_config import CheckConfig
-
-BASELINES = ("cosine", "OT value", "<P,C>")
 
 
 def written(found: Interval, *, sign: str = "") -> str:
@@ -55,12 +53,11 @@ def report(name: str, encoder: Encoder) -> None:
             rows.append([system, *means, f"{task.mean(system, order=True).value:.3f}", words])
         heads = ("score", "mean of directions", "half B alone", "all together", "order", "words")
         show(f"{name}: {error}, {len(kept)} items", heads, rows)
-        leads = [
-            [base, written(task.mean("check", against=base), sign="+")]
-            + [written(half.mean("check", against=base), sign="+")]
-            + [written(task.pooled("check", against=base), sign="+")]
-            for base in BASELINES
-        ]
+        leads = []
+        for base in BASELINES:
+            found = [one.mean("check", against=base) for one in (task, half)]
+            found.append(task.pooled("check", against=base))
+            leads.append([base, *(written(one, sign="+") for one in found)])
         show(f"{name}: {error}, lead of check over", ("baseline", *heads[1:4]), leads)
         directions = [
             [direction, *(task.auc(system, direction=direction) for system in ("check", *BASELINES))]
@@ -68,8 +65,10 @@ def report(name: str, encoder: Encoder) -> None:
         ]
         show(f"{name}: {error} by direction", ("direction", "check", *BASELINES), directions)
         classes = [
-            [severity, *(written(task.pooled(system, severity=severity)) for system in ("check", *BASELINES))]
+            [CLASSES[severity]]
+            + [written(task.pooled(system, severity=severity)) for system in ("check", *BASELINES)]
             for severity in (2, 3, 4)
+            if (task.classes == severity).any()
         ]
         show(f"{name}: {error} by class", ("class", "check", *BASELINES), classes)
 

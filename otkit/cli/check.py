@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".html": "html", ".htm": "html"}
+_ENDINGS = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".html": "html",
+    ".htm": "html",
+}
 
 
 def _option(help_text: str, metavar: str) -> Any:
@@ -67,7 +74,8 @@ def check(
         ),
     ] = None,
     sort: Annotated[
-        str, typer.Option("--sort", metavar="NAME", help="Worst by: max (of both), hallucination or omission.")
+        str,
+        typer.Option("--sort", metavar="NAME", help="Worst by: max (of both), hallucination or omission."),
     ] = "max",
     top: Annotated[
         int,
@@ -167,7 +175,8 @@ def _inputs(files: list[str], source: str | None, target: str | None) -> list[tu
         return [(name, None) for name in files]
     if source is None or target is None:
         raise ConfigError(
-            "there is no translation to check", remedy="name a file, - for stdin, or both --source and --target"
+            "there is no translation to check",
+            remedy="name a file, - for stdin, or both --source and --target",
         )
     return [(source, target)]
 

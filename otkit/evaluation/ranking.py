@@ -31,7 +31,8 @@ class Ordering:
         pair."""
         counted = np.ones(len(self.pairs)) if weights is None else weights
         won, all_pairs = (((counted @ matrix) * counted).sum(-1) for matrix in (self.credit, self.pairs))
-        return np.divide(won, all_pairs, out=np.full(np.shape(all_pairs), np.nan), where=all_pairs > 0)
+        empty = np.full(np.shape(all_pairs), np.nan)
+        return np.asarray(np.divide(won, all_pairs, out=empty, where=all_pairs > 0))
 
 
 def area(positive: ArrayLike, scores: ArrayLike) -> Ordering:

@@ -95,7 +95,7 @@ class ErrorTask:
         if against is not None:
             theirs = figures(against)
             values, draws = values - theirs[0], draws - theirs[1]
-        return intervals(np.nanmean(values), np.nanmean(draws, axis=0))
+        return intervals(_known_mean(values), _known_mean(draws))
 
     @property
     def names(self) -> list[str]:
@@ -222,6 +222,13 @@ def _task(
             for name, found in sides.items()
         },
     )
+
+
+def _known_mean(values: FloatArray) -> FloatArray:
+    """Mean over the first axis, numbers alone; NaN where a resample left both classes in no direction."""
+    known = ~np.isnan(values)
+    count = known.sum(0)
+    return np.asarray(np.where(known, values, 0.0).sum(0) / np.where(count > 0, count, np.nan))
 
 
 def _mean(scores: np.ndarray) -> float:

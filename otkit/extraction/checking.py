@@ -149,6 +149,8 @@ class TranslationChecker:
     def _unaccounted(self, cost: Tensor, moving: Side, takers: Tensor, null: Null) -> Tensor:
         """(B, N) the share of each moving word that goes to the null, for a cost (B, N, M)."""
         vectors, mask = moving
+        if 0 in cost.shape:  # a side without words accounts for nothing
+            return mask.float()
         a, b = mask.float(), takers.float()
         if self.config.mass == "sentence":
             a, b = (side / side.sum(1, keepdim=True).clamp(min=1) for side in (a, b))
@@ -171,7 +173,7 @@ class TranslationChecker:
             return 2 * null_cost(cost / 2, a, b, name=null, vectors=unit)
         if not self._measured:
             self._measured.append(unaligned_minima(self))
-        return torch.full_like(cost[:, 0, 0], float(np.quantile(self._measured[0], null)))
+        return cost.new_full((len(cost),), float(np.quantile(self._measured[0], null)))
 
     def _in_blocks(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
         """One pair whose cost matrix would not fit, along its diagonal: each part of a side moves to the parts

@@ -96,7 +96,7 @@ def _tsv(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
 def _html(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield (
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
     )
     yield f"<title>{escape(title)}</title><style>{asset('page.css')}</style></head><body>"

@@ -1,0 +1,102 @@
+"""`otkit check` from the command line: formats by ending, several files, bad input, figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otkit.cli.app import main
+from otkit.encoders.encoder import TorchEncoder
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def otkit(
+    tmp_path: Path,
+    tiny_encoder: TorchEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Run:
+    tiny_encoder.save(tmp_path / "tiny")
+    lines = ["das haus\tthe house", "das haus ist klein\tthe house", "ein haus\tthe the small small house"]
+    (tmp_path / "de-en.tsv").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "bad.tsv").write_text("das haus\tthe house\nonly one side\n", encoding="utf-8")
+    (tmp_path / "a.de").write_text("das haus\n", encoding="utf-8")
+    (tmp_path / "a.en").write_text("the house\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        common = ("--model", "tiny", "--device", "cpu", "--threads", "1", "--quiet")
+        monkeypatch.setattr(sys, "argv", ["otkit", "check", *words, *common])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        code = stop.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run
+
+
+def test_worst_first_with_line_numbers(otkit: Run) -> None:
+    code, out, err = otkit("de-en.tsv", "--sort", "omission", "--top", "2")
+    assert code == 0, err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert len(found) == 2
+    assert found[0]["line"] == 2
+    assert found[0]["omission"] >= found[1]["omission"]
+    assert len(found[0]["source_scores"]) == 4
+
+
+def test_formats_several_files_and_figures(otkit: Run, tmp_path: Path) -> None:
+    code, out, err = otkit("de-en.tsv", "de-en.tsv", "--output", "o/worst.html", "--json", "o/figures.json")
+    assert code == 0, err
+    assert "6 worst of 6 translations" in out
+    assert "de-en.tsv, line 3" in (tmp_path / "o" / "worst.html").read_text(encoding="utf-8")
+    figures = json.loads((tmp_path / "o" / "figures.json").read_text())
+    assert figures["pairs"] == 6
+    assert figures["config"]["mass"] == "word"
+    assert 0 <= figures["means"]["omission"] <= 1
+    assert otkit("de-en.tsv", "--output", "worst.tsv", "--null", "median")[0] == 0
+    assert len((tmp_path / "worst.tsv").read_text().splitlines()) == 4
+    code, out, err = otkit("--source", "a.de", "--target", "a.en", "--format", "tsv")
+    assert code == 0, err
+    assert out.splitlines()[1].endswith("das haus\tthe house")
+
+
+def test_bad_lines_are_skipped_where_asked(otkit: Run) -> None:
+    code, out, err = otkit("bad.tsv", "--on-error", "skip")
+    assert code == 0
+    assert len(out.splitlines()) == 1
+    assert "1 lines were skipped" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((), "there is no translation to check; name a file"),
+        (("de-en.tsv", "--source", "a.de"), "give files, or both of --source and --target"),
+        (("bad.tsv",), "bad.tsv:2: no separator"),
+        (("none.tsv",), "none.tsv: there is no such file"),
+        (("de-en.tsv", "--output", "worst.xyz"), "end it in .jsonl, .tsv or .html, or say --format"),
+        (("de-en.tsv", "--sort", "omision"), "did you mean 'omission'?"),
+        (("de-en.tsv", "--null", "2"), "give a share between 0 and 1"),
+        (("de-en.tsv", "--format", "xml"), "choose from: jsonl, tsv, html"),
+        (("de-en.tsv", "--layer", "40"), "no layer 40"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_one(
+    words: tuple[str, ...], complaint: str, otkit: Run
+) -> None:
+    code, out, err = otkit(*words)
+    assert (code, out) == (1, "")
+    assert complaint in err
+    assert "Traceback" not in err
+
+
+def test_a_wrong_option_exits_two(otkit: Run) -> None:
+    assert otkit("de-en.tsv", "--top", "0")[0] == 2
