@@ -3,7 +3,7 @@
     python -m benchmarks.export [THREADS] [ROUNDS]
 
 Speed: a batch of 32 sentences of 32 tokens, every encoder in turn, ROUNDS times, the fastest counts; CPU time beside
-it, which a neighbour's load does not enter. Retrieval: the 14 Tatoeba languages, up to 1,000 pairs each, both directions.
+it, which a neighbour's load does not enter. Retrieval: the 14 Tatoeba languages, up to 1,000 pairs each, both ways.
 AER: 40 pairs of each of four XL-WA dev sets, otkit's default aligner.
 """
 
