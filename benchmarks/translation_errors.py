@@ -3,8 +3,9 @@
     python -m benchmarks.translation_errors [--full FOLDER] [--threads 1]
 
 Areas under the ROC curve, as the mean over directions and over all directions together, with 95 % bootstrap
-intervals; the lead over each baseline is paired. Without --full only the sample encoder is measured. The settings
-were chosen on the rows of half A (an even check sum of the source text); half B had no part in it.
+intervals; the lead over each baseline is paired. Without --full only the sample encoder is measured. Half B are the
+rows whose source text has an odd check sum. Figures of both halves were seen while the design was chosen; the prices of
+the null are those that half A alone would choose.
 """
 
 from __future__ import annotations

@@ -113,6 +113,8 @@ def test_gates_exit_with_three_and_wrong_names_with_one(otkit: Run) -> None:
         (("retrieval", "de-en.tsv", "--languages", "de,sw"), "there is no file for sw"),
         (("retrieval", "de-en.tsv", "--score", "cos"), "unknown score 'cos'"),
         (("mining", "--source", "de-en.tsv"), "mining needs two collections"),
+        (("translation-errors",), "give --data FILE, a TSV with the columns of HalOmi"),
+        (("translation-errors", "--data", "de-en.tsv"), "the header lacks src_lang"),
         (("xnli", "--data", "nli", "--languages", "en,sw"), "no dev file for the language 'sw'"),
         (("xnli", "--data", "nli", "--preset", "large"), "unknown preset 'large'"),
         (("retrieval", "de-en.tsv", "--baseline", "nowhere/x.gguf"), "no such file or folder"),
