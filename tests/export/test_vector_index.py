@@ -52,7 +52,7 @@ def test_parameters_are_possible_at_every_size(count: int, width: int) -> None:
             assert 1 <= chosen.probes <= chosen.cells <= max(1, count // 39)
             assert chosen.codes is None or (width % chosen.codes == 0 and count >= 39 * 256)
     if width == 384 and count >= 100_000:
-        assert plan("ivf", count, width).codes == 96  # a sixteenth of float32
+        assert plan("ivf", count, width).codes == 192  # an eighth of float32
     with pytest.raises(ConfigError, match="did you mean 'hnsw'"):
         plan("hsnw", 1, 1)
 
