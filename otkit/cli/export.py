@@ -57,7 +57,7 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Keep only the pieces this text needs; repeatable, .gz too.",
+            help="Keep only the pieces this text needs, or those of a tokenizer.json; repeatable, .gz too.",
             show_default=False,
         ),
     ] = None,
@@ -117,10 +117,13 @@ def export(
             notes.print(f"[dim]{step} ...[/dim]")
 
     if trim_vocab:
-        from otkit.export.trim import trim_vocabulary
+        from otkit.export.trim import pieces_of, trim_vocabulary
 
         progress("trimming the vocabulary")
-        encoder, trimmed = trim_vocabulary(encoder, _lines(trim_vocab))
+        vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
+        texts = [file for file in trim_vocab if file not in vocabularies]
+        named = frozenset[str]().union(*map(pieces_of, vocabularies))
+        encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
         figures["trim"] = asdict(trimmed)
         console.print(_trim_table(trimmed))
     if to == "onnx":

@@ -6,9 +6,10 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ExportError, InputError
 from otkit.export.gate import Parity, compare, fitting, look_at, real_sentences
 
-__all__ = ["TrimReport", "count_pieces", "trim_vocabulary"]
+__all__ = ["TrimReport", "count_pieces", "pieces_of", "trim_vocabulary"]
 
 _SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _BATCH = 1024
@@ -51,21 +52,24 @@ def count_pieces(encoder: TorchEncoder, texts: Iterable[str]) -> Counter[int]:
 
 
 def trim_vocabulary(
-    encoder: TorchEncoder, texts: Iterable[str], *, minimum: int = 1
+    encoder: TorchEncoder, texts: Iterable[str], *, minimum: int = 1, also: Collection[str] = ()
 ) -> tuple[TorchEncoder, TrimReport]:
     """A new encoder that has only the pieces which occur `minimum` times in `texts`, every single character,
-    the special tokens and the prefix.
+    the special tokens and the prefix; and those named in `also`, which without texts are all.
 
     On the corpus itself nothing changes with minimum 1: the best segmentation of a text stays the best when
     only pieces that it does not use are taken away (unigram), and so does the longest match (WordPiece).
     """
     counts = count_pieces(encoder, texts)
-    if not counts:
+    if not counts and not also:
         raise InputError("the corpus for --trim-vocab has no words", remedy="give a file with text")
     document = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
     pieces = _pieces(document)
     wanted = {number for number, times in counts.items() if times >= minimum}
-    wanted |= {n for n, piece in pieces.items() if len(piece.removeprefix("▁").removeprefix("##")) <= 1}
+    if counts:
+        wanted |= {n for n, piece in pieces.items() if len(piece.removeprefix("▁").removeprefix("##")) <= 1}
+    named = frozenset(also)
+    wanted |= {number for number, piece in pieces.items() if piece in named}
     wanted |= {token["id"] for token in document["added_tokens"]}
     wanted |= {
         number for piece in encoder.subwords.pieces(encoder.settings.prefix.split()) for number in piece
@@ -87,6 +91,19 @@ def trim_vocabulary(
         parity=measure(look_at(encoder, texts_seen), look_at(trimmed, texts_seen)),
     )
     return trimmed, report
+
+
+def pieces_of(path: Path) -> frozenset[str]:
+    """The pieces of another `tokenizer.json`, such as an encoder's that was trimmed before."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(_pieces(document).values())
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"is not a tokenizer ({type(error).__name__})",
+            where=str(path),
+            remedy="give the tokenizer.json of an encoder, or a file with text under another name",
+        ) from error
 
 
 def _unknown_percent(encoder: TorchEncoder, texts: list[str]) -> float:

@@ -66,3 +66,21 @@ def test_rare_pieces_go_with_a_minimum(sample_encoder: TorchEncoder) -> None:
 def test_a_corpus_without_words_is_refused(tiny_encoder: TorchEncoder) -> None:
     with pytest.raises(InputError, match="the corpus for --trim-vocab has no words"):
         trim.trim_vocabulary(tiny_encoder, ["", "  "])
+
+
+def test_the_pieces_of_another_tokenizer_are_kept_exactly(
+    sample_encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    first, _ = trim.trim_vocabulary(sample_encoder, ["das haus ist klein", "the house is small"])
+    first.save(tmp_path / "first")
+    second, report = trim.trim_vocabulary(
+        sample_encoder, [], also=trim.pieces_of(tmp_path / "first" / "tokenizer.json")
+    )
+    assert report.pieces_after == len(first.tokenizer)
+    vocabularies = [encoder.tokenizer.get_vocab() for encoder in (first, second)]
+    assert vocabularies[0] == vocabularies[1]
+    tables = [encoder.model.get_input_embeddings().get_parameter("weight") for encoder in (first, second)]
+    assert torch.equal(*tables)
+    (tmp_path / "tokenizer.json").write_text("no tokenizer")
+    with pytest.raises(InputError, match="is not a tokenizer"):
+        trim.pieces_of(tmp_path / "tokenizer.json")
