@@ -11,11 +11,15 @@ import typer
 from otkit.cli.options import (
     BatchTokens,
     Device,
+    InputFormat,
     JsonPath,
     Layer,
     Model,
     OnError,
     Quiet,
+    Raw,
+    SourceFile,
+    TargetFile,
     Threads,
     Verbose,
     parse_layers,
@@ -50,14 +54,10 @@ def check(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Translations, plain or .gz; - is stdin.")
     ] = None,
-    source: Annotated[str | None, _option("Source side of two line-aligned files.", "FILE")] = None,
-    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
-    input_format: Annotated[
-        str, typer.Option("--input-format", metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl or files.")
-    ] = "auto",
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
-    ] = False,
+    source: SourceFile = None,
+    target: TargetFile = None,
+    input_format: InputFormat = "auto",
+    raw: Raw = False,
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,

@@ -18,6 +18,10 @@ from otkit.cli.options import (
     Model,
     OnError,
     Quiet,
+    Raw,
+    ResumeOutput,
+    SourceFile,
+    TargetFile,
     Threads,
     Verbose,
     model_place,
@@ -51,8 +55,8 @@ def embed(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[str | None, _option("Source side of two line-aligned files.", "FILE")] = None,
-    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
+    source: SourceFile = None,
+    target: TargetFile = None,
     input_format: Annotated[
         str, typer.Option(metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl, files or text.")
     ] = "auto",
@@ -60,9 +64,7 @@ def embed(
     side: Annotated[
         str, typer.Option(metavar="NAME", help="Of parallel text: source, target or both.")
     ] = "both",
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
-    ] = False,
+    raw: Raw = False,
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,
@@ -84,9 +86,7 @@ def embed(
     index: Annotated[
         str, typer.Option(metavar="NAME", help="FAISS index: flat, hnsw, ivf or none.")
     ] = "flat",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
-    ] = False,
+    resume: ResumeOutput = False,
     engine: Engine = "local",
     address: Address = None,
     search: Annotated[

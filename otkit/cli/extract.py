@@ -31,11 +31,16 @@ from otkit.cli.options import (
     BatchTokens,
     Device,
     Engine,
+    InputFormat,
     JsonPath,
     Layer,
     Model,
     OnError,
     Quiet,
+    Raw,
+    ResumeOutput,
+    SourceFile,
+    TargetFile,
     Threads,
     Verbose,
     model_place,
@@ -62,14 +67,10 @@ def extract(
     corpus: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="Parallel text, plain or .gz; - is stdin.")
     ] = None,
-    source: Annotated[str | None, _option("Source side of two line-aligned files.", "FILE")] = None,
-    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
-    input_format: Annotated[
-        str, typer.Option("--input-format", metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl or files.")
-    ] = "auto",
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
-    ] = False,
+    source: SourceFile = None,
+    target: TargetFile = None,
+    input_format: InputFormat = "auto",
+    raw: Raw = False,
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,
@@ -85,9 +86,7 @@ def extract(
         str, typer.Option("--format", "-f", metavar="NAME", help="pharaoh (i-j, from 0), jsonl or words.")
     ] = "pharaoh",
     scores: Annotated[bool, typer.Option("--scores", help="Each link's share of mass, in [0, 1].")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
-    ] = False,
+    resume: ResumeOutput = False,
     model: Model = None,
     config: Annotated[Path | None, _option("Aligner settings that tuning wrote.", "FILE")] = None,
     transport: Transport = None,

@@ -15,13 +15,18 @@ __all__ = [
     "Device",
     "Engine",
     "Format",
+    "InputFormat",
     "JsonPath",
     "Langs",
     "Layer",
     "Model",
     "OnError",
     "Quiet",
+    "Raw",
+    "ResumeOutput",
     "Seed",
+    "SourceFile",
+    "TargetFile",
     "Threads",
     "Verbose",
     "model_place",
@@ -75,6 +80,21 @@ Langs = Annotated[
     typer.Option(
         metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False
     ),
+]
+SourceFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Source side of two line-aligned files.", show_default=False),
+]
+TargetFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Target side of two line-aligned files.", show_default=False),
+]
+InputFormat = Annotated[
+    str, typer.Option("--input-format", metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl or files.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
+ResumeOutput = Annotated[
+    bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
 ]
 OnError = Annotated[
     str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")

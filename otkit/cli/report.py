@@ -36,7 +36,9 @@ from otkit.cli.options import (
     Model,
     OnError,
     Quiet,
+    Raw,
     Seed,
+    TargetFile,
     Threads,
     Verbose,
     parse_layers,
@@ -67,7 +69,7 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the page and its data.")
     ] = Path("report"),
-    target: Annotated[str | None, _option("Target side of two line-aligned files.", "FILE")] = None,
+    target: TargetFile = None,
     gold: Annotated[
         str | None, _option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
     ] = None,
@@ -79,9 +81,7 @@ def report(
     compare: Annotated[
         str | None, _option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
     ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")
-    ] = False,
+    raw: Raw = False,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
