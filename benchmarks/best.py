@@ -23,8 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import data, show
-from otkit.data.gold import read_gold
+from benchmarks.common import data, show, xlwa
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus
 from otkit.encoders.checkpoint import open_encoder
@@ -97,8 +96,7 @@ def call(*arguments: str, threads: int) -> None:
 
 def measure(encoder: Encoder, tatoeba: int) -> dict[str, float]:
     """AER of each XL-WA set in percent, accuracy of each Tatoeba language in percent."""
-    folder = data("word-alignment")
-    sets = {path.name[8:10]: read_gold(path) for path in sorted(folder.glob("xlwa-en-*.dev.tsv.gz"))}
+    sets = xlwa()
     words = evaluate_word_alignment(encoder, sets)
     corpora: list[PairCorpus] = []
     for path in sorted(data("tatoeba").glob("*-eng.tsv.gz")):

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from otkit.data.gold import GoldPair, read_gold
 from otkit.report.tables import Column, Table, Value, to_markdown
 
-__all__ = ["data", "show"]
+__all__ = ["data", "show", "xlwa"]
 
 
 def data(*parts: str) -> Path:
@@ -20,6 +21,12 @@ def data(*parts: str) -> Path:
     if not path.exists():
         raise SystemExit(f"{path} is missing: set OTKIT_BENCHMARK_DATA to the folder of the benchmark data")
     return path
+
+
+def xlwa() -> dict[str, list[GoldPair]]:
+    """The ten development sets of XL-WA by language."""
+    files = sorted(data("word-alignment").glob("xlwa-en-*.dev.tsv.gz"))
+    return {path.name[8:10]: read_gold(path) for path in files}
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], *, digits: int = 3) -> None:

@@ -1,6 +1,6 @@
 """Word alignment beside its peers on the same encoder: AER on 12 gold sets, and pairs a second, in one run.
 
-    python benchmarks/word_alignment.py [--threads 2] [--speed-pairs 400] [--no-speed] [--no-eflomal]
+    python -m benchmarks.word_alignment [--threads 2] [--speed-pairs 400] [--no-speed] [--no-eflomal]
 
 Gold: the development sets of XL-WA (ten languages), the first 100 pairs of en-fr (Och and Ney), en-hi (WPT
 2005). simalign's inter, itermax and match and awesome-align's softmax and entmax run on the very vectors of the
@@ -17,7 +17,6 @@ import dataclasses
 import gzip
 import importlib.util
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.common import data, xlwa
 from otkit.data.gold import GoldPair, read_gold
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder, TorchEncoder
@@ -36,9 +36,6 @@ from otkit.extraction.aligner import AlignerConfig, WordAligner
 from otkit.extraction.store import _by_length, tokenise
 from otkit.extraction.strategies import STRATEGIES, _grow
 
-DATA = Path(
-    os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data")
-)
 LAYERS = tuple(range(4, 11))
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
@@ -55,8 +52,8 @@ Row = dict[str, float]
 
 
 def gold_sets() -> Sets:
-    folder = DATA / "word-alignment"
-    sets: Sets = {path.name[8:10]: read_gold(path) for path in sorted(folder.glob("xlwa-en-*.dev.tsv.gz"))}
+    folder = data("word-alignment")
+    sets: Sets = dict(xlwa())
     sets["fr"] = read_gold(folder / "en-fr.first100.gold.gz", text=folder / "en-fr.first100.src-tgt.gz")
     sets["hi"] = read_gold(
         folder / "en-hi.align.txt.gz",
@@ -108,8 +105,8 @@ def eflomal_row(sets: Sets) -> Row:
     row = {}
     for language, pairs in sets.items():
         texts = [(" ".join(pair.source), " ".join(pair.target)) for pair in pairs]
-        texts += _texts(DATA / "word-alignment" / f"xlwa-en-{language}.train.tsv.gz")
-        texts += [(one, other) for other, one in _texts(DATA / "parallel" / f"{language}-en.tsv.gz")]
+        texts += _texts(data() / "word-alignment" / f"xlwa-en-{language}.train.tsv.gz")
+        texts += [(one, other) for other, one in _texts(data() / "parallel" / f"{language}-en.tsv.gz")]
         with tempfile.TemporaryDirectory() as folder:
             outputs = [Path(folder) / name for name in ("forward", "backward")]
             eflomal.Aligner().align(
@@ -190,7 +187,7 @@ def texts() -> dict[str, list[tuple[list[str], list[str]]]]:
     """Sentence pairs as words: a corpus of long sentences and one of short ones."""
     found = {}
     for name, path in (("parallel", "parallel/de-en.tsv.gz"), ("short", "tatoeba/deu-eng.tsv.gz")):
-        found[name] = [(one.split(), other.split()) for one, other in _texts(DATA / path)]
+        found[name] = [(one.split(), other.split()) for one, other in _texts(data() / path)]
     return found
 
 

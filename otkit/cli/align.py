@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    option,
     parse_layers,
     parse_numbers,
     set_logging,
@@ -56,10 +57,6 @@ Objectives = Annotated[
 ]
 
 
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
-
-
 def align(
     files: Annotated[
         list[str] | None,
@@ -78,60 +75,56 @@ def align(
     ] = Path("runs/aligned"),
     preset: Annotated[
         str | None,
-        _option(
+        option(
             "Published settings: paper, paper-default, cao-l2, awesome ... Options beside it win over it.",
             "NAME",
         ),
     ] = None,
     objective: Objectives = None,
-    cost: Annotated[
-        str | None, _option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")
-    ] = None,
-    epsilon: Annotated[float | None, _option("Entropic temperature, in units of the cost.", "X")] = None,
+    cost: Annotated[str | None, option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")] = None,
+    epsilon: Annotated[float | None, option("Entropic temperature, in units of the cost.", "X")] = None,
     epsilon_relative: Annotated[
-        float | None, _option("The same in units of each problem's mean cost; replaces --epsilon.", "X")
+        float | None, option("The same in units of each problem's mean cost; replaces --epsilon.", "X")
     ] = None,
     scope: Annotated[
         str | None,
-        _option("pair: a transport problem a sentence pair; batch: one cloud a batch.", "pair|batch"),
+        option("pair: a transport problem a sentence pair; batch: one cloud a batch.", "pair|batch"),
     ] = None,
-    unit: Annotated[str | None, _option("What the points are.", "word|subword")] = None,
+    unit: Annotated[str | None, option("What the points are.", "word|subword")] = None,
     word_vector: Annotated[
-        str | None, _option("The subword that stands for a word.", "last|first|mean")
+        str | None, option("The subword that stands for a word.", "last|first|mean")
     ] = None,
     layer: Layer = None,
-    weights: Annotated[str | None, _option("Marginals.", "uniform|idf|norm")] = None,
+    weights: Annotated[str | None, option("Marginals.", "uniform|idf|norm")] = None,
     anchor: Annotated[
-        float | None, _option("Weight of the squared distance to the frozen start; 0 turns it off.", "LAMBDA")
+        float | None, option("Weight of the squared distance to the frozen start; 0 turns it off.", "LAMBDA")
     ] = None,
-    anchor_reduction: Annotated[str | None, _option("Over the English words.", "sum|mean")] = None,
+    anchor_reduction: Annotated[str | None, option("Over the English words.", "sum|mean")] = None,
     tau: Annotated[
-        float | None, _option("KL penalty that lets words lose mass, in units of the cost.", "X")
+        float | None, option("KL penalty that lets words lose mass, in units of the cost.", "X")
     ] = None,
     layer_weights: Annotated[
-        str | None, _option("Compare each of --layer by itself, with these weights.", "X[,X...]")
+        str | None, option("Compare each of --layer by itself, with these weights.", "X[,X...]")
     ] = None,
     language_weight: Annotated[
-        list[str] | None, _option("Multiply a language's losses, such as de:0.5; repeatable.", "XX:X")
+        list[str] | None, option("Multiply a language's losses, such as de:0.5; repeatable.", "XX:X")
     ] = None,
     position: Annotated[
-        float | None, _option("Weight of a word's place as one more coordinate of the transport.", "X")
+        float | None, option("Weight of a word's place as one more coordinate of the transport.", "X")
     ] = None,
-    temperature: Annotated[float | None, _option("Of the contrastive losses.", "X")] = None,
-    projection: Annotated[int | None, _option("Width of a head under the contrastive losses.", "N")] = None,
+    temperature: Annotated[float | None, option("Of the contrastive losses.", "X")] = None,
+    projection: Annotated[int | None, option("Width of a head under the contrastive losses.", "N")] = None,
     links: Annotated[
         list[str] | None,
-        _option("Word links (Pharaoh) of each training file, instead of the encoder's own.", "FILE"),
+        option("Word links (Pharaoh) of each training file, instead of the encoder's own.", "FILE"),
     ] = None,
     teacher: Annotated[
-        str | None, _option("Encoder for ot-distill to learn from. Default: the start.", "MODEL")
+        str | None, option("Encoder for ot-distill to learn from. Default: the start.", "MODEL")
     ] = None,
     freeze: Annotated[
-        int | None, _option("Keep the embeddings (0), or also the first N layers, as they are.", "N")
+        int | None, option("Keep the embeddings (0), or also the first N layers, as they are.", "N")
     ] = None,
-    lora: Annotated[
-        int | None, _option("Train adapters of this rank instead of the weights.", "RANK")
-    ] = None,
+    lora: Annotated[int | None, option("Train adapters of this rank instead of the weights.", "RANK")] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more work.")
     ] = False,
@@ -142,37 +135,37 @@ def align(
         bool | None, typer.Option("--dropout/--no-dropout", help="The encoder's dropout.", show_default=False)
     ] = None,
     pairs_per_language: Annotated[
-        int | None, _option("Pairs of every language in an epoch; small ones are repeated.", "N")
+        int | None, option("Pairs of every language in an epoch; small ones are repeated.", "N")
     ] = None,
-    epochs: Annotated[float | None, _option("Passes over the data.", "N")] = None,
-    steps: Annotated[int | None, _option("Optimiser steps, instead of --epochs.", "N")] = None,
+    epochs: Annotated[float | None, option("Passes over the data.", "N")] = None,
+    steps: Annotated[int | None, option("Optimiser steps, instead of --epochs.", "N")] = None,
     batch_size: Annotated[
-        int | None, _option("Sentence pairs of a language pair and micro-step.", "N")
+        int | None, option("Sentence pairs of a language pair and micro-step.", "N")
     ] = None,
-    grad_accum: Annotated[int | None, _option("Micro-steps in an optimiser step.", "N")] = None,
-    lr: Annotated[float | None, _option("Peak learning rate.", "X")] = None,
-    warmup: Annotated[float | None, _option("Share of the steps with a rising learning rate.", "X")] = None,
+    grad_accum: Annotated[int | None, option("Micro-steps in an optimiser step.", "N")] = None,
+    lr: Annotated[float | None, option("Peak learning rate.", "X")] = None,
+    warmup: Annotated[float | None, option("Share of the steps with a rising learning rate.", "X")] = None,
     max_grad_norm: Annotated[
-        float | None, _option("Clip gradients at this norm; 0 turns it off.", "X")
+        float | None, option("Clip gradients at this norm; 0 turns it off.", "X")
     ] = None,
-    precision: Annotated[str | None, _option("Autocast of the encoder.", "fp32|bf16|fp16")] = None,
+    precision: Annotated[str | None, option("Autocast of the encoder.", "fp32|bf16|fp16")] = None,
     dev: Annotated[
-        list[str] | None, _option("Held-out parallel text. Default: a part of the training files.", "FILE")
+        list[str] | None, option("Held-out parallel text. Default: a part of the training files.", "FILE")
     ] = None,
     gold: Annotated[
         list[str] | None,
-        _option("Gold word links (TSV) to score before and after, and at evaluations.", "FILE"),
+        option("Gold word links (TSV) to score before and after, and at evaluations.", "FILE"),
     ] = None,
-    eval_every: Annotated[int | None, _option("Evaluate every N steps and keep the best.", "N")] = None,
-    save_every: Annotated[int | None, _option("Save a checkpoint every N steps.", "N")] = None,
+    eval_every: Annotated[int | None, option("Evaluate every N steps and keep the best.", "N")] = None,
+    save_every: Annotated[int | None, option("Save a checkpoint every N steps.", "N")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     log_to: Annotated[
-        list[str] | None, _option("Also log to tensorboard, wandb, mlflow ...; repeatable.", "NAME")
+        list[str] | None, option("Also log to tensorboard, wandb, mlflow ...; repeatable.", "NAME")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print pairs, steps, time and memory of the run, and stop.")
     ] = False,
-    log_every: Annotated[int | None, _option("Write a history record every N steps.", "N")] = None,
+    log_every: Annotated[int | None, option("Write a history record every N steps.", "N")] = None,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,

@@ -22,6 +22,8 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    note,
+    option,
     parse_layers,
     set_logging,
     set_threads,
@@ -44,10 +46,6 @@ _ENDINGS = {
     ".html": "html",
     ".htm": "html",
 }
-
-
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
 
 
 def check(
@@ -85,7 +83,7 @@ def check(
     layer: Layer = None,
     null: Annotated[
         str | None,
-        _option(
+        option(
             "Price of the null on both sides: a share of unaligned words in (0, 1), or a rule: mean, median, "
             "middle, equidistant, larger. Default: 0.05 for hallucination, 0.75 for omission.",
             "X|NAME",
@@ -144,10 +142,10 @@ def check(
             f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
             f"omission {worst.mean('omission'):.3f})"
         )
-    for complaint in skipped[:5] if not quiet else []:
-        typer.echo(f"note: skipped: {complaint}", err=True)
+    for complaint in skipped[:5]:
+        note(f"skipped: {complaint}", quiet=quiet)
     if skipped:
-        typer.echo(f"note: {len(skipped)} lines were skipped", err=True)
+        note(f"{len(skipped)} lines were skipped", quiet=False)
     if json_path is not None:
         _write_json(json_path, checker, worst, inputs, skipped=len(skipped))
 
@@ -222,6 +220,7 @@ def _write_json(
     skipped: int,
 ) -> None:
     from otkit.cli.documents import write_document
+    from otkit.encoders.manifest import sha256_of
 
     write_document(
         path,
@@ -230,6 +229,10 @@ def _write_json(
             "layers": list(checker.layers),
             "config": checker.config.to_dict(),
             "inputs": [[name for name in pair if name is not None] for pair in inputs],
+            "sha256": [
+                [None if name == "-" else sha256_of(Path(name)) for name in pair if name is not None]
+                for pair in inputs
+            ],
             "pairs": worst.pairs,
             "skipped": skipped,
             "means": {name: worst.mean(name) for name in worst.sums},

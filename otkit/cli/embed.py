@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,8 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     model_place,
+    note,
+    option,
     set_engine,
     set_logging,
     set_threads,
@@ -40,10 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 _SHOWN_BAD = 5
-
-
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
 
 
 def embed(
@@ -78,7 +76,7 @@ def embed(
     ] = "float32",
     shards: Annotated[
         str | None,
-        _option(
+        option(
             "parquet, or npy with a .jsonl beside it. Default: parquet where pyarrow is installed.", "NAME"
         ),
     ] = None,
@@ -90,7 +88,7 @@ def embed(
     engine: Engine = "local",
     address: Address = None,
     search: Annotated[
-        Path | None, _option("Answer queries from this folder; - reads them from stdin.", "DIR")
+        Path | None, option("Answer queries from this folder; - reads them from stdin.", "DIR")
     ] = None,
     neighbours: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Answers to a query.")] = 5,
     model: Model = None,
@@ -130,7 +128,7 @@ def embed(
     if resume and any("-" in (one.path, one.target) for one in inputs):
         raise ConfigError("--resume needs files, not standard input", remedy="name the corpus")
     if resume and _finished(output):
-        _note(f"{output} is finished: nothing to resume", quiet=quiet)
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
         return
 
     from otkit.cli.progress import progress_bar
@@ -163,7 +161,7 @@ def embed(
             resume=resume,
             engine=on_ray if engine == "ray" else None,
             progress=_watch(bar, quiet=quiet),
-            note=lambda step: _note(step, quiet=quiet),
+            note=lambda step: note(step, quiet=quiet),
         )
     _show(report, config)
     if json_path is not None:
@@ -225,7 +223,7 @@ def _watch(bar: Bar, *, quiet: bool) -> Callable[[Progress], None]:
         rate = (done - first) / (time.perf_counter() - begun)
         bar.update(task, completed=done, text=f"{rate:.0f} texts/s")
         for bad in state.bad[: max(0, _SHOWN_BAD - named)]:
-            _note(f"skipped: {bad.where}: {bad.what}", quiet=quiet)
+            note(f"skipped: {bad.where}: {bad.what}", quiet=quiet)
         named += len(state.bad)
 
     return show
@@ -245,9 +243,4 @@ def _show(report: EmbedReport, config: EmbedConfig) -> None:
             f"{found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
         )
     if report.skipped:
-        _note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)
-
-
-def _note(text: str, *, quiet: bool) -> None:
-    if not quiet:
-        typer.echo(f"note: {text}", err=True)
+        note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)

@@ -28,6 +28,7 @@ from otkit.cli.options import (
     Seed,
     Threads,
     Verbose,
+    option,
     parse_layers,
     set_logging,
     set_threads,
@@ -35,10 +36,6 @@ from otkit.cli.options import (
 from otkit.errors import ConfigError, choose
 
 __all__ = ["evaluate"]
-
-
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
 
 
 def evaluate(
@@ -53,81 +50,79 @@ def evaluate(
         list[str] | None,
         typer.Argument(metavar="[FILE]...", help="Parallel text to score. Default: the sample data."),
     ] = None,
-    source: Annotated[str | None, _option("Source side of two files.", "FILE")] = None,
-    target: Annotated[str | None, _option("Target side of two files.", "FILE")] = None,
-    gold: Annotated[list[str] | None, _option("Gold word links, or gold pairs for mining.", "FILE")] = None,
+    source: Annotated[str | None, option("Source side of two files.", "FILE")] = None,
+    target: Annotated[str | None, option("Target side of two files.", "FILE")] = None,
+    gold: Annotated[list[str] | None, option("Gold word links, or gold pairs for mining.", "FILE")] = None,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
-    languages: Annotated[str | None, _option("Only these languages.", "de,fr,...")] = None,
+    languages: Annotated[str | None, option("Only these languages.", "de,fr,...")] = None,
     seen: Annotated[
         str | None,
-        _option("Languages of the 'seen' average. Default: those the model was aligned on.", "de,fr,..."),
+        option("Languages of the 'seen' average. Default: those the model was aligned on.", "de,fr,..."),
     ] = None,
     model: Model = None,
     baseline: Annotated[
-        str | None, _option("The encoder to compare with; `sample` is the sample encoder.", "MODEL")
+        str | None, option("The encoder to compare with; `sample` is the sample encoder.", "MODEL")
     ] = None,
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Runs of tasks that have random choices.")
     ] = 1,
     seed: Seed = 0,
-    score: Annotated[str | None, _option("What orders candidates: cosine, csls or margin.", "NAME")] = None,
-    index: Annotated[str | None, _option("FAISS index: flat (exact), hnsw or ivf.", "NAME")] = None,
-    neighbours: Annotated[int | None, _option("Neighbourhood of csls and margin.", "K")] = None,
+    score: Annotated[str | None, option("What orders candidates: cosine, csls or margin.", "NAME")] = None,
+    index: Annotated[str | None, option("FAISS index: flat (exact), hnsw or ivf.", "NAME")] = None,
+    neighbours: Annotated[int | None, option("Neighbourhood of csls and margin.", "K")] = None,
     pooling: Annotated[
-        str | None, _option("Sentence vector: mean or cls. Default: the model's.", "NAME")
+        str | None, option("Sentence vector: mean or cls. Default: the model's.", "NAME")
     ] = None,
-    prefix: Annotated[
-        str | None, _option("Text before every sentence. Default: the model's.", "TEXT")
-    ] = None,
+    prefix: Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")] = None,
     layer: Layer = None,
     word_vector: Annotated[
-        str | None, _option("The subword that stands for a word: last, first or mean.", "NAME")
+        str | None, option("The subword that stands for a word: last, first or mean.", "NAME")
     ] = None,
     pool: Annotated[
-        str | None, _option("Where words are sought: aligned words, or all words.", "aligned|all")
+        str | None, option("Where words are sought: aligned words, or all words.", "aligned|all")
     ] = None,
-    transport: Annotated[str | None, _option("The aligner's transport, see extract.", "NAME")] = None,
-    strategy: Annotated[str | None, _option("The aligner's strategy, see extract.", "NAME")] = None,
-    threshold: Annotated[float | None, _option("What the strategy compares with.", "X")] = None,
+    transport: Annotated[str | None, option("The aligner's transport, see extract.", "NAME")] = None,
+    strategy: Annotated[str | None, option("The aligner's strategy, see extract.", "NAME")] = None,
+    threshold: Annotated[float | None, option("What the strategy compares with.", "X")] = None,
     epsilon_relative: Annotated[
-        float | None, _option("The aligner's temperature, in units of the mean cost.", "X")
+        float | None, option("The aligner's temperature, in units of the mean cost.", "X")
     ] = None,
-    tau: Annotated[float | None, _option("The aligner's price of mass that stays.", "X")] = None,
+    tau: Annotated[float | None, option("The aligner's price of mass that stays.", "X")] = None,
     data: Annotated[
         str | None,
-        _option("Folder, file or Hub name of a benchmark. Default: the sample data.", "DIR"),
+        option("Folder, file or Hub name of a benchmark. Default: the sample data.", "DIR"),
     ] = None,
-    train: Annotated[str | None, _option("English examples to fine-tune on.", "FILE|HUB")] = None,
+    train: Annotated[str | None, option("English examples to fine-tune on.", "FILE|HUB")] = None,
     preset: Annotated[
-        str | None, _option("Fine-tuning as published (xtreme) or on two cores (small, the default).", "NAME")
+        str | None, option("Fine-tuning as published (xtreme) or on two cores (small, the default).", "NAME")
     ] = None,
-    epochs: Annotated[float | None, _option("Passes over the training examples.", "N")] = None,
-    lr: Annotated[float | None, _option("Peak learning rate of fine-tuning.", "X")] = None,
-    batch_size: Annotated[int | None, _option("Examples of a micro-step.", "N")] = None,
-    grad_accum: Annotated[int | None, _option("Micro-steps of an optimiser step.", "N")] = None,
-    max_length: Annotated[int | None, _option("Subwords of an input.", "N")] = None,
-    stride: Annotated[int | None, _option("How far apart the windows of a context begin.", "N")] = None,
-    train_examples: Annotated[int | None, _option("Train on this many examples.", "N")] = None,
-    test_examples: Annotated[int | None, _option("Score this many in each language.", "N")] = None,
+    epochs: Annotated[float | None, option("Passes over the training examples.", "N")] = None,
+    lr: Annotated[float | None, option("Peak learning rate of fine-tuning.", "X")] = None,
+    batch_size: Annotated[int | None, option("Examples of a micro-step.", "N")] = None,
+    grad_accum: Annotated[int | None, option("Micro-steps of an optimiser step.", "N")] = None,
+    max_length: Annotated[int | None, option("Subwords of an input.", "N")] = None,
+    stride: Annotated[int | None, option("How far apart the windows of a context begin.", "N")] = None,
+    train_examples: Annotated[int | None, option("Train on this many examples.", "N")] = None,
+    test_examples: Annotated[int | None, option("Score this many in each language.", "N")] = None,
     frozen: Annotated[
-        int | None, _option("Keep the embeddings and the first N layers as they are.", "N")
+        int | None, option("Keep the embeddings and the first N layers as they are.", "N")
     ] = None,
-    head_pooling: Annotated[str | None, _option("What a classifier sees: cls or mean.", "NAME")] = None,
+    head_pooling: Annotated[str | None, option("What a classifier sees: cls or mean.", "NAME")] = None,
     eval_every: Annotated[
-        int | None, _option("Score English dev pairs every N steps, keep the best.", "N")
+        int | None, option("Score English dev pairs every N steps, keep the best.", "N")
     ] = None,
-    precision: Annotated[str | None, _option("Autocast of fine-tuning.", "fp32|bf16|fp16")] = None,
+    precision: Annotated[str | None, option("Autocast of fine-tuning.", "fp32|bf16|fp16")] = None,
     head: Annotated[
-        Path | None, _option("Score the fine-tuned encoder and head of this folder.", "DIR")
+        Path | None, option("Score the fine-tuned encoder and head of this folder.", "DIR")
     ] = None,
     save_heads: Annotated[
         bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
     ] = False,
     center: Annotated[bool, typer.Option("--center", help="Subtract each language's mean vector.")] = False,
     fail_under: Annotated[
-        list[str] | None, _option("Exit 3 where the average is worse, e.g. forward@1=0.8.", "METRIC=X")
+        list[str] | None, option("Exit 3 where the average is worse, e.g. forward@1=0.8.", "METRIC=X")
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where finished parts go, for --resume.")
@@ -137,8 +132,8 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
-    chart: Annotated[Path | None, _option("Draw a bar chart by language (PNG).", "PATH")] = None,
-    markdown: Annotated[Path | None, _option("Write the tables as Markdown.", "PATH")] = None,
+    chart: Annotated[Path | None, option("Draw a bar chart by language (PNG).", "PATH")] = None,
+    markdown: Annotated[Path | None, option("Write the tables as Markdown.", "PATH")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:

@@ -25,7 +25,7 @@ from otkit.cli.aligning import (
     Weights,
     WordVector,
 )
-from otkit.cli.extract_support import count_lines, fingerprint_of, note, to_stdout, watch, write_json
+from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, watch, write_json
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -44,6 +44,8 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     model_place,
+    note,
+    option,
     parse_layers,
     set_engine,
     set_logging,
@@ -57,10 +59,6 @@ if TYPE_CHECKING:
 __all__ = ["extract"]
 
 FORMATS = ("pharaoh", "jsonl", "words")
-
-
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
 
 
 def extract(
@@ -88,7 +86,7 @@ def extract(
     scores: Annotated[bool, typer.Option("--scores", help="Each link's share of mass, in [0, 1].")] = False,
     resume: ResumeOutput = False,
     model: Model = None,
-    config: Annotated[Path | None, _option("Aligner settings that tuning wrote.", "FILE")] = None,
+    config: Annotated[Path | None, option("Aligner settings that tuning wrote.", "FILE")] = None,
     transport: Transport = None,
     epsilon: Epsilon = None,
     epsilon_relative: EpsilonRelative = None,

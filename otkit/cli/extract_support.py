@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from otkit.cli.options import note
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otkit.extraction.aligner import WordAligner
     from otkit.extraction.corpus import CorpusStream, Piece
 
-__all__ = ["count_lines", "fingerprint_of", "note", "to_stdout", "watch", "write_json"]
+__all__ = ["count_lines", "fingerprint_of", "to_stdout", "watch", "write_json"]
 
 _SHOWN_BAD = 5
 
@@ -100,8 +100,3 @@ def write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: st
         "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
     }
     write_output(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def note(text: str, *, quiet: bool) -> None:
-    if not quiet:
-        typer.echo(f"note: {text}", err=True)

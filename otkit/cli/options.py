@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,8 @@ __all__ = [
     "Threads",
     "Verbose",
     "model_place",
+    "note",
+    "option",
     "parse_layers",
     "parse_numbers",
     "set_engine",
@@ -120,9 +122,20 @@ Layer = Annotated[
 ]
 
 
+def option(help_text: str, metavar: str) -> Any:
+    """An option that has no default to show."""
+    return typer.Option(metavar=metavar, help=help_text, show_default=False)
+
+
 def model_place(model: str | None) -> str | None:
     """A folder's full path, so that it is found from anywhere; a Hub name stays."""
     return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
+
+
+def note(text: str, *, quiet: bool) -> None:
+    """Say something beside the result, on stderr."""
+    if not quiet:
+        typer.echo(f"note: {text}", err=True)
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:

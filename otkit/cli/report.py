@@ -41,6 +41,7 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    option,
     parse_layers,
     set_logging,
     set_threads,
@@ -55,10 +56,6 @@ __all__ = ["report"]
 Example = tuple[int, tuple[str, ...], tuple[str, ...], "GoldLinks | None"]
 
 
-def _option(help_text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
-
-
 def report(
     file: Annotated[
         str | None,
@@ -71,7 +68,7 @@ def report(
     ] = Path("report"),
     target: TargetFile = None,
     gold: Annotated[
-        str | None, _option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
+        str | None, option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
     ] = None,
     sample: Annotated[
         int, typer.Option(metavar="N", min=1, max=5000, help="Pairs on the page, drawn at random.")
@@ -79,7 +76,7 @@ def report(
     seed: Seed = 0,
     model: Model = None,
     compare: Annotated[
-        str | None, _option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
+        str | None, option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
     ] = None,
     raw: Raw = False,
     input_format: Format = "auto",

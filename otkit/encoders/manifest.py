@@ -12,7 +12,7 @@ from typing import Any
 from otkit.encoders.settings import read_json
 from otkit.errors import CheckpointError
 
-__all__ = ["FORMAT", "MANIFEST", "read_manifest", "sha256_of", "write_manifest"]
+__all__ = ["FORMAT", "MANIFEST", "file_facts", "is_as_stated", "read_manifest", "sha256_of", "write_manifest"]
 
 MANIFEST = "manifest.json"
 FORMAT = "otkit-onnx-1"
@@ -24,10 +24,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_facts(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def is_as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that a manifest means; the hash is taken only where the size fits."""
+    return path.stat().st_size == facts.get("bytes") and sha256_of(path) == facts.get("sha256")
+
+
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of a finished folder: `facts`, and size and hash of every other file."""
     files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        path.relative_to(folder).as_posix(): file_facts(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
@@ -60,7 +70,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{name} is missing", where=str(folder), remedy="copy the whole folder again"
             )
-        if file.stat().st_size != stated.get("bytes") or sha256_of(file) != stated.get("sha256"):
+        if not is_as_stated(file, stated):
             raise CheckpointError(
                 f"{name} is not the file that was exported (its SHA-256 differs from {MANIFEST})",
                 where=str(folder),

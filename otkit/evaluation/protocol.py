@@ -6,7 +6,6 @@ evaluation goes on where it stopped; `summary` computes averages and intervals f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.identity import weights_sha256
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.training.checkpoints import write_text
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 MODEL, BASELINE = "model", "baseline"
-_PROBE = (("A", "small", "house", "."), ("Ein", "kleines", "Haus", "am", "See", "."))
 
 
 @dataclass(frozen=True)
@@ -200,16 +199,12 @@ def run_cells(
 
 
 def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
-    """Name, settings and a hash of the weights, or of two sentences' vectors where no weights are seen."""
-    digest = hashlib.sha256()
-    if isinstance(encoder, TorchEncoder):
-        for name, tensor in encoder.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
-    else:
-        vectors = encoder.encode_sentences(encoder.tokenize(_PROBE)).float().cpu().numpy()
-        digest.update(np.round(vectors, 2).tobytes())
-    return {"name": encoder.name, "settings": asdict(encoder.settings), "weights": digest.hexdigest()}
+    """Name, settings and a hash of the weights."""
+    return {
+        "name": encoder.name,
+        "settings": asdict(encoder.settings),
+        "weights": weights_sha256(encoder),
+    }
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

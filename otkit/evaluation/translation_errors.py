@@ -20,7 +20,7 @@ from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, 
 from otkit.evaluation.significance import Interval
 from otkit.extraction.batches import by_size
 from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
-from otkit.extraction.checking import TranslationChecker
+from otkit.extraction.checking import TranslationChecker, mean_score
 from otkit.extraction.costs import centred, layered_cost, mean_cost
 from otkit.extraction.store import UnitStore, encode_window, tokenise
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
@@ -204,7 +204,7 @@ def _task(
 ) -> ErrorTask:
     side = 0 if error == "omission" else 1
     kept = [k for k, item in enumerate(items) if error == "hallucination" or item.hallucination == 1]
-    scores = {name: np.array([_mean(found[k][side]) for k in kept]) for name, found in sides.items()} | {
+    scores = {name: np.array([mean_score(found[k][side]) for k in kept]) for name, found in sides.items()} | {
         name: values[kept] for name, values in baselines.items()
     }
     spans = {k: (items[k].source_spans, items[k].target_spans)[side] for k in kept}
@@ -229,10 +229,6 @@ def _known_mean(values: FloatArray) -> FloatArray:
     known = ~np.isnan(values)
     count = known.sum(0)
     return np.asarray(np.where(known, values, 0.0).sum(0) / np.where(count > 0, count, np.nan))
-
-
-def _mean(scores: np.ndarray) -> float:
-    return float(scores.mean()) if len(scores) else 0.0
 
 
 def _marks(words: Sequence[tuple[str, int, int]], spans: Spans) -> np.ndarray:

@@ -5,7 +5,6 @@ Shapes: R rows (vectors), D width, K alignment layers, U words.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,14 +15,12 @@ from numpy.typing import NDArray
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment
 from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, TorchEncoder
-from otkit.encoders.manifest import sha256_of
-from otkit.encoders.onnx import OnnxEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
-from otkit.errors import ConfigError, choose
-from otkit.extraction.store import encode_window, tokenise
+from otkit.errors import choose
+from otkit.extraction.store import encode_window, tokenise, tokens_at_once
 
-__all__ = ["UNITS", "Embedded", "Embedder", "OpenEmbedder", "weights_sha256"]
+__all__ = ["UNITS", "Embedded", "Embedder", "OpenEmbedder"]
 
 UNITS = {"sentence": "one vector a sentence", "word": "one vector a word"}
 
@@ -59,8 +56,7 @@ class Embedder:
     ) -> None:
         choose(unit, UNITS, what="unit")
         self.encoder, self.unit, self.raw, self.path = encoder, unit, raw, path
-        # A batch whose states fit the processor's cache runs a tenth faster than one four times as large.
-        self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
+        self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         alone = encoder.subwords.encode([["a"]], prefix=encoder.settings.prefix)
         self._around = int(alone.lengths[0]) - len(encoder.subwords.pieces(["a"])[0])
 
@@ -121,18 +117,3 @@ class OpenEmbedder:
             batch_tokens=self.batch_tokens,
             path=self.model,
         )
-
-
-def weights_sha256(encoder: Encoder) -> str:
-    """A hash of every weight: equal for equal encoders, whatever their folders are called."""
-    digest = hashlib.sha256()
-    if isinstance(encoder, TorchEncoder):
-        for name, tensor in sorted(encoder.model.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    elif isinstance(encoder, OnnxEncoder):
-        for file in sorted(encoder.path.parent.glob(f"{encoder.path.name}*")):
-            digest.update(sha256_of(file).encode())
-    else:
-        raise ConfigError(f"an encoder of the kind {type(encoder).__name__} has no weights to compare")
-    return digest.hexdigest()

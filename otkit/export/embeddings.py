@@ -14,9 +14,10 @@ import torch
 from otkit import __version__
 from otkit.data.parallel import BadLine
 from otkit.data.texts import SIDES, Text, read_texts
+from otkit.encoders.identity import weights_sha256
 from otkit.encoders.manifest import sha256_of
 from otkit.errors import ConfigError, InputError, choose
-from otkit.export.embedder import UNITS, Embedded, Embedder, weights_sha256
+from otkit.export.embedder import UNITS, Embedded, Embedder
 from otkit.export.shards import DTYPES, SHARDS, Row
 from otkit.export.vector_index import INDEXES, build_index, open_index
 from otkit.export.vector_recall import Recall, measure_recall

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from otkit.encoders.manifest import file_facts
 from otkit.errors import ExportError, choose
-from otkit.export.vector_writer import INDEX_FILE, file_facts
+from otkit.export.vector_writer import INDEX_FILE
 from otkit.export.vectors import Vectors, check_file
 
 __all__ = ["INDEXES", "IndexPlan", "build_index", "open_index", "plan", "sample", "spread"]

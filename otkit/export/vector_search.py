@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.identity import weights_sha256
 from otkit.errors import ConfigError, InputError
-from otkit.export.embedder import Embedder, weights_sha256
+from otkit.export.embedder import Embedder
 from otkit.export.shards import Row
 from otkit.export.vector_index import open_index
 from otkit.export.vector_recall import exact

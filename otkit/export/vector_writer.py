@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.encoders.manifest import sha256_of
+from otkit.encoders.manifest import file_facts, is_as_stated
 from otkit.errors import ConfigError, ExportError, choose
 from otkit.export.shards import DTYPES, SHARDS, Row, pack
 
@@ -21,7 +21,6 @@ __all__ = [
     "MANIFEST",
     "STATE",
     "VectorWriter",
-    "file_facts",
     "read_state",
     "shard_name",
 ]
@@ -34,11 +33,6 @@ _TEMPORARY = ".new-"
 def shard_name(number: int) -> str:
     """What a shard's files are called before their suffixes."""
     return f"part-{number:05d}"
-
-
-def file_facts(path: Path) -> dict[str, Any]:
-    """What the manifest says of a file."""
-    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
@@ -106,11 +100,7 @@ class VectorWriter:
             (name, facts) for shard in state["shards"] for name, facts in shard["files"].items()
         ):
             file = self.folder / name
-            if (
-                not file.is_file()
-                or file.stat().st_size != facts["bytes"]
-                or sha256_of(file) != facts["sha256"]
-            ):
+            if not (file.is_file() and is_as_stated(file, facts)):
                 raise ExportError(
                     "is missing or not as it was written",
                     where=str(file),

@@ -17,7 +17,7 @@ from otkit.extraction.alignment import Alignment, Link
 from otkit.extraction.batches import find_all
 from otkit.extraction.config import AlignerConfig
 from otkit.extraction.links import Found
-from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise
+from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 
 __all__ = ["PRECISIONS", "AlignerConfig", "Alignment", "Link", "SentencePair", "WordAligner", "cut_window"]
 
@@ -70,8 +70,7 @@ class WordAligner:
         self.encoder, self.config, self.window = encoder, config or AlignerConfig(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
         self.precision = choose(precision, PRECISIONS, what="precision")
-        # A batch whose states fit the processor's cache runs a tenth faster than one four times as large.
-        self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
+        self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
@@ -23,20 +22,19 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
-from otkit.extraction.aligner import WINDOW_PAIRS, WINDOW_WORDS
+from otkit.extraction.aligner import WINDOW_PAIRS, SentencePair, cut_window
 from otkit.extraction.batches import by_size
 from otkit.extraction.blocks import MOST_CELLS
 from otkit.extraction.check_config import CheckConfig, Null
 from otkit.extraction.costs import layered_cost
 from otkit.extraction.null_price import unaligned_minima
-from otkit.extraction.store import UnitStore, encode_window, tokenise
+from otkit.extraction.store import UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.transport.null import null_cost
 from otkit.transport.warm import capped_plan
 
-__all__ = ["CheckConfig", "Checked", "TranslationChecker"]
+__all__ = ["CheckConfig", "Checked", "TranslationChecker", "mean_score"]
 
 FloatArray = NDArray[np.float32]
-SentencePair = tuple[Sentence, Sentence]
 Side = tuple[Tensor, Tensor]
 """Vectors (B, N, K, D) and mask (B, N)."""
 
@@ -59,15 +57,16 @@ class Checked:
     @property
     def omission(self) -> float:
         """The share of the source that the translation lost."""
-        return _mean(self.source_scores)
+        return mean_score(self.source_scores)
 
     @property
     def hallucination(self) -> float:
         """The share of the translation that came from nowhere."""
-        return _mean(self.target_scores)
+        return mean_score(self.target_scores)
 
 
-def _mean(scores: FloatArray) -> float:
+def mean_score(scores: FloatArray) -> float:
+    """The score of a side from those of its words (N,); 0 where there are none."""
     return float(scores.mean()) if len(scores) else 0.0
 
 
@@ -84,7 +83,7 @@ class TranslationChecker:
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or CheckConfig(), window
         self.layers = resolve_layers(self.config.layers, encoder.layers)
-        self.batch_tokens = batch_tokens or (1024 if encoder.device.type == "cpu" else 65536)
+        self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self._measured: list[FloatArray] = []  # one array, once somebody has asked
 
     def share_prices(self, other: TranslationChecker) -> None:
@@ -94,23 +93,13 @@ class TranslationChecker:
     def check(self, pairs: Iterable[SentencePair]) -> Iterator[Checked]:
         """The scores of each pair, in order; pairs are read, encoded and solved a window at a time."""
         lines = iter(pairs)
-        while window := self._read(lines):
+        while window := [pair for pair in cut_window(lines, self.window) if pair is not None]:
             sentences = [sentence for pair in window for sentence in pair]
             # Not around the yield: the mode would leak to whoever consumes the stream.
             with torch.inference_mode():
                 found = self.check_store(self.encode(sentences))
             for (source, target), (lost, made_up) in zip(window, found, strict=True):
-                yield Checked(source, target, lost, made_up)
-
-    def _read(self, lines: Iterator[SentencePair]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        kept: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-        words = 0
-        for source, target in islice(lines, self.window):
-            kept.append((tuple(source), tuple(target)))
-            words += max(len(source), len(target))
-            if words >= WINDOW_WORDS:
-                break
-        return kept
+                yield Checked(tuple(source), tuple(target), lost, made_up)
 
     def encode(self, sentences: Sequence[Sentence]) -> UnitStore:
         """The word vectors of source and target sentences in turn."""

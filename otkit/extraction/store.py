@@ -13,7 +13,7 @@ from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Sentence, Tokens
 from otkit.encoders.words import token_states
 
-__all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise"]
+__all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise", "tokens_at_once"]
 
 # A sentence with more characters than this may be anything: it is tokenised by itself, and so cannot make the
 # padded rows of its whole window as long as itself.
@@ -95,6 +95,14 @@ class UnitStore:
     def _order(self) -> Tensor:
         """(S,) the sentences as their units lie. One without units shares its start with another."""
         return (self.starts * 2 + (self.counts > 0)).argsort(stable=True)
+
+
+def tokens_at_once(encoder: Encoder) -> int:
+    """Padded subwords of a batch where nobody asked for another number.
+
+    On a CPU a batch whose states fit the processor's cache runs a tenth faster than one four times as large.
+    """
+    return 1024 if encoder.device.type == "cpu" else 65536
 
 
 def tokenise(encoder: Encoder, sentences: Sequence[Sentence], *, joint: bool = False) -> TokenisedWindow:

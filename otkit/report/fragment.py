@@ -58,13 +58,9 @@ def _notes(view: GridView) -> str:
     if view.score is not None:
         lines.append(f"transport cost {view.score:.3f} (lower is closer)")
     parts = [escape(visible(" · ".join(lines)))] if lines else []
-    for side, words, lonely, null in (
-        ("source", view.source, view.lonely_source, view.source_null),
-        ("target", view.target, view.lonely_target, view.target_null),
-    ):
-        if lonely:
-            listed = ", ".join(f"{_word(words[k])} ({null[k]:.0%} null)" for k in lonely)
-            parts.append(f"no partner in the {side}: {listed}")
+    for side, lonely in view.lonely_words():
+        listed = ", ".join(f"{_word(word)} ({null:.0%} null)" for word, null in lonely)
+        parts.append(f"no partner in the {side}: {listed}")
     return "".join(f"<div>{part}</div>" for part in parts)
 
 

@@ -116,13 +116,9 @@ def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
 
 def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
     lines: list[Text] = []
-    for side, words, lonely, null in (
-        ("source", view.source, view.lonely_source, view.source_null),
-        ("target", view.target, view.lonely_target, view.target_null),
-    ):
-        if lonely:
-            items = [f"{spell(words[i], 24, glyphs)} ({null[i]:.0%} null)" for i in lonely]
-            lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
+    for side, lonely in view.lonely_words():
+        items = [f"{spell(word, 24, glyphs)} ({null:.0%} null)" for word, null in lonely]
+        lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -112,6 +112,15 @@ class GridView:
     def lonely_target(self) -> tuple[int, ...]:
         """Target words that no link touches."""
         return tuple(sorted(set(range(len(self.target))) - {j for _, j in self.links}))
+
+    def lonely_words(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """`source`, then `target`, where they have words that no link touches: these, with their null mass."""
+        for side, words, lonely, null in (
+            ("source", self.source, self.lonely_source, self.source_null),
+            ("target", self.target, self.lonely_target, self.target_null),
+        ):
+            if lonely:
+                yield side, [(words[k], float(null[k])) for k in lonely]
 
     def null_shares(self) -> tuple[Shares, Shares]:
         """Null mass of the words that no link touches, 0 elsewhere: what is drawn as `no partner`.
