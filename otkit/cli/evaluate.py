@@ -113,7 +113,9 @@ def evaluate(
     eval_every: Annotated[
         int | None, option("Score English dev pairs every N steps, keep the best.", "N")
     ] = None,
-    precision: Annotated[str | None, option("Autocast of fine-tuning.", "fp32|bf16|fp16")] = None,
+    precision: Annotated[
+        str | None, option("Autocast of fine-tuning, and of scoring what was tuned.", "fp32|bf16|fp16")
+    ] = None,
     head: Annotated[
         Path | None, option("Score the fine-tuned encoder and head of this folder.", "DIR")
     ] = None,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from otkit.encoders.attention import attention_kernel
 from otkit.encoders.folders import fresh_folder
 from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
 from otkit.encoders.quiet import quiet_transformers
@@ -140,7 +141,8 @@ class TorchEncoder:
         inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
         stack = _layer_stack(self.model)
         if stack is None:  # an architecture whose insides we do not know is computed whole
-            states = self.model(**inputs, output_hidden_states=True).hidden_states
+            with attention_kernel(self.model, tokens.ids):
+                states = self.model(**inputs, output_hidden_states=True).hidden_states
             return tuple(states[layer] for layer in asked)
         top = max(asked)
         found: dict[int, Tensor] = {}
@@ -148,7 +150,8 @@ class TorchEncoder:
             stack[layer].register_forward_pre_hook(_keep_input(found, layer)) for layer in set(asked) - {top}
         ]
         try:
-            found[top] = _shortened(self.model, top)(**inputs).last_hidden_state
+            with attention_kernel(self.model, tokens.ids):
+                found[top] = _shortened(self.model, top)(**inputs).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()

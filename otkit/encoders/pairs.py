@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from otkit.encoders.attention import attention_kernel
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import CheckpointError
 
@@ -47,7 +48,8 @@ class JointInputs:
         inputs = {"input_ids": self.ids, "attention_mask": self.attention.to(torch.int64)}
         if self.types is not None:
             inputs["token_type_ids"] = self.types
-        return encoder.model(**inputs).last_hidden_state  # type: ignore[no-any-return]
+        with attention_kernel(encoder.model, self.ids):
+            return encoder.model(**inputs).last_hidden_state  # type: ignore[no-any-return]
 
 
 class PairTokenizer:

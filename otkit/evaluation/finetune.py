@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,10 @@ from otkit.evaluation.protocol import Observer
 from otkit.training.heads import ExampleSource, Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 
-__all__ = ["Row", "batches_by_length", "fine_tune", "subset", "trainable", "transfer_notes"]
+__all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
+
+# What autocast multiplies in, where that is not fp32.
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -147,6 +151,20 @@ class _Training:
 
     def note(self, message: str) -> None:
         self._observer.note(message)
+
+
+@contextlib.contextmanager
+def scoring(head: Head, precision: str) -> Iterator[None]:
+    """The head in evaluation mode, without gradients, multiplying in what it was trained in."""
+    was_training = head.training
+    head.eval()
+    kind = head.encoder.device.type
+    dtype = HALVES.get(precision)
+    try:
+        with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+            yield
+    finally:
+        head.train(was_training)
 
 
 def batches_by_length(

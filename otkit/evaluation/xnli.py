@@ -14,7 +14,15 @@ from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import Row, batches_by_length, fine_tune, subset, trainable, transfer_notes
+from otkit.evaluation.finetune import (
+    Row,
+    batches_by_length,
+    fine_tune,
+    scoring,
+    subset,
+    trainable,
+    transfer_notes,
+)
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.training.heads import ClassBatch, Classifier, ExampleSource, HeadConfig, load_head, save_head
@@ -220,12 +228,9 @@ def predict(
     """(pairs,) the most likely label's number of each."""
     rows = features(tokenizer, pairs, config.max_length)
     found = np.zeros(len(rows), dtype=np.int64)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with scoring(model, config.train.precision):
         for members, inputs in batches_by_length(
             rows, padding=tokenizer.padding, typed=tokenizer.typed, batch_tokens=config.batch_tokens
         ):
             found[members] = model.logits(inputs).argmax(-1).cpu().numpy()
-    model.train(was_training)
     return found

@@ -13,7 +13,7 @@ from otkit.data.examples import QaExample, TaskSet
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, Pieces, collate
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import batches_by_length, fine_tune, subset, trainable, transfer_notes
+from otkit.evaluation.finetune import batches_by_length, fine_tune, scoring, subset, trainable, transfer_notes
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.evaluation.spans import mlqa_score, squad_score
@@ -254,9 +254,7 @@ def answer(
     windows, contexts = _windows(tokenizer, examples, config)
     allowed = owners(windows, len(examples))
     best: list[tuple[float, int, int]] = [(-np.inf, 0, 0)] * len(examples)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with scoring(model, config.train.precision):
         for members, inputs in batches_by_length(
             [window.row for window in windows],
             padding=tokenizer.padding,
@@ -276,7 +274,6 @@ def answer(
                 )
                 if score > best[window.example][0]:
                     best[window.example] = (score, start + window.first, end + window.first)
-    model.train(was_training)
     return [
         _text(example.context, contexts[example.context], found)
         for example, found in zip(examples, best, strict=True)

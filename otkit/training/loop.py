@@ -1,15 +1,14 @@
 """The one training loop: any module that maps a batch to named losses, trained, watched, saved and resumed.
 
-accelerate lives here and nowhere else. The loop knows nothing of transport or of tasks: alignment, the
-classification head and the span head all come as a module and a sequence of micro-steps.
+accelerate lives here and in `processes`, which sets it up. The loop knows nothing of transport or of tasks:
+alignment, the classification head and the span head all come as a module and a sequence of micro-steps.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.utils import DistributedDataParallelKwargs, set_seed  # type: ignore[import-untyped]
+from accelerate.utils import set_seed  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from otkit.errors import TrainingError, choose, require_extra
+from otkit.errors import TrainingError
 from otkit.training.checkpoints import (
     append_text,
     latest_checkpoint,
@@ -28,8 +27,9 @@ from otkit.training.checkpoints import (
     write_checkpoint,
     write_text,
 )
+from otkit.training.processes import TRACKERS, flat_settings, open_accelerator, synchronised
 from otkit.training.records import Record, Tally
-from otkit.training.schedule import PRECISIONS, TrainConfig, decayed_groups, learning_rate, total_steps
+from otkit.training.schedule import TrainConfig, decayed_groups, learning_rate, total_steps
 
 __all__ = [
     "TRACKERS",
@@ -41,18 +41,6 @@ __all__ = [
     "train",
 ]
 
-# Trackers of accelerate, and the module that each needs.
-TRACKERS = {
-    "tensorboard": "torch.utils.tensorboard",
-    "wandb": "wandb",
-    "mlflow": "mlflow",
-    "comet_ml": "comet_ml",
-    "aim": "aim",
-    "clearml": "clearml",
-    "dvclive": "dvclive",
-    "swanlab": "swanlab",
-    "trackio": "trackio",
-}
 _ASK_EVERY = 10
 
 
@@ -128,7 +116,7 @@ def train(
     gradients are averaged, and so R processes compute what one does with R times the accumulation. Every
     process evaluates, since an evaluation may need all of them; one writes.
     """
-    accelerator = _accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
+    accelerator = open_accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
     world, main = accelerator.num_processes, accelerator.is_main_process
     set_seed(config.seed + accelerator.process_index)
     steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
@@ -145,7 +133,7 @@ def train(
     if main:
         write_text(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
     if log_to:
-        accelerator.init_trackers("otkit", config=_flat(fingerprint))
+        accelerator.init_trackers("otkit", config=flat_settings(fingerprint))
 
     def fill(partial: Path) -> None:
         # Each process has a part of the state (its random numbers): the main one makes the folder and seals
@@ -212,7 +200,7 @@ def train(
             parts = next(micro_steps)
             for position, batch in enumerate(parts):
                 last = turn == config.grad_accum - 1 and position == len(parts) - 1
-                with _synchronised(accelerator, model, last):
+                with synchronised(accelerator, model, last):
                     losses = model(batch)
                     loss = torch.stack(list(losses.parts.values())).sum() / config.grad_accum
                     accelerator.backward(loss)
@@ -250,42 +238,6 @@ def train(
         progress.best,
         main,
     )
-
-
-def _accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
-    for name in log_to:
-        choose(name, TRACKERS, what="tracker")
-        require_extra(TRACKERS[name], extra="trackers")
-    return Accelerator(
-        mixed_precision=PRECISIONS[config.precision],
-        cpu=cpu,
-        # Else the rate would move on by as many steps as there are processes.
-        step_scheduler_with_optimizer=False,
-        log_with=list(log_to) or None,
-        project_dir=str(folder / "logs") if log_to else None,
-        # Layers above the highest chosen one have no gradient.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | int | str | bool]:
-    """Nested settings as one table of plain values, as trackers take them."""
-    flat: dict[str, float | int | str | bool] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}/"))
-        else:
-            flat[f"{prefix}{name}"] = (
-                value if isinstance(value, bool | int | float | str) else json.dumps(value)
-            )
-    return flat
-
-
-def _synchronised(
-    accelerator: Accelerator, model: nn.Module, last: bool
-) -> contextlib.AbstractContextManager[None]:
-    """Gradients travel between processes once a step, with its last batch."""
-    return contextlib.nullcontext() if last else accelerator.no_sync(model)
 
 
 def _resume(

@@ -6,24 +6,29 @@ S(a, b) = OT_eps(a, b) - OT_eps(a, a) / 2 - OT_eps(b, b) / 2
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.autograd.function import once_differentiable
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
-from otkit.transport.cost import pairwise_cost
+from otkit.transport.cost import at_least_fp32, pairwise_cost
 from otkit.transport.plan import Plan
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn, temperatures
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
 
+# x (B,N,D), y (B,M,D), a (B,N), b (B,M)
+Clouds = tuple[Tensor, Tensor, Tensor, Tensor]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Divergence:
-    """S of B pairs of weighted clouds, with the transport between them."""
+    """S of B pairs of weighted clouds."""
 
     value: Tensor
     """(B,), in units of the cost; at least 0, and 0 where the clouds are the same (up to the tolerance)."""
@@ -31,32 +36,15 @@ class Divergence:
     """(B,), the largest of the three problems of each pair."""
     iterations: int
     """Iterations that the slowest of all the problems took."""
-    parts: tuple[tuple[Tensor, Plan], ...]
-    """The cross terms as they were solved: groups of problems of like size, each with its indices."""
-    shape: tuple[int, int, int]
+    clouds: Clouds
+    cost: str
+    config: SinkhornConfig
 
     @cached_property
     def plan(self) -> Plan:
-        """The cross term of the whole batch, put together when it is asked for."""
-        first = self.parts[0][1]
-        if first.cost.shape == self.shape:
-            return first
-        b, n, m = self.shape
-        blank = {
-            "cost": first.cost.new_zeros(b, n, m),
-            "a": first.a.new_zeros(b, n),
-            "b": first.b.new_zeros(b, m),
-            "source_potential": first.source_potential.new_zeros(b, n),
-            "target_potential": first.target_potential.new_zeros(b, m),
-            "epsilon": first.epsilon.new_ones(b),
-            "marginal_error": first.marginal_error.new_zeros(b),
-        }
-        for index, part in self.parts:
-            for name, whole in blank.items():
-                piece: Tensor = getattr(part, name)
-                missing = [size - piece.shape[k] for k, size in enumerate(whole.shape)][:0:-1]
-                whole[index] = pad(piece, [side for size in missing for side in (0, size)])
-        return Plan(**blank, iterations=max(part.iterations for _, part in self.parts), config=first.config)
+        """The transport between the clouds, solved again when it is asked for: a loss does not ask."""
+        x, y, a, b = self.clouds
+        return sinkhorn(pairwise_cost(x, y, cost=self.cost), a, b, config=self.config)
 
 
 def sinkhorn_divergence(
@@ -70,7 +58,8 @@ def sinkhorn_divergence(
     term eps/2 (m_a - m_b)^2 (Sejourne et al. 2019, definition 3), which is 0 for weights that sum to 1.
 
     On a processor, pairs of like size are computed together, distances included, so that padding costs
-    little.
+    little. Of the (B,N,M) matrices only those of one problem stand at a time: in `envelope` mode what is kept
+    for the backward pass is the gradient by the vectors, which is known as soon as a problem is solved.
     """
     if config.penalties[0] != config.penalties[1]:
         raise ConfigError(
@@ -81,7 +70,6 @@ def sinkhorn_divergence(
             f"weights {tuple(a.shape)} and {tuple(b.shape)} for clouds {tuple(x.shape)} and {tuple(y.shape)}",
             remedy="give one weight per vector",
         )
-    shape = (len(x), x.shape[1], y.shape[1])
     everything = [(torch.arange(len(x), device=x.device), x.shape[1], y.shape[1])]
     groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else everything
     if len(groups) == 1:
@@ -91,38 +79,91 @@ def sinkhorn_divergence(
     else:
         rows, columns = [(index, n) for index, n, _ in groups], [(index, m) for index, _, m in groups]
         pieces = list(zip(split(x, rows), split(y, columns), split(a, rows), split(b, columns), strict=True))
-    value, error, used, parts = [], [], 0, []
-    for (index, _, _), piece in zip(groups, pieces, strict=True):
-        values, plan, errors, steps = _group(*piece, cost=cost, config=config)
-        value.append(values)
-        error.append(errors)
-        used = max(used, steps)
-        parts.append((index, plan))
+    found = [_group(*piece, cost=cost, config=config) for piece in pieces]
     back = torch.argsort(torch.cat([index for index, _, _ in groups]))
-    return Divergence(torch.cat(value)[back], torch.cat(error)[back], used, tuple(parts), shape)
+    return Divergence(
+        torch.cat([values for values, _, _ in found])[back],
+        torch.cat([errors for _, errors, _ in found])[back],
+        max(steps for _, _, steps in found),
+        (x, y, a, b),
+        cost,
+        config,
+    )
 
 
 def _group(
     x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, cost: str, config: SinkhornConfig
-) -> tuple[Tensor, Plan, Tensor, int]:
-    cross_cost = pairwise_cost(x, y, cost=cost)
-    a, b = a.to(cross_cost.dtype), b.to(cross_cost.dtype)
-    epsilon = temperatures(cross_cost, a, b, config=config)
-    cross = sinkhorn(cross_cost, a, b, config=config, epsilon=epsilon, regroup=False)
-    source, target = (
-        sinkhorn(
-            pairwise_cost(z, z, cost=cost),
-            w,
-            w,
+) -> tuple[Tensor, Tensor, int]:
+    """(B,) values, (B,) errors and the iterations of problems that are solved together."""
+    x, y = at_least_fp32(x), at_least_fp32(y)
+    a, b = a.to(x.dtype), b.to(x.dtype)
+    errors, used = [], 0
+
+    def transport(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor) -> Tensor:
+        nonlocal used
+        plan = sinkhorn(
+            pairwise_cost(z, w, cost=cost),
+            c,
+            d,
             config=config,
             epsilon=epsilon,
-            symmetric=True,
+            symmetric=z is w,
             regroup=False,
         )
-        for z, w in ((x, a), (y, b))
-    )
-    value = cross.value - 0.5 * (source.value + target.value)
+        errors.append(plan.marginal_error)
+        used = max(used, plan.iterations)
+        return plan.value
+
+    def itself(z: Tensor, c: Tensor, epsilon: Tensor) -> Tensor:
+        return transport(z, z, c, c, epsilon)
+
+    def warmth(z: Tensor, w: Tensor) -> Tensor:
+        return temperatures(pairwise_cost(z, w, cost=cost), a, b, config=config)
+
+    solve = _at_once if config.gradient == "envelope" else _as_it_is
+    fixed = config.epsilon_relative is None
+    epsilon = torch.full_like(x[:, 0, 0], config.epsilon) if fixed else solve(warmth, x, y)
+    source, target = solve(itself, x, a, epsilon), solve(itself, y, b, epsilon)
+    value = solve(transport, x, y, a, b, epsilon) - 0.5 * (source + target)
     if config.tau is not None:
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
-    errors = torch.stack([cross.marginal_error, source.marginal_error, target.marginal_error]).amax(0)
-    return value, cross, errors, max(cross.iterations, source.iterations, target.iterations)
+    return value, torch.stack(errors).amax(0), used
+
+
+def _as_it_is(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    return function(*inputs)
+
+
+def _at_once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """function(*inputs), (B,), with its gradient computed now, so that nothing else has to be kept.
+
+    Every value depends on its own row of the inputs alone, so the gradient of the sum has those of all.
+    """
+    wanted = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
+    if not any(wanted):
+        return function(*inputs)
+    with torch.enable_grad():
+        leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, wanted, strict=True)]
+        value = function(*leaves)
+        asked = [leaf for leaf in leaves if leaf.requires_grad]
+        slopes = torch.autograd.grad(value.sum(), asked, materialize_grads=True)
+    owners = [tensor for tensor, needed in zip(inputs, wanted, strict=True) if needed]
+    result: Tensor = _WithGradient.apply(value.detach(), len(owners), *owners, *slopes)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _WithGradient(torch.autograd.Function):
+    """A value (B,) together with its known gradients by tensors (B,...)."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, count: int, *rest: Tensor) -> Tensor:
+        ctx.save_for_backward(*rest[count:])
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = outer
+        slopes = ctx.saved_tensors
+        by_inputs = [slope * grad.reshape(-1, *[1] * (slope.ndim - 1)) for slope in slopes]
+        return None, None, *by_inputs, *[None] * len(slopes)
