@@ -116,7 +116,11 @@ def align(
     projection: Annotated[int | None, option("Width of a head under the contrastive losses.", "N")] = None,
     links: Annotated[
         list[str] | None,
-        option("Word links (Pharaoh) of each training file, instead of the encoder's own.", "FILE"),
+        option(
+            "Word links of each training file, instead of the encoder's own: Pharaoh, or gold TSV, which "
+            "without a training file is the text too.",
+            "FILE",
+        ),
     ] = None,
     teacher: Annotated[
         str | None, option("Encoder for ot-distill to learn from. Default: the start.", "MODEL")
@@ -204,7 +208,7 @@ def align(
     from otkit.training.tuning import TuningConfig
 
     quiet = quiet or not is_main_process()
-    sampled = not files and source is None
+    sampled = not (files or source or links)
     chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
     settings = AlignSettings(
         objective=given(
@@ -263,7 +267,9 @@ def align(
         settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
     if not dry_run:
         check_output(output, resume=resume)
-    corpora, held_out = open_corpora(files, source, target, dev, input_format, langs, on_error, seed)
+    corpora, held_out = open_corpora(
+        files, source, target, dev, input_format, langs, on_error, seed, links=links
+    )
     device = local_device(device)
     encoder = open_encoder(model, device=device)
     if not isinstance(encoder, TorchEncoder):

@@ -69,12 +69,16 @@ def open_corpora(
     langs: str | None,
     on_error: str,
     seed: int,
+    *,
+    links: list[str] | None = None,
 ) -> tuple[list[PairCorpus], list[PairCorpus]]:
-    """Training and held-out corpora, English last in each."""
+    """Training and held-out corpora, English last in each; gold files of `links` are the text where no other
+    is named."""
     from otkit.data.parallel import open_corpus
     from otkit.data.views import english_last, hold_out
     from otkit.errors import ConfigError
     from otkit.resources import sample_data
+    from otkit.training.supervision import gold_corpus
 
     def opened(names: list[str]) -> list[PairCorpus]:
         return [
@@ -91,6 +95,8 @@ def open_corpora(
         corpora += opened(files or [])
     elif files:
         corpora = opened(files)
+    elif links:
+        corpora = [english_last(gold_corpus(Path(name), langs=langs)) for name in links]
     else:
         folder = sample_data() / "parallel"
         corpora = opened([str(path) for path in sorted(folder.glob("*.train.tsv"))])
@@ -99,7 +105,7 @@ def open_corpora(
 
 
 def open_links(files: list[str] | None, corpora: Sequence[PairCorpus]) -> GivenLinks | None:
-    """Pharaoh files, one for each corpus in order; their sides are exchanged where the corpus's are."""
+    """Files of links, one for each corpus in order; their sides are exchanged where the corpus's are."""
     from otkit.data.views import CorpusView
     from otkit.errors import ConfigError
     from otkit.training.supervision import GivenLinks, read_links

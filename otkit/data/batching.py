@@ -84,6 +84,7 @@ class PairSource:
         self.corpora, self.encoder, self.config = tuple(corpora), encoder, config
         self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
+        self.splits = config.batch_tokens is not None
         self.too_long = 0
         self.padded = self.filled = 0
 

@@ -218,6 +218,8 @@ class ExampleSource(Generic[Batch]):
     `window` batches at a time are sorted by length, which saves padding; 1 leaves the order wholly random.
     """
 
+    splits = False
+
     def __init__(
         self,
         lengths: Sequence[int],

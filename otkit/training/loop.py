@@ -48,6 +48,8 @@ class MicroSteps(Protocol):
     """Where batches come from: the same ones for the same numbers, from any start."""
 
     micro_steps_per_epoch: int
+    splits: bool
+    """Whether a micro-step may be cut into several batches, more in one process than in another."""
 
     def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[Any]]:
         """Micro-steps, each a sequence of batches whose losses are added."""
@@ -105,6 +107,7 @@ def train(
     keep_best: Callable[[Record], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     log_to: Sequence[str] = (),
+    gathers: bool = False,
 ) -> TrainResult:
     """Train `module` (batch -> object with `.parts` and `.gauges`) and return how it went.
 
@@ -114,10 +117,17 @@ def train(
 
     R processes (`accelerate launch`) share the micro-steps out: process r takes every R-th from the r-th on,
     gradients are averaged, and so R processes compute what one does with R times the accumulation. Every
-    process evaluates, since an evaluation may need all of them; one writes.
+    process evaluates, since an evaluation may need all of them; one writes. With `gathers` the processes also
+    meet within every batch, so all of them must have equally many.
     """
     accelerator = open_accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
     world, main = accelerator.num_processes, accelerator.is_main_process
+    if gathers and world > 1 and source.splits:
+        raise TrainingError(
+            f"a token budget cuts the batches of {world} processes into different numbers of pieces, and an"
+            " objective that gathers sentences from all of them would wait forever",
+            remedy="leave --batch-tokens out and give a smaller --batch-size",
+        )
     set_seed(config.seed + accelerator.process_index)
     steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
     fingerprint = {**fingerprint, "processes": world}

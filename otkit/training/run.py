@@ -113,6 +113,7 @@ def align_encoder(
         keep_best=lambda found: plain().save(folder / "best", {**metadata, "best": found}),
         should_stop=should_stop,
         log_to=log_to,
+        gathers="sentences" in settings.objective.needs,
     )
     encoder.eval()
     if not result.main:

@@ -4,21 +4,22 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from otkit.data.batching import PairBatch
-from otkit.data.gold import GoldPair, parse_links
-from otkit.data.lines import words_of
+from otkit.data.gold import GoldPair, parse_links, read_gold
+from otkit.data.languages import languages_of
+from otkit.data.lines import LineSource, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
 from otkit.errors import InputError
 
-__all__ = ["GivenLinks", "GoldCorpus", "Teacher", "read_links", "spread_links"]
+__all__ = ["GivenLinks", "GoldCorpus", "Teacher", "gold_corpus", "read_links", "spread_links"]
 
 WordLinks = Iterable[tuple[int, int]]
 
@@ -79,17 +80,42 @@ def spread_links(words: Tensor, source: Encoded, target: Encoded) -> Tensor:
     return words[batch, rows, columns] & source.mask[:, :, None] & target.mask[:, None, :]
 
 
+def gold_corpus(path: Path, *, langs: str | None = None) -> GoldCorpus:
+    """The sentences of a gold file (`source<TAB>target<TAB>links`) as text to train on."""
+    if not _holds_text(path):
+        raise InputError(
+            "the file holds links without their sentences",
+            where=str(path),
+            remedy="name the text that they belong to: otkit align FILE --links LINKS",
+        )
+    gold = read_gold(path)
+    return GoldCorpus(
+        gold.pairs, name=gold.name, sha256=gold.sha256, languages=languages_of(path.name, langs)
+    )
+
+
 def read_links(path: Path, *, swap: bool = False) -> dict[int, WordLinks]:
-    """Pharaoh links `i-j`, one line for each line of the text, by line from 1; `swap` exchanges the sides."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the links cannot be read ({error})", where=str(path)) from error
+    """The links of every line of a text, by line from 1: Pharaoh `i-j`, or a gold file's third column, sure
+    and possible ones. `swap` exchanges the sides.
+    """
     found: dict[int, WordLinks] = {}
-    for number, line in enumerate(lines, 1):
-        links = [(i, j) for i, j, _ in parse_links(line, where=f"{path}:{number}")]
-        found[number] = [(j, i) for i, j in links] if swap else links
-    return found
+    if _holds_text(path):
+        found = {line: pair.possible for line, pair in enumerate(read_gold(path), 1)}
+    else:
+        for number, line in enumerate(_lines(path), 1):
+            found[number] = [(i, j) for i, j, _ in parse_links(line, where=f"{path}:{number}")]
+    return {line: [(j, i) for i, j in links] for line, links in found.items()} if swap else found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    for line in LineSource(path):
+        if isinstance(line, InputError):
+            raise line
+        yield line
+
+
+def _holds_text(path: Path) -> bool:
+    return next(_lines(path), "").count("\t") == 2
 
 
 class Teacher:

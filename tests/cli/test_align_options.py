@@ -51,6 +51,27 @@ def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) ->
     assert (folder / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(folder: Path, named: bool) -> None:
+    text = (folder / "de-en.tsv").read_text(encoding="utf-8").splitlines()
+    gold = "".join(
+        f"{english}\t{german}\t0-0 1p1\n" for german, english in (line.split("\t") for line in text)
+    )
+    (folder / "gold.en-de.tsv").write_text(gold, encoding="utf-8")
+    files = ["en-de.tsv"] if named else []
+    (folder / "en-de.tsv").write_text("".join(line.rpartition("\t")[0] + "\n" for line in gold.splitlines()))
+    words = ("--objective", "l2:1", "--links", "gold.en-de.tsv")
+    run = otkit(folder, *files, "--model", "tiny", "--output", "out", *words, *QUICK)
+    assert run.returncode == 0, run.stderr
+    stored = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
+    # English is the target: the sides of text and links were exchanged.
+    assert stored["data"][0]["languages"] == ["de", "en"]
+    assert stored["data"][0]["name"].endswith(files[0] if named else "gold.en-de.tsv")
+    records = [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text().splitlines()]
+    steps = [record for record in records if "l2" in record]
+    assert all(record["links"] > 0 for record in steps)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

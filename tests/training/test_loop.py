@@ -55,6 +55,7 @@ class Regression(nn.Module):
 
 class Source:
     micro_steps_per_epoch = 8
+    splits = False
 
     def __init__(self, *, bad: int | None = None) -> None:
         self.bad = bad

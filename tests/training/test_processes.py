@@ -56,12 +56,19 @@ if result.main:
 
 
 def launch(folder: Path, output: str, *, processes: int, accumulate: int, resume: str = "no") -> None:
+    run = started(folder, output, processes=processes, accumulate=accumulate, resume=resume)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+def started(
+    folder: Path, output: str, *, processes: int, accumulate: int, resume: str = "no", program: str = RUN
+) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no"]
     launcher += ["--dynamo_backend", "no", "--num_processes", str(processes), "--main_process_port", "0"]
     start = [*launcher, "--multi_gpu"] if processes > 1 else []
-    (folder / "run.py").write_text(RUN, encoding="utf-8")
+    (folder / "run.py").write_text(program, encoding="utf-8")
     words = [str(folder / "run.py"), str(folder), str(folder / output), str(accumulate), resume]
-    run = subprocess.run(
+    return subprocess.run(
         [sys.executable, *start, *words],
         capture_output=True,
         text=True,
@@ -69,7 +76,6 @@ def launch(folder: Path, output: str, *, processes: int, accumulate: int, resume
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert run.returncode == 0, run.stderr[-3000:]
 
 
 @pytest.mark.slow  # two launches of three processes, a minute where cores are few
@@ -104,6 +110,18 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     again = load_file(tmp_path / "two" / "model.safetensors")
     for name in one:
         torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow  # two interpreters that import torch
+def test_sentences_cannot_be_gathered_from_different_numbers_of_batches(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    tiny_encoder.save(tmp_path / "tiny")
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    program = RUN.replace('("mlm", 0.1)', '("sentence-contrastive", 0.1)')
+    run = started(tmp_path, "two", processes=2, accumulate=1, program=program)
+    assert run.returncode != 0
+    assert "would wait forever; leave --batch-tokens out" in run.stderr
 
 
 GATHER = """
