@@ -26,12 +26,14 @@ from otkit.resources import sample_data
 from otkit.training.checkpoints import write_text
 
 XNLI_MINUTES = ("--train-examples", "1500", "--test-examples", "300", "--languages", "en,bg,de,es,sw")
+HALF = ("--preset", "small", "--precision", "bf16")
 
 # What is added to `otkit align`; the untouched encoder is not aligned.
 SYSTEMS: dict[str, tuple[str, ...] | None] = {
     "untouched": None,
-    "L2": ("--objective", "l2:1", "--objective", "anchor:1"),
-    "OT": ("--objective", "ot:1", "--objective", "anchor:1"),
+    "L2": ("--preset", "cao-l2"),
+    "OT": ("--preset", "paper"),
+    "best": ("--preset", "best"),
 }
 
 # Alqahtani et al. 2021, table 1 and the per-language figures, mBERT: XNLI accuracy (seen, all), XQuAD F1 and EM (seen).
@@ -59,25 +61,38 @@ SCALES: dict[str, Scale] = {
     "smoke": Scale(
         model=(),
         languages=("de", "fr"),
-        align=("--preset", "sample", "--steps", "4"),
+        align=("--steps", "4", "--batch-size", "4"),
         tasks={"retrieval": (), "word-alignment": ()},
     ),
     # A quarter of an hour on two cores: alignment moves retrieval and AER; XNLI is only begun.
     "minutes": Scale(
         model=(),
         languages=("bg", "de", "es"),
-        align=("--preset", "sample", "--pairs-per-language", "800"),
+        align=("--pairs-per-language", "800", "--batch-size", "8", "--grad-accum", "1"),
         tasks={
             "retrieval": ("--languages", "bg,de,es,sw"),
             "word-alignment": ("--languages", "bg,es,it"),
             "xnli": XNLI_MINUTES,
         },
     ),
+    # Two hours on two cores with bf16: all languages of the paper's table, three seeds, half the small presets.
+    "hours": Scale(
+        model=(),
+        languages=("bg", "de", "el", "es", "fr"),
+        align=("--pairs-per-language", "1500", "--precision", "bf16"),
+        tasks={
+            "retrieval": (),
+            "word-alignment": (),
+            "xnli": (*HALF, "--train-examples", "6000", "--test-examples", "450"),
+            "xquad": (*HALF, "--train-examples", "1500", "--test-examples", "120"),
+        },
+        seeds=3,
+    ),
     # A night on two cores, all languages of the paper's table, three seeds.
     "night": Scale(
         model=(),
         languages=("bg", "de", "el", "es", "fr"),
-        align=("--preset", "sample", "--pairs-per-language", "10000"),
+        align=("--pairs-per-language", "10000"),
         tasks={
             "retrieval": (),
             "word-alignment": (),
@@ -90,7 +105,7 @@ SCALES: dict[str, Scale] = {
     "paper": Scale(
         model=("--model", "bert-base-multilingual-cased"),
         languages=("bg", "de", "el", "es", "fr"),
-        align=("--preset", "paper"),
+        align=(),
         tasks={
             "retrieval": (),
             "word-alignment": (),
@@ -128,6 +143,7 @@ def align(scale: Scale, name: str, folder: Path, options: argparse.Namespace) ->
     if not (options.resume and (target / "otkit.json").is_file()):
         files = [str(parallel(options, language)) for language in scale.languages]
         command = ["align", *files, *scale.model, *scale.align, *extra, "--output", str(target), "--quiet"]
+        command += ["--threads", str(options.threads)]
         call([*command, *(["--resume"] if options.resume and target.exists() else [])])
     return ("--model", str(target))
 
@@ -148,6 +164,7 @@ def evaluate(scale: Scale, name: str, model: Sequence[str], folder: Path, option
     for task, extra in scale.tasks.items():
         result = folder / name / f"{task}.json"
         command = ["evaluate", task, *model, *extra, "--seeds", seeds, "--json", str(result), "--quiet"]
+        command += ["--threads", str(options.threads)]
         command += ["--output", str(folder / name / "cells"), "--seen", ",".join(("en", *scale.languages))]
         if SYSTEMS[name] is not None:
             command += ["--baseline", base]
@@ -201,6 +218,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--parallel", help="folder of XX-en.tsv.gz, instead of the benchmark data's")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     scale = choose(options.scale, SCALES, what="scale")
