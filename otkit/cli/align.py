@@ -112,6 +112,9 @@ def align(
     position: Annotated[
         float | None, option("Weight of a word's place as one more coordinate of the transport.", "X")
     ] = None,
+    center: Annotated[
+        str | None, option("Compare words minus the mean of their sentence pair.", "none|sentence")
+    ] = None,
     temperature: Annotated[float | None, option("Of the contrastive losses.", "X")] = None,
     projection: Annotated[int | None, option("Width of a head under the contrastive losses.", "N")] = None,
     links: Annotated[
@@ -230,6 +233,7 @@ def align(
             if language_weight
             else None,
             position=position,
+            center=center,
             temperature=temperature,
             projection=projection,
             links="given" if links else None,

@@ -11,7 +11,7 @@ import torch
 from otkit.data.halomi import Judged, Spans
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
-from otkit.encoders.pooling import pool_sentences
+from otkit.encoders.pooling import centred, pool_sentences
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.words import token_states
 from otkit.errors import InputError
@@ -21,7 +21,7 @@ from otkit.evaluation.significance import Interval
 from otkit.extraction.batches import by_size
 from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
 from otkit.extraction.checking import TranslationChecker, mean_score
-from otkit.extraction.costs import centred, layered_cost, mean_cost
+from otkit.extraction.costs import layered_cost, mean_cost
 from otkit.extraction.store import UnitStore, encode_window, tokenise
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from otkit.transport.cost import pairwise_cost
 
 __all__ = [
-    "centred",
     "distortion_cost",
     "layered_cost",
     "mean_cost",
@@ -21,14 +20,6 @@ __all__ = [
 _ACROSS, _ALONG, _RADIUS = 1.0, 2.0, 3
 # Words in a span of the distortion, and the largest squared distance in spans.
 _SPAN, _FARTHEST = 20, 16.0
-
-
-def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """x (B,N,K,D) and y (B,M,K,D) minus the mean over the words of both sides of each pair; 0 at padding."""
-    total = x.sum(1) + y.sum(1)  # padding is 0
-    words = (rows.sum(1) + columns.sum(1)).clamp(min=1)
-    mean = (total / words[:, None, None])[:, None]  # (B,1,K,D)
-    return (x - mean) * rows[:, :, None, None], (y - mean) * columns[:, :, None, None]
 
 
 def layered_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:

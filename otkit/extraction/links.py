@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from otkit.encoders.pooling import centred
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.costs import centred, distortion_cost, layered_cost, mean_cost
+from otkit.extraction.costs import distortion_cost, layered_cost, mean_cost
 from otkit.extraction.plans import Problem, similarity, solve, temperature
 from otkit.extraction.strategies import extract_links, shares
 from otkit.transport.marginals import MARGINALS

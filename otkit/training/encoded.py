@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from otkit.encoders.encoder import Encoded
+from otkit.encoders.pooling import centred
 
 __all__ = ["EncodedPairs", "Joint", "Losses", "Masked", "Part"]
 
@@ -81,6 +82,14 @@ class EncodedPairs:
     moved: Sequence[tuple[Tensor, Tensor]] = ()
     embedding: Tensor | None = None
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
+
+    def compared(self, center: str) -> tuple[Encoded, Encoded]:
+        """Both sides as words are compared with each other: minus the mean of the pair's words, or as they are."""
+        if center == "none":
+            return self.source, self.target
+        sides = self.source, self.target
+        vectors = centred(*(side.vectors for side in sides), *(side.mask for side in sides))
+        return sides[0].with_vectors(vectors[0]), sides[1].with_vectors(vectors[1])
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     products over targets and over sources, A the links where both exceed 0.001, spread over all subwords of
     linked words (awesome-align: Dou and Neubig, EACL 2021, section 2.2). A has no gradient.
     """
-    forward, backward = _softmaxes(pairs)
+    forward, backward = _softmaxes(pairs, config)
     if config.links == "given":
         links = _given(pairs)
     else:
@@ -88,7 +88,7 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
 
     The agreement term of awesome-align (Dou and Neubig, EACL 2021, section 2.2): it raises recall.
     """
-    forward, backward = _softmaxes(pairs)
+    forward, backward = _softmaxes(pairs, config)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
     return Part(-agreed.mean() * pairs.share)
@@ -119,9 +119,10 @@ def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tenso
     links = _given(pairs) if config.links == "given" else own_links(pairs, config)
     single = (links.sum(2, keepdim=True) == 1) & (links.sum(1, keepdim=True) == 1) & links
     partner = single.to(torch.int8).argmax(2)  # (B,N)
-    index = partner[..., None].expand(-1, -1, pairs.target.vectors.shape[2])
-    target = pairs.target.vectors.gather(1, index)  # (B,N,D)
-    return pairs.source.vectors.flatten(0, 1), target.flatten(0, 1), single.any(2).flatten()
+    sides = pairs.compared(config.center)
+    index = partner[..., None].expand(-1, -1, sides[1].vectors.shape[2])
+    target = sides[1].vectors.gather(1, index)  # (B,N,D)
+    return sides[0].vectors.flatten(0, 1), target.flatten(0, 1), single.any(2).flatten()
 
 
 def _projected(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,9 +137,10 @@ def _mean(losses: Tensor, real: Tensor) -> Tensor:
     return torch.where(real, losses, 0.0).sum() / real.sum().clamp(min=1)
 
 
-def _softmaxes(pairs: EncodedPairs) -> tuple[Tensor, Tensor]:
+def _softmaxes(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor]:
     """(B,N,M) softmaxes of the dot products over the targets and over the sources, exactly 0 at padding."""
-    scores = torch.bmm(pairs.source.vectors, pairs.target.vectors.transpose(1, 2))
+    source, target = (side.vectors for side in pairs.compared(config.center))
+    scores = torch.bmm(source, target.transpose(1, 2))
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
     scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
     return (scores.softmax(2).masked_fill(~real, 0.0), scores.softmax(1).masked_fill(~real, 0.0))

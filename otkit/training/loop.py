@@ -27,7 +27,15 @@ from otkit.training.checkpoints import (
     write_checkpoint,
     write_text,
 )
-from otkit.training.processes import TRACKERS, flat_settings, open_accelerator, synchronised
+from otkit.training.processes import (
+    TRACKERS,
+    flat_settings,
+    gather_weights,
+    open_accelerator,
+    prepare,
+    synchronised,
+    whole_weights,
+)
 from otkit.training.records import Record, Tally
 from otkit.training.schedule import TrainConfig, decayed_groups, learning_rate, total_steps
 
@@ -135,7 +143,7 @@ def train(
     groups = decayed_groups(trained, config.weight_decay)
     adam = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate(step, steps, config))
-    model, optimiser, scheduler = accelerator.prepare(module, adam, rate)
+    model, trained, (optimiser, scheduler) = prepare(accelerator, module, adam, rate)
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"
     progress = _Progress()
     if resume:
@@ -186,7 +194,8 @@ def train(
         if evaluate is None:
             return
         module.eval()
-        figures: Record = {"step": progress.step, **evaluate()}
+        with whole_weights(model):
+            figures: Record = {"step": progress.step, **evaluate()}
         module.train()
         log(figures)
         better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
@@ -194,8 +203,10 @@ def train(
             progress.best = figures
             # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
             # the start.
-            if keep_best is not None and config.eval_every is not None and progress.step > 0 and main:
-                keep_best(figures)
+            if keep_best is not None and config.eval_every is not None and progress.step > 0:
+                with whole_weights(model):
+                    if main:
+                        keep_best(figures)
 
     if progress.step == 0:
         assess()
@@ -239,6 +250,7 @@ def train(
             break
     if log_to:
         accelerator.end_training()
+    gather_weights(model)  # for the caller, who saves them
     return TrainResult(
         progress.step,
         steps,

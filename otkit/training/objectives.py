@@ -144,6 +144,11 @@ class AlignmentModel(nn.Module):
             )
 
     @property
+    def needs_whole_weights(self) -> bool:
+        """True where sharded weights will not do: what is compared with its start, or merged, is whole."""
+        return bool(self._moving) or any(".lora_" in name for name, _ in self.model.named_parameters())
+
+    @property
     def encoder(self) -> TorchEncoder:
         """The encoder that is being tuned."""
         return self._beside[0]

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.utils import DistributedDataParallelKwargs  # type: ignore[import-untyped]
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
-from otkit.errors import choose, require_extra
+from otkit.errors import TrainingError, choose, require_extra
 from otkit.training.schedule import PRECISIONS, TrainConfig
 
-__all__ = ["TRACKERS", "flat_settings", "open_accelerator", "synchronised"]
+__all__ = [
+    "TRACKERS",
+    "flat_settings",
+    "gather_weights",
+    "open_accelerator",
+    "prepare",
+    "synchronised",
+    "whole_weights",
+]
 
 # Trackers of accelerate, and the module that each needs.
 TRACKERS = {
@@ -65,3 +74,46 @@ def synchronised(
 ) -> contextlib.AbstractContextManager[None]:
     """Gradients travel between processes once a step, with its last batch."""
     return contextlib.nullcontext() if last else accelerator.no_sync(model)
+
+
+@contextlib.contextmanager
+def whole_weights(model: nn.Module) -> Iterator[None]:
+    """Every process holds all weights for a while, and its own shard of them afterwards."""
+    sharded = gather_weights(model)
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.reshard()
+
+
+def gather_weights(model: nn.Module) -> list[FSDPModule]:
+    """Put the weights of a sharded model (FSDP) together in every process, for what reads them outside the
+    model's own forward pass; returns its sharded parts, none for any other model. All processes must come here.
+    """
+    sharded: list[FSDPModule] = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for module in sharded:
+        module.unshard()
+    return sharded
+
+
+def prepare(
+    accelerator: Accelerator, module: nn.Module, *rest: Any
+) -> tuple[nn.Module, list[nn.Parameter], tuple[Any, ...]]:
+    """The module as the processes train it, its trained weights, and what else was prepared with it."""
+    if str(accelerator.distributed_type).endswith("FSDP") and accelerator.state.fsdp_plugin.fsdp_version == 1:
+        raise TrainingError(
+            "FSDP of version 1 flattens the weights that an alignment reads",
+            remedy="use version 2: accelerate launch --use_fsdp --fsdp_version 2 ..., or plain DDP",
+        )
+    model, *others = accelerator.prepare(module, *rest)
+    if isinstance(model, FSDPModule):
+        if getattr(module, "needs_whole_weights", False):
+            raise TrainingError(
+                "adapters and the parameter anchor need every weight whole, and FSDP shards them",
+                remedy="use plain DDP (accelerate launch --multi_gpu), or leave them out",
+            )
+        # What is called first becomes the root of the shards, and an evaluation calls the layers first.
+        model._get_fsdp_state()._lazy_init()
+    # Sharding replaces the weights themselves, so they are looked up afterwards.
+    return model, [weight for weight in model.parameters() if weight.requires_grad], tuple(others)

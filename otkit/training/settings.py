@@ -17,6 +17,7 @@ SCOPES = ("pair", "batch")
 UNITS = ("word", "subword")
 REDUCTIONS = ("sum", "mean")
 LINKS = ("own", "given")
+CENTERS = ("none", "sentence")
 
 NEEDS: Mapping[str, frozenset[str]] = {
     name: frozenset(needs.split())
@@ -66,6 +67,8 @@ class ObjectiveConfig:
     weights           marginals: "uniform", "idf" or "norm"
     position          transport alone sees one more coordinate, this times the unit's place in [0, 1]
                       (ZeroSwot: 10, against crossing links)
+    center            "sentence" takes the mean of a pair's words away before they are compared, as the word
+                      aligner does by itself; the anchor and the plan-free distances see whole vectors
     anchor_reduction  "sum" of the squared distances over all English units of a micro-step (as printed), or
                       "mean"; l2 is reduced alike, over its links
     dropout           train with the encoder's dropout; off by default, since the paper does not say and the
@@ -94,6 +97,7 @@ class ObjectiveConfig:
     language_weights: tuple[tuple[str, float], ...] = ()
     weights: str = "uniform"
     position: float = 0.0
+    center: str = "none"
     anchor_reduction: str = "sum"
     dropout: bool = False
     iterations: int = 200
@@ -112,6 +116,7 @@ class ObjectiveConfig:
             (self.unit, UNITS, "unit"),
             (self.anchor_reduction, REDUCTIONS, "anchor reduction"),
             (self.links, LINKS, "links"),
+            (self.center, CENTERS, "centring"),
         ):
             choose(value, {name: name for name in names}, what=what)
         if not self.parts:

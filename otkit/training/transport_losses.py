@@ -99,7 +99,7 @@ def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> P
     """
     links = _needed(pairs.links, "word-alignment-supervised", "gold links")
     head = pairs.heads.get("tanh", torch.nn.Identity())
-    sides = [side.with_vectors(head(side.vectors)) for side in (pairs.source, pairs.target)]
+    sides = [side.with_vectors(head(side.vectors)) for side in pairs.compared(config.center)]
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]  # (B,N,M)
     cost = _min_max(pairwise_cost(sides[0].vectors, sides[1].vectors, cost=config.cost), real)
     solver = replace(config.sinkhorn, gradient="unroll", tolerance=None)
@@ -123,7 +123,7 @@ def _solve(x: Encoded, y: Encoded, a: Tensor, b: Tensor, config: ObjectiveConfig
 
 def _clouds(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Points and weights of both sides, under the configuration's scope."""
-    points = [_placed(side, config) for side in (pairs.source, pairs.target)]
+    points = [_placed(side, config) for side in pairs.compared(config.center)]
     weights = [pairs.source_weights, pairs.target_weights]
     if config.scope == "batch":
         # Padding stays in the cloud with weight 0: dropping it would need a host sync for the count.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, require_extra
@@ -68,7 +69,15 @@ def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -
 
 
 def plain_encoder(encoder: TorchEncoder, config: TuningConfig) -> TorchEncoder:
-    """The encoder with its adapters added into a copy of the weights, as every program opens it."""
+    """The encoder as every program opens it: adapters added into a copy of the weights, shards (FSDP) put
+    together, which every process must hold whole at the time."""
+    if any(isinstance(module, FSDPModule) for module in encoder.model.modules()):
+        whole = type(encoder.model)(encoder.model.config)
+        weights = {name: weight.detach().cpu() for name, weight in encoder.model.named_parameters()}
+        if getattr(encoder.model, "pooler", None) is None and hasattr(whole, "pooler"):
+            whole._modules["pooler"] = None
+        whole.load_state_dict(weights, strict=False)  # without the buffers, which the configuration fills
+        return TorchEncoder(whole, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
     if config.lora_rank is None:
         return encoder
     from peft.tuners.lora import LoraLayer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,8 +104,6 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     states = sorted(path.name for path in (tmp_path / "two/checkpoints/step-00000004").glob("random_states*"))
     assert states == ["random_states_0.pkl", "random_states_1.pkl"]
     # Both go on from where they were: the last checkpoint is lost, and the run ends as before.
-    import shutil
-
     shutil.rmtree(tmp_path / "two/checkpoints/step-00000004")
     launch(tmp_path, "two", processes=2, accumulate=1, resume="resume")
     again = load_file(tmp_path / "two" / "model.safetensors")
@@ -122,6 +121,74 @@ def test_sentences_cannot_be_gathered_from_different_numbers_of_batches(
     run = started(tmp_path, "two", processes=2, accumulate=1, program=program)
     assert run.returncode != 0
     assert "would wait forever; leave --batch-tokens out" in run.stderr
+
+
+# accelerate shards on GPUs only; told that this is such a machine, it does the same with two processes of a CPU.
+SHARD = """
+from accelerate import PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+import otkit.training.loop as loop
+from otkit.training.processes import open_accelerator
+
+def sharded(config, folder, log_to, *, cpu):
+    accelerator = open_accelerator(config, folder, log_to, cpu=cpu)
+    plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=False,
+        transformer_cls_names_to_wrap=["BertLayer"], state_dict_type="SHARDED_STATE_DICT",
+    )
+    for state in (AcceleratorState, PartialState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+    AcceleratorState._shared_state["fsdp_plugin"] = plugin
+    return accelerator
+
+loop.open_accelerator = sharded
+"""
+
+
+@pytest.mark.slow  # three runs of two interpreters that import torch
+def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    tiny_encoder.save(tmp_path / "tiny")
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "sharded.py").write_text(SHARD + RUN, encoding="utf-8")
+
+    def shard(resume: str, program: str = "sharded.py") -> subprocess.CompletedProcess[str]:
+        words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
+        return subprocess.run(
+            [sys.executable, *words, str(tmp_path), str(tmp_path / "two"), "1", resume],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    run = shard("no")
+    assert run.returncode == 0, run.stderr[-3000:]
+    launch(tmp_path, "one", processes=1, accumulate=2)
+    two, one = (load_file(tmp_path / name / "model.safetensors") for name in ("two", "one"))
+    assert set(two) == set(one)
+    for name in one:
+        # Norms of gradients are summed in another order, and Adam divides by small numbers at the start.
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=5e-5, msg=name)
+    best = load_file(tmp_path / "two" / "best" / "model.safetensors")
+    assert {name: value.shape for name, value in best.items()} == {n: v.shape for n, v in one.items()}
+    shutil.rmtree(tmp_path / "two/checkpoints/step-00000004")
+    run = shard("resume")
+    assert run.returncode == 0, run.stderr[-3000:]
+    again = load_file(tmp_path / "two" / "model.safetensors")
+    for name in one:
+        torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
+    # What compares a weight with its start would compare a shard with a whole: refused, not wrong.
+    (tmp_path / "anchored.py").write_text(
+        SHARD + RUN.replace('"mlm"', '"parameter-anchor"'), encoding="utf-8"
+    )
+    run = shard("no", "anchored.py")
+    assert run.returncode != 0
+    assert "the parameter anchor need every weight whole" in run.stderr
 
 
 GATHER = """
