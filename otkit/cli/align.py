@@ -50,8 +50,8 @@ Objectives = Annotated[
         "--objective",
         metavar="NAME[:WEIGHT]",
         help="A loss to add, repeatable: ot, anchor, l2, contrastive-weak, contrastive-strong, self-training, "
-        "consistency, mlm, tlm, sentence-contrastive, ot-distill, word-alignment-supervised, gaussian-w2, mmd, "
-        "denoising-alignment, parameter-anchor, ot-value, ot-linear. Default: ot:1 and anchor:1.",
+        "consistency, link-likelihood, mlm, tlm, sentence-contrastive, ot-distill, word-alignment-supervised, "
+        "gaussian-w2, mmd, denoising-alignment, parameter-anchor, ot-value, ot-linear. Default: ot:1 and anchor:1.",
         show_default=False,
     ),
 ]

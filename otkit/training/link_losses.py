@@ -12,11 +12,25 @@ from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveConfig
 from otkit.training.transport_losses import plan_between
+from otkit.transport.cost import pairwise_cost
+from otkit.transport.sinkhorn import sinkhorn
 
-__all__ = ["consistency", "contrastive_strong", "contrastive_weak", "l2", "own_links", "self_training"]
+__all__ = [
+    "consistency",
+    "contrastive_strong",
+    "contrastive_weak",
+    "l2",
+    "link_likelihood",
+    "own_links",
+    "self_training",
+]
 
 # awesome-align's default threshold on both softmaxes.
 _THRESHOLD = 1e-3
+# Keeps the logarithms of shares of 0 and 1 finite, and their gradient below 1e3.
+_MARGIN = 1e-3
+# Iterations that the gradient goes through: soft marginals are met to 1e-3 by then.
+_UNROLLED = 50
 
 
 def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
@@ -92,6 +106,34 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
     return Part(-agreed.mean() * pairs.share)
+
+
+def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+    """The plan's shares as probabilities of links, and the negative log-likelihood of the links under them.
+
+    L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log p_ij + (1 - A_ij) log(1 - p_ij) ], where p_ij = P_ij /
+    sqrt(sum_j P_ij sum_i P_ij), the plan's share of row and column, is what otkit's word aligner compares with
+    its threshold. The gradient goes through the unrolled solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL
+    2023, section 4.3), whose scaling of each plan to [0, 1] and projection head are left out: what is learnt
+    is then in the encoder, and a pair without links can say so. p is drawn into [0.001, 0.999].
+    """
+    links = _given(pairs) if config.links == "given" else own_links(pairs, config)
+    x, y = pairs.compared(config.center)
+    solver = replace(
+        config.sinkhorn,
+        gradient="unroll",
+        tolerance=None,
+        max_iterations=min(config.iterations, _UNROLLED),
+    )
+    cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
+    plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver).matrix
+    real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
+    mass = plan.sum(2, keepdim=True) * plan.sum(1, keepdim=True)  # (B,N,M)
+    share = plan * torch.where(mass > 0, mass, 1.0).rsqrt()
+    likely = share.clamp(max=1.0) * (1 - 2 * _MARGIN) + _MARGIN
+    loss = torch.where(links, likely.log(), (1 - likely).log()).masked_fill(~real, 0.0)
+    words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
+    return Part(-(2 * loss.sum((1, 2)) / words).mean() * pairs.share)
 
 
 def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

@@ -30,7 +30,14 @@ from otkit.training.encoded import EncodedPairs, Losses, Part
 from otkit.training.frozen import FrozenStart
 from otkit.training.hidden import with_hidden_words
 from otkit.training.language_losses import denoising_alignment, masked_language, translation_language
-from otkit.training.link_losses import consistency, contrastive_strong, contrastive_weak, l2, self_training
+from otkit.training.link_losses import (
+    consistency,
+    contrastive_strong,
+    contrastive_weak,
+    l2,
+    link_likelihood,
+    self_training,
+)
 from otkit.training.modules import build_heads
 from otkit.training.sentence_losses import sentence_contrastive
 from otkit.training.settings import ObjectiveConfig
@@ -68,6 +75,7 @@ OBJECTIVES: dict[str, Objective] = {
     "contrastive-strong": contrastive_strong,
     "self-training": self_training,
     "consistency": consistency,
+    "link-likelihood": link_likelihood,
     "mlm": masked_language,
     "tlm": translation_language,
     "denoising-alignment": denoising_alignment,

@@ -32,6 +32,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
         "contrastive-strong": "links projection",
         "self-training": "links",
         "consistency": "",
+        "link-likelihood": "links",
         "mlm": "masked vocabulary",
         "tlm": "joint vocabulary",
         "denoising-alignment": "joint pointer",

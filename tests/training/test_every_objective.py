@@ -200,6 +200,17 @@ def reference_supervised(pairs: EncodedPairs) -> float:
     return total / 2
 
 
+def reference_likelihood(pairs: EncodedPairs) -> float:
+    total = 0.0
+    for (x, y), links in zip(clouds(pairs), LINKS, strict=True):
+        plan = entropic(cosine_cost(x, y))[0]
+        p = 0.001 + 0.998 * plan / np.sqrt(np.outer(plan.sum(1), plan.sum(0)))
+        cells = [(i, j) for i in range(len(x)) for j in range(len(y))]
+        found = [np.log(p[cell] if cell in links else 1 - p[cell]) for cell in cells]
+        total -= 2 * sum(found) / (len(x) + len(y))
+    return total / 2
+
+
 def reference_mmd(pairs: EncodedPairs) -> float:
     def mean(x: np.ndarray, y: np.ndarray) -> float:
         squared = ((x[:, None] - y[None]) ** 2).sum(2)
@@ -226,6 +237,7 @@ REFERENCES: dict[str, Callable[[EncodedPairs], float]] = {
     "contrastive-strong": reference_strong,
     "self-training": reference_self_training,
     "consistency": reference_consistency,
+    "link-likelihood": reference_likelihood,
     "mlm": lambda p: float(np.mean([guess(side, p.embedding) for side in p.masked])),
     "tlm": lambda p: guess(p.joint.masked, p.embedding),
     "denoising-alignment": reference_pointer,
@@ -301,6 +313,7 @@ FLOORS = {
     "sentence-contrastive": np.log1p(3 * APART),
     "ot-distill": 0.0,
     "word-alignment-supervised": -16 * np.log(0.999),
+    "link-likelihood": -4 * np.log(0.999),
     "gaussian-w2": 0.0,
     "mmd": 0.0,
 }
