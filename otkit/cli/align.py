@@ -76,7 +76,7 @@ def align(
     preset: Annotated[
         str | None,
         option(
-            "Published settings: paper, paper-default, cao-l2, awesome ... Options beside it win over it.",
+            "Settings by name: best, or published ones: paper, cao-l2, awesome ... Options beside it win.",
             "NAME",
         ),
     ] = None,
@@ -210,6 +210,7 @@ def align(
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
 
+    asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
     chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
@@ -223,7 +224,6 @@ def align(
             scope=scope,
             unit=unit,
             word_vector=word_vector,
-            layers=parse_layers(layer),
             weights=weights,
             anchor_reduction=anchor_reduction,
             dropout=dropout,
@@ -261,7 +261,6 @@ def align(
             seed=seed,
         ),
         tuning=TuningConfig(
-            frozen=freeze,
             lora_rank=lora,
             gradient_checkpointing=gradient_checkpointing,
             compile=compile_layers,
@@ -282,6 +281,12 @@ def align(
             where=str(model),
             remedy="name the folder it was exported from",
         )
+    layers, frozen = chosen.fitted(encoder)
+    settings = replace(
+        settings,
+        objective=replace(settings.objective, layers=asked or layers),
+        tuning=replace(settings.tuning, frozen=frozen if freeze is None else freeze),
+    )
     given_links = open_links(links, corpora)
     tutor = None
     if teacher is not None:

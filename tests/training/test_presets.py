@@ -61,3 +61,9 @@ def test_the_published_numbers() -> None:
         assert wu.train.warmup * (wu.train.steps or 0) == 4_000
         assert dict(wu.objective.parts) == {f"contrastive-{kind}": 1.0, "parameter-anchor": 1.0}
     assert PRESETS["xlm-align"].batching.batch_size * PRESETS["xlm-align"].train.grad_accum == 2_048
+
+
+def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEncoder) -> None:
+    best = PRESETS["best"]
+    assert best.fitted(tiny_encoder) == (tiny_encoder.settings.alignment_layers, tiny_encoder.layers // 4)
+    assert PRESETS["paper"].fitted(tiny_encoder) == ((-1,), None)
