@@ -45,6 +45,7 @@ COMMON = (
 )
 CENTRED = ("--center", "sentence", "--epsilon-relative", "0.075")
 WEAK = ("--objective", "contrastive-weak:1", "--objective", "anchor:0.1", *CENTRED, "--lr", "5e-4")
+LIKELY = ("--objective", "anchor:0.1", "--tau", "0.1", *CENTRED, "--lr", "5e-4")
 
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,
 # "silver" the text and links of XL-WA's training sets instead of the parallel text. Options said later win, and so do
@@ -63,6 +64,9 @@ RECIPES: dict[str, tuple[str, ...]] = {
         *("links", *WEAK, "--objective", "anchor:1", "--lr", "3e-4"),
     ),
     "contrastive-weak, centred, loose": WEAK,
+    "contrastive-weak, centred, far": (
+        *(*WEAK, "--objective", "anchor:0.02", "--temperature", "0.05", "--lr", "1e-3"),
+    ),
     "best": ("--preset", "best"),
     "silver: self-training": ("silver", "--objective", "self-training:1", "--objective", "anchor:1", "--lr", "2e-4"),
     "silver: self-training, centred, loose": (
@@ -71,7 +75,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "silver: contrastive-weak, centred": (
         *("silver", *WEAK, "--objective", "anchor:1", "--lr", "3e-4"),
     ),
-    "silver: best": ("silver", "--preset", "best"),
+    "silver: link-likelihood": ("silver", *LIKELY, "--objective", "link-likelihood:1"),
+    "silver: link-likelihood, contrastive-weak": (
+        *("silver", *LIKELY, "--objective", "link-likelihood:2", "--objective", "contrastive-weak:0.5"),
+    ),
 }  # fmt: skip
 
 
