@@ -12,9 +12,10 @@ from otkit.data.batching import PairSource
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CopiedStart
+from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.records import peak_memory
-from otkit.training.run import AlignSettings, inverse_document_frequency
+from otkit.training.run import AlignSettings
 from otkit.training.schedule import total_steps
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import prepare_encoder

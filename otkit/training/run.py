@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
-from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
@@ -22,11 +17,11 @@ from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
 from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
+from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
     AlignmentModel,
     ObjectiveConfig,
     encode_units,
-    optimal_transport,
 )
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
@@ -36,14 +31,11 @@ __all__ = [
     "align_encoder",
     "build_model",
     "check_output",
-    "held_out_divergence",
     "run_metadata",
 ]
 
 # Enough for 1e-6 at the paper's epsilons on the sample encoder (13 to 25 steps).
 _DEVICE_ITERATIONS = 30
-_IDF_SAMPLE = 20_000
-_DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
 
 
 @dataclass(frozen=True)
@@ -181,61 +173,6 @@ def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str
     for path in sorted(whole.iterdir(), key=lambda path: path.name == "config.json"):
         path.replace(folder / path.name)
     whole.rmdir()
-
-
-def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -> dict[str, float]:
-    """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language.
-
-    Solved further than a training step is, so that the figure is the divergence's and not the solver's.
-    """
-    config = replace(module.config, scope="pair", iterations=300, tolerance=1e-6)
-    found: dict[str, float] = {}
-    was_training = module.training
-    module.eval()
-    for corpus in corpora:
-        source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))
-        total, count = torch.zeros((), dtype=torch.float64), 0
-        with torch.no_grad():
-            for parts in source.micro_steps(0, source.micro_steps_per_epoch):
-                for batch in parts:
-                    layers = module.encode_layers(batch, anchored=False)
-                    for pairs, weight in zip(layers, config.layer_weights or (1.0,), strict=True):
-                        part = optimal_transport(replace(pairs, share=1.0), config)
-                        total += weight * part.value.double().cpu() * len(batch.indices)
-                    count += len(batch.indices)
-        language = corpus.languages[0]
-        found[language] = float(total) / count
-    module.train(was_training)
-    return found
-
-
-def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> Tensor:
-    """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides,
-    (vocabulary,).
-    """
-    counts = torch.zeros(encoder.model.config.vocab_size)
-    sentences = 0
-    for corpus in corpora:
-        for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
-            pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
-            for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-                tokens = encoder.tokenize([words_of(text) for text in side], prefix="")
-                present = torch.zeros(len(side), len(counts)).scatter_(
-                    1, tokens.ids, tokens.attention.float()
-                )
-                counts += present.sum(0)
-                sentences += len(side)
-    return torch.log((1 + sentences) / (1 + counts)) + 1
-
-
-def weights_hash(encoder: TorchEncoder) -> str:
-    """A fingerprint of the weights that training starts from."""
-    digest = hashlib.sha256()
-    for name, tensor in encoder.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
-        digest.update(tensor.detach().flatten()[:64].float().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def run_metadata(

@@ -1,0 +1,76 @@
+"""What a run reads off its data and its encoder: held-out divergence, rarity of subwords, a mark of the weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from otkit.data.batching import BatchingConfig, PairSource
+from otkit.data.lines import words_of
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import TorchEncoder
+from otkit.training.objectives import AlignmentModel, optimal_transport
+
+__all__ = ["held_out_divergence", "inverse_document_frequency", "weights_hash"]
+
+_IDF_SAMPLE = 20_000
+_DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
+
+
+def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -> dict[str, float]:
+    """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language.
+
+    Solved further than a training step is, so that the figure is the divergence's and not the solver's.
+    """
+    config = replace(module.config, scope="pair", iterations=300, tolerance=1e-6)
+    found: dict[str, float] = {}
+    was_training = module.training
+    module.eval()
+    for corpus in corpora:
+        source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        with torch.no_grad():
+            for parts in source.micro_steps(0, source.micro_steps_per_epoch):
+                for batch in parts:
+                    layers = module.encode_layers(batch, anchored=False)
+                    for pairs, weight in zip(layers, config.layer_weights or (1.0,), strict=True):
+                        part = optimal_transport(replace(pairs, share=1.0), config)
+                        total += weight * part.value.double().cpu() * len(batch.indices)
+                    count += len(batch.indices)
+        language = corpus.languages[0]
+        found[language] = float(total) / count
+    module.train(was_training)
+    return found
+
+
+def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> Tensor:
+    """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides,
+    (vocabulary,).
+    """
+    counts = torch.zeros(encoder.model.config.vocab_size)
+    sentences = 0
+    for corpus in corpora:
+        for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
+            pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
+            for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
+                tokens = encoder.tokenize([words_of(text) for text in side], prefix="")
+                present = torch.zeros(len(side), len(counts)).scatter_(
+                    1, tokens.ids, tokens.attention.float()
+                )
+                counts += present.sum(0)
+                sentences += len(side)
+    return torch.log((1 + sentences) / (1 + counts)) + 1
+
+
+def weights_hash(encoder: TorchEncoder) -> str:
+    """A fingerprint of the weights that training starts from."""
+    digest = hashlib.sha256()
+    for name, tensor in encoder.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
+        digest.update(tensor.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()
