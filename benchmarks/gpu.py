@@ -84,7 +84,8 @@ def base_encoder(device: str) -> TorchEncoder:
     small = open_encoder(device="cpu")
     assert isinstance(small, TorchEncoder)
     config = BertConfig(vocab_size=small.model.config.vocab_size, pad_token_id=small.subwords.padding_id)
-    model = BertModel(config, add_pooling_layer=False).to(device)
+    model = BertModel(config, add_pooling_layer=False)
+    torch.nn.Module.to(model, device)
     return TorchEncoder(
         model,
         small.tokenizer,
@@ -229,8 +230,8 @@ def main() -> None:
     title = f"{device_name(device)}, {options.length} subwords a sentence, bf16, product {rate / 1e12:.0f} TFLOP/s"
     show(title, columns, rows, digits=1)
     clouds = [batch_cloud(size, device, PRESETS["paper"].objective) for size in (500, 1000, 2000)]
-    columns = ("words of a batch", "ms", "peak, cost matrices", "kept for backward, cost matrices")
-    show("`--scope batch`, forward pass of the divergence", columns, clouds, digits=2)
+    heads = ("words of a batch", "ms", "peak, cost matrices", "kept for backward, cost matrices")
+    show("`--scope batch`, forward pass of the divergence", heads, clouds, digits=2)
 
 
 if __name__ == "__main__":
