@@ -1,6 +1,6 @@
 """What evaluation costs beside its model, and whether Tatoeba's figures come out.
 
-    python -m benchmarks.evaluate [--languages swh,cmn] [--steps 12] [--threads 2]
+    python -m benchmarks.evaluate [--languages swh,cmn|all] [--pairs N] [--steps 12] [--threads 2]
 
 Retrieval is held against the bare encoding of the same sentences, fine-tuning against a bare loop of the same model
 on the same batches. Both are timed in turns in one run, in process time, which a neighbour's load does not enter.
@@ -17,12 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.common import data, show
 from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
+from otkit.data.views import CorpusView
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import PairTokenizer, collate
@@ -52,13 +54,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begun, result
 
 
-def retrieval(encoder: TorchEncoder, languages: list[str]) -> None:
+def retrieval(encoder: TorchEncoder, languages: list[str], most: int) -> None:
     """Accuracy beside the published figure; time beside that of encoding alone."""
     rows: list[tuple[Any, ...]] = []
     sums = [0.0, 0.0]
     for language in languages:
-        corpus = open_corpus(data("tatoeba", f"{language}-eng.tsv.gz"))
-        pairs = corpus[:]
+        whole = open_corpus(data("tatoeba", f"{language}-eng.tsv.gz"))
+        corpus = CorpusView(whole, np.arange(min(most, len(whole))))
+        pairs = whole[:most]
 
         def bare(pairs: Any = pairs) -> None:
             for texts in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
@@ -69,7 +72,8 @@ def retrieval(encoder: TorchEncoder, languages: list[str]) -> None:
         sums[0] += bare_seconds
         sums[1] += seconds
         found = scores[language].forward.accuracy(1)
-        rows.append((language, found, PUBLISHED.get(language), bare_seconds, seconds, seconds / bare_seconds))
+        published = PUBLISHED.get(language) if most >= len(whole) else None
+        rows.append((language, found, published, bare_seconds, seconds, seconds / bare_seconds))
     rows.append(("all", None, None, *sums, sums[1] / sums[0]))
     columns = ("language", "accuracy@1", "published", "encoding s", "retrieval s", "ratio")
     show("Tatoeba, xx to English", columns, rows)
@@ -159,14 +163,19 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--languages", default=",".join(PUBLISHED))
+    parser.add_argument("--pairs", type=int, default=1000, help="of each language")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     encoder = open_encoder(device="cpu")
     assert isinstance(encoder, TorchEncoder)
-    retrieval(encoder, options.languages.split(","))
-    fine_tuning(options.steps)
+    languages = options.languages.split(",")
+    if languages == ["all"]:
+        languages = [path.name[:3] for path in sorted(data("tatoeba").glob("*-eng.tsv.gz"))]
+    retrieval(encoder, languages, options.pairs)
+    if options.steps:
+        fine_tuning(options.steps)
 
 
 if __name__ == "__main__":
