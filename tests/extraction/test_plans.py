@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from otkit.encoders.pooling import centred
 from otkit.errors import ConfigError
 from otkit.extraction.config import TRANSPORTS, AlignerConfig
-from otkit.extraction.costs import centred, distortion_cost, neighbour_support
+from otkit.extraction.costs import distortion_cost, neighbour_support
 from otkit.extraction.links import find_links, fold, problem_of
 from otkit.extraction.plans import PLANS, solve
 from otkit.transport.null import one_sided
