@@ -224,6 +224,7 @@ def align(
             scope=scope,
             unit=unit,
             word_vector=word_vector,
+            layers=asked,
             weights=weights,
             anchor_reduction=anchor_reduction,
             dropout=dropout,
