@@ -71,7 +71,7 @@ XQUAD_PRESETS: dict[str, XquadConfig] = {
         TrainConfig(epochs=3, lr=3e-5, grad_accum=8, weight_decay=1e-4, log_every=10),
         warmup_steps=500,
     ),
-    # Twenty minutes on two cores with the sample encoder: its embeddings and first layers stay.
+    # Under half an hour on two cores with the sample encoder: its embeddings and first layers stay.
     "small": XquadConfig(
         TrainConfig(epochs=2, lr=1e-4, log_every=10),
         HeadConfig(frozen=4),
