@@ -80,7 +80,7 @@ PRESETS: dict[str, Preset] = {
             anchor_reduction="mean",
         ),
         BatchingConfig(batch_size=8, pairs_per_language=300),
-        TrainConfig(epochs=1.0, lr=5e-4, warmup=0.1),
+        TrainConfig(epochs=1.0, lr=5e-4, warmup=0.1, schedule="constant"),
         alignment_layers=True,
         frozen_quarter=True,
     ),
