@@ -26,6 +26,7 @@ def fingerprint_of(
 ) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     from otkit import __version__
+    from otkit.encoders.device import PRECISIONS
     from otkit.evaluation.protocol import encoder_fingerprint
 
     return {
@@ -34,7 +35,7 @@ def fingerprint_of(
         "settings": aligner.config.to_dict(),
         "layers": list(aligner.layers),
         "batch-tokens": aligner.batch_tokens,
-        "precision": str(aligner.precision),
+        "precision": str(PRECISIONS[aligner.precision]),
         "window": aligner.window,
         "input": [place, second],
         "format": list(rest),

@@ -1,14 +1,18 @@
-"""Which device to compute on, from the words of `--device`."""
+"""Which device to compute on and in which precision, from the words of `--device` and `--precision`."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import torch
 
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, choose
 
-__all__ = ["choose_device"]
+__all__ = ["PRECISIONS", "autocast", "choose_device"]
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What an encoder multiplies in; vectors and transport are fp32 in any case."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -37,3 +41,9 @@ def choose_device(name: str = "auto") -> torch.device:
             f"there is no CUDA device {number}", remedy=f"choose from 0 to {torch.cuda.device_count() - 1}"
         )
     return torch.device("cuda", number)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
+    """Multiply in a precision of `PRECISIONS` on a device; fp32 leaves everything as it is."""
+    dtype = choose(precision, PRECISIONS, what="precision")
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)

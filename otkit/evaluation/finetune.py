@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from otkit.data.examples import TaskSet
+from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
@@ -22,9 +23,6 @@ from otkit.training.heads import ExampleSource, Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
-
-# What autocast multiplies in, where that is not fp32.
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -158,10 +156,8 @@ def scoring(head: Head, precision: str) -> Iterator[None]:
     """The head in evaluation mode, without gradients, multiplying in what it was trained in."""
     was_training = head.training
     head.eval()
-    kind = head.encoder.device.type
-    dtype = HALVES.get(precision)
     try:
-        with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+        with torch.inference_mode(), autocast(head.encoder.device, precision):
             yield
     finally:
         head.train(was_training)

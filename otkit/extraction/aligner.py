@@ -10,6 +10,7 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
+from otkit.encoders.device import PRECISIONS, autocast
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
 from otkit.errors import choose
@@ -19,15 +20,12 @@ from otkit.extraction.config import AlignerConfig
 from otkit.extraction.links import Found
 from otkit.extraction.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 
-__all__ = ["PRECISIONS", "AlignerConfig", "Alignment", "Link", "SentencePair", "WordAligner", "cut_window"]
+__all__ = ["AlignerConfig", "Alignment", "Link", "SentencePair", "WordAligner", "cut_window"]
 
 SentencePair = tuple[Sentence, Sentence]
 
 # Pairs, and words of one side, that are read ahead, encoded and sorted together: memory for about 100 MB.
 WINDOW_PAIRS, WINDOW_WORDS = 1024, 32768
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What the encoder multiplies in; vectors and transport are fp32 in any case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,8 @@ class WordAligner:
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignerConfig(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
-        self.precision = choose(precision, PRECISIONS, what="precision")
+        choose(precision, PRECISIONS, what="precision")
+        self.precision = precision
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
@@ -108,8 +107,7 @@ class WordAligner:
         return _Window(kept, tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
-        kind = self.encoder.device.type
-        with torch.autocast(kind, dtype=self.precision, enabled=self.precision != torch.float32):
+        with autocast(self.encoder.device, self.precision):
             store = encode_window(
                 self.encoder,
                 window.tokens,

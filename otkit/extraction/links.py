@@ -14,8 +14,9 @@ from otkit.encoders.pooling import centred
 from otkit.extraction.config import AlignerConfig
 from otkit.extraction.costs import distortion_cost, layered_cost, mean_cost
 from otkit.extraction.plans import Problem, similarity, solve, temperature
-from otkit.extraction.strategies import extract_links, shares
+from otkit.extraction.strategies import extract_links
 from otkit.transport.marginals import MARGINALS
+from otkit.transport.plan import shares
 
 __all__ = ["Found", "Side", "find_links", "fold", "problem_of"]
 

@@ -16,8 +16,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from otkit.errors import ConfigError, choose
+from otkit.transport.plan import shares
 
-__all__ = ["DEFAULT_THRESHOLDS", "STRATEGIES", "Strategy", "entmax15", "extract_links", "shares"]
+__all__ = ["DEFAULT_THRESHOLDS", "STRATEGIES", "Strategy", "entmax15", "extract_links"]
 
 Strategy = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -153,18 +154,6 @@ def entmax15(scores: Tensor) -> Tensor:
     support = (threshold <= ordered).sum(-1, keepdim=True).clamp(min=1)
     tau = threshold.gather(-1, support - 1)
     return torch.where(real, (x - tau).clamp(min=0) ** 2, 0.0)
-
-
-def shares(scores: Tensor, mask: Tensor) -> Tensor:
-    """(B,N,M) in [0,1]: the geometric mean of a cell's share of its row and of its column; scores at least 0.
-
-    Under the aligner's default it is close to the probability that a link is right: on the 12 gold sets of
-    `benchmarks/word_alignment.py`, of the cells with shares 0.2-0.25, 0.45-0.5, 0.7-0.75 and 0.9-0.95 the
-    links of 24, 49, 82 and 95 percent are in the gold.
-    """
-    scores = torch.where(mask, scores, 0.0)
-    total = scores.sum(2, keepdim=True) * scores.sum(1, keepdim=True)
-    return (scores * torch.where(total > 0, total, 1.0).rsqrt()).clamp(max=1.0)
 
 
 def relative_mass(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:

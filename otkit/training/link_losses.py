@@ -11,8 +11,9 @@ from torch.nn.functional import normalize
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveConfig
-from otkit.training.transport_losses import plan_between
+from otkit.training.transport_losses import links_log_loss, plan_between
 from otkit.transport.cost import pairwise_cost
+from otkit.transport.plan import shares
 from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
@@ -27,8 +28,6 @@ __all__ = [
 
 # awesome-align's default threshold on both softmaxes.
 _THRESHOLD = 1e-3
-# Keeps the logarithms of shares of 0 and 1 finite, and their gradient below 1e3.
-_MARGIN = 1e-3
 # Iterations that the gradient goes through: soft marginals are met to 1e-3 by then.
 _UNROLLED = 50
 
@@ -128,12 +127,9 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
     plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver).matrix
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
-    mass = plan.sum(2, keepdim=True) * plan.sum(1, keepdim=True)  # (B,N,M)
-    share = plan * torch.where(mass > 0, mass, 1.0).rsqrt()
-    likely = share.clamp(max=1.0) * (1 - 2 * _MARGIN) + _MARGIN
-    loss = torch.where(links, likely.log(), (1 - likely).log()).masked_fill(~real, 0.0)
+    loss = links_log_loss(shares(plan, real), links, real)
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
-    return Part(-(2 * loss.sum((1, 2)) / words).mean() * pairs.share)
+    return Part((2 * loss / words).mean() * pairs.share)
 
 
 def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

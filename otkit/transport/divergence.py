@@ -8,17 +8,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
 from otkit.transport.cost import at_least_fp32, pairwise_cost
 from otkit.transport.plan import Plan
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn, temperatures
+from otkit.transport.slopes import with_slopes
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
 
@@ -148,22 +147,4 @@ def _at_once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         asked = [leaf for leaf in leaves if leaf.requires_grad]
         slopes = torch.autograd.grad(value.sum(), asked, materialize_grads=True)
     owners = [tensor for tensor, needed in zip(inputs, wanted, strict=True) if needed]
-    result: Tensor = _WithGradient.apply(value.detach(), len(owners), *owners, *slopes)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _WithGradient(torch.autograd.Function):
-    """A value (B,) together with its known gradients by tensors (B,...)."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *rest: Tensor) -> Tensor:
-        ctx.save_for_backward(*rest[count:])
-        return value.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = outer
-        slopes = ctx.saved_tensors
-        by_inputs = [slope * grad.reshape(-1, *[1] * (slope.ndim - 1)) for slope in slopes]
-        return None, None, *by_inputs, *[None] * len(slopes)
+    return with_slopes(value.detach(), owners, slopes)

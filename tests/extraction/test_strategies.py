@@ -16,8 +16,8 @@ from otkit.extraction.strategies import (
     STRATEGIES,
     entmax15,
     extract_links,
-    shares,
 )
+from otkit.transport.plan import shares
 
 Matrix = NDArray[np.float64]
 

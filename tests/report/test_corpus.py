@@ -105,7 +105,7 @@ def test_gold_links_are_read_and_checked() -> None:
 def test_shares_are_those_of_the_aligner() -> None:
     import torch
 
-    from otkit.extraction.strategies import shares
+    from otkit.transport.plan import shares
 
     plan = np.random.default_rng(0).random((4, 6)) ** 2
     plan[2] = 0.0
