@@ -9,7 +9,17 @@ from pathlib import Path
 from otkit.data.gold import GoldPair, read_gold
 from otkit.report.tables import Column, Table, Value, to_markdown
 
-__all__ = ["data", "show", "xlwa"]
+__all__ = ["Silent", "data", "show", "xlwa"]
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def record(self, record: object, *, step: int, steps: int) -> None:
+        """Nothing to see."""
+
+    def note(self, message: str) -> None:
+        """Nothing to see."""
 
 
 def data(*parts: str) -> Path:

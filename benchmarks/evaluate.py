@@ -13,6 +13,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import data, show
+from benchmarks.common import Silent, data, show
 from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
@@ -29,15 +30,16 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
+from otkit.evaluation.finetune import subset
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.windows import answer_place, make_windows
-from otkit.evaluation.xnli import features
+from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, features
+from otkit.evaluation.xquad import XQUAD_PRESETS, XquadConfig
 from otkit.training.heads import (
     ClassBatch,
     Classifier,
     ExampleSource,
     Head,
-    HeadConfig,
     SpanBatch,
     SpanFinder,
 )
@@ -79,16 +81,6 @@ def retrieval(encoder: TorchEncoder, languages: list[str], most: int) -> None:
     show("Tatoeba, xx to English", columns, rows)
 
 
-class Silent:
-    """An observer that looks away."""
-
-    def record(self, record: Any, *, step: int, steps: int) -> None:
-        """Nothing to see."""
-
-    def note(self, message: str) -> None:
-        """Nothing to see."""
-
-
 def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
     """The package's own; it makes its batches itself."""
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +102,10 @@ def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config
 def fine_tuning(steps: int) -> None:
     """Examples a second of the package's loop and of a bare one, in turns on the same batches."""
     rows = []
-    for name, build in (("XNLI", nli_source), ("XQuAD", qa_source)):
+    # The small presets in batches of half their size, of as many examples as the steps need.
+    nli = replace(XNLI_PRESETS["small"], train_examples=1024, batch_size=16, window=8)
+    qa = replace(XQUAD_PRESETS["small"], train_examples=256, batch_size=8, window=8)
+    for name, build in (("XNLI", partial(nli_source, config=nli)), ("XQuAD", partial(qa_source, config=qa))):
         encoder = open_encoder(device="cpu")
         assert isinstance(encoder, TorchEncoder)
         head, source = build(encoder)
@@ -129,25 +124,34 @@ def fine_tuning(steps: int) -> None:
     show("Fine-tuning, examples a second", ("task", "bare loop", "otkit", "ratio"), rows, digits=2)
 
 
-def nli_source(encoder: TorchEncoder) -> tuple[Head, ExampleSource[Any]]:
-    """The classifier and batches of real XNLI training pairs, in the small preset's shape."""
+def nli_source(encoder: TorchEncoder, config: XnliConfig) -> tuple[Head, ExampleSource[Any]]:
+    """The classifier and batches of real XNLI training pairs."""
     tokenizer = PairTokenizer(encoder)
-    pairs = read_nli(data("xnli", "train-en.tsv.gz"))[:1024]
-    rows = features(tokenizer, pairs, 96)
+    everything = read_nli(data("xnli", "train-en.tsv.gz"))
+    pairs = [everything[i] for i in subset(len(everything), config.train_examples)]
+    rows = features(tokenizer, pairs, config.max_length)
 
     def batch(members: Any) -> ClassBatch:
         inputs = collate([rows[i] for i in members], padding=tokenizer.padding, typed=tokenizer.typed)
         return ClassBatch(inputs, torch.tensor([i % 3 for i in members]), tuple(members))
 
-    head = Classifier(encoder, HeadConfig(pooling="mean", frozen=0), labels=3)
-    return head, ExampleSource([len(ids) for ids, _ in rows], batch, batch_size=16, window=8)
+    lengths = [len(ids) for ids, _ in rows]
+    source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
+    return Classifier(encoder, config.head, labels=3), source
 
 
-def qa_source(encoder: TorchEncoder) -> tuple[Head, ExampleSource[Any]]:
-    """The span finder and windows of real SQuAD questions, in the small preset's shape."""
+def qa_source(encoder: TorchEncoder, config: XquadConfig) -> tuple[Head, ExampleSource[Any]]:
+    """The span finder and windows of real SQuAD questions."""
     tokenizer = PairTokenizer(encoder)
-    examples = read_qa(data("xquad", "train-en.json.gz"))[:256]
-    windows, contexts = make_windows(tokenizer, examples, max_length=256, stride=96, max_question=64)
+    everything = read_qa(data("xquad", "train-en.json.gz"))
+    examples = [everything[i] for i in subset(len(everything), config.train_examples)]
+    windows, contexts = make_windows(
+        tokenizer,
+        examples,
+        max_length=config.max_length,
+        stride=config.stride,
+        max_question=config.max_question,
+    )
     places = torch.tensor([answer_place(window, examples, contexts) for window in windows])
 
     def batch(members: Any) -> SpanBatch:
@@ -155,8 +159,9 @@ def qa_source(encoder: TorchEncoder) -> tuple[Head, ExampleSource[Any]]:
         chosen = places[list(members)]
         return SpanBatch(inputs, chosen[:, 0], chosen[:, 1], tuple(members))
 
-    head = SpanFinder(encoder, HeadConfig(frozen=4))
-    return head, ExampleSource([len(one.row[0]) for one in windows], batch, batch_size=8, window=8)
+    lengths = [len(window.row[0]) for window in windows]
+    source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
+    return SpanFinder(encoder, config.head), source
 
 
 def main() -> None:

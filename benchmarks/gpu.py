@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from benchmarks.common import show
+from benchmarks.common import Silent, show
 from otkit.data.batching import BatchingConfig, PairBatch
 from otkit.data.parallel import open_corpus
 from otkit.encoders.checkpoint import open_encoder
@@ -41,16 +41,6 @@ from otkit.transport.divergence import sinkhorn_divergence
 
 # Dense bf16 FLOP/s of the data sheets, by a part of the device's name.
 PUBLISHED = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
-
-
-class Silent:
-    """An observer that looks away."""
-
-    def record(self, record: object, *, step: int, steps: int) -> None:
-        """Nothing to see."""
-
-    def note(self, message: str) -> None:
-        """Nothing to see."""
 
 
 def wait(device: torch.device) -> None:

@@ -75,8 +75,8 @@ SCALES: dict[str, Scale] = {
             "xnli": XNLI_MINUTES,
         },
     ),
-    # Two hours on two cores with bf16: all languages of the paper's table, a third of the small presets, two
-    # seeds.
+    # Two hours on two cores with bf16: all languages of the paper's table, a part of the small presets, two
+    # seeds of XNLI and one of XQuAD.
     "hours": Scale(
         model=(),
         languages=("bg", "de", "el", "es", "fr"),

@@ -18,7 +18,7 @@ def attention_kernel(model: nn.Module, ids: Tensor) -> contextlib.AbstractContex
     """For a forward pass of `model` over ids (B,T): two products and a softmax where a gradient is wanted in
     half precision on a processor, else torch's own choice.
 
-    There the fused kernel takes ten times as long for the gradient of 8 sentences of 20 subwords and four times
+    There the fused kernel takes fifteen times as long for the gradient of 8 sentences of 20 subwords and four times
     as long at 96 (torch 2.13, AVX-512): its blocks are made for long texts. Layers that the backward pass
     computes again are left alone: there the choice would be forgotten.
     """

@@ -196,17 +196,15 @@ def train(
         module.eval()
         with whole_weights(model):
             figures: Record = {"step": progress.step, **evaluate()}
+            log(figures)
+            better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
+            if better:
+                progress.best = figures
+                # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
+                # the start.
+                if keep_best is not None and config.eval_every is not None and progress.step > 0 and main:
+                    keep_best(figures)
         module.train()
-        log(figures)
-        better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
-        if better:
-            progress.best = figures
-            # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
-            # the start.
-            if keep_best is not None and config.eval_every is not None and progress.step > 0:
-                with whole_weights(model):
-                    if main:
-                        keep_best(figures)
 
     if progress.step == 0:
         assess()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.utils import DistributedDataParallelKwargs  # type: ignore[import-untyped]
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType  # type: ignore[import-untyped]
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
@@ -41,6 +41,7 @@ TRACKERS = {
 
 
 def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
+    """accelerate, as a run needs it; unknown trackers, and those whose package is missing, are errors."""
     for name in log_to:
         choose(name, TRACKERS, what="tracker")
         require_extra(TRACKERS[name], extra="trackers")
@@ -101,7 +102,8 @@ def prepare(
     accelerator: Accelerator, module: nn.Module, *rest: Any
 ) -> tuple[nn.Module, list[nn.Parameter], tuple[Any, ...]]:
     """The module as the processes train it, its trained weights, and what else was prepared with it."""
-    if str(accelerator.distributed_type).endswith("FSDP") and accelerator.state.fsdp_plugin.fsdp_version == 1:
+    sharding = accelerator.distributed_type == DistributedType.FSDP
+    if sharding and accelerator.state.fsdp_plugin.fsdp_version == 1:
         raise TrainingError(
             "FSDP of version 1 flattens the weights that an alignment reads",
             remedy="use version 2: accelerate launch --use_fsdp --fsdp_version 2 ..., or plain DDP",

@@ -41,10 +41,6 @@ class GoldCorpus:
         pair = self.pairs[index]
         return Pair(" ".join(pair.source), " ".join(pair.target), index + 1)
 
-    def links(self) -> dict[int, WordLinks]:
-        """Sure and possible links by line, as `GivenLinks` takes them."""
-        return {line: pair.possible for line, pair in enumerate(self.pairs, 1)}
-
 
 class GivenLinks:
     """Word links of every corpus, by the line that a pair was read from."""

@@ -69,8 +69,16 @@ def started(
     start = [*launcher, "--multi_gpu"] if processes > 1 else []
     (folder / "run.py").write_text(program, encoding="utf-8")
     words = [str(folder / "run.py"), str(folder), str(folder / output), str(accumulate), resume]
+    return python(folder, *start, *words)
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *start, *words],
+        [sys.executable, *words],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=300,
@@ -155,16 +163,7 @@ def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     (tmp_path / "sharded.py").write_text(SHARD + RUN, encoding="utf-8")
 
     def shard(resume: str, program: str = "sharded.py") -> subprocess.CompletedProcess[str]:
-        words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
-        return subprocess.run(
-            [sys.executable, *words, str(tmp_path), str(tmp_path / "two"), "1", resume],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        return python(tmp_path, *TORCHRUN, program, str(tmp_path), str(tmp_path / "two"), "1", resume)
 
     run = shard("no")
     assert run.returncode == 0, run.stderr[-3000:]
@@ -229,13 +228,5 @@ distributed.destroy_process_group()
 @pytest.mark.slow  # two interpreters that import torch
 def test_sentences_of_all_processes_are_negatives_and_their_gradients_come_back(tmp_path: Path) -> None:
     (tmp_path / "gather.py").write_text(GATHER, encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "gather.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    run = python(tmp_path, *TORCHRUN, "gather.py")
     assert run.returncode == 0, run.stderr[-3000:]
