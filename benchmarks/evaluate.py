@@ -35,10 +35,10 @@ from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.windows import answer_place, make_windows
 from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, features
 from otkit.evaluation.xquad import XQUAD_PRESETS, XquadConfig
+from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (
     ClassBatch,
     Classifier,
-    ExampleSource,
     Head,
     SpanBatch,
     SpanFinder,

@@ -19,7 +19,8 @@ from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import Observer
-from otkit.training.heads import ExampleSource, Head
+from otkit.training.example_source import ExampleSource
+from otkit.training.heads import Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]

@@ -25,7 +25,8 @@ from otkit.evaluation.finetune import (
 )
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
-from otkit.training.heads import ClassBatch, Classifier, ExampleSource, HeadConfig, load_head, save_head
+from otkit.training.example_source import ExampleSource
+from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
 from otkit.training.loop import TrainConfig
 
 __all__ = ["XNLI_METRICS", "XNLI_PRESETS", "XnliConfig", "XnliData", "xnli_task"]

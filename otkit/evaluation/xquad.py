@@ -18,7 +18,8 @@ from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.evaluation.spans import mlqa_score, squad_score
 from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
-from otkit.training.heads import ExampleSource, HeadConfig, SpanBatch, SpanFinder, load_head, save_head
+from otkit.training.example_source import ExampleSource
+from otkit.training.heads import HeadConfig, SpanBatch, SpanFinder, load_head, save_head
 from otkit.training.loop import TrainConfig
 
 __all__ = [

@@ -14,10 +14,10 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer, collate, shorten_pair
 from otkit.errors import CheckpointError, ConfigError
+from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (
     ClassBatch,
     Classifier,
-    ExampleSource,
     HeadConfig,
     SpanBatch,
     SpanFinder,
