@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-from otkit.data.lines import ON_ERROR, LineSource, joint_sha256, words_of
+from otkit.data.lines import ON_ERROR, LineSource, checked, joint_sha256, words_of
 from otkit.data.links import GOLD_FORMATS, READERS, RawLink, Texts, Words, format_of, parse_links
 from otkit.data.parallel import open_corpus
 from otkit.errors import ConfigError, InputError, choose
@@ -93,7 +93,7 @@ def read_gold(
     if base not in (None, 0, 1):
         raise ConfigError(f"the index base is {base!r}", remedy="give 0 or 1, or leave it out")
     source = LineSource(path)
-    lines = [_checked(line) for line in source]
+    lines = [checked(line) for line in source]
     name, hashes = source.name, [source.sha256]
     format = format_of(lines, name) if format == "auto" else format
     texts: Texts = []
@@ -132,12 +132,6 @@ def read_gold(
         notes=tuple(notes),
         sha256=joint_sha256(hashes),
     )
-
-
-def _checked(line: str | InputError) -> str:
-    if isinstance(line, InputError):
-        raise line
-    return line
 
 
 def _detect(texts: Texts, links: list[RawLink], format: str, name: str) -> tuple[int, str]:

@@ -22,6 +22,7 @@ __all__ = [
     "LINE_LIMIT",
     "ON_ERROR",
     "LineSource",
+    "checked",
     "joint_sha256",
     "located",
     "quote",
@@ -92,6 +93,13 @@ def refuse_unwritable(text: str, name: str) -> None:
         raise InputError(
             f"half a surrogate pair inside the {name}", remedy="write the character itself, as UTF-8"
         )
+
+
+def checked(line: str | InputError) -> str:
+    """A line of a `LineSource` whose reader passes no bad one over."""
+    if isinstance(line, InputError):
+        raise line
+    return line
 
 
 def located(error: InputError, where: str) -> InputError:

@@ -60,6 +60,8 @@ def parse_links(text: str, *, where: str | None = None) -> list[tuple[int, int, 
 def format_of(lines: list[str], name: str) -> str:
     """By the first line that is not blank; a file of blank lines holds sentences without links."""
     first = next((line for line in lines if line.strip()), "")
+    if first and all(LINK.fullmatch(item) for item in first.split()):
+        return "pharaoh"  # by tabs too, two of which look like three columns
     if first.count("\t") == 2 and ROW.fullmatch(first.strip()) is None:
         return "tsv"
     if ROW.fullmatch(first.strip()):

@@ -4,7 +4,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from otkit.data.batching import PairBatch
 from otkit.data.gold import GoldPair, parse_links, read_gold
 from otkit.data.languages import languages_of
-from otkit.data.lines import LineSource, words_of
+from otkit.data.lines import LineSource, checked, words_of
+from otkit.data.links import format_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
@@ -78,7 +79,7 @@ def spread_links(words: Tensor, source: Encoded, target: Encoded) -> Tensor:
 
 def gold_corpus(path: Path, *, langs: str | None = None) -> GoldCorpus:
     """The sentences of a gold file (`source<TAB>target<TAB>links`) as text to train on."""
-    if not _holds_text(path):
+    if format_of([checked(line) for line in LineSource(path)], str(path)) != "tsv":
         raise InputError(
             "the file holds links without their sentences",
             where=str(path),
@@ -95,23 +96,13 @@ def read_links(path: Path, *, swap: bool = False) -> dict[int, WordLinks]:
     and possible ones. `swap` exchanges the sides.
     """
     found: dict[int, WordLinks] = {}
-    if _holds_text(path):
+    lines = [checked(line) for line in LineSource(path)]
+    if format_of(lines, str(path)) == "tsv":
         found = {line: pair.possible for line, pair in enumerate(read_gold(path), 1)}
     else:
-        for number, line in enumerate(_lines(path), 1):
+        for number, line in enumerate(lines, 1):
             found[number] = [(i, j) for i, j, _ in parse_links(line, where=f"{path}:{number}")]
     return {line: [(j, i) for i, j in links] for line, links in found.items()} if swap else found
-
-
-def _lines(path: Path) -> Iterator[str]:
-    for line in LineSource(path):
-        if isinstance(line, InputError):
-            raise line
-        yield line
-
-
-def _holds_text(path: Path) -> bool:
-    return next(_lines(path), "").count("\t") == 2
 
 
 class Teacher:

@@ -98,7 +98,7 @@ def _group(
     a, b = a.to(x.dtype), b.to(x.dtype)
     errors, used = [], 0
 
-    def transport(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor) -> Tensor:
+    def between(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor, symmetric: bool) -> Tensor:
         nonlocal used
         plan = sinkhorn(
             pairwise_cost(z, w, cost=cost),
@@ -106,15 +106,18 @@ def _group(
             d,
             config=config,
             epsilon=epsilon,
-            symmetric=z is w,
+            symmetric=symmetric,
             regroup=False,
         )
         errors.append(plan.marginal_error)
         used = max(used, plan.iterations)
         return plan.value
 
+    def cross(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor) -> Tensor:
+        return between(z, w, c, d, epsilon, False)
+
     def itself(z: Tensor, c: Tensor, epsilon: Tensor) -> Tensor:
-        return transport(z, z, c, c, epsilon)
+        return between(z, z, c, c, epsilon, True)
 
     def warmth(z: Tensor, w: Tensor) -> Tensor:
         return temperatures(pairwise_cost(z, w, cost=cost), a, b, config=config)
@@ -123,7 +126,7 @@ def _group(
     fixed = config.epsilon_relative is None
     epsilon = torch.full_like(x[:, 0, 0], config.epsilon) if fixed else solve(warmth, x, y)
     source, target = solve(itself, x, a, epsilon), solve(itself, y, b, epsilon)
-    value = solve(transport, x, y, a, b, epsilon) - 0.5 * (source + target)
+    value = solve(cross, x, y, a, b, epsilon) - 0.5 * (source + target)
     if config.tau is not None:
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
     return value, torch.stack(errors).amax(0), used

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from otkit.data.gold import GoldPair, parse_links, read_gold
+from otkit.data.links import format_of
 from otkit.errors import ConfigError, InputError
 
 FOLDER = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -265,3 +266,8 @@ def test_en_hi_has_one_link_outside_its_sentence() -> None:
     assert (len(gold), gold.base, gold.dropped, gold.sure_links) == (90, 1, 1, 1408)
     assert gold[0].source[:2] == ("The", "Government")
     assert (1, 0) in gold[0].sure  # 26 2 1: Government, सरकार
+
+
+def test_links_between_tabs_are_links_and_no_columns() -> None:
+    assert format_of(["", "0-0\t1-1\t2p2"], "links") == "pharaoh"
+    assert format_of(["ein Haus\ta house\t0-0 1-1"], "gold") == "tsv"

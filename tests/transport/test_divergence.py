@@ -100,6 +100,16 @@ def test_one_temperature_for_all_three_terms() -> None:
     assert float(sinkhorn_divergence(x, x, a, a, cost="euclidean", config=relative).value.abs().max()) < 1e-6
 
 
+def test_one_cloud_under_two_weightings_is_two_measures() -> None:
+    x, _, a, _ = random_clouds([(9, 7), (5, 5)], seed=9)
+    other = a.flip(1).masked_fill(a == 0, 0.0)
+    other = other / other.sum(1, keepdim=True)
+    same = sinkhorn_divergence(x, x, a, other, cost="euclidean", config=CONFIG).value
+    copied = sinkhorn_divergence(x, x.clone(), a, other, cost="euclidean", config=CONFIG).value
+    torch.testing.assert_close(same, copied, atol=1e-7, rtol=0)
+    assert float(same[0]) > 1e-3
+
+
 def test_unbalanced_divergence_is_one_too() -> None:
     x, y, a, b = random_clouds(SIZES, seed=6)
     config = dataclasses.replace(CONFIG, tau=0.5)
