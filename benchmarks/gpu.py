@@ -1,6 +1,6 @@
 """A training step on a GPU: pairs a second, model FLOP utilisation, the transport's share, peak memory.
 
-    python -m benchmarks.gpu [--models sample,base] [--batches 24,64,128,256,512] [--length 64] [--compile]
+    python -m benchmarks.gpu [--models sample,base] [--batches 24,64,128,256,512] [--length 64] [--layers plain,fused]
 
 The paper's objective under bf16 autocast, on pairs of random subwords, every sentence LENGTH of them long, three to
 two words. `base` has BERT-base's size with random weights and the sample encoder's vocabulary. The step is the
@@ -9,13 +9,15 @@ step runs with host syncs forbidden. The transport is timed by itself on the sam
 
 Utilisation counts what the tuned encoder must do (forward and backward of its layers, attention included: 6 FLOP a
 weight and token and 12 L T D; not the embedding tables, the frozen start, or anything recomputed), against the card's
-published dense bf16 rate where it is known, and against the fastest large product measured here.
+published dense bf16 rate where it is known, and against the fastest large product measured here. `fused` layers are
+those of `otkit align --compile`.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -120,7 +122,9 @@ def flops(encoder: TorchEncoder, batch: PairBatch) -> float:
     return tokens * (6.0 * weights + 12.0 * encoder.layers * length * encoder.dimension)
 
 
-def measured(encoder: TorchEncoder, pairs: int, options: argparse.Namespace, rate: float) -> list[Value]:
+def measured(
+    encoder: TorchEncoder, pairs: int, layers: str, options: argparse.Namespace, rate: float
+) -> list[Value]:
     """One row of the table."""
     device = encoder.device
     corpora = [open_corpus(sample_data() / "parallel" / "de-en.train.tsv")]
@@ -128,7 +132,7 @@ def measured(encoder: TorchEncoder, pairs: int, options: argparse.Namespace, rat
         PRESETS["paper"].objective,
         BatchingConfig(batch_size=pairs),
         replace(PRESETS["paper"].train, precision="bf16"),
-        TuningConfig(compile=options.compile),
+        TuningConfig(compile=layers == "fused"),
     )
     module = build_model(encoder, corpora, settings, observer=Silent()).train()
     adam = torch.optim.AdamW(module.parameters(), lr=1e-6, fused=True)
@@ -148,8 +152,10 @@ def measured(encoder: TorchEncoder, pairs: int, options: argparse.Namespace, rat
     ]
     clouds = replace(found, source=sides[0], target=sides[1])
 
-    def transport() -> None:
-        optimal_transport(clouds, module.config).value.backward()  # type: ignore[no-untyped-call]
+    def transport() -> Tensor:
+        part = optimal_transport(clouds, module.config)
+        part.value.backward()  # type: ignore[no-untyped-call]
+        return part.gauges["marginal_error"]
 
     share = seconds(transport, device, turns=options.turns) / step
     done = flops(encoder, batch) / step
@@ -157,11 +163,14 @@ def measured(encoder: TorchEncoder, pairs: int, options: argparse.Namespace, rat
     utilisation = None if known is None else 100 * done / known
     return [
         encoder.name.split("/")[-1],
+        layers,
         pairs,
+        1000 * step,
         pairs / step,
         utilisation,
         100 * done / rate,
         100 * share,
+        100 * float(transport()),
         memory,
     ]
 
@@ -203,7 +212,7 @@ def main() -> None:
     parser.add_argument("--batches", default="24,64,128,256,512")
     parser.add_argument("--length", type=int, default=64, help="subwords of a sentence")
     parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--layers", default="plain,fused")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     torch.set_float32_matmul_precision("high")
@@ -213,10 +222,15 @@ def main() -> None:
     for name in options.models.split(","):
         encoder = base_encoder(options.device) if name == "base" else open_encoder(device=options.device)
         assert isinstance(encoder, TorchEncoder)
-        for pairs in map(int, options.batches.split(",")):
-            # Every row starts from the same weights, and leaves no optimiser behind.
-            rows.append(measured(copy.deepcopy(encoder), pairs, options, rate))
-    columns = ("encoder", "pairs", "pairs/s", "% of published", "% of measured", "transport %", "peak GiB")
+        for layers in options.layers.split(","):
+            for pairs in map(int, options.batches.split(",")):
+                # Every row starts from the same weights, and leaves no optimiser behind.
+                rows.append(measured(copy.deepcopy(encoder), pairs, layers, options, rate))
+                print(*rows[-1], file=sys.stderr, flush=True)
+    columns = (
+        *("encoder", "layers", "pairs", "ms", "pairs/s", "% of published", "% of measured"),
+        *("transport %", "marginal error %", "peak GiB"),
+    )
     title = f"{device_name(device)}, {options.length} subwords a sentence, bf16, product {rate / 1e12:.0f} TFLOP/s"
     show(title, columns, rows, digits=1)
     clouds = [batch_cloud(size, device, PRESETS["paper"].objective) for size in (500, 1000, 2000)]

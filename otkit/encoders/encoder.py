@@ -131,6 +131,13 @@ class TorchEncoder:
     def eval(self) -> TorchEncoder:
         return self.train(False)
 
+    def compile(self) -> None:
+        """Let torch.compile fuse each layer, for batches of any shape; the first batch then takes longer."""
+        for module in self.model.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == self.layers:
+                for layer in module:
+                    layer.compile(dynamic=True)
+
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)
 
@@ -140,6 +147,13 @@ class TorchEncoder:
         tokens = tokens.to(self.device)
         inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
         stack = _layer_stack(self.model)
+        if (
+            self.device.type != "cpu"
+            and stack is not None
+            and self.model.config._attn_implementation == "sdpa"
+        ):
+            # As each layer takes it: transformers would wait for the device to say whether there is padding at all.
+            inputs["attention_mask"] = tokens.attention[:, None, None, :]
         if stack is None:  # an architecture whose insides we do not know is computed whole
             with attention_kernel(self.model, tokens.ids):
                 states = self.model(**inputs, output_hidden_states=True).hidden_states

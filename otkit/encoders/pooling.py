@@ -90,7 +90,8 @@ def pool_words(hidden: Tensor, tokens: Tokens, *, word_vector: str) -> Encoded:
     them."""
     pool = choose(word_vector, POOLINGS, what="word vector")
     width = max(tokens.counts, default=0)
-    counts = torch.tensor(tokens.counts, device=hidden.device)
+    # From the host without waiting for what the device still does.
+    counts = torch.tensor(tokens.counts).to(hidden.device, non_blocking=True)
     order = torch.arange(width, device=hidden.device).expand(len(tokens), width)
     mask = order < counts.unsqueeze(1)  # (B, W)
     # Specials, prefix and padding go to one slot past the last word, which is cut off again.
@@ -107,7 +108,8 @@ def subword_units(hidden: Tensor, tokens: Tokens) -> Encoded:
     order = inside.to(torch.int8).argsort(
         dim=1, descending=True, stable=True
     )  # units first, in their own order
-    width = int(counts.amax()) if len(tokens) else 0
+    # Only a processor is asked how many columns hold a unit: a device would be waited for.
+    width = hidden.shape[1] if hidden.is_cuda else int(counts.amax()) if len(tokens) else 0
     order = order[:, :width]
     mask = torch.arange(width, device=hidden.device).unsqueeze(0) < counts
     vectors = hidden.gather(1, order.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))

@@ -48,12 +48,16 @@ class CopiedStart:
 
     kind = "copy"
 
-    def __init__(self, encoder: TorchEncoder, encode: EncodeUnits, *, dtype: torch.dtype) -> None:
+    def __init__(
+        self, encoder: TorchEncoder, encode: EncodeUnits, *, dtype: torch.dtype, compiled: bool = False
+    ) -> None:
         # The embedding tables of a multilingual encoder are most of its weights, so half precision is what
         # counts.
         model = copy.deepcopy(encoder.model)
         nn.Module.to(model, dtype=dtype).train(False).requires_grad_(False)
         self._encoder = TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
+        if compiled:
+            self._encoder.compile()
         self._encode = encode
         self.bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
 
@@ -83,20 +87,27 @@ class CachedStart:
         """Look the targets up; rows are padded with zeros to the batch's longest."""
         flat, offsets = self._flat[batch.corpus], self._offsets[batch.corpus]
         rows = [flat[offsets[index] : offsets[index + 1]] for index in batch.indices]
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(tokens.ids.device).float()
+        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return padded.to(tokens.ids.device, non_blocking=True).float()
 
 
 def open_start(
-    encoder: TorchEncoder, encode: EncodeUnits, corpora: Sequence[PairCorpus], *, passes: float
+    encoder: TorchEncoder,
+    encode: EncodeUnits,
+    corpora: Sequence[PairCorpus],
+    *,
+    passes: float,
+    compiled: bool = False,
 ) -> FrozenStart:
-    """The cheaper frozen start for `passes` visits of each target sentence."""
+    """The cheaper frozen start for `passes` visits of each target sentence; `compiled` fuses a copy's layers."""
     device = encoder.device.type
     if passes >= 2 and _cache_bytes(encoder, corpora) <= CACHE_LIMIT_BYTES:
         # A sentence that does not fit is the batches' business: they name its line, or skip it.
         with contextlib.suppress(TooLongError):
             return CachedStart(encoder, encode, corpora)
     # bfloat16 keeps fp32's range, which activations of deep encoders need; its products are exact in fp32.
-    return CopiedStart(encoder, encode, dtype=torch.float32 if device == "mps" else torch.bfloat16)
+    dtype = torch.float32 if device == "mps" else torch.bfloat16
+    return CopiedStart(encoder, encode, dtype=dtype, compiled=compiled)
 
 
 def _cache_bytes(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> int:

@@ -228,7 +228,9 @@ class AlignmentModel(nn.Module):
                 if frozen is None
                 else (sides[1].with_vectors(frozen))
             )
-        links = given.words(batch) if given is not None and needs & {"links", "gold", "joint"} else None
+        links = None
+        if given is not None and needs & {"links", "gold", "joint"}:
+            links = given.words(batch).to(encoder.device, non_blocking=True)
         found = []
         for layer in range(1 if config.layer_weights is None else len(config.layers)):
             source, target = (self._of_layer(side, layer) for side in sides)
@@ -241,7 +243,7 @@ class AlignmentModel(nn.Module):
                     start=None if frozen is None else self._cut(frozen, layer),
                     share=batch.share,
                     targets=batch.target_units[config.unit == "subword"],
-                    links=None if links is None else spread_links(links.to(encoder.device), source, target),
+                    links=None if links is None else spread_links(links, source, target),
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
                     sentences=(sentences[0], sentences[1]) if sentences else None,
                     heads=dict(self.heads.items()),

@@ -25,6 +25,7 @@ from otkit.training.objectives import (
 )
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
+from otkit.transport.fused import FINEST, has_kernel
 
 __all__ = [
     "AlignSettings",
@@ -133,8 +134,12 @@ def build_model(
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
     objective = settings.objective
     if encoder.device.type != "cpu" and objective.tolerance is not None:
-        # Asking a device whether a problem has converged makes it wait: there all take the same few Newton steps.
-        objective = replace(objective, tolerance=None, iterations=_DEVICE_ITERATIONS)
+        # Asking a device whether a problem has converged makes it wait: the fused kernel need not ask, and where it
+        # will not do all problems take the same few Newton steps.
+        if objective.scope == "pair" and has_kernel(encoder.device):
+            objective = replace(objective, tolerance=max(objective.tolerance, FINEST))
+        else:
+            objective = replace(objective, tolerance=None, iterations=_DEVICE_ITERATIONS)
 
     def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
         return encode_units(which, tokens, objective)
@@ -144,7 +149,7 @@ def build_model(
     if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):
         quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
         visits = quota * settings.train.epochs / min(len(corpus) for corpus in corpora)
-        start = open_start(encoder, encode, corpora, passes=visits)
+        start = open_start(encoder, encode, corpora, passes=visits, compiled=settings.tuning.compile)
         observer.note(f"frozen start: a {start.kind} of {start.bytes / 2**20:.0f} MiB")
     rarity = (
         inverse_document_frequency(encoder, corpora).to(encoder.device)

@@ -62,10 +62,7 @@ def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -
         # Re-entrant checkpoints would cut the gradient of hidden states that are taken between the layers.
         encoder.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     if config.compile:
-        for module in encoder.model.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == encoder.layers:
-                for layer in module:
-                    layer.compile(dynamic=True)
+        encoder.compile()
 
 
 def plain_encoder(encoder: TorchEncoder, config: TuningConfig) -> TorchEncoder:

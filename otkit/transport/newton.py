@@ -123,6 +123,8 @@ def solve_newton(
         if left <= 0.85 * len(state.done):
             _keep(state, state.done, f, g, error)
             active, state = active.select(~state.done), state.select(~state.done)
+    if len(state.index) == len(error):  # none has left, and they stand in their order: no index is read back
+        return state.best_f, state.best_g, state.error, used
     _keep(state, torch.ones_like(state.done), f, g, error)
     return f, g, error, used
 

@@ -41,7 +41,8 @@ class Plan:
     epsilon: Tensor
     """(B,), in units of the cost."""
     iterations: int
-    """Iterations that the slowest problem of the batch took."""
+    """Iterations that the slowest problem of the batch took; the most allowed where nothing is read back from the
+    device."""
     marginal_error: Tensor
     """(B,), the total absolute deviation of both marginals from those of the solution, as a share of the
     mass."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
+from otkit.transport.fused import solve_fused, suits
 from otkit.transport.log_domain import solve_log_domain
 from otkit.transport.newton import solve_newton
 from otkit.transport.plan import Plan
@@ -55,8 +56,12 @@ def sinkhorn(
         if epsilon is None:
             epsilon = temperatures(cost, a, b, config=config)
         with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
-            problem = _prepare(cost, a, b, epsilon, config=config)
-            f, g, error, used = _solve(problem, config=config, symmetric=symmetric, regroup=regroup)
+            if suits(cost, config):
+                f, g, error, used = solve_fused(cost, a, b, epsilon, config=config, symmetric=symmetric)
+                f, g = f.to(working_dtype(cost)), g.to(working_dtype(cost))
+            else:
+                problem = _prepare(cost, a, b, epsilon, config=config)
+                f, g, error, used = _solve(problem, config=config, symmetric=symmetric, regroup=regroup)
             # A problem with an empty side has no plan, and nothing to say about its potentials.
             some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
             f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)

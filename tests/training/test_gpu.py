@@ -1,0 +1,105 @@
+"""Training on a GPU: no step waits for the device, and its losses are those of the processor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.parallel import open_corpus
+from otkit.data.views import CorpusView, PairCorpus
+from otkit.encoders.encoder import TorchEncoder
+from otkit.resources import sample_data
+from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveConfig
+from otkit.training.run import AlignSettings, build_model
+from otkit.training.schedule import TrainConfig
+from otkit.training.supervision import GivenLinks
+from otkit.training.tuning import TuningConfig
+
+pytestmark = pytest.mark.gpu
+
+
+class Quiet:
+    def record(self, record: object, *, step: int, steps: int) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+@pytest.fixture
+def forbidden_syncs() -> Iterator[None]:
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def some_pairs() -> list[PairCorpus]:
+    corpus = open_corpus(sample_data() / "parallel" / "de-en.train.tsv")
+    return [CorpusView(corpus, torch.arange(12).numpy())]
+
+
+def module_and_batch(
+    encoder: TorchEncoder, config: ObjectiveConfig, *, compiled: bool = False
+) -> tuple[AlignmentModel, PairBatch]:
+    corpora = some_pairs()
+    links = GivenLinks(
+        corpora, [{pair.line: [(0, 0), (1, 1)] for pair in map(corpora[0].__getitem__, range(12))}]
+    )
+    settings = AlignSettings(
+        config, BatchingConfig(batch_size=12), TrainConfig(), TuningConfig(compile=compiled)
+    )
+    module = build_model(encoder, corpora, settings, observer=Quiet(), links=links)
+    (batch,) = next(PairSource(corpora, encoder, settings.batching).micro_steps(0, 1))
+    return module.train(), batch
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.usefixtures("forbidden_syncs")
+def test_a_step_does_not_wait_and_its_loss_is_the_processors(
+    name: str, sample_encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    links = "given" if name == "word-alignment-supervised" else "own"
+    config = ObjectiveConfig(
+        parts=((name, 1.0),), cost="cosine", epsilon=0.1, tau=0.5, links=links, anchor_reduction="mean"
+    )
+    losses = {}
+    for device in ("cpu", "cuda"):
+        encoder = TorchEncoder(
+            copy.deepcopy(sample_encoder.model).to(device),
+            sample_encoder.tokenizer,
+            name="sample",
+            settings=sample_encoder.settings,
+        )
+        module, batch = module_and_batch(encoder, config)
+        weights = [weight for weight in module.parameters() if weight.requires_grad]
+        adam = torch.optim.AdamW(weights, lr=1e-5, fused=True)
+        with torch.no_grad():
+            # The start has no gradient under the anchors, and on a GPU whatever is set up is set up here.
+            for weight in weights[20:24]:
+                weight += 0.01
+            module(batch)
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        found = module(batch).parts[name]
+        found.backward()
+        adam.step()
+        torch.cuda.set_sync_debug_mode("default")
+        losses[device] = float(found.detach())
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02, abs=2e-3)
+
+
+def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
+    config = ObjectiveConfig(anchor_reduction="mean")
+    losses = []
+    for compiled in (False, True):
+        encoder = TorchEncoder(
+            copy.deepcopy(sample_encoder.model).to("cuda"),
+            sample_encoder.tokenizer,
+            name="sample",
+            settings=sample_encoder.settings,
+        )
+        module, batch = module_and_batch(encoder, config, compiled=compiled)
+        losses.append(float(sum(module(batch).parts.values())))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
