@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn.functional import pad
 
 from otkit.errors import CheckpointError, InputError
 
-__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError", "refuse_too_long"]
+__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError", "refuse_too_long", "stack_tokens"]
 
 Sentence = Sequence[str]
 
@@ -82,6 +83,21 @@ class Tokens:
             x.to(device, non_blocking=True) for x in (self.ids, self.attention, self.word_ids)
         )
         return Tokens(ids, attention, word_ids, self.counts)
+
+
+def stack_tokens(batches: Sequence[Tokens], *, padding_id: int) -> Tokens:
+    """Several batches as one, each padded to the widest: (B1+B2+..., T)."""
+    width = max(tokens.ids.shape[1] for tokens in batches)
+
+    def stacked(columns: Sequence[Tensor], value: int) -> Tensor:
+        return torch.cat([pad(column, (0, width - column.shape[1]), value=value) for column in columns])
+
+    return Tokens(
+        stacked([tokens.ids for tokens in batches], padding_id),
+        stacked([tokens.attention for tokens in batches], False),
+        stacked([tokens.word_ids for tokens in batches], -1),
+        tuple(count for tokens in batches for count in tokens.counts),
+    )
 
 
 def refuse_too_long(tokens: Tokens, limit: int) -> None:

@@ -69,15 +69,11 @@ def sinkhorn_divergence(
             f"weights {tuple(a.shape)} and {tuple(b.shape)} for clouds {tuple(x.shape)} and {tuple(y.shape)}",
             remedy="give one weight per vector",
         )
-    everything = [(torch.arange(len(x), device=x.device), x.shape[1], y.shape[1])]
-    groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else everything
-    if len(groups) == 1:
-        groups = everything  # not worth a copy
-    if groups is everything:
-        pieces = [(x, y, a, b)]
-    else:
-        rows, columns = [(index, n) for index, n, _ in groups], [(index, m) for index, _, m in groups]
-        pieces = list(zip(split(x, rows), split(y, columns), split(a, rows), split(b, columns), strict=True))
+    groups = size_groups(lengths(a), lengths(b)) if x.device.type == "cpu" and len(x) > 1 else []
+    if len(groups) <= 1:  # not worth a copy
+        return Divergence(*_group(x, y, a, b, cost=cost, config=config), (x, y, a, b), cost, config)
+    rows, columns = [(index, n) for index, n, _ in groups], [(index, m) for index, _, m in groups]
+    pieces = zip(split(x, rows), split(y, columns), split(a, rows), split(b, columns), strict=True)
     found = [_group(*piece, cost=cost, config=config) for piece in pieces]
     back = torch.argsort(torch.cat([index for index, _, _ in groups]))
     return Divergence(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from otkit.transport.config import SinkhornConfig
+from otkit.transport.plan import Plan
 
 __all__ = ["has_kernel", "solve_fused", "suits"]
 
@@ -48,8 +49,8 @@ def suits(cost: Tensor, config: SinkhornConfig) -> bool:
 
 def solve_fused(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig, symmetric: bool
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Potentials f (B,N) and g (B,M), the marginal error (B,), and the most iterations that a problem may have taken.
+) -> Plan:
+    """The plans of problems that `suits`, with matrix and value: shapes and units as in `sinkhorn`.
 
     Symmetric problems by averaged updates (Feydy et al. 2019, section 3.1); the others along a path of falling
     temperatures, then over-relaxed. What has not reached the tolerance says so in its error.
@@ -58,27 +59,28 @@ def solve_fused(
 
     assert config.tolerance is not None
     batch, n, m = cost.shape
-    cost, a, b, epsilon = (tensor.detach().float().contiguous() for tensor in (cost, a, b, epsilon))
-    f, error = torch.empty_like(a), torch.empty_like(epsilon)
+    known = [tensor.detach().float().contiguous() for tensor in (cost, a, b, epsilon)]
+    matrix, f = torch.empty_like(known[0]), torch.empty_like(known[1])
+    g = f if symmetric else torch.empty_like(known[2])
+    value, error = torch.empty_like(known[3]), torch.empty_like(known[3])
     size = max(32, 1 << (max(n, m) - 1).bit_length())
     sweeps = max(SWEEPS * config.max_iterations, FEWEST)
-    warps = max(1, size * size // 1024)
     tau = [1.0 if penalty is None else penalty for penalty in config.penalties]
     soft = [penalty is not None for penalty in config.penalties]
+    warps = max(1, size * size // 1024)
     if symmetric:
         self_kernel[(batch,)](
-            *(cost, a, epsilon, f, error, n, sweeps, config.tolerance, tau[0]),
+            *(known[0], known[1], known[3], f, matrix, value, error, n, sweeps, config.tolerance, tau[0]),
             SOFT=soft[0],
             SIZE=size,
             num_warps=warps,
         )
-        return f, f, error, config.max_iterations
-    g = torch.empty_like(b)
-    cross_kernel[(batch,)](
-        *(cost, a, b, epsilon, f, g, error, n, m, sweeps, config.tolerance, *tau),
-        SOFT_A=soft[0],
-        SOFT_B=soft[1],
-        SIZE=size,
-        num_warps=warps,
-    )
-    return f, g, error, config.max_iterations
+    else:
+        cross_kernel[(batch,)](
+            *(*known, f, g, matrix, value, error, n, m, sweeps, config.tolerance, *tau),
+            SOFT_A=soft[0],
+            SOFT_B=soft[1],
+            SIZE=size,
+            num_warps=warps,
+        )
+    return Plan(cost, a, b, f, g, epsilon, config.max_iterations, error, config, known=(matrix, value))

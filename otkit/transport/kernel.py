@@ -23,19 +23,19 @@ NEAR = tl.constexpr(0.3)  # the marginal error below which it is tried
 
 
 @triton.jit
-def _log_weights(weights):  # type: ignore[no-untyped-def]
+def _log_weights(weights):
     return tl.where(weights > 0, tl.log2(tl.where(weights > 0, weights, 1.0)), NOTHING)
 
 
 @triton.jit
-def _log_sum(exponent, axis: tl.constexpr):  # type: ignore[no-untyped-def]
+def _log_sum(exponent, axis: tl.constexpr):
     """log2 sum_k 2^x over an axis."""
     peak = tl.max(exponent, axis)
     return peak + tl.log2(tl.sum(tl.exp2(exponent - tl.expand_dims(peak, axis)), axis))
 
 
 @triton.jit
-def _read(cost_at, a_at, b_at, n, m, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _read(cost_at, a_at, b_at, n, m, SIZE: tl.constexpr):
     """A problem of n by m as (SIZE,SIZE) costs, 0 at padding, and (SIZE,) weights."""
     problem = tl.program_id(0).to(tl.int64)
     i, j = tl.arange(0, SIZE), tl.arange(0, SIZE)
@@ -47,14 +47,44 @@ def _read(cost_at, a_at, b_at, n, m, SIZE: tl.constexpr):  # type: ignore[no-unt
     return tl.where(real, cost, 0.0), a, b
 
 
+@triton.jit
+def _settled(potential, own, other):
+    """0 at padding, and where the other side is empty."""
+    return tl.where(own * tl.sum(other, 0) > 0, potential, 0.0)
+
+
+@triton.jit
+def _write_plan(plan_at, cost, f, g, a, b, epsilon, n, m, SIZE: tl.constexpr):
+    """a_i b_j exp((f_i + g_j - C_ij) / eps), 0 at padding, and its mass."""
+    problem = tl.program_id(0).to(tl.int64)
+    i, j = tl.arange(0, SIZE), tl.arange(0, SIZE)
+    real = (a[:, None] > 0) & (b[None, :] > 0)
+    exponent = tl.where(real, (f[:, None] + g[None, :] - cost) * (LOG2_E / epsilon), 0.0)
+    plan = a[:, None] * b[None, :] * tl.exp2(exponent)
+    inside = (i[:, None] < n) & (j[None, :] < m)
+    tl.store(plan_at + problem * n * m + i[:, None] * m + j[None, :], plan, mask=inside)
+    return tl.sum(tl.sum(plan, 1), 0)
+
+
+@triton.jit
+def _utility(potential, tau, SOFT: tl.constexpr):
+    """What a unit of weight earns in the dual: f where the marginal is hard, tau (1 - exp(-f/tau)) where it is soft."""
+    earned = potential
+    if SOFT:
+        earned = tau * (1.0 - tl.exp2(-potential * (LOG2_E / tau)))
+    return earned
+
+
 @triton.jit(do_not_specialize=["n", "m", "sweeps"])
-def cross_kernel(  # type: ignore[no-untyped-def]
+def cross_kernel(
     cost_at,
     a_at,
     b_at,
     epsilon_at,
     f_at,
     g_at,
+    plan_at,
+    value_at,
     error_at,
     n,
     m,
@@ -66,7 +96,7 @@ def cross_kernel(  # type: ignore[no-untyped-def]
     SOFT_B: tl.constexpr,
     SIZE: tl.constexpr,
 ):
-    """Potentials f and g of each problem and its marginal error; f meets its marginal exactly."""
+    """Potentials f and g of each problem, its plan, its value and its marginal error; f meets its marginal exactly."""
     problem = tl.program_id(0).to(tl.int64)
     i = tl.arange(0, SIZE)
     cost, a, b = _read(cost_at, a_at, b_at, n, m, SIZE)
@@ -100,17 +130,23 @@ def cross_kernel(  # type: ignore[no-untyped-def]
             far = 1.0
         g = tl.where(ends, g, g + far * (answer - g))
         epsilon = tl.maximum(epsilon * COOLING, goal)
+    f, g = _settled(f, a, b), _settled(g, b, a)
     tl.store(f_at + problem * n + i, f, mask=i < n)
     tl.store(g_at + problem * m + i, g, mask=i < m)
     tl.store(error_at + problem, error)
+    moved = _write_plan(plan_at, cost, f, g, a, b, goal, n, m, SIZE)
+    earned = tl.sum(a * _utility(f, tau_a, SOFT_A), 0) + tl.sum(b * _utility(g, tau_b, SOFT_B), 0)
+    tl.store(value_at + problem, earned - goal * (moved - tl.sum(a, 0) * tl.sum(b, 0)))
 
 
 @triton.jit(do_not_specialize=["n", "sweeps"])
-def self_kernel(  # type: ignore[no-untyped-def]
+def self_kernel(
     cost_at,
     a_at,
     epsilon_at,
     f_at,
+    plan_at,
+    value_at,
     error_at,
     n,
     sweeps,
@@ -119,7 +155,7 @@ def self_kernel(  # type: ignore[no-untyped-def]
     SOFT: tl.constexpr,
     SIZE: tl.constexpr,
 ):
-    """The one potential of each symmetric problem by averaged updates, and its marginal error."""
+    """The one potential of each symmetric problem by averaged updates, its plan, its value and its marginal error."""
     problem = tl.program_id(0).to(tl.int64)
     i = tl.arange(0, SIZE)
     cost, a, _ = _read(cost_at, a_at, a_at, n, n, SIZE)
@@ -142,5 +178,10 @@ def self_kernel(  # type: ignore[no-untyped-def]
         step += 1
         ends = (error <= tolerance) | (step >= sweeps)
         f = tl.where(ends, f, 0.5 * (f + answer))
+    f = _settled(f, a, a)
     tl.store(f_at + problem * n + i, f, mask=i < n)
     tl.store(error_at + problem, error)
+    moved = _write_plan(plan_at, cost, f, f, a, a, epsilon, n, n, SIZE)
+    weight = tl.sum(a, 0)
+    earned = 2.0 * tl.sum(a * _utility(f, tau, SOFT), 0)
+    tl.store(value_at + problem, earned - epsilon * (moved - weight * weight))

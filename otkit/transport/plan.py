@@ -47,10 +47,14 @@ class Plan:
     """(B,), the total absolute deviation of both marginals from those of the solution, as a share of the
     mass."""
     config: SinkhornConfig
+    known: tuple[Tensor, Tensor] | None = None
+    """(B,N,M) masses and (B,) values, where the solver has them already."""
 
     @cached_property
     def matrix(self) -> Tensor:
         """(B,N,M) masses, exactly 0 at padding."""
+        if self.known is not None:
+            return self.known[0]
         if self.config.gradient == "envelope":
             with torch.no_grad():
                 return self._masses()
@@ -77,9 +81,11 @@ class Plan:
         """
         if self.config.gradient == "unroll":
             return self._dual(self.a, self.b, self.matrix.sum((1, 2)))
-        with torch.no_grad():
-            mass = self.matrix.sum((1, 2))
-            value = self._dual(self.a, self.b, mass)
+        if self.known is not None:
+            value = self.known[1]
+        else:
+            with torch.no_grad():
+                value = self._dual(self.a, self.b, self.matrix.sum((1, 2)))
         if not (
             torch.is_grad_enabled()
             and any(t.requires_grad for t in (self.cost, self.a, self.b, self.epsilon))
@@ -139,25 +145,24 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
         matrix = plan.matrix
         f, g = plan.source_potential, plan.target_potential
         wide = f.dtype
-        epsilon = plan.epsilon.to(wide)[:, None]
-        a, b = plan.a.to(wide), plan.b.to(wide)
         slopes = []
-        for own, other, potential, side, tau, weights in (
-            (a, b, f, 2, plan.config.penalties[0], plan.a),
-            (b, a, g, 1, plan.config.penalties[1], plan.b),
+        for given, opposite, potential, side, tau in (
+            (plan.a, plan.b, f, 2, plan.config.penalties[0]),
+            (plan.b, plan.a, g, 1, plan.config.penalties[1]),
         ):
-            if weights.requires_grad:
+            if given.requires_grad:
+                own, other, epsilon = given.to(wide), opposite.to(wide), plan.epsilon.to(wide)[:, None]
                 density = matrix.sum(side).to(wide) / torch.where(own > 0, own, 1.0)
                 slope = marginal_utility(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
                 slopes.append(torch.where(own > 0, slope, 0.0).to(plan.cost.dtype))
             else:
-                slopes.append(weights)  # never asked for
+                slopes.append(given)  # never asked for
         slope_epsilon = plan.epsilon
         if plan.epsilon.requires_grad:
             # d/d eps of -eps (sum P - sum a sum b), with dP/d eps = -P (f + g - C) / eps^2
             gap = (f * matrix.sum(2)).sum(1) + (g * matrix.sum(1)).sum(1) - plan.linear_value.detach()
-            excess = matrix.sum((1, 2)) - a.sum(1) * b.sum(1)
-            slope_epsilon = (gap / epsilon[:, 0] - excess).to(plan.cost.dtype)
+            excess = matrix.sum((1, 2)) - plan.a.to(wide).sum(1) * plan.b.to(wide).sum(1)
+            slope_epsilon = (gap / plan.epsilon.to(wide) - excess).to(plan.cost.dtype)
     owners = (plan.cost, plan.a, plan.b, plan.epsilon)
     return with_slopes(value, owners, (matrix, slopes[0], slopes[1], slope_epsilon))
 

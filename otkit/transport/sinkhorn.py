@@ -55,13 +55,11 @@ def sinkhorn(
         a, b = a.to(cost.dtype), b.to(cost.dtype)
         if epsilon is None:
             epsilon = temperatures(cost, a, b, config=config)
+        if suits(cost, config):
+            return solve_fused(cost, a, b, epsilon, config=config, symmetric=symmetric)
         with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
-            if suits(cost, config):
-                f, g, error, used = solve_fused(cost, a, b, epsilon, config=config, symmetric=symmetric)
-                f, g = f.to(working_dtype(cost)), g.to(working_dtype(cost))
-            else:
-                problem = _prepare(cost, a, b, epsilon, config=config)
-                f, g, error, used = _solve(problem, config=config, symmetric=symmetric, regroup=regroup)
+            problem = _prepare(cost, a, b, epsilon, config=config)
+            f, g, error, used = _solve(problem, config=config, symmetric=symmetric, regroup=regroup)
             # A problem with an empty side has no plan, and nothing to say about its potentials.
             some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
             f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)

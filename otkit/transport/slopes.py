@@ -32,5 +32,9 @@ class _WithSlopes(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = outer
         slopes = ctx.saved_tensors
-        by_owner = [slope * grad.reshape(-1, *[1] * (slope.ndim - 1)) for slope in slopes]
+        asked = ctx.needs_input_grad[2 : 2 + len(slopes)]
+        by_owner = [
+            slope * grad.reshape(-1, *[1] * (slope.ndim - 1)) if needed else None
+            for slope, needed in zip(slopes, asked, strict=True)
+        ]
         return None, None, *by_owner, *[None] * len(slopes)

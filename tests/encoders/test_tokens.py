@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.tokens import Tokens, TooLongError
+from otkit.encoders.tokens import Tokens, TooLongError, stack_tokens
 from otkit.errors import CheckpointError
 
 SENTENCES = [
@@ -161,3 +161,13 @@ def test_joined_sentences_may_be_empty(tiny_encoder: TorchEncoder) -> None:
     first = tiny_encoder.subwords.join([["a"]], [["b"]]).ids[0].tolist()
     assert first[0] == 2, "[CLS]"
     assert (first[2], first[4]) == (3, 3), "its tokenizer has no form for two texts: [SEP] ends each"
+
+
+def test_stacked_batches_have_the_states_that_each_has_by_itself(tiny_encoder: TorchEncoder) -> None:
+    long, short = tiny_encoder.tokenize([["das", "ist", "ein", "haus"]] * 2), tiny_encoder.tokenize([["house"]])
+    both = stack_tokens([long, short], padding_id=tiny_encoder.subwords.padding_id)
+    assert both.counts == (4, 4, 1)
+    (states,) = tiny_encoder.hidden_states(both, layers=[-1])
+    for part, tokens in ((states[:2], long), (states[2:, : short.ids.shape[1]], short)):
+        (alone,) = tiny_encoder.hidden_states(tokens, layers=[-1])
+        torch.testing.assert_close(part, alone, rtol=1e-5, atol=1e-6)
