@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    # Triton looks at this when it is first imported, which torch.compile does too.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from otkit.encoders.checkpoint import open_encoder

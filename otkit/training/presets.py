@@ -69,8 +69,8 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(epochs=1.0, lr=1e-4, warmup=0.1),
     ),
     "best": Preset(
-        "the recommendation: of the recipes tried in benchmarks/README.md that need no links, one of those with the lowest"
-        " AER and the best retrieval; 800 pairs of each language, since more did not help",
+        "the recommendation: of the recipes tried in benchmarks/README.md that need no links, one of those with the"
+        " lowest AER and the best retrieval; 800 pairs of each language, since more did not help",
         ObjectiveConfig(
             parts=(("contrastive-weak", 1.0), ("sentence-contrastive", 1.0), ("anchor", 0.1)),
             cost="cosine",

@@ -144,6 +144,6 @@ def _at_once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, wanted, strict=True)]
         value = function(*leaves)
         asked = [leaf for leaf in leaves if leaf.requires_grad]
-        slopes = torch.autograd.grad(value.sum(), asked, materialize_grads=True)
+        slopes = torch.autograd.grad(value, asked, torch.ones_like(value), materialize_grads=True)
     owners = [tensor for tensor, needed in zip(inputs, wanted, strict=True) if needed]
     return with_slopes(value.detach(), owners, slopes)

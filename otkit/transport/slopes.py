@@ -25,7 +25,7 @@ class _WithSlopes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, count: int, *rest: Tensor) -> Tensor:
         ctx.save_for_backward(*rest[count:])
-        return value.clone()
+        return value.view_as(value)
 
     @staticmethod
     @once_differentiable

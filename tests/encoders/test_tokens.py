@@ -164,7 +164,10 @@ def test_joined_sentences_may_be_empty(tiny_encoder: TorchEncoder) -> None:
 
 
 def test_stacked_batches_have_the_states_that_each_has_by_itself(tiny_encoder: TorchEncoder) -> None:
-    long, short = tiny_encoder.tokenize([["das", "ist", "ein", "haus"]] * 2), tiny_encoder.tokenize([["house"]])
+    long, short = (
+        tiny_encoder.tokenize([["das", "ist", "ein", "haus"]] * 2),
+        tiny_encoder.tokenize([["house"]]),
+    )
     both = stack_tokens([long, short], padding_id=tiny_encoder.subwords.padding_id)
     assert both.counts == (4, 4, 1)
     (states,) = tiny_encoder.hidden_states(both, layers=[-1])

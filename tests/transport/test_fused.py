@@ -16,17 +16,19 @@ from otkit.transport.fused import solve_fused, suits
 from otkit.transport.sinkhorn import sinkhorn
 from tests.transport.problems import padded_batch, random_problems
 
-pytest.importorskip("triton", reason="Triton comes with CUDA builds of torch")
+pytest.importorskip(
+    "triton", reason="Triton comes with CUDA builds of torch, and with the extra 'dev' on Linux"
+)
 
 TAUS = (None, 0.3, (None, 0.5), (0.2, None))
 
 
 @pytest.fixture(params=["interpreter", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
-    """Where the kernel runs; Triton looks at its variable when the kernels are defined."""
+    """Where the kernel runs: compiled for a GPU, or interpreted."""
     interpreted = request.param == "interpreter"
     if interpreted != (os.environ.get("TRITON_INTERPRET") == "1"):
-        pytest.skip("TRITON_INTERPRET=1 pytest tests/transport/test_fused.py interprets the kernel")
+        pytest.skip("kernels are interpreted where there is no GPU, or where TRITON_INTERPRET is 1")
     return "cpu" if interpreted else "cuda"
 
 
