@@ -4,9 +4,9 @@
 
 Every recipe fine-tunes the encoder with `otkit align` on the first PAIRS pairs of each of thirteen languages (those
 of "silver" on the training text of XL-WA in ten, with the links that come with it). Beside each: the mean AER of the
-ten XL-WA development sets under the default extraction, the mean Tatoeba accuracy of 14 languages (both directions,
-the first TATOEBA pairs), and the minutes that training took. Finished runs are kept in the output folder and not
-run again.
+ten XL-WA development sets under the default extraction, at the layers that the recipe trains; the mean Tatoeba
+accuracy of 14 languages (both directions, the first TATOEBA pairs); and the minutes that training took. Finished runs
+are kept in the output folder and not run again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.word_alignment import evaluate_word_alignment
+from otkit.extraction.config import AlignerConfig
 from otkit.resources import sample_encoder
 from otkit.training.checkpoints import write_text
 
@@ -38,7 +39,7 @@ from otkit.training.checkpoints import write_text
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ro", "ru", "sw", "tr", "ur", "vi")
 
 # What all recipes share, but for what they say themselves: one epoch of mixed batches, the first layers kept; the rest
-# is the paper's, its constant learning rate too. "best" is the preset: contrastive-weak, centred, anchor 0.1.
+# is the paper's, its constant learning rate too.
 COMMON = (
     *("--layer", "6,7", "--word-vector", "mean", "--cost", "cosine", "--epsilon-relative", "0.1"),
     *("--anchor-reduction", "mean", "--batch-size", "8", "--grad-accum", "1", "--max-grad-norm", "1"),
@@ -48,9 +49,25 @@ CENTRED = ("--center", "sentence", "--epsilon-relative", "0.075")
 WEAK = ("--objective", "contrastive-weak:1", "--objective", "anchor:0.1", *CENTRED, "--lr", "5e-4")
 LIKELY = ("--objective", "anchor:0.1", "--tau", "0.1", *CENTRED, "--lr", "5e-4")
 
+# Words of a recipe that are no option.
+MARKS = ("links", "silver", "mixed")
+
+# What the recipes of the second search share: the preset, half the weight on sentences, all languages in one batch.
+MIXED = (
+    "mixed",
+    "--preset",
+    "best",
+    "--objective",
+    "contrastive-weak:1",
+    "--objective",
+    "sentence-contrastive:0.5",
+)
+MIXED += ("--objective", "anchor:0.1", "--tau", "0.1", "--batch-size", "80")
+SILVER = (*MIXED, "silver", "--objective", "link-likelihood:1")
+
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,
-# "silver" the text and links of XL-WA's training sets instead of the parallel text. Options said later win, and so do
-# the weights of objectives.
+# "silver" the text and links of XL-WA's training sets instead of the parallel text, "mixed" one file of all languages.
+# Options said later win, and so do the weights of objectives.
 RECIPES: dict[str, tuple[str, ...]] = {
     "ot": ("--objective", "ot:20", "--objective", "anchor:1"),
     "self-training": ("--objective", "self-training:1", "--objective", "anchor:1"),
@@ -79,6 +96,35 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "silver: link-likelihood, contrastive-weak": (
         *("silver", *LIKELY, "--objective", "link-likelihood:2", "--objective", "contrastive-weak:0.5"),
     ),
+    "mixed": MIXED,
+    "mixed, no sentences": (*MIXED, "--objective", "sentence-contrastive:0"),
+    "mixed, sentences:2": (*MIXED, "--objective", "sentence-contrastive:2"),
+    "mixed, anchor:0": (*MIXED, "--objective", "anchor:0"),
+    "mixed, anchor:1": (*MIXED, "--objective", "anchor:1"),
+    "mixed, consistency:1": (*MIXED, "--objective", "consistency:1"),
+    "mixed, link-likelihood:0.5": (*MIXED, "--objective", "link-likelihood:0.5"),
+    "mixed, contrastive-strong": (
+        *(*MIXED, "--objective", "contrastive-strong:1", "--objective", "contrastive-weak:0"),
+    ),
+    "mixed, self-training": (
+        *(*MIXED, "--objective", "self-training:1", "--objective", "contrastive-weak:0"),
+    ),
+    "mixed, temperature 0.05": (*MIXED, "--temperature", "0.05"),
+    "mixed, temperature 0.2": (*MIXED, "--temperature", "0.2"),
+    "mixed, lr 1e-3": (*MIXED, "--lr", "1e-3"),
+    "mixed, three epochs": (*MIXED, "--epochs", "3"),
+    "mixed, dropout": (*MIXED, "--dropout"),
+    "mixed, embeddings kept alone": (*MIXED, "--freeze", "0"),
+    "mixed, layers 7 and 8": (*MIXED, "--layer", "7,8"),
+    "mixed, layers 6 to 9": (*MIXED, "--layer", "6,7,8,9"),
+    "mixed, layers 8 and 9": (*MIXED, "--layer", "8,9"),
+    "mixed, layers 9 and 10": (*MIXED, "--layer", "9,10"),
+    "mixed, silver: link-likelihood:1": (*SILVER, "--objective", "contrastive-weak:0.5"),
+    "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
+    "mixed, silver: layers 7 and 8, three epochs": (
+        *(*SILVER, "--layer", "7,8", "--epochs", "3"),
+        *("--objective", "link-likelihood:2", "--objective", "contrastive-weak:0"),
+    ),
 }  # fmt: skip
 
 
@@ -95,6 +141,14 @@ def silver_files(folder: Path, pairs: int) -> list[Path]:
     """The first pairs of each of XL-WA's training sets, with their links."""
     found = sorted(data("word-alignment").glob("xlwa-en-*.train.tsv.gz"))
     return [head_of(path, folder / f"silver-{pairs}" / f"en-{path.name[8:10]}.tsv", pairs) for path in found]
+
+
+def mixed_file(files: Sequence[Path]) -> Path:
+    """All the files in one."""
+    target = files[0].with_name("xx-en.tsv" if files[0].stem.endswith("-en") else "en-xx.tsv")
+    if not target.exists():
+        write_text(target, "".join(path.read_text(encoding="utf-8") for path in files))
+    return target
 
 
 def head_of(source: Path, target: Path, lines: int) -> Path:
@@ -124,10 +178,10 @@ def call(*arguments: str, threads: int) -> None:
     )
 
 
-def measure(encoder: Encoder, tatoeba: int) -> dict[str, float]:
+def measure(encoder: Encoder, tatoeba: int, layers: tuple[int, ...] | None) -> dict[str, float]:
     """AER of each XL-WA set in percent, accuracy of each Tatoeba language in percent."""
     sets = xlwa()
-    words = evaluate_word_alignment(encoder, sets)
+    words = evaluate_word_alignment(encoder, sets, config=AlignerConfig(layers=layers))
     corpora: list[PairCorpus] = []
     for path in sorted(data("tatoeba").glob("*-eng.tsv.gz")):
         whole = open_corpus(path)
@@ -141,18 +195,25 @@ def measure(encoder: Encoder, tatoeba: int) -> dict[str, float]:
 def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
     """The command line of a recipe, after `otkit align`."""
     recipe = RECIPES[name]
-    settings = [part for part in recipe if part not in ("links", "silver")]
-    files = training_files(options.output, options.pairs)
-    words = [str(path) for path in files]
-    if "silver" in recipe:
-        words = [
-            part for path in silver_files(options.output, options.pairs) for part in ("--links", str(path))
-        ]
-    elif "links" in recipe:
-        links = links_of(files, options.model, options.threads)
+    settings = [part for part in recipe if part not in MARKS]
+    silver = "silver" in recipe
+    files = (silver_files if silver else training_files)(options.output, options.pairs)
+    pairs = options.pairs
+    if "mixed" in recipe:
+        pairs, files = pairs * len(files), [mixed_file(files)]
+    words = [] if silver else [str(path) for path in files]
+    if silver or "links" in recipe:
+        links = files if silver else links_of(files, options.model, options.threads)
         words += [part for path in links for part in ("--links", str(path))]
     common = ("--precision", "bf16") if "--preset" in settings else COMMON
-    return [*words, *common, *settings, "--pairs-per-language", str(options.pairs)]
+    return [*words, *common, *settings, "--pairs-per-language", str(pairs)]
+
+
+def trained_layers(name: str) -> tuple[int, ...] | None:
+    """The layers that a recipe names last; None where it leaves them to the encoder."""
+    recipe = RECIPES.get(name, ())
+    places = [place for place, word in enumerate(recipe) if word == "--layer"]
+    return tuple(map(int, recipe[places[-1] + 1].split(","))) if places else None
 
 
 def result(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
@@ -170,7 +231,8 @@ def result(name: str, seed: int, options: argparse.Namespace) -> dict[str, float
         where = ("--model", options.model, "--output", model, "--seed", str(seed))
         call("align", *arguments_of(name, options), *where, threads=options.threads)
         minutes = (time.perf_counter() - start) / 60
-    found = measure(open_encoder(model, device=options.device), options.tatoeba) | {"minutes": minutes}
+    encoder = open_encoder(model, device=options.device)
+    found = measure(encoder, options.tatoeba, trained_layers(name)) | {"minutes": minutes}
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(found, indent=1))
     figures = {key: round(value, 2) for key, value in summary(found).items()}

@@ -152,6 +152,7 @@ def align(
     grad_accum: Annotated[int | None, option("Micro-steps in an optimiser step.", "N")] = None,
     lr: Annotated[float | None, option("Peak learning rate.", "X")] = None,
     warmup: Annotated[float | None, option("Share of the steps with a rising learning rate.", "X")] = None,
+    schedule: Annotated[str | None, option("What follows the warm-up.", "linear|constant")] = None,
     max_grad_norm: Annotated[
         float | None, option("Clip gradients at this norm; 0 turns it off.", "X")
     ] = None,
@@ -254,6 +255,7 @@ def align(
             grad_accum=grad_accum,
             lr=lr,
             warmup=warmup,
+            schedule=schedule,
             max_grad_norm=max_grad_norm,
             precision=precision,
             eval_every=eval_every,
