@@ -209,11 +209,10 @@ def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
     return [*words, *common, *settings, "--pairs-per-language", str(pairs)]
 
 
-def trained_layers(name: str) -> tuple[int, ...] | None:
-    """The layers that a recipe names last; None where it leaves them to the encoder."""
-    recipe = RECIPES.get(name, ())
-    places = [place for place, word in enumerate(recipe) if word == "--layer"]
-    return tuple(map(int, recipe[places[-1] + 1].split(","))) if places else None
+def trained_layers(arguments: Sequence[str]) -> tuple[int, ...] | None:
+    """The layers that a command line names last; None where it leaves them to the encoder."""
+    places = [place for place, word in enumerate(arguments) if word == "--layer"]
+    return tuple(map(int, arguments[places[-1] + 1].split(","))) if places else None
 
 
 def result(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
@@ -224,15 +223,17 @@ def result(name: str, seed: int, options: argparse.Namespace) -> dict[str, float
     if path.exists():
         kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         return kept
-    model, minutes = options.model, 0.0
+    model, minutes, layers = options.model, 0.0, None
     if name != "untouched":
         model = str(folder / slug)
         start = time.perf_counter()
         where = ("--model", options.model, "--output", model, "--seed", str(seed))
-        call("align", *arguments_of(name, options), *where, threads=options.threads)
+        arguments = arguments_of(name, options)
+        call("align", *arguments, *where, threads=options.threads)
+        layers = trained_layers(arguments)
         minutes = (time.perf_counter() - start) / 60
     encoder = open_encoder(model, device=options.device)
-    found = measure(encoder, options.tatoeba, trained_layers(name)) | {"minutes": minutes}
+    found = measure(encoder, options.tatoeba, layers) | {"minutes": minutes}
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(found, indent=1))
     figures = {key: round(value, 2) for key, value in summary(found).items()}

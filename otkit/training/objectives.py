@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.encoder import (
@@ -239,6 +240,8 @@ class AlignmentModel(nn.Module):
         frozen = (
             start.vectors(batch, tokens[1]) if start is not None and needs & {"start", "teacher"} else None
         )
+        if frozen is not None:  # a cache knows the units of its sentences, and not how wide this batch is
+            frozen = pad(frozen, (0, 0, 0, sides[1].vectors.shape[1] - frozen.shape[1]))
         tutor = None
         if "teacher" in needs:
             tutor = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from otkit.training.objectives import (
     ObjectiveConfig,
     encode_units,
 )
+from otkit.training.solver import without_waiting
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
-from otkit.transport.fused import FINEST, has_kernel
 
 __all__ = [
     "AlignSettings",
@@ -34,9 +34,6 @@ __all__ = [
     "check_output",
     "run_metadata",
 ]
-
-# Enough for 1e-6 at the paper's epsilons on the sample encoder (13 to 25 steps).
-_DEVICE_ITERATIONS = 30
 
 
 @dataclass(frozen=True)
@@ -132,14 +129,7 @@ def build_model(
     teacher: Teacher | None = None,
 ) -> AlignmentModel:
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
-    objective = settings.objective
-    if encoder.device.type != "cpu" and objective.tolerance is not None:
-        # Asking a device whether a problem has converged makes it wait: the fused kernel need not ask, and where it
-        # will not do all problems take the same few Newton steps.
-        if objective.scope == "pair" and has_kernel(encoder.device):
-            objective = replace(objective, tolerance=max(objective.tolerance, FINEST))
-        else:
-            objective = replace(objective, tolerance=None, iterations=_DEVICE_ITERATIONS)
+    objective = without_waiting(settings.objective, encoder, corpora)
 
     def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
         return encode_units(which, tokens, objective)

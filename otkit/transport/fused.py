@@ -1,14 +1,16 @@
 """Small problems on a GPU: all iterations in one kernel, and each problem stops by itself.
 
 Newton's method needs few iterations, but each of them is some sixty kernels, and to stop early the host has to wait
-for the device. Where an error of a thousandth will do, plain iterations cost a microsecond each inside a kernel that
-holds the costs in registers: a batch of sentences is solved in less than a millisecond, without a host sync.
+for the device. Where an error of a thousandth will do and epsilon is a hundredth of the costs, plain iterations cost a
+microsecond each inside a kernel that holds the costs in registers, without a host sync. Far below that temperature
+they would be thousands: `converged` says so, and training looks before it relies on them.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from subprocess import SubprocessError
 
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ from torch import Tensor
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.plan import Plan
 
-__all__ = ["has_kernel", "solve_fused", "suits"]
+__all__ = ["FINEST", "has_kernel", "solve_fused", "suits"]
 
 # Units a side: a cost matrix of 128 by 128 takes the registers of one multiprocessor.
 LARGEST = 128
@@ -28,8 +30,15 @@ SWEEPS, FEWEST = 10, 100
 
 @cache
 def has_kernel(device: torch.device) -> bool:
-    """Whether the kernels can run there: a CUDA device, and Triton, which its torch brings along."""
-    return device.type == "cuda" and find_spec("triton") is not None
+    """Whether the kernels run there: a CUDA device, Triton, which its torch brings along, and what Triton needs."""
+    if device.type != "cuda" or find_spec("triton") is None:
+        return False
+    one = torch.ones(1, 1, 1, device=device)
+    try:
+        solve_fused(one, one[0], one[0], one[0, 0], config=SinkhornConfig(tolerance=FINEST), symmetric=False)
+    except (RuntimeError, OSError, SubprocessError):  # no compiler for its launcher, say
+        return False
+    return True
 
 
 def suits(cost: Tensor, config: SinkhornConfig) -> bool:
@@ -59,28 +68,39 @@ def solve_fused(
 
     assert config.tolerance is not None
     batch, n, m = cost.shape
-    known = [tensor.detach().float().contiguous() for tensor in (cost, a, b, epsilon)]
-    matrix, f = torch.empty_like(known[0]), torch.empty_like(known[1])
-    g = f if symmetric else torch.empty_like(known[2])
-    value, error = torch.empty_like(known[3]), torch.empty_like(known[3])
+    inputs = [tensor.detach().float().contiguous() for tensor in (cost, a, b, epsilon)]
+    matrix, f = torch.empty_like(inputs[0]), torch.empty_like(inputs[1])
+    g = f if symmetric else torch.empty_like(inputs[2])
+    value, error = torch.empty_like(inputs[3]), torch.empty_like(inputs[3])
     size = max(32, 1 << (max(n, m) - 1).bit_length())
     sweeps = max(SWEEPS * config.max_iterations, FEWEST)
     tau = [1.0 if penalty is None else penalty for penalty in config.penalties]
     soft = [penalty is not None for penalty in config.penalties]
-    warps = max(1, size * size // 1024)
-    if symmetric:
-        self_kernel[(batch,)](
-            *(known[0], known[1], known[3], f, matrix, value, error, n, sweeps, config.tolerance, tau[0]),
-            SOFT=soft[0],
-            SIZE=size,
-            num_warps=warps,
-        )
-    else:
-        cross_kernel[(batch,)](
-            *(*known, f, g, matrix, value, error, n, m, sweeps, config.tolerance, *tau),
-            SOFT_A=soft[0],
-            SOFT_B=soft[1],
-            SIZE=size,
-            num_warps=warps,
-        )
+    shape = {"SIZE": size, "num_warps": max(1, size * size // 1024)}
+    with torch.cuda.device_of(cost):  # type: ignore[no-untyped-call]  # Triton launches on the current device
+        if symmetric:
+            self_kernel[(batch,)](
+                *(
+                    inputs[0],
+                    inputs[1],
+                    inputs[3],
+                    f,
+                    matrix,
+                    value,
+                    error,
+                    n,
+                    sweeps,
+                    config.tolerance,
+                    tau[0],
+                ),
+                SOFT=soft[0],
+                **shape,
+            )
+        else:
+            cross_kernel[(batch,)](
+                *(*inputs, f, g, matrix, value, error, n, m, sweeps, config.tolerance, *tau),
+                SOFT_A=soft[0],
+                SOFT_B=soft[1],
+                **shape,
+            )
     return Plan(cost, a, b, f, g, epsilon, config.max_iterations, error, config, known=(matrix, value))

@@ -21,9 +21,9 @@ class Plan:
 
         P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps)
 
-    Potentials are in double precision where the device has it: at eps = 0.0025 and costs near 100 an fp32
-    potential alone would shift the plan by 0.3%. Gradients: in `envelope` mode `value` is differentiable
-    through the cost, the weights and eps by the envelope theorem, while `matrix` is a constant (so that
+    Potentials are in double precision where the device has it (but for those of the GPU's kernel): at eps = 0.0025 and
+    costs near 100 an fp32 potential alone would shift the plan by 0.3%. Gradients: in `envelope` mode `value` is
+    differentiable through the cost, the weights and eps by the envelope theorem, while `matrix` is a constant (so that
     `linear_value` has the plan as its gradient: the plan held fixed, as in distillation); in `unroll` mode
     everything is differentiable through the iterations.
     """
@@ -41,7 +41,7 @@ class Plan:
     epsilon: Tensor
     """(B,), in units of the cost."""
     iterations: int
-    """Iterations that the slowest problem of the batch took; the most allowed where nothing is read back from the
+    """Iterations that the slowest problem of the batch took; `max_iterations` where nothing is read back from the
     device."""
     marginal_error: Tensor
     """(B,), the total absolute deviation of both marginals from those of the solution, as a share of the

@@ -74,6 +74,46 @@ def test_symmetric_problems_have_one_potential(device: str, tau: float | None) -
     assert plan.converged.all()
     exact = sinkhorn(cost.cpu(), a.cpu(), a.cpu(), config=SinkhornConfig(tau=tau), symmetric=True)
     torch.testing.assert_close(plan.matrix.cpu(), exact.matrix, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(plan.value.cpu(), exact.value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_very_soft_marginal_earns_what_a_hard_one_does(device: str) -> None:
+    cost, a, b, epsilon = problems(device, 3)
+    values = [
+        solve_fused(
+            *(cost, a, b, epsilon),
+            config=SinkhornConfig(tau=tau, tolerance=1e-4, max_iterations=1000),
+            symmetric=False,
+        ).value
+        for tau in (None, 1e6)
+    ]
+    torch.testing.assert_close(values[1], values[0], rtol=1e-3, atol=1e-3)
+
+
+def test_problems_without_a_side_are_solved_by_nothing(device: str) -> None:
+    cost, a, b, epsilon = problems(device, 4)
+    a[1], b[2], a[3], b[3] = 0.0, 0.0, 0.0, 0.0
+    plan = solve_fused(cost, a, b, epsilon, config=SinkhornConfig(tolerance=1e-3), symmetric=False)
+    assert plan.converged.all()
+    for nothing in (plan.marginal_error, plan.matrix, plan.source_potential, plan.value):
+        assert not nothing[1:].any()
+
+
+def test_gradients_by_everything_are_newtons(device: str) -> None:
+    cost, a, b, epsilon = problems(device, 3)
+    cost = torch.where((a > 0)[:, :, None] & (b > 0)[:, None, :], cost, 0.0)
+    slopes = []
+    for kernel in (True, False):
+        leaves = [tensor.detach().clone().requires_grad_() for tensor in (cost, a, b, epsilon)]
+        if kernel:
+            config = SinkhornConfig(tau=0.5, tolerance=1e-4, max_iterations=1000)
+            plan = solve_fused(*leaves, config=config, symmetric=False)
+        else:
+            leaves = [leaf.detach().double().cpu().requires_grad_() for leaf in leaves]
+            plan = sinkhorn(*leaves[:3], config=SinkhornConfig(tau=0.5), epsilon=leaves[3])
+        slopes.append(torch.autograd.grad(plan.value.sum(), leaves))
+    for found, exact in zip(*slopes, strict=True):
+        torch.testing.assert_close(found.cpu().double(), exact, rtol=5e-3, atol=5e-4)
 
 
 def test_a_problem_that_runs_out_of_sweeps_says_so(device: str) -> None:

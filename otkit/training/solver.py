@@ -1,0 +1,68 @@
+"""Which solver a run's transport takes on its device: one that never makes the host wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from otkit.data.lines import words_of
+from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.pooling import centred
+from otkit.training.objectives import encode_units
+from otkit.training.settings import ObjectiveConfig
+from otkit.transport.cost import pairwise_cost
+from otkit.transport.fused import FINEST, has_kernel
+from otkit.transport.marginals import uniform
+from otkit.transport.sinkhorn import UNREAD, sinkhorn
+
+__all__ = ["kernel_converges", "without_waiting"]
+
+# Pairs of each language that are tried, and the words of a sentence that is.
+_TRIED, _WORDS = 4, 60
+# The share of them that must converge.
+_ENOUGH = 0.9
+
+
+def without_waiting(
+    objective: ObjectiveConfig, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
+) -> ObjectiveConfig:
+    """The objective with a solver that does not ask the encoder's device whether its problems have converged.
+
+    On a GPU the fused kernel need not ask, where its plain iterations get there at this temperature; else all problems
+    take the same few Newton steps.
+    """
+    if encoder.device.type == "cpu" or objective.tolerance is None:
+        return objective
+    rough = objective.tolerance >= FINEST and has_kernel(encoder.device)
+    if rough and kernel_converges(objective, encoder, corpora):
+        return objective
+    return replace(objective, tolerance=None, iterations=UNREAD)
+
+
+def kernel_converges(
+    objective: ObjectiveConfig, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
+) -> bool:
+    """Whether the plans of the first short pairs of each corpus reach the tolerance."""
+    pairs = []
+    for corpus in corpora:
+        words = (
+            [words_of(side) for side in (corpus[i].source, corpus[i].target)] for i in range(len(corpus))
+        )
+        short = (pair for pair in words if max(map(len, pair)) <= _WORDS)
+        pairs += [pair for pair, _ in zip(short, range(_TRIED), strict=False)]
+    if not pairs:
+        return False
+    with torch.no_grad():
+        sides = [
+            encoder.tokenize(list(side), prefix="").to(encoder.device) for side in zip(*pairs, strict=True)
+        ]
+        units = [encode_units(encoder, tokens, objective) for tokens in sides]
+        vectors = [side.vectors for side in units]
+        if objective.center == "sentence":
+            vectors = list(centred(*vectors, *(side.mask for side in units)))
+        cost = pairwise_cost(vectors[0], vectors[1], cost=objective.cost)
+        plan = sinkhorn(cost, *(uniform(side.mask) for side in units), config=objective.sinkhorn)
+    return bool(plan.converged.double().mean() >= _ENOUGH)
