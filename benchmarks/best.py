@@ -62,7 +62,7 @@ MIXED = (
     "--objective",
     "sentence-contrastive:0.5",
 )
-MIXED += ("--objective", "anchor:0.1", "--tau", "0.1", "--batch-size", "80")
+MIXED += ("--objective", "anchor:0.1", "--batch-size", "80")
 SILVER = (*MIXED, "silver", "--objective", "link-likelihood:1")
 
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,

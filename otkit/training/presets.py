@@ -75,6 +75,7 @@ PRESETS: dict[str, Preset] = {
             parts=(("contrastive-weak", 1.0), ("sentence-contrastive", 1.0), ("anchor", 0.1)),
             cost="cosine",
             epsilon_relative=0.075,
+            tau=0.1,
             center="sentence",
             word_vector="mean",
             anchor_reduction="mean",
