@@ -6,10 +6,11 @@ import contextlib
 import re
 
 import torch
+from torch import Tensor
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["PRECISIONS", "autocast", "choose_device"]
+__all__ = ["PRECISIONS", "autocast", "choose_device", "send"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What an encoder multiplies in; vectors and transport are fp32 in any case."""
@@ -47,3 +48,9 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     """Multiply in a precision of `PRECISIONS` on a device; fp32 leaves everything as it is."""
     dtype = choose(precision, PRECISIONS, what="precision")
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def send(values: Tensor, device: torch.device | str) -> Tensor:
+    """The values on a device, without waiting for what a CUDA device still does."""
+    device = torch.device(device)
+    return values.to(device, non_blocking=device.type == "cuda")

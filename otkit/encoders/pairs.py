@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from otkit.encoders.attention import attention_kernel
+from otkit.encoders.device import send
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import CheckpointError
 
@@ -38,10 +39,8 @@ class JointInputs:
 
     def to(self, device: torch.device | str) -> JointInputs:
         """The same batch on another device."""
-        types = None if self.types is None else self.types.to(device, non_blocking=True)
-        return JointInputs(
-            self.ids.to(device, non_blocking=True), self.attention.to(device, non_blocking=True), types
-        )
+        types = None if self.types is None else send(self.types, device)
+        return JointInputs(send(self.ids, device), send(self.attention, device), types)
 
     def states(self, encoder: TorchEncoder) -> Tensor:
         """(B, T, D) the last hidden state."""

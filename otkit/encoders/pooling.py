@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from otkit.encoders.device import send
 from otkit.encoders.tokens import Tokens
 from otkit.errors import choose
 
@@ -90,8 +91,7 @@ def pool_words(hidden: Tensor, tokens: Tokens, *, word_vector: str) -> Encoded:
     them."""
     pool = choose(word_vector, POOLINGS, what="word vector")
     width = max(tokens.counts, default=0)
-    # From the host without waiting for what the device still does.
-    counts = torch.tensor(tokens.counts).to(hidden.device, non_blocking=True)
+    counts = send(torch.tensor(tokens.counts), hidden.device)
     order = torch.arange(width, device=hidden.device).expand(len(tokens), width)
     mask = order < counts.unsqueeze(1)  # (B, W)
     # Specials, prefix and padding go to one slot past the last word, which is cut off again.

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import pad
 
+from otkit.encoders.device import send
 from otkit.errors import CheckpointError, InputError
 
 __all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError", "refuse_too_long", "stack_tokens"]
@@ -79,9 +80,7 @@ class Tokens:
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same batch on another device."""
-        ids, attention, word_ids = (
-            x.to(device, non_blocking=True) for x in (self.ids, self.attention, self.word_ids)
-        )
+        ids, attention, word_ids = (send(x, device) for x in (self.ids, self.attention, self.word_ids))
         return Tokens(ids, attention, word_ids, self.counts)
 
 

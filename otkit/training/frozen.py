@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from otkit.data.batching import PairBatch
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
+from otkit.encoders.device import send
 from otkit.encoders.encoder import Encoded, Tokens, TooLongError, TorchEncoder
 
 __all__ = ["CachedStart", "CopiedStart", "FrozenStart", "open_start"]
@@ -88,7 +89,7 @@ class CachedStart:
         flat, offsets = self._flat[batch.corpus], self._offsets[batch.corpus]
         rows = [flat[offsets[index] : offsets[index + 1]] for index in batch.indices]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return padded.to(tokens.ids.device, non_blocking=True).float()
+        return send(padded, tokens.ids.device).float()
 
 
 def open_start(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from otkit.data.batching import PairBatch
+from otkit.encoders.device import send
 from otkit.encoders.encoder import Tokens, TorchEncoder, pool_words, subword_units
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
@@ -61,12 +62,12 @@ def _joint(
         else pool_words(masked.states, view, word_vector=config.word_vector)
         for view in (texts.source.to(device), texts.target.to(device))
     ]
-    words = hidden.words.to(device, non_blocking=True)  # (B',W) over the words of both sides
-    before = torch.tensor(texts.source.counts).to(device, non_blocking=True)[:, None]
+    words = send(hidden.words, device)  # (B',W) over the words of both sides
+    before = send(torch.tensor(texts.source.counts), device)[:, None]
     places = (units[0].word_ids, units[1].word_ids + before)
     drawn = [words.gather(1, place.clamp(0, words.shape[1] - 1)) for place in places]
     return Joint(
-        texts.rows.to(device, non_blocking=True),
+        send(texts.rows, device),
         masked,
         units[0],
         units[1],
@@ -77,5 +78,5 @@ def _joint(
 def _encoded(hidden: HiddenWords, encoder: TorchEncoder) -> Masked:
     (states,) = encoder.hidden_states(hidden.tokens, layers=[-1])
     device = encoder.device
-    places, answers = (side.to(device, non_blocking=True) for side in (hidden.places, hidden.answers))
+    places, answers = (send(side, device) for side in (hidden.places, hidden.answers))
     return Masked(states.float(), places, answers)

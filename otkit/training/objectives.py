@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from otkit.data.batching import PairBatch
+from otkit.encoders.device import send
 from otkit.encoders.encoder import (
     Encoded,
     Tokens,
@@ -253,7 +254,7 @@ class AlignmentModel(nn.Module):
             )
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:
-            links = given.words(batch).to(encoder.device, non_blocking=True)
+            links = send(given.words(batch), encoder.device)
         found = []
         for layer in range(1 if config.layer_weights is None else len(config.layers)):
             source, target = (self._of_layer(side, layer) for side in sides)
