@@ -8,7 +8,7 @@ from pathlib import Path
 
 from otkit.errors import InputError
 
-__all__ = ["Request", "check_languages"]
+__all__ = ["Request", "check_languages", "files_of"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,23 @@ class Request:
         return self.languages is None or language in self.languages
 
 
+def files_of(request: Request, folder: str, pattern: str) -> list[str]:
+    """The files of a task in its part of the folder of `--data`; none where no folder was named, and where one of
+    several tasks has no part there.
+    """
+    if request.data is None:
+        return []
+    place = Path(request.data) / folder
+    found = sorted(map(str, place.glob(pattern)))
+    if not found and request.strict:
+        raise InputError(
+            f"there is no {pattern}",
+            where=str(place),
+            remedy=f"name the folder that holds {folder}/, or the files themselves",
+        )
+    return found
+
+
 def check_languages(found: Mapping[str, object], request: Request) -> None:
     """Every language that was asked for must be there, English aside where it is the other side."""
     missing = [language for language in request.languages or () if language not in found]
@@ -71,5 +88,5 @@ def check_languages(found: Mapping[str, object], request: Request) -> None:
             f"there is no file for {' and '.join(missing)}",
             remedy="give a file of each of --languages, or leave the language out",
         )
-    if not found:
+    if not found and request.strict:
         raise InputError("there is nothing to evaluate", remedy="give a file or --data DIR")

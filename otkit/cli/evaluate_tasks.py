@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otkit.cli.evaluate_request import Request, check_languages
+from otkit.cli.evaluate_request import Request, check_languages, files_of
 from otkit.cli.evaluate_transfer import xnli, xquad
 from otkit.cli.evaluate_words import word_alignment, word_retrieval
 from otkit.errors import ConfigError, InputError
@@ -102,7 +102,7 @@ def _corpora(request: Request) -> list[PairCorpus]:
         opened = [
             open_corpus(name, format=request.format, langs=request.langs, on_error=request.on_error)
             for name in request.files
-            or _found(request, "tatoeba", "*.tsv*")
+            or files_of(request, "tatoeba", "*.tsv*")
             or _sample("parallel", "??-??.dev.tsv")
         ]
     corpora = [english_last(corpus) for corpus in opened]
@@ -113,11 +113,6 @@ def _corpora(request: Request) -> list[PairCorpus]:
     }
     check_languages(kept, request)
     return [corpus for corpus in corpora if request.wants(short_code(corpus.languages[0]))]
-
-
-def _found(request: Request, folder: str, pattern: str) -> Sequence[str]:
-    """The files of a task in the folder of `--data`."""
-    return sorted(map(str, (Path(request.data) / folder).glob(pattern))) if request.data else []
 
 
 def _sample(folder: str, pattern: str) -> Sequence[str]:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otkit.cli.evaluate_request import Request, check_languages
+from otkit.cli.evaluate_request import Request, check_languages, files_of
 
 if TYPE_CHECKING:
     from otkit.data.gold import GoldPair, GoldSet
@@ -71,9 +71,7 @@ def _gold(request: Request) -> dict[str, GoldSet]:
     from otkit.evaluation.codes import short_code
     from otkit.resources import sample_data
 
-    names: Sequence[str | Path] = request.gold
-    if not names and request.data:
-        names = sorted((Path(request.data) / "word-alignment").glob("xlwa-*.dev.tsv*"))
+    names: Sequence[str | Path] = request.gold or files_of(request, "word-alignment", "xlwa-*.dev.tsv*")
     sets: dict[str, GoldSet] = {}
     for name in names or sorted((sample_data() / "gold").glob("*.dev.tsv")):
         first, second = languages_of(name, request.langs)

@@ -52,16 +52,24 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False),
+    typer.Option(
+        "--threads", metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False
+    ),
 ]
 BatchTokens = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Most padded subwords in one forward pass.", show_default=False),
+    typer.Option(
+        "--batch-tokens",
+        metavar="N",
+        min=1,
+        help="Most padded subwords in one forward pass.",
+        show_default=False,
+    ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of every random choice.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.")]
 JsonPath = Annotated[

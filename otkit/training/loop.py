@@ -196,14 +196,15 @@ def train(
         module.eval()
         with whole_weights(model):
             figures: Record = {"step": progress.step, **evaluate()}
-            log(figures)
-            better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
-            if better:
-                progress.best = figures
-                # Without evaluations on the way the best is the last, which the caller saves anyway, as it has
-                # the start.
-                if keep_best is not None and config.eval_every is not None and progress.step > 0 and main:
-                    keep_best(figures)
+        log(figures)
+        better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
+        if better:
+            progress.best = figures
+            # Without evaluations on the way the best is the last, which the caller saves anyway, as it has the start.
+            if keep_best is not None and config.eval_every is not None and progress.step > 0:
+                with whole_weights(model):  # sharded again by the layers that the evaluation called
+                    if main:
+                        keep_best(figures)
         module.train()
 
     if progress.step == 0:

@@ -111,6 +111,11 @@ def test_gates_exit_with_three_and_wrong_names_with_one(otkit: Run) -> None:
         (("retreival", "de-en.tsv"), "unknown task 'retreival'; did you mean 'retrieval'?"),
         (("retrieval", "none-en.tsv"), "none-en.tsv"),
         (("retrieval", "de-en.tsv", "--languages", "de,sw"), "there is no file for sw"),
+        (
+            ("retrieval", "--data", "nli"),
+            "nli/tatoeba: there is no *.tsv*; name the folder that holds tatoeba/",
+        ),
+        (("word-alignment", "--data", "nli"), "nli/word-alignment: there is no xlwa-*.dev.tsv*"),
         (("retrieval", "de-en.tsv", "--score", "cos"), "unknown score 'cos'"),
         (("mining", "--source", "de-en.tsv"), "mining needs two collections"),
         (("translation-errors",), "give --data FILE, a TSV with the columns of HalOmi"),
