@@ -38,6 +38,12 @@ from otkit.training.checkpoints import write_text
 # Languages of the training text that are written with spaces: words are what links are drawn between.
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ro", "ru", "sw", "tr", "ur", "vi")
 
+
+def losses(*named: str) -> tuple[str, ...]:
+    """An `--objective` for each NAME:WEIGHT."""
+    return tuple(word for name in named for word in ("--objective", name))
+
+
 # What all recipes share, but for what they say themselves: one epoch of mixed batches, the first layers kept; the rest
 # is the paper's, its constant learning rate too.
 COMMON = (
@@ -46,69 +52,49 @@ COMMON = (
     *("--warmup", "0.1", "--freeze", "3", "--precision", "bf16", "--epochs", "1", "--lr", "1e-4"),
 )
 CENTRED = ("--center", "sentence", "--epsilon-relative", "0.075")
-WEAK = ("--objective", "contrastive-weak:1", "--objective", "anchor:0.1", *CENTRED, "--lr", "5e-4")
-LIKELY = ("--objective", "anchor:0.1", "--tau", "0.1", *CENTRED, "--lr", "5e-4")
+WEAK = (*losses("contrastive-weak:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4")
+LIKELY = (*losses("anchor:0.1"), "--tau", "0.1", *CENTRED, "--lr", "5e-4")
 
 # Words of a recipe that are no option.
 MARKS = ("links", "silver", "mixed")
 
 # What the recipes of the second search share: the preset, half the weight on sentences, all languages in one batch.
-MIXED = (
-    "mixed",
-    "--preset",
-    "best",
-    "--objective",
-    "contrastive-weak:1",
-    "--objective",
-    "sentence-contrastive:0.5",
-)
-MIXED += ("--objective", "anchor:0.1", "--batch-size", "80")
-SILVER = (*MIXED, "silver", "--objective", "link-likelihood:1")
+MIXED = ("mixed", "--preset", "best", "--batch-size", "80")
+MIXED += losses("contrastive-weak:1", "sentence-contrastive:0.5", "anchor:0.1")
+SILVER = (*MIXED, "silver", *losses("link-likelihood:1"))
 
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,
 # "silver" the text and links of XL-WA's training sets instead of the parallel text, "mixed" one file of all languages.
 # Options said later win, and so do the weights of objectives.
 RECIPES: dict[str, tuple[str, ...]] = {
-    "ot": ("--objective", "ot:20", "--objective", "anchor:1"),
-    "self-training": ("--objective", "self-training:1", "--objective", "anchor:1"),
-    "self-training, links": ("links", "--objective", "self-training:1", "--objective", "anchor:1", "--lr", "2e-4"),
-    "contrastive-weak": ("--objective", "contrastive-weak:1", "--objective", "anchor:1"),
-    "contrastive-strong": ("--objective", "contrastive-strong:1", "--objective", "anchor:1"),
-    "contrastive-strong, links": (
-        *("links", "--objective", "contrastive-strong:1", "--objective", "anchor:1", "--lr", "2e-4"),
-    ),
-    "contrastive-weak, centred": (*WEAK, "--objective", "anchor:1", "--lr", "3e-4"),
-    "contrastive-weak, centred, links": (
-        *("links", *WEAK, "--objective", "anchor:1", "--lr", "3e-4"),
-    ),
-    "contrastive-weak, centred, far": (
-        *(*WEAK, "--objective", "anchor:0.02", "--temperature", "0.05", "--lr", "1e-3"),
-    ),
+    "ot": losses("ot:20", "anchor:1"),
+    "self-training": losses("self-training:1", "anchor:1"),
+    "self-training, links": ("links", *losses("self-training:1", "anchor:1"), "--lr", "2e-4"),
+    "contrastive-weak": losses("contrastive-weak:1", "anchor:1"),
+    "contrastive-strong": losses("contrastive-strong:1", "anchor:1"),
+    "contrastive-strong, links": ("links", *losses("contrastive-strong:1", "anchor:1"), "--lr", "2e-4"),
+    "contrastive-weak, centred": (*WEAK, *losses("anchor:1"), "--lr", "3e-4"),
+    "contrastive-weak, centred, links": ("links", *WEAK, *losses("anchor:1"), "--lr", "3e-4"),
+    "contrastive-weak, centred, far": (*WEAK, *losses("anchor:0.02"), "--temperature", "0.05", "--lr", "1e-3"),
     "best": ("--preset", "best"),
-    "silver: self-training": ("silver", "--objective", "self-training:1", "--objective", "anchor:1", "--lr", "2e-4"),
+    "silver: self-training": ("silver", *losses("self-training:1", "anchor:1"), "--lr", "2e-4"),
     "silver: self-training, centred, loose": (
-        *("silver", "--objective", "self-training:1", "--objective", "anchor:0.1", *CENTRED, "--lr", "5e-4"),
+        *("silver", *losses("self-training:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4"),
     ),
-    "silver: contrastive-weak, centred": (
-        *("silver", *WEAK, "--objective", "anchor:1", "--lr", "3e-4"),
-    ),
-    "silver: link-likelihood": ("silver", *LIKELY, "--objective", "link-likelihood:1"),
+    "silver: contrastive-weak, centred": ("silver", *WEAK, *losses("anchor:1"), "--lr", "3e-4"),
+    "silver: link-likelihood": ("silver", *LIKELY, *losses("link-likelihood:1")),
     "silver: link-likelihood, contrastive-weak": (
-        *("silver", *LIKELY, "--objective", "link-likelihood:2", "--objective", "contrastive-weak:0.5"),
+        *("silver", *LIKELY, *losses("link-likelihood:2", "contrastive-weak:0.5")),
     ),
     "mixed": MIXED,
-    "mixed, no sentences": (*MIXED, "--objective", "sentence-contrastive:0"),
-    "mixed, sentences:2": (*MIXED, "--objective", "sentence-contrastive:2"),
-    "mixed, anchor:0": (*MIXED, "--objective", "anchor:0"),
-    "mixed, anchor:1": (*MIXED, "--objective", "anchor:1"),
-    "mixed, consistency:1": (*MIXED, "--objective", "consistency:1"),
-    "mixed, link-likelihood:0.5": (*MIXED, "--objective", "link-likelihood:0.5"),
-    "mixed, contrastive-strong": (
-        *(*MIXED, "--objective", "contrastive-strong:1", "--objective", "contrastive-weak:0"),
-    ),
-    "mixed, self-training": (
-        *(*MIXED, "--objective", "self-training:1", "--objective", "contrastive-weak:0"),
-    ),
+    "mixed, no sentences": (*MIXED, *losses("sentence-contrastive:0")),
+    "mixed, sentences:2": (*MIXED, *losses("sentence-contrastive:2")),
+    "mixed, anchor:0": (*MIXED, *losses("anchor:0")),
+    "mixed, anchor:1": (*MIXED, *losses("anchor:1")),
+    "mixed, consistency:1": (*MIXED, *losses("consistency:1")),
+    "mixed, link-likelihood:0.5": (*MIXED, *losses("link-likelihood:0.5")),
+    "mixed, contrastive-strong": (*MIXED, *losses("contrastive-strong:1", "contrastive-weak:0")),
+    "mixed, self-training": (*MIXED, *losses("self-training:1", "contrastive-weak:0")),
     "mixed, temperature 0.05": (*MIXED, "--temperature", "0.05"),
     "mixed, temperature 0.2": (*MIXED, "--temperature", "0.2"),
     "mixed, lr 1e-3": (*MIXED, "--lr", "1e-3"),
@@ -119,11 +105,11 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, layers 6 to 9": (*MIXED, "--layer", "6,7,8,9"),
     "mixed, layers 8 and 9": (*MIXED, "--layer", "8,9"),
     "mixed, layers 9 and 10": (*MIXED, "--layer", "9,10"),
-    "mixed, silver: link-likelihood:1": (*SILVER, "--objective", "contrastive-weak:0.5"),
+    "mixed, silver: link-likelihood:1": (*SILVER, *losses("contrastive-weak:0.5")),
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
     "mixed, silver: layers 7 and 8, three epochs": (
         *(*SILVER, "--layer", "7,8", "--epochs", "3"),
-        *("--objective", "link-likelihood:2", "--objective", "contrastive-weak:0"),
+        *losses("link-likelihood:2", "contrastive-weak:0"),
     ),
 }  # fmt: skip
 

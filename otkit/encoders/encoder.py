@@ -147,17 +147,13 @@ class TorchEncoder:
         tokens = tokens.to(self.device)
         inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
         stack = _layer_stack(self.model)
-        if (
-            self.device.type != "cpu"
-            and stack is not None
-            and self.model.config._attn_implementation == "sdpa"
-        ):
-            # As each layer takes it: transformers would wait for the device to say whether there is padding at all.
-            inputs["attention_mask"] = tokens.attention[:, None, None, :]
         if stack is None:  # an architecture whose insides we do not know is computed whole
             with attention_kernel(self.model, tokens.ids):
                 states = self.model(**inputs, output_hidden_states=True).hidden_states
             return tuple(states[layer] for layer in asked)
+        if self.device.type != "cpu" and self.model.config._attn_implementation == "sdpa":
+            # As each layer takes it: transformers would wait for the device to say whether there is padding at all.
+            inputs["attention_mask"] = tokens.attention[:, None, None, :]
         top = max(asked)
         found: dict[int, Tensor] = {}
         hooks = [

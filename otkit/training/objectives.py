@@ -8,7 +8,7 @@ that compare the words or sentences of a batch with each other excepted: their b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,9 @@ from otkit.encoders.encoder import (
     TorchEncoder,
     pool_sentences,
     pool_words,
-    resolve_layers,
     subword_units,
 )
-from otkit.encoders.tokens import stack_tokens
+from otkit.encoders.sides import states_of_both
 from otkit.errors import ConfigError
 from otkit.training.anchors import parameter_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd
@@ -64,9 +63,6 @@ __all__ = [
     "optimal_transport",
     "stay_close",
 ]
-
-# Padded subwords that a GPU computes in less time than the calls of another forward pass take.
-_CHEAP = 8192
 
 Objective = Callable[[EncodedPairs, ObjectiveConfig], Part]
 
@@ -107,23 +103,6 @@ def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveConfig) 
     if config.unit == "subword":
         return subword_units(hidden, tokens)
     return pool_words(hidden, tokens, word_vector=config.word_vector)
-
-
-def _both_states(
-    encoder: TorchEncoder, tokens: Sequence[Tokens], layers: Sequence[int]
-) -> list[tuple[Tensor, ...]]:
-    """The chosen layers of both sides, (B,N,D) and (B,M,D) each; on a GPU, where it pads little, out of one pass.
-
-    A small batch keeps a GPU waiting for the next kernel to be called, so what counts there is how many are.
-    """
-    layers = resolve_layers(layers, encoder.layers)
-    rows, (n, m) = len(tokens[0]), (side.ids.shape[1] for side in tokens)
-    if encoder.device.type == "cpu" or rows * abs(n - m) > max(_CHEAP, 0.1 * rows * (n + m)):
-        return [encoder.hidden_states(side, layers=layers) for side in tokens]
-    states = encoder.hidden_states(
-        stack_tokens(tokens, padding_id=encoder.subwords.padding_id), layers=layers
-    )
-    return [tuple(state[:rows, :n] for state in states), tuple(state[rows:, :m] for state in states)]
 
 
 class AlignmentModel(nn.Module):
@@ -232,7 +211,7 @@ class AlignmentModel(nn.Module):
         tokens = [side.to(encoder.device) for side in (batch.source, batch.target)]
         sides, sentences = [], []
         asked = (*config.layers, encoder.layers) if "sentences" in needs else config.layers
-        for side, states in zip(tokens, _both_states(encoder, tokens, asked), strict=True):
+        for side, states in zip(tokens, states_of_both(encoder, tokens, asked), strict=True):
             if "sentences" in needs:
                 *chosen, last = states
                 states = tuple(chosen)

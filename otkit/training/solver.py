@@ -10,13 +10,13 @@ import torch
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.pooling import centred
+from otkit.training.encoded import EncodedPairs
 from otkit.training.objectives import encode_units
 from otkit.training.settings import ObjectiveConfig
-from otkit.transport.cost import pairwise_cost
-from otkit.transport.fused import FINEST, has_kernel
+from otkit.training.transport_losses import plan_between
+from otkit.transport.fused import stops_unasked
 from otkit.transport.marginals import uniform
-from otkit.transport.sinkhorn import UNREAD, sinkhorn
+from otkit.transport.sinkhorn import UNREAD
 
 __all__ = ["kernel_converges", "without_waiting"]
 
@@ -36,8 +36,8 @@ def without_waiting(
     """
     if encoder.device.type == "cpu" or objective.tolerance is None:
         return objective
-    rough = objective.tolerance >= FINEST and has_kernel(encoder.device)
-    if rough and kernel_converges(objective, encoder, corpora):
+    unasked = stops_unasked(objective.sinkhorn, encoder.device)
+    if unasked and kernel_converges(objective, encoder, corpora):
         return objective
     return replace(objective, tolerance=None, iterations=UNREAD)
 
@@ -59,10 +59,9 @@ def kernel_converges(
         sides = [
             encoder.tokenize(list(side), prefix="").to(encoder.device) for side in zip(*pairs, strict=True)
         ]
-        units = [encode_units(encoder, tokens, objective) for tokens in sides]
-        vectors = [side.vectors for side in units]
-        if objective.center == "sentence":
-            vectors = list(centred(*vectors, *(side.mask for side in units)))
-        cost = pairwise_cost(vectors[0], vectors[1], cost=objective.cost)
-        plan = sinkhorn(cost, *(uniform(side.mask) for side in units), config=objective.sinkhorn)
+        source, target = (encode_units(encoder, tokens, objective) for tokens in sides)
+        tried = EncodedPairs(
+            source, target, uniform(source.mask), uniform(target.mask), start=None, share=1.0, targets=0
+        )
+        plan = plan_between(tried, replace(objective, scope="pair"))
     return bool(plan.converged.double().mean() >= _ENOUGH)

@@ -18,7 +18,7 @@ from torch import Tensor
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.plan import Plan
 
-__all__ = ["FINEST", "has_kernel", "solve_fused", "suits"]
+__all__ = ["solve_fused", "stops_unasked", "suits"]
 
 # Units a side: a cost matrix of 128 by 128 takes the registers of one multiprocessor.
 LARGEST = 128
@@ -41,17 +41,20 @@ def has_kernel(device: torch.device) -> bool:
     return True
 
 
+def stops_unasked(config: SinkhornConfig, device: torch.device) -> bool:
+    """Whether a tolerance is rough enough to be met on the device without the host asking about it."""
+    rough = config.tolerance is not None and config.tolerance >= FINEST
+    return rough and config.gradient == "envelope" and has_kernel(device)
+
+
 def suits(cost: Tensor, config: SinkhornConfig) -> bool:
     """Whether problems (B,N,M) on their device are for the kernels."""
     return (
-        has_kernel(cost.device)
+        stops_unasked(config, cost.device)
         and cost.dtype == torch.float32
         and len(cost) > 0
         and min(cost.shape[1:]) > 0
         and max(cost.shape[1:]) <= LARGEST
-        and config.gradient == "envelope"
-        and config.tolerance is not None
-        and config.tolerance >= FINEST
         and 0.0 not in config.penalties
     )
 
@@ -72,35 +75,19 @@ def solve_fused(
     matrix, f = torch.empty_like(inputs[0]), torch.empty_like(inputs[1])
     g = f if symmetric else torch.empty_like(inputs[2])
     value, error = torch.empty_like(inputs[3]), torch.empty_like(inputs[3])
+    found = matrix, value, error
     size = max(32, 1 << (max(n, m) - 1).bit_length())
-    sweeps = max(SWEEPS * config.max_iterations, FEWEST)
+    limits = max(SWEEPS * config.max_iterations, FEWEST), config.tolerance
     tau = [1.0 if penalty is None else penalty for penalty in config.penalties]
     soft = [penalty is not None for penalty in config.penalties]
     shape = {"SIZE": size, "num_warps": max(1, size * size // 1024)}
     with torch.cuda.device_of(cost):  # type: ignore[no-untyped-call]  # Triton launches on the current device
         if symmetric:
             self_kernel[(batch,)](
-                *(
-                    inputs[0],
-                    inputs[1],
-                    inputs[3],
-                    f,
-                    matrix,
-                    value,
-                    error,
-                    n,
-                    sweeps,
-                    config.tolerance,
-                    tau[0],
-                ),
-                SOFT=soft[0],
-                **shape,
+                inputs[0], inputs[1], inputs[3], f, *found, n, *limits, tau[0], SOFT=soft[0], **shape
             )
         else:
             cross_kernel[(batch,)](
-                *(*inputs, f, g, matrix, value, error, n, m, sweeps, config.tolerance, *tau),
-                SOFT_A=soft[0],
-                SOFT_B=soft[1],
-                **shape,
+                *inputs, f, g, *found, n, m, *limits, *tau, SOFT_A=soft[0], SOFT_B=soft[1], **shape
             )
     return Plan(cost, a, b, f, g, epsilon, config.max_iterations, error, config, known=(matrix, value))

@@ -17,7 +17,7 @@ from torch import Tensor
 from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
-from otkit.transport.fused import FINEST, has_kernel, solve_fused, suits
+from otkit.transport.fused import solve_fused, stops_unasked, suits
 from otkit.transport.log_domain import solve_log_domain
 from otkit.transport.newton import solve_newton
 from otkit.transport.plan import Plan
@@ -76,8 +76,7 @@ def sinkhorn(
 
 def _unread(config: SinkhornConfig, cost: Tensor) -> SinkhornConfig:
     """Settings under which a rough tolerance on a GPU needs no host sync for problems too large for the kernel."""
-    rough = config.tolerance is not None and config.tolerance >= FINEST and config.gradient == "envelope"
-    if rough and has_kernel(cost.device):
+    if stops_unasked(config, cost.device):
         return dataclasses.replace(config, tolerance=None, max_iterations=UNREAD)
     return config
 

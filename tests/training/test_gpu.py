@@ -35,6 +35,12 @@ def forbidden_syncs() -> Iterator[None]:
     torch.cuda.set_sync_debug_mode("default")
 
 
+def copied(encoder: TorchEncoder, device: str) -> TorchEncoder:
+    """The encoder once more, to be trained, on a device."""
+    model = copy.deepcopy(encoder.model).to(device)
+    return TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
+
+
 def some_pairs() -> list[PairCorpus]:
     corpus = open_corpus(sample_data() / "parallel" / "de-en.train.tsv")
     return [CorpusView(corpus, torch.arange(12).numpy())]
@@ -64,12 +70,7 @@ def test_a_step_does_not_wait_and_its_loss_is_the_processors(name: str, sample_e
     )
     losses = {}
     for device in ("cpu", "cuda"):
-        encoder = TorchEncoder(
-            copy.deepcopy(sample_encoder.model).to(device),
-            sample_encoder.tokenizer,
-            name="sample",
-            settings=sample_encoder.settings,
-        )
+        encoder = copied(sample_encoder, device)
         module, batch = module_and_batch(encoder, config)
         weights = [weight for weight in module.parameters() if weight.requires_grad]
         adam = torch.optim.AdamW(weights, lr=1e-5, fused=True)
@@ -92,12 +93,7 @@ def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
     config = ObjectiveConfig(anchor_reduction="mean")
     losses = []
     for compiled in (False, True):
-        encoder = TorchEncoder(
-            copy.deepcopy(sample_encoder.model).to("cuda"),
-            sample_encoder.tokenizer,
-            name="sample",
-            settings=sample_encoder.settings,
-        )
+        encoder = copied(sample_encoder, "cuda")
         module, batch = module_and_batch(encoder, config, compiled=compiled)
         losses.append(float(sum(module(batch).parts.values())))
         assert all(
@@ -107,12 +103,7 @@ def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
 
 
 def test_a_cache_serves_subwords(sample_encoder: TorchEncoder) -> None:
-    encoder = TorchEncoder(
-        copy.deepcopy(sample_encoder.model).to("cuda"),
-        sample_encoder.tokenizer,
-        name="sample",
-        settings=sample_encoder.settings,
-    )
+    encoder = copied(sample_encoder, "cuda")
     corpora = some_pairs()
     settings = AlignSettings(
         ObjectiveConfig(unit="subword", anchor_reduction="mean"),
