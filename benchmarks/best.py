@@ -131,7 +131,7 @@ def silver_files(folder: Path, pairs: int) -> list[Path]:
 
 def mixed_file(files: Sequence[Path]) -> Path:
     """All the files in one."""
-    target = files[0].with_name("xx-en.tsv" if files[0].stem.endswith("-en") else "en-xx.tsv")
+    target = files[0].with_name("mul-eng.tsv" if files[0].stem.endswith("-en") else "eng-mul.tsv")
     if not target.exists():
         write_text(target, "".join(path.read_text(encoding="utf-8") for path in files))
     return target

@@ -100,7 +100,17 @@ def random_pairs(encoder: TorchEncoder, pairs: int, length: int) -> PairBatch:
         tokens = Tokens(ids, torch.ones_like(ids, dtype=torch.bool), word, (words,) * pairs)
         sides.append(tokens.to(encoder.device))
     units = (words * pairs, (length - 2) * pairs)
-    return PairBatch(0, "de", tuple(range(pairs)), sides[0], sides[1], share=1.0, target_units=units)
+    letters = torch.full((pairs, words), 4)
+    return PairBatch(
+        0,
+        "de",
+        tuple(range(pairs)),
+        sides[0],
+        sides[1],
+        share=1.0,
+        target_units=units,
+        letters=(letters, letters),
+    )
 
 
 def training_step(module: AlignmentModel, batch: PairBatch, adam: torch.optim.Optimizer) -> None:

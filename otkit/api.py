@@ -80,6 +80,8 @@ def align_words(
     weights: str | None = None,
     center: str | None = None,
     distortion: float | None = None,
+    letters: float | None = None,
+    leaning: float | None = None,
     batch_tokens: int | None = None,
     device: str = "auto",
 ) -> Alignments:
@@ -111,6 +113,8 @@ def align_words(
         "weights": weights,
         "center": center,
         "distortion": distortion,
+        "letters": letters,
+        "leaning": leaning,
     }
     config = AlignerConfig.from_dict({name: value for name, value in settings.items() if value is not None})
     sides = [_sentences(side, texts, raw=raw) for side, texts in (("source", sources), ("target", targets))]

@@ -115,6 +115,14 @@ def align(
     center: Annotated[
         str | None, option("Compare words minus the mean of their sentence pair.", "none|sentence")
     ] = None,
+    letters: Annotated[
+        float | None,
+        option("Power of the words' lengths that weigh the links link-likelihood finds; 0 for none.", "X"),
+    ] = None,
+    leaning: Annotated[
+        float | None,
+        option("Factor, there, for links of short words that go where the next word goes; 1 for none.", "X"),
+    ] = None,
     temperature: Annotated[float | None, option("Of the contrastive losses.", "X")] = None,
     projection: Annotated[int | None, option("Width of a head under the contrastive losses.", "N")] = None,
     links: Annotated[
@@ -236,6 +244,8 @@ def align(
             else None,
             position=position,
             center=center,
+            letters=letters,
+            leaning=leaning,
             temperature=temperature,
             projection=projection,
             links="given" if links else None,

@@ -18,6 +18,8 @@ __all__ = [
     "Encoding",
     "Epsilon",
     "EpsilonRelative",
+    "Leaning",
+    "Letters",
     "Mass",
     "Null",
     "Strategy",
@@ -62,6 +64,16 @@ Center = Annotated[
 ]
 Distortion = Annotated[
     float | None, _setting("Price of links far off the diagonal, in units of the mean cost.", "X")
+]
+Letters = Annotated[
+    float | None,
+    _setting(
+        "Power of the words' lengths that shares of the plan are weighed by, 0.25 say. Default: 0.", "X"
+    ),
+]
+Leaning = Annotated[
+    float | None,
+    _setting("Factor for shares of short words that go where the next word goes, 2 say. Default: 1.", "X"),
 ]
 Cost = Annotated[
     str | None,

@@ -13,12 +13,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, Tokens, TooLongError
+from otkit.encoders.tokens import Sentence, letters_of
 from otkit.errors import ConfigError, InputError
 
 __all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share"]
@@ -58,6 +62,7 @@ class PairBatch:
     source, target     Tokens of B sentences each
     share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
     target_units       (words, subwords) on the target side of that whole micro-step
+    letters            (B,W) and (B,V) int, of the words of both sides, 0 for punctuation and padding
     draw               seeds what is drawn at random for these pairs: another number at every visit, the same
                        in every process and after a resumption
     """
@@ -69,6 +74,7 @@ class PairBatch:
     target: Tokens
     share: float
     target_units: tuple[int, int]
+    letters: tuple[Tensor, Tensor]
     draw: int = 0
 
 
@@ -123,7 +129,7 @@ class PairSource:
     def _window(
         self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, skip: int
     ) -> Iterator[tuple[PairBatch, ...]]:
-        members, source, target = self._tokenise(index, members)
+        members, source, target, letters = self._tokenise(index, members)
         lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
         order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.
@@ -132,10 +138,14 @@ class PairSource:
         draws = rng.integers(2**31, size=batches)
         for which in turns[skip:]:
             yield tuple(
-                self._collate(index, members, source, target, lengths, parts[which], int(draws[which]))
+                self._collate(
+                    index, members, (source, target), letters, lengths, parts[which], int(draws[which])
+                )
             )
 
-    def _tokenise(self, index: int, members: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tokens, Tokens]:
+    def _tokenise(
+        self, index: int, members: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Tokens, Tokens, tuple[_Letters, _Letters]]:
         corpus, kept, sides = self.corpora[index], [], ([], [])  # type: ignore[var-annotated]
         for member in members.tolist():
             pair = corpus[member]
@@ -153,7 +163,7 @@ class PairSource:
                 remedy=f"split sentences to at most {self.encoder.max_tokens} subwords",
             )
         first, second = (self.encoder.tokenize(side, prefix="") for side in sides)
-        return np.asarray(kept), first, second
+        return np.asarray(kept), first, second, (_letters(sides[0]), _letters(sides[1]))
 
     def _refuses(self, corpus: PairCorpus, pair: Pair, words: tuple[str, ...]) -> bool:
         """True for a sentence to skip; an error where skipping was not asked for."""
@@ -177,8 +187,8 @@ class PairSource:
         self,
         index: int,
         members: NDArray[np.int64],
-        source: Tokens,
-        target: Tokens,
+        sides: tuple[Tokens, Tokens],
+        letters: tuple[_Letters, _Letters],
         lengths: NDArray[np.int64],
         rows: NDArray[np.int64],
         draw: int,
@@ -186,23 +196,35 @@ class PairSource:
         """One micro-step of a language pair, in as many pieces as the token budget asks for."""
         if len(rows) == 0:
             return
-        whole = _rows(target, rows)
+        whole = _rows(sides[1], rows)
         units = (sum(whole.counts), int((whole.word_ids >= 0).sum()))
         for number, piece in enumerate(_within_budget(rows, lengths, self.config.batch_tokens)):
             batch = PairBatch(
                 corpus=index,
                 language=self.corpora[index].languages[0],
                 indices=tuple(members[piece].tolist()),
-                source=_rows(source, piece),
-                target=_rows(target, piece),
+                source=_rows(sides[0], piece),
+                target=_rows(sides[1], piece),
                 share=len(piece) / len(rows),
                 target_units=units,
+                letters=(_padded(letters[0], piece), _padded(letters[1], piece)),
                 draw=draw + number,
             )
             for tokens in (batch.source, batch.target):
                 self.padded += tokens.ids.numel()
                 self.filled += int(tokens.attention.sum())
             yield batch
+
+
+_Letters = list[Tensor]
+
+
+def _letters(sentences: list[Sentence]) -> _Letters:
+    return [torch.tensor([letters_of(word) for word in words]) for words in sentences]
+
+
+def _padded(letters: _Letters, rows: NDArray[np.int64]) -> Tensor:
+    return pad_sequence([letters[row] for row in rows.tolist()], batch_first=True)
 
 
 def padding_share(source: PairSource) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -15,9 +17,28 @@ from torch.nn.functional import pad
 from otkit.encoders.device import send
 from otkit.errors import CheckpointError, InputError
 
-__all__ = ["Sentence", "SubwordTokenizer", "Tokens", "TooLongError", "refuse_too_long", "stack_tokens"]
+__all__ = [
+    "Sentence",
+    "SubwordTokenizer",
+    "Tokens",
+    "TooLongError",
+    "letters_of",
+    "refuse_too_long",
+    "stack_tokens",
+]
 
 Sentence = Sequence[str]
+
+# A Chinese character, a kana or a Hangul syllable says about as much as three letters.
+_WIDE = 3
+
+
+@lru_cache(maxsize=1 << 16)
+def letters_of(word: str) -> int:
+    """The length of a word in letters, wide characters counting three; 0 for punctuation."""
+    if not any(map(str.isalnum, word)):
+        return 0
+    return sum(_WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
 
 
 class TooLongError(InputError):

@@ -26,9 +26,14 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "tau": (0.05, 0.1, 0.2, 0.5),
     "agreement": (0.0, 0.06, 0.1, 0.14),
     "distortion": (0.0, 0.1, 0.3),
+    "letters": (0.0, 0.15, 0.25, 0.35),
+    "leaning": (1.0, 1.5, 2.0, 3.0),
     "threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55),
 }
-"""What is tried, in this order; the layers come first. `threshold` is of the strategy of that name."""
+"""What is tried, in this order; the layers come first."""
+
+# What only the strategy of that name looks at.
+_OF_THRESHOLD = ("letters", "leaning", "threshold")
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ def tune_word_alignment(
         for value in values:
             done += 1
             progress(done, total)
-            if value == getattr(start, setting) or (setting == "threshold" and best.strategy != "threshold"):
+            if value == getattr(start, setting) or (
+                setting in _OF_THRESHOLD and best.strategy != "threshold"
+            ):
                 continue
             trial = replace(best, **{setting: value})
             here = figure(trial)

@@ -12,6 +12,7 @@ from otkit.errors import ConfigError, choose
 from otkit.extraction.strategies import STRATEGIES
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
+from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS
 
 __all__ = ["CENTERS", "COST_NAMES", "DISTANCES", "ENCODINGS", "NULLS", "TRANSPORTS", "AlignerConfig"]
 
@@ -71,16 +72,21 @@ class AlignerConfig:
     """Hidden states whose costs are averaged; None takes the encoder's own choice."""
     encoding: str = "separate"
     center: str = "sentence"
-    distortion: float = 0.1
-    """Price of a link off the diagonal, in units of the mean cost: see `costs.distortion_cost`."""
-    agreement: float = 0.1
+    distortion: float = DISTORTION
+    """Price of a link off the diagonal, in units of the mean cost: see `transport.order`."""
+    agreement: float = AGREEMENT
     """Taken from the cost, in units of its mean, for each neighbouring link that keeps the word order."""
-    rounds: int = 2
+    rounds: int = ROUNDS
     """Times that the neighbours are asked again."""
     structure: float = 0.5
     """Weight of the distances within the sentences in fused Gromov-Wasserstein transport."""
     distances: str = "embedding"
     """Which distances those are: a name of `DISTANCES`."""
+    letters: float = 0.0
+    """Power of the words' lengths that shares are weighed by, where the strategy is threshold; 0 for none: see
+    `transport.phrases`."""
+    leaning: float = 1.0
+    """Factor, there too, for links of a short word whose next word has the same partner; 1 for none."""
     strategy: str = "threshold"
     threshold: float | None = None
     """What the strategy compares with; None takes its default."""
@@ -106,6 +112,8 @@ class AlignerConfig:
             ("distortion", 0.0, False, math.inf),
             ("agreement", 0.0, False, math.inf),
             ("structure", 0.0, False, 1.0),
+            ("letters", 0.0, False, math.inf),
+            ("leaning", 0.0, False, math.inf),
             ("threshold", 0.0, False, math.inf),
         ):
             _check_number(name, getattr(self, name), least=least, strict=strict, most=most)

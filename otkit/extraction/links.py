@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otkit.encoders.pooling import centred
+from otkit.errors import ConfigError
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.costs import distortion_cost, layered_cost, mean_cost
+from otkit.extraction.costs import layered_cost, mean_cost
 from otkit.extraction.plans import Problem, similarity, solve, temperature
-from otkit.extraction.strategies import extract_links
+from otkit.extraction.strategies import DEFAULT_THRESHOLDS, extract_links
 from otkit.transport.marginals import MARGINALS
+from otkit.transport.order import distortion_cost
+from otkit.transport.phrases import weighted_shares
 from otkit.transport.plan import shares
 
 __all__ = ["Found", "Side", "find_links", "fold", "problem_of"]
@@ -35,8 +38,15 @@ class Found:
     cost: float
 
 
-def find_links(source: Side, target: Side, config: AlignerConfig, *, plans: bool) -> list[Found]:
-    """What the settings find for each of B pairs."""
+def find_links(
+    source: Side,
+    target: Side,
+    config: AlignerConfig,
+    *,
+    letters: tuple[Tensor | None, Tensor | None] = (None, None),
+    plans: bool,
+) -> list[Found]:
+    """What the settings find for each of B pairs; `letters` (B,N) and (B,M) of the units' words."""
     problem, meaning = problem_of(source, target, config)
     mask = problem.mask
     if config.transport == "none":
@@ -55,6 +65,14 @@ def find_links(source: Side, target: Side, config: AlignerConfig, *, plans: bool
     mean = (moved * meaning).sum((1, 2)) / moved.sum((1, 2))
     if config.unit == "subword":
         linked, share, scores, nulls = _to_words(linked, share, scores, nulls, source[2], target[2], config)
+    if config.strategy == "threshold" and (config.letters > 0 or config.leaning != 1):
+        threshold = DEFAULT_THRESHOLDS["threshold"] if config.threshold is None else config.threshold
+        rows, columns = (
+            _lengths(x, side[2], config) for x, side in zip(letters, (source, target), strict=True)
+        )
+        linked = threshold < weighted_shares(
+            share, rows, columns, power=config.letters, leaning=config.leaning, threshold=threshold
+        )
     sizes = [(side[2].amax(1) + 1).tolist() for side in (source, target)]
     return list(_split(linked, share, scores if plans else None, nulls, mean, sizes))
 
@@ -102,6 +120,16 @@ def fold(values: Tensor, rows: Tensor, columns: Tensor, *, reduce: str) -> Tenso
     slots = torch.where(rows < 0, height, rows)[:, :, None].expand(values.shape)
     start = values.new_zeros(values.shape[0], height + 1, width)
     return start.scatter_reduce(1, slots, values, reduce)[:, :height]
+
+
+def _lengths(letters: Tensor | None, words: Tensor, config: AlignerConfig) -> Tensor:
+    """(B,W) letters of the words, from those of their units (B,N)."""
+    if letters is None:
+        raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
+    if config.unit == "word":
+        return letters
+    one = torch.zeros_like(words[:, :1])
+    return fold(letters[:, :, None].float(), words, one, reduce="amax")[:, :, 0]
 
 
 def _to_words(

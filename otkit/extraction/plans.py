@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.costs import layered_cost, neighbour_support
+from otkit.extraction.costs import layered_cost
 from otkit.transport.exact import exact, fused_gromov
 from otkit.transport.null import null_cost
+from otkit.transport.order import neighbour_support
 from otkit.transport.plan import shares
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 from otkit.transport.warm import capped_plan, soft_plan

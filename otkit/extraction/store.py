@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
 
 import torch
 from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
-from otkit.encoders.tokens import Sentence, Tokens
+from otkit.encoders.tokens import Sentence, Tokens, letters_of
 from otkit.encoders.words import token_states
 
 __all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise", "tokens_at_once"]
@@ -24,6 +25,8 @@ _LONG_TEXT = 3000
 class TokenisedWindow:
     """Texts ready for the encoder: `tokens` of those in `usual`, and the rest as words in `long`.
 
+    letters  of every word of all texts; starts  where each text begins among them
+
     A text is a sentence, or a pair of sentences that are encoded together; a sentence is a text of one part.
     """
 
@@ -31,6 +34,8 @@ class TokenisedWindow:
     usual: Tensor
     tokens: Tokens | None
     long: tuple[int, ...]
+    letters: Tensor
+    starts: Tensor
     joint: bool
 
 
@@ -39,13 +44,15 @@ class UnitStore:
     """The units of S sentences end to end.
 
     vectors (U, K, D) over all units and K layers;  words (U,) the word of each unit in its sentence;
-    starts, counts (S,) where each sentence's units begin, and how many there are.
+    starts, counts (S,) where each sentence's units begin, and how many there are;  letters (U,) those of each unit's
+    word, 0 for punctuation, or None where nobody counted.
     """
 
     vectors: Tensor
     words: Tensor
     starts: Tensor
     counts: Tensor
+    letters: Tensor | None = None
 
     def gather(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors (B, N, K, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
@@ -59,9 +66,21 @@ class UnitStore:
         vectors = self.vectors[places] * mask[:, :, None, None]
         return vectors, mask, torch.where(mask, self.words[places], -1)
 
+    def gather_letters(self, sentences: Tensor) -> Tensor | None:
+        """(B, N) letters of the units that `gather` gives, 0 at padding."""
+        if self.letters is None:
+            return None
+        counts = self.counts[sentences]
+        order = torch.arange(int(counts.max()) if len(sentences) else 0, device=counts.device)
+        mask = order < counts[:, None]
+        if not len(self.letters):
+            return torch.zeros_like(mask, dtype=torch.int64)
+        places = torch.where(mask, self.starts[sentences][:, None] + order, 0)
+        return torch.where(mask, self.letters[places], 0)
+
     def layers(self, places: Sequence[int]) -> UnitStore:
         """The same units with some of the K layers."""
-        return UnitStore(self.vectors[:, list(places)], self.words, self.starts, self.counts)
+        return replace(self, vectors=self.vectors[:, list(places)])
 
     def split(self, firsts: Tensor) -> UnitStore:
         """Pairs that were encoded as one text, of which the first `firsts` (S,) words are the first sentence,
@@ -72,9 +91,8 @@ class UnitStore:
         first = torch.zeros_like(self.counts).index_add(0, text, ahead.to(self.counts.dtype))
         starts = torch.stack([self.starts, self.starts + first], 1).flatten()
         counts = torch.stack([first, self.counts - first], 1).flatten()
-        return UnitStore(
-            self.vectors, torch.where(ahead, self.words, self.words - firsts[text]), starts, counts
-        )
+        words = torch.where(ahead, self.words, self.words - firsts[text])
+        return UnitStore(self.vectors, words, starts, counts, self.letters)
 
     def means_of_sides(self) -> tuple[Tensor, Tensor]:
         """(K, D) mean vectors of the even and of the odd sentences."""
@@ -84,8 +102,7 @@ class UnitStore:
 
     def minus(self, means: tuple[Tensor, Tensor]) -> UnitStore:
         """The same units, less one vector for those of even sentences and another for those of odd ones."""
-        shifted = self.vectors - torch.stack(means)[self._odd()]
-        return UnitStore(shifted, self.words, self.starts, self.counts)
+        return replace(self, vectors=self.vectors - torch.stack(means)[self._odd()])
 
     def _odd(self) -> Tensor:
         """(U,) 1 for the units of odd sentences."""
@@ -115,7 +132,11 @@ def tokenise(encoder: Encoder, sentences: Sequence[Sentence], *, joint: bool = F
     usual = [index for index, size in enumerate(sizes) if 0 < size <= _LONG_TEXT]
     long = tuple(index for index, size in enumerate(sizes) if size > _LONG_TEXT)
     tokens = _tokens(encoder, [texts[index] for index in usual]) if usual else None
-    return TokenisedWindow(texts, torch.tensor(usual, dtype=torch.int64), tokens, long, joint)
+    counted = torch.tensor([letters_of(word) for word in chain(*chain(*texts))], dtype=torch.int64)
+    starts = torch.tensor([0, *accumulate(sum(map(len, text)) for text in texts)], dtype=torch.int64)
+    return TokenisedWindow(
+        texts, torch.tensor(usual, dtype=torch.int64), tokens, long, counted, starts[:-1], joint
+    )
 
 
 def _tokens(encoder: Encoder, texts: Sequence[tuple[Sentence, ...]]) -> Tokens:
@@ -151,7 +172,7 @@ def encode_window(
             parts.append((window.usual[rows], units(window.tokens.select(rows))))
     for index in window.long:
         parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
-    store = _joined(parts, len(window.texts), len(layers), encoder)
+    store = _joined(parts, window, len(layers), encoder)
     if not window.joint:
         return store
     return store.split(torch.tensor([len(first) for first, _ in window.texts], device=encoder.device))
@@ -171,12 +192,13 @@ def _by_length(lengths: Tensor, batch_tokens: int) -> Iterator[Tensor]:
 
 
 def _joined(
-    parts: list[tuple[Tensor, tuple[Encoded, ...]]], sentences: int, layers: int, encoder: Encoder
+    parts: list[tuple[Tensor, tuple[Encoded, ...]]], window: TokenisedWindow, layers: int, encoder: Encoder
 ) -> UnitStore:
     device = encoder.device
-    counts = torch.zeros(sentences, dtype=torch.int64, device=device)
+    counts = torch.zeros(len(window.texts), dtype=torch.int64, device=device)
     starts = torch.zeros_like(counts)
-    vectors, words, done = [], [], 0
+    counted, firsts = window.letters.to(device), window.starts.to(device)
+    vectors, words, letters, done = [], [], [], 0
     for rows, units in parts:
         mask = units[0].mask
         rows = rows.to(device)
@@ -185,8 +207,9 @@ def _joined(
         starts[rows] = here.cumsum(0) - here + done
         vectors.append(torch.stack([layer.vectors[mask] for layer in units], dim=1).float())  # (u, K, D)
         words.append(units[0].word_ids[mask])
+        letters.append(counted[(units[0].word_ids + firsts[rows][:, None])[mask]])
         done += len(vectors[-1])
     if not parts:
         empty = torch.zeros(0, layers, encoder.dimension, device=device)
-        return UnitStore(empty, starts[:0], starts, counts)
-    return UnitStore(torch.cat(vectors), torch.cat(words), starts, counts)
+        return UnitStore(empty, starts[:0], starts, counts, starts[:0])
+    return UnitStore(torch.cat(vectors), torch.cat(words), starts, counts, torch.cat(letters))

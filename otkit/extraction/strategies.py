@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from otkit.errors import ConfigError, choose
-from otkit.transport.plan import shares
+from otkit.transport.plan import LINKED, shares
 
 __all__ = ["DEFAULT_THRESHOLDS", "STRATEGIES", "Strategy", "entmax15", "extract_links"]
 
@@ -190,7 +190,7 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 # The published settings; strategies without an entry have nothing to set.
 DEFAULT_THRESHOLDS: Mapping[str, float] = {
-    "threshold": 0.45,
+    "threshold": LINKED,
     "softmax": 0.001,
     "entmax": 0.0,
     "itermax": 2,

@@ -13,7 +13,9 @@ from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveConfig
 from otkit.training.transport_losses import links_log_loss, plan_between
 from otkit.transport.cost import pairwise_cost
-from otkit.transport.plan import shares
+from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
+from otkit.transport.phrases import weighted_shares
+from otkit.transport.plan import LINKED, shares
 from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
@@ -109,28 +111,59 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
 
 
 def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
-    """The plan's shares as probabilities of links, and the negative log-likelihood of the links under them.
+    """What the word aligner reads, as probabilities of links, and the negative log-likelihood of the links under them.
 
     L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log p_ij + (1 - A_ij) log(1 - p_ij) ], where p_ij = P_ij /
     sqrt(sum_j P_ij sum_i P_ij), the plan's share of row and column, is what otkit's word aligner compares with
-    its threshold. The gradient goes through the unrolled solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL
-    2023, section 4.3), whose scaling of each plan to [0, 1] and projection head are left out: what is learnt
-    is then in the encoder, and a pair without links can say so. p is drawn into [0.001, 0.999].
+    its threshold, its word order included: what that settles needs no learning. The gradient goes through the
+    unrolled solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to
+    [0, 1] and projection head are left out: what is learnt is then in the encoder, and a pair without links can say
+    so. p is drawn into [0.001, 0.999]. Own links are those that the aligner reads now, the length of the words
+    weighed in as `letters` and `leaning` say.
     """
-    links = _given(pairs) if config.links == "given" else own_links(pairs, config)
-    x, y = pairs.compared(config.center)
-    solver = replace(
-        config.sinkhorn,
-        gradient="unroll",
-        tolerance=None,
-        max_iterations=min(config.iterations, _UNROLLED),
-    )
-    cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
-    plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver).matrix
+    share = _read_shares(pairs, config)
+    links = _given(pairs) if config.links == "given" else _read_links(share.detach(), pairs, config)
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
-    loss = links_log_loss(shares(plan, real), links, real)
+    loss = links_log_loss(share, links, real)
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
     return Part((2 * loss / words).mean() * pairs.share)
+
+
+def _read_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+    """(B,N,M) shares of the plan that the word aligner would read: a link off the diagonal costs more, one whose
+    neighbours keep the word order less. What the neighbours say has no gradient.
+    """
+    x, y = pairs.compared(config.center)
+    rows, columns = x.mask, y.mask
+    real = rows[:, :, None] & columns[:, None, :]
+    cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
+    mean = torch.where(real, cost, 0.0).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
+    unit = torch.where(mean > 0, mean, 1.0)[:, None, None]
+    cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
+    solver = replace(config.sinkhorn, tolerance=None, max_iterations=min(config.iterations, _UNROLLED))
+    if config.epsilon_relative is not None:
+        # In units of the mean cost by meaning alone, as the aligner counts.
+        cost, unit = cost / unit, torch.ones_like(unit)
+        solver = replace(solver, epsilon=config.epsilon_relative, epsilon_relative=None)
+    weights = pairs.source_weights, pairs.target_weights
+    with torch.no_grad():
+        support = torch.zeros_like(cost)
+        for _ in range(ROUNDS):
+            plan = sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix
+            support = neighbour_support(shares(plan, real))
+    unrolled = replace(solver, gradient="unroll")
+    return shares(sinkhorn(cost - AGREEMENT * unit * support, *weights, config=unrolled).matrix, real)
+
+
+def _read_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+    """(B,N,M) bool: shares above the aligner's threshold, weighed by the length of the words where it counts."""
+    if config.weighs_letters:
+        if pairs.letters is None:
+            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
+        share = weighted_shares(
+            share, *pairs.letters, power=config.letters, leaning=config.leaning, threshold=LINKED
+        )
+    return share > LINKED
 
 
 def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

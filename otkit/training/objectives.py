@@ -231,6 +231,9 @@ class AlignmentModel(nn.Module):
                 if frozen is None
                 else (sides[1].with_vectors(frozen))
             )
+        letters = None
+        if config.weighs_letters and anchored:
+            letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:
             links = send(given.words(batch), encoder.device)
@@ -246,6 +249,7 @@ class AlignmentModel(nn.Module):
                     start=None if frozen is None else self._cut(frozen, layer),
                     share=batch.share,
                     targets=batch.target_units[config.unit == "subword"],
+                    letters=letters,
                     links=None if links is None else spread_links(links, source, target),
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
                     sentences=(sentences[0], sentences[1]) if sentences else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *
     for name in log_to:
         choose(name, TRACKERS, what="tracker")
         require_extra(TRACKERS[name], extra="trackers")
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=PRECISIONS[config.precision],
         cpu=cpu,
         # Else the rate would move on by as many steps as there are processes.
@@ -55,6 +56,10 @@ def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *
         # Layers above the highest chosen one have no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    # An interpreter that ends while the threads of its process group run is aborted now and then. Not at the end of
+    # a run: the next one of the same process needs the group.
+    atexit.register(accelerator.state.destroy_process_group)
+    return accelerator
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | int | str | bool]:

@@ -78,6 +78,8 @@ class ObjectiveConfig:
                       anchor's gradient is several hundred times the divergence's
     iterations        most Sinkhorn iterations of one problem
     tolerance         marginal error at which the solver stops (None: always all iterations, and no host sync)
+    letters, leaning  how far the length of words counts in the links that link-likelihood finds by itself:
+                      transport.phrases; 0 and 1 leave it out
     links             word links for l2, the contrastive losses and self-training: "own" (mutual argmax of the
                       current transport plan, made anew at each step) or "given" (gold, or a file)
     temperature       divides the cosines of the contrastive losses
@@ -103,6 +105,8 @@ class ObjectiveConfig:
     dropout: bool = False
     iterations: int = 200
     tolerance: float | None = 1e-3
+    letters: float = 0.0
+    leaning: float = 1.0
     links: str = "own"
     temperature: float = 0.1
     projection: int | None = None
@@ -141,6 +145,13 @@ class ObjectiveConfig:
                 " fit",
                 remedy="a temperature above 0, a share between 0 and 1, a position weight of at least 0",
             )
+        if not (self.letters >= 0 and self.leaning >= 0):
+            raise ConfigError(
+                f"letters {self.letters}, leaning {self.leaning} do not fit",
+                remedy="give numbers of at least 0",
+            )
+        if self.weighs_letters and self.unit == "subword":
+            raise ConfigError("subwords are not weighed by their letters", remedy="use the unit word")
         if self.projection is not None and self.projection < 1:
             raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")
         # The solver has its own say on its settings, before any data is read.
@@ -156,6 +167,11 @@ class ObjectiveConfig:
             max_iterations=self.iterations,
             tolerance=self.tolerance,
         )
+
+    @property
+    def weighs_letters(self) -> bool:
+        """True where the length of words counts."""
+        return self.letters > 0 or self.leaning != 1
 
     @property
     def needs(self) -> frozenset[str]:
