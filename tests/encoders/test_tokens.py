@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.tokens import Tokens, TooLongError, stack_tokens
+from otkit.encoders.tokens import Tokens, TooLongError, letters_of, stack_tokens
 from otkit.errors import CheckpointError
 
 SENTENCES = [
@@ -174,3 +174,24 @@ def test_stacked_batches_have_the_states_that_each_has_by_itself(tiny_encoder: T
     for part, tokens in ((states[:2], long), (states[2:, : short.ids.shape[1]], short)):
         (alone,) = tiny_encoder.hidden_states(tokens, layers=[-1])
         torch.testing.assert_close(part, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("word", "letters"),
+    [
+        ("house", 5),
+        ("l'", 2),
+        ("1945", 4),
+        ("-", 0),
+        ("...", 0),
+        ("房子", 6),
+        ("的", 3),
+        ("ﾊ", 1),
+        ("дом", 3),
+        ("", 0),
+    ],
+)
+def test_letters_count_wide_characters_three_times_and_punctuation_not_at_all(
+    word: str, letters: int
+) -> None:
+    assert letters_of(word) == letters

@@ -15,17 +15,22 @@ import pytest
 import torch
 
 from otkit.encoders.encoder import TorchEncoder, pool_words
+from otkit.encoders.tokens import letters_of
 from otkit.errors import ConfigError
 from otkit.extraction import batches, blocks
 from otkit.extraction.aligner import AlignerConfig, Alignment, Link, WordAligner
 from otkit.extraction.lines import LINE_FORMATS, Line
 from otkit.extraction.store import encode_window, tokenise
+from otkit.transport.phrases import weighted_shares
 
 Pairs = list[tuple[tuple[str, ...], tuple[str, ...]]]
 LETTERS = "das haus ist klein the house is small ein der die straße 12 3.5 , . ? kleines"
 WORDS = LETTERS.split()
 GERMAN = "Das ist ein kleines Haus , und wir haben gestern das neue Museum besucht ."
 ENGLISH = "This is a small house , and we visited the new museum yesterday ."
+# Without articles, and with fewer prepositions.
+RUSSIAN = "После войны правительство построило новый завод на берегу реки ."
+RIVER = "After the war the government built a new factory on the bank of the river ."
 DATA = Path(os.environ.get("OTKIT_BENCHMARK_DATA", "../shared/data")) / "word-alignment"
 
 
@@ -279,3 +284,56 @@ def test_joint_encoding_aligns_lines_of_any_kind(tiny_encoder: TorchEncoder) -> 
     assert found[2].pairs
     (alone,) = aligner.align(lines[:1], plans=False)
     assert alone.pairs == found[0].pairs
+
+
+@pytest.mark.parametrize("unit", ["word", "subword"])
+@pytest.mark.parametrize("encoding", ["separate", "joint"])
+def test_lengths_weigh_the_shares_that_the_threshold_sees(
+    sample_encoder: TorchEncoder, unit: str, encoding: str
+) -> None:
+    pair = (tuple(RUSSIAN.split()), tuple(RIVER.split()))
+    settings = {"unit": unit, "encoding": encoding, "threshold": 0.3}
+    every = AlignerConfig(**{**settings, "threshold": 0.01})  # type: ignore[arg-type]
+    config = AlignerConfig(**settings, letters=0.5, leaning=3.0)  # type: ignore[arg-type]
+    lines = [pair, ((), ()), (("a",), ("b",)), pair]
+    (plain, *_) = WordAligner(sample_encoder, every).align(lines)
+    first, _, _, last = WordAligner(sample_encoder, config).align(lines)
+    assert first.pairs == last.pairs
+    share = torch.zeros(1, len(pair[0]), len(pair[1]))
+    for i, j, score in plain.links:
+        share[0, i, j] = score
+    letters = [torch.tensor([[letters_of(word) for word in side]]) for side in pair]
+    weighed = weighted_shares(share, *letters, power=0.5, leaning=3.0, threshold=0.3)[0]
+    assert first.pairs == {(i, j) for i, j in (weighed > 0.3).nonzero().tolist()}
+    assert first.pairs != {(i, j) for i, j in (share[0] > 0.3).nonzero().tolist()}
+
+
+def test_lengths_weigh_in_the_blocks_of_long_pairs_too(
+    sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = (tuple(RUSSIAN.split() * 3), tuple(RIVER.split() * 3))
+    plain, weighed = AlignerConfig(), AlignerConfig(letters=0.5, leaning=3.0)
+    whole = [next(WordAligner(sample_encoder, config).align([pair])).pairs for config in (plain, weighed)]
+    for module in (batches, blocks):
+        monkeypatch.setattr(module, "MOST_CELLS", 900)
+    parts = [next(WordAligner(sample_encoder, config).align([pair])).pairs for config in (plain, weighed)]
+    assert whole[0] != whole[1]
+    assert parts[0] != parts[1]
+    assert len(parts[1] & whole[1]) > 0.8 * len(parts[1] | whole[1])
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the benchmark data")
+def test_weighed_lengths_lower_the_error_rate(sample_encoder: TorchEncoder) -> None:
+    from otkit.data.gold import read_gold
+    from otkit.evaluation.word_alignment import evaluate_word_alignment
+
+    sets = {code: read_gold(DATA / f"xlwa-en-{code}.dev.tsv.gz")[:40] for code in ("da", "sl")}
+    plain = evaluate_word_alignment(sample_encoder, sets).mean()
+    config = AlignerConfig(letters=0.25, leaning=2.0)
+    assert evaluate_word_alignment(sample_encoder, sets, config=config).mean() < plain - 0.015
+
+
+def test_settings_of_lengths_are_checked() -> None:
+    for wrong in ({"letters": -1.0}, {"leaning": -0.5}, {"letters": math.inf}):
+        with pytest.raises(ConfigError, match="give a number at least 0"):
+            AlignerConfig(**wrong)

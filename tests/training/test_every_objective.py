@@ -575,3 +575,64 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     assert not any(
         "head" in name or "pointer" in name for name in load_file(tmp_path / "saved" / "model.safetensors")
     )
+
+
+@pytest.mark.parametrize(("letters", "leaning"), [(0.0, 1.0), (0.5, 3.0)])
+def test_likelihood_reads_the_links_that_the_word_aligner_reads(
+    tmp_path: Path,
+    sample_encoder: TorchEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    letters: float,
+    leaning: float,
+) -> None:
+    from otkit.extraction.aligner import AlignerConfig, WordAligner
+    from otkit.transport.plan import LINKED
+
+    russian = "После войны правительство построило новый завод на берегу реки ."
+    english = "After the war the government built a new factory on the bank of the river ."
+    text = f"{russian}\t{english}\nDas Ende des Krieges .\tThe end of the war .\n"
+    (tmp_path / "de-en.tsv").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sample_encoder, "settings", replace(sample_encoder.settings, prefix=""))
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    (batch,) = next(PairSource(corpora, sample_encoder, BatchingConfig(batch_size=2)).micro_steps(0, 1))
+    config = ObjectiveConfig(
+        parts=(("link-likelihood", 1.0),),
+        cost="cosine",
+        epsilon_relative=0.075,
+        tau=0.1,
+        center="sentence",  # type: ignore[arg-type]
+        word_vector="mean",
+        layers=(7,),
+        letters=letters,
+        leaning=leaning,  # type: ignore[arg-type]
+    )
+    module = AlignmentModel(sample_encoder, config)
+    with torch.no_grad():
+        found = module(batch).parts["link-likelihood"].item()
+    lines = [tuple(tuple(side.split()) for side in line.split("\t")) for line in text.splitlines()]
+    settings = {"layers": (7,), "letters": letters, "leaning": leaning}
+    links = list(WordAligner(sample_encoder, AlignerConfig(**settings)).align(lines))  # type: ignore[arg-type]
+    every = WordAligner(sample_encoder, AlignerConfig(layers=(7,), threshold=0.0)).align(lines)
+    expected = 0.0
+    for read, shares in zip(links, every, strict=True):
+        p = np.zeros((len(read.source), len(read.target)))
+        for i, j, score in shares.links:
+            p[i, j] = score
+        linked = np.zeros_like(p, dtype=bool)
+        for i, j in read.pairs:
+            linked[i, j] = True
+        if letters:
+            assert (linked != (p > LINKED)).any()
+        p = 0.001 + 0.998 * p
+        expected -= np.where(linked, np.log(p), np.log(1 - p)).sum() * 2 / sum(p.shape) / 2
+    assert found == pytest.approx(expected, rel=5e-3)
+
+
+def test_letters_are_of_words() -> None:
+    with pytest.raises(ConfigError, match="use the unit word"):
+        ObjectiveConfig(letters=0.25, unit="subword")
+    with pytest.raises(ConfigError, match="at least 0"):
+        ObjectiveConfig(leaning=-1.0)
+    pairs = random_pairs()
+    with pytest.raises(ConfigError, match="nobody counted the letters"):
+        value("link-likelihood", pairs, links="own", letters=0.25)
