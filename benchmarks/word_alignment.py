@@ -37,6 +37,7 @@ from otkit.extraction.store import _by_length, tokenise
 from otkit.extraction.strategies import STRATEGIES, _grow
 
 LAYERS = tuple(range(4, 11))
+LENGTHS = AlignerConfig(letters=0.25, leaning=2.0)
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
     "simalign inter": ("mutual", None, "cosine", ("word", "subword")),
@@ -143,8 +144,10 @@ def _links(path: Path, count: int) -> list[set[tuple[int, int]]]:
 
 def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     sets = gold_sets()
-    scores = evaluate_word_alignment(encoder, sets)
-    rows = {"otkit, the default": {language: aer(table) for language, table in scores.tables.items()}}
+    rows: dict[str, Row] = {}
+    for name, config in (("otkit, the default", AlignerConfig()), ("otkit, lengths weighed", LENGTHS)):
+        scores = evaluate_word_alignment(encoder, sets, config=config)
+        rows[name] = {language: aer(table) for language, table in scores.tables.items()}
     rows |= peer_rows(encoder, sets)
     if eflomal and importlib.util.find_spec("eflomal"):
         rows["eflomal, grow-diag-final-and"] = eflomal_row(sets)

@@ -43,7 +43,7 @@ from otkit.training.link_losses import (
 from otkit.training.modules import build_heads
 from otkit.training.sentence_losses import sentence_contrastive
 from otkit.training.settings import ObjectiveConfig
-from otkit.training.supervision import GivenLinks, Teacher, spread_links
+from otkit.training.supervision import GivenLinks, ReadLinks, Teacher, spread_links
 from otkit.training.transport_losses import (
     optimal_transport,
     ot_distill,
@@ -117,6 +117,7 @@ class AlignmentModel(nn.Module):
         inverse_document_frequency: Tensor | None = None,
         links: GivenLinks | None = None,
         teacher: Teacher | None = None,
+        read: ReadLinks | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -131,6 +132,7 @@ class AlignmentModel(nn.Module):
         ).to(encoder.device)
         # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
         self._beside = (encoder, start, links, teacher)
+        self.read = read
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         moving = trained if "weights" in config.needs else []
         self._moving = tuple((weight, weight.detach().clone()) for weight in moving)
@@ -232,11 +234,15 @@ class AlignmentModel(nn.Module):
                 else (sides[1].with_vectors(frozen))
             )
         letters = None
-        if config.weighs_letters and anchored:
+        if config.weighs_letters:
             letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:
             links = send(given.words(batch), encoder.device)
+        read = None
+        if self.read is not None and "read" in needs:
+            size = sides[0].mask.shape[1], sides[1].mask.shape[1]
+            read = send(self.read.units(batch, size), encoder.device)
         found = []
         for layer in range(1 if config.layer_weights is None else len(config.layers)):
             source, target = (self._of_layer(side, layer) for side in sides)
@@ -249,6 +255,7 @@ class AlignmentModel(nn.Module):
                     start=None if frozen is None else self._cut(frozen, layer),
                     share=batch.share,
                     targets=batch.target_units[config.unit == "subword"],
+                    read=read,
                     letters=letters,
                     links=None if links is None else spread_links(links, source, target),
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),

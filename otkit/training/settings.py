@@ -32,7 +32,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
         "contrastive-strong": "links projection",
         "self-training": "links",
         "consistency": "",
-        "link-likelihood": "links",
+        "link-likelihood": "links read",
         "mlm": "masked vocabulary",
         "tlm": "joint vocabulary",
         "denoising-alignment": "joint pointer",
@@ -81,7 +81,8 @@ class ObjectiveConfig:
     letters, leaning  how far the length of words counts in the links that link-likelihood finds by itself:
                       transport.phrases; 0 and 1 leave it out
     links             word links for l2, the contrastive losses and self-training: "own" (mutual argmax of the
-                      current transport plan, made anew at each step) or "given" (gold, or a file)
+                      current transport plan, made anew at each step; for link-likelihood what the word aligner
+                      reads with the encoder as the run found it) or "given" (gold, or a file)
     temperature       divides the cosines of the contrastive losses
     projection        width of the two-layer head that the contrastive losses are taken behind (None: no head)
     mask_share        share of the words that mlm, tlm and denoising-alignment hide

@@ -636,3 +636,39 @@ def test_letters_are_of_words() -> None:
     pairs = random_pairs()
     with pytest.raises(ConfigError, match="nobody counted the letters"):
         value("link-likelihood", pairs, links="own", letters=0.25)
+
+
+def test_links_are_read_once_before_the_first_step(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    from otkit.training.link_losses import read_links, read_shares
+    from otkit.training.loop import TrainConfig
+    from otkit.training.run import _read_before
+
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    config = ObjectiveConfig(
+        parts=(("link-likelihood", 1.0),), layers=(1,), cost="cosine", epsilon=0.1, letters=0.25, leaning=2.0
+    )
+    module = AlignmentModel(tiny_encoder, config)
+    source = PairSource(corpora, tiny_encoder, BatchingConfig(batch_size=2, seed=4))
+    module.read = _read_before(module, source, TrainConfig(steps=4))
+    batches = [batch for parts in source.micro_steps(0, 4) for batch in parts]
+
+    def now(batch: PairBatch) -> Tensor:
+        pairs = module.encode(batch)
+        return read_links(read_shares(pairs, config), pairs, config)
+
+    before = [now(batch) for batch in batches]
+    with torch.no_grad():
+        for weight in tiny_encoder.model.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(len(weight))))
+    for batch, links in zip(batches, before, strict=True):
+        pairs = module.encode(batch)
+        assert pairs.read is not None
+        assert torch.equal(pairs.read, links)
+    assert any(not torch.equal(now(batch), links) for batch, links in zip(batches, before, strict=True))
+    # The loss is that of these links, and of those that are given where there are any.
+    pairs = module.encode(batches[0])
+    kept = replace(pairs, links=pairs.read)
+    assert value("link-likelihood", pairs, links="own", epsilon=0.1) == pytest.approx(
+        value("link-likelihood", kept, links="given", epsilon=0.1)
+    )
