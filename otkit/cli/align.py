@@ -12,6 +12,7 @@ from otkit.cli.align_inputs import (
     given,
     is_main_process,
     local_device,
+    mixed,
     named_weights,
     objective_parts,
     open_corpora,
@@ -157,6 +158,10 @@ def align(
     batch_size: Annotated[
         int | None, option("Sentence pairs of a language pair and micro-step.", "N")
     ] = None,
+    mix: Annotated[
+        bool | None,
+        typer.Option("--mix/--no-mix", help="Batches of all languages: --batch-size pairs of them together."),
+    ] = None,
     grad_accum: Annotated[int | None, option("Micro-steps in an optimiser step.", "N")] = None,
     lr: Annotated[float | None, option("Peak learning rate.", "X")] = None,
     warmup: Annotated[float | None, option("Share of the steps with a rising learning rate.", "X")] = None,
@@ -300,6 +305,8 @@ def align(
         objective=replace(settings.objective, layers=asked or layers),
         tuning=replace(settings.tuning, frozen=frozen if freeze is None else freeze),
     )
+    if mix or (mix is None and chosen.mixed and not (links or language_weight)):
+        corpora, settings = mixed(corpora, settings, links=links)
     given_links = open_links(links, corpora)
     tutor = None
     if teacher is not None:

@@ -14,12 +14,14 @@ import typer
 
 if TYPE_CHECKING:
     from otkit.data.views import PairCorpus
+    from otkit.training.run import AlignSettings
     from otkit.training.supervision import GivenLinks
 
 __all__ = [
     "given",
     "is_main_process",
     "local_device",
+    "mixed",
     "named_weights",
     "objective_parts",
     "open_corpora",
@@ -124,6 +126,25 @@ def open_links(files: list[str] | None, corpora: Sequence[PairCorpus]) -> GivenL
             for name, corpus in zip(files, corpora, strict=True)
         ],
     )
+
+
+def mixed(
+    corpora: Sequence[PairCorpus], settings: AlignSettings, *, links: list[str] | None
+) -> tuple[list[PairCorpus], AlignSettings]:
+    """All corpora as one, of which a batch has `batch_size` pairs; what is said of one language is refused."""
+    from otkit.data.views import MixedCorpus
+    from otkit.errors import ConfigError
+
+    if links or settings.objective.language_weights:
+        raise ConfigError(
+            "a batch of all languages has no links and no weights of one",
+            remedy="leave --mix out, or --links and --language-weight",
+        )
+    if len(corpora) == 1:
+        return list(corpora), settings
+    batching = settings.batching
+    whole = MixedCorpus(corpora, quota=batching.pairs_per_language, seed=batching.seed)
+    return [whole], replace(settings, batching=replace(batching, pairs_per_language=len(whole)))
 
 
 def sample_gold() -> list[Path]:

@@ -1,7 +1,9 @@
-"""Views of a corpus: a part of it, or the sides swapped, without copying a sentence."""
+"""Views of corpora: a part of one, its sides swapped, or several as one, without copying a sentence."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.data.parallel import Pair
+from otkit.errors import InputError
 
-__all__ = ["CorpusView", "PairCorpus", "english_last", "hold_out"]
+__all__ = ["CorpusView", "MixedCorpus", "PairCorpus", "english_last", "hold_out"]
 
 # Dev sentences past this many cost evaluation time and no longer sharpen the mean.
 _MOST_HELD_OUT = 200
@@ -49,6 +52,36 @@ class CorpusView:
     def __getitem__(self, index: int) -> Pair:
         pair = self._corpus[int(self._indices[index])]
         return Pair(pair.target, pair.source, pair.line) if self._swap else pair
+
+
+class MixedCorpus:
+    """Several corpora as one of language `mul`: as many pairs of each, a small one over and over.
+
+    parts  the corpora;  quota  pairs of each (None: as many as the largest has), drawn at random by the seed
+    """
+
+    def __init__(self, parts: Sequence[PairCorpus], *, quota: int | None, seed: int) -> None:
+        self.parts = tuple(parts)
+        size = quota or max(len(part) for part in parts)
+        self._members: list[NDArray[np.int64]] = []
+        for number, part in enumerate(parts):
+            if len(part) == 0:
+                raise InputError("the file has no usable sentence pair", where=part.name)
+            rng = np.random.default_rng([seed, number])
+            rounds = [rng.permutation(len(part)) for _ in range(math.ceil(size / len(part)))]
+            self._members.append(np.concatenate(rounds)[:size])
+        self.name = "+".join(part.name for part in parts)
+        self.sha256 = hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest()
+        self.skipped = sum(part.skipped for part in parts)
+        targets = {part.languages[1] for part in parts}
+        self.languages = ("mul", targets.pop() if len(targets) == 1 else "mul")
+
+    def __len__(self) -> int:
+        return sum(map(len, self._members))
+
+    def __getitem__(self, index: int) -> Pair:
+        place, number = divmod(index, len(self.parts))
+        return self.parts[number][int(self._members[number][place])]
 
 
 def english_last(corpus: PairCorpus) -> PairCorpus:

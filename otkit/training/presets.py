@@ -19,6 +19,7 @@ class Preset:
 
     alignment_layers  the layers compared are those that the encoder's words are best aligned at
     frozen_quarter    the embeddings and the lowest quarter of the layers stay as they are
+    mixed             a batch holds pairs of all languages
     """
 
     source: str
@@ -27,6 +28,7 @@ class Preset:
     train: TrainConfig = field(default_factory=TrainConfig)
     alignment_layers: bool = False
     frozen_quarter: bool = False
+    mixed: bool = False
 
     def fitted(self, encoder: TorchEncoder) -> tuple[tuple[int, ...], int | None]:
         """(layers compared, layers frozen), where the preset leaves them to the encoder."""

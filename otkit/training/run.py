@@ -14,7 +14,7 @@ import torch
 
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
-from otkit.data.views import PairCorpus
+from otkit.data.views import MixedCorpus, PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
 from otkit.provenance import versions
@@ -210,16 +210,22 @@ def run_metadata(
                 "skipped": corpus.skipped,
                 "sha256": corpus.sha256,
             }
-            for corpus in corpora
+            for corpus in _files(corpora)
         ],
         "seed": settings.train.seed,
     }
 
 
+def _files(corpora: Sequence[PairCorpus]) -> list[PairCorpus]:
+    """The corpora that those are made of."""
+    return [part for each in corpora for part in (each.parts if isinstance(each, MixedCorpus) else (each,))]
+
+
 def _model_card(
     encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, result: TrainResult
 ) -> str:
-    languages = sorted({language for corpus in corpora for language in corpus.languages})
+    files = _files(corpora)
+    languages = sorted({language for corpus in files for language in corpus.languages})
     last = result.history[-1] if result.history else {}
     figures = "\n".join(f"| {name} | {value} |" for name, value in last.items())
     objective = ", ".join(f"{name} x {weight:g}" for name, weight in settings.objective.parts)
@@ -236,7 +242,7 @@ Fine-tuned by otkit {__version__} so that translated sentences have the same clo
 (the method of [Alqahtani et al. 2021](https://arxiv.org/abs/2110.02887)).
 
 - objective: {objective}; cost {settings.objective.cost}, epsilon {settings.objective.epsilon:g}
-- data: {"; ".join(f"{corpus.name} ({len(corpus)} pairs)" for corpus in corpora)}
+- data: {"; ".join(f"{corpus.name} ({len(corpus)} pairs)" for corpus in files)}
 - optimiser steps: {result.step}; learning rate {settings.train.lr:g}; seed {settings.train.seed}
 
 Everything needed to repeat the run is in `otkit.json`; every step is in `history.jsonl`.

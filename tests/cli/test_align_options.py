@@ -95,3 +95,20 @@ def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> N
     assert objective_parts(["mmd:2"], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
     monkeypatch.setenv("RANK", "1")
     assert not is_main_process()
+
+
+def test_batches_of_all_languages_and_what_they_cannot_take(folder: Path) -> None:
+    (folder / "fr-en.tsv").write_text(LINES, encoding="utf-8")
+    files = ("de-en.tsv", "fr-en.tsv", "--model", "tiny", "--mix")
+    loss = ("--objective", "link-likelihood:1", "--letters", "0.25", "--leaning", "2")
+    run = otkit(folder, *files, "--output", "out", *loss, *QUICK)
+    assert run.returncode == 0, run.stderr
+    document = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
+    assert [each["languages"] for each in document["data"]] == [["de", "en"], ["fr", "en"]]
+    assert document["settings"]["objective"]["letters"] == 0.25
+    records = [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text().splitlines()]
+    assert {"divergence/de", "divergence/fr"} <= set(records[0])
+    run = otkit(folder, *files, "--output", "no", "--language-weight", "de:2", *QUICK)
+    assert run.returncode != 0
+    assert "leave --mix out" in run.stderr
+    assert not (folder / "no" / "history.jsonl").exists()
