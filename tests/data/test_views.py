@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from otkit.data.batching import BatchingConfig, PairSource
 from otkit.data.parallel import open_corpus
-from otkit.data.views import MixedCorpus
+from otkit.data.views import CorpusView, MixedCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import InputError
 
@@ -49,7 +50,6 @@ def test_batches_hold_all_languages(tmp_path: Path, tiny_encoder: TorchEncoder) 
 
 
 def test_an_empty_corpus_is_named(tmp_path: Path) -> None:
-    (tmp_path / "ro-en.tsv").write_text("\n", encoding="utf-8")
-    files = [open_corpus(corpus(tmp_path, "de", 3)), open_corpus(tmp_path / "ro-en.tsv", on_error="skip")]
-    with pytest.raises(InputError, match=r"ro-en\.tsv"):
-        MixedCorpus(files, quota=2, seed=0)
+    full = open_corpus(corpus(tmp_path, "de", 3))
+    with pytest.raises(InputError, match=r"de-en\.tsv: the file has no usable sentence pair"):
+        MixedCorpus([full, CorpusView(full, np.arange(0))], quota=2, seed=0)
