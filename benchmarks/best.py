@@ -63,6 +63,12 @@ MIXED = ("mixed", "--preset", "best", "--batch-size", "80")
 MIXED += losses("contrastive-weak:1", "sentence-contrastive:0.5", "anchor:0.1")
 SILVER = (*MIXED, "silver", *losses("link-likelihood:1"))
 
+# The third search: links weighed by the length of words, read before the first step.
+LENGTHS = (
+    *("--preset", "best", "--mix", "--batch-size", "24", "--epochs", "2", "--lr", "5e-4"),
+    *losses("contrastive-weak:1", "sentence-contrastive:1", "anchor:0.1", "link-likelihood:2"),
+)
+
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,
 # "silver" the text and links of XL-WA's training sets instead of the parallel text, "mixed" one file of all languages.
 # Options said later win, and so do the weights of objectives.
@@ -107,6 +113,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, layers 9 and 10": (*MIXED, "--layer", "9,10"),
     "mixed, silver: link-likelihood:1": (*SILVER, *losses("contrastive-weak:0.5")),
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
+    "lengths 0.25, 3": (*LENGTHS, "--letters", "0.25", "--leaning", "3"),
+    "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
+    "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
+    "lengths 0.7, 6": (*LENGTHS, "--letters", "0.7", "--leaning", "6"),
     "mixed, silver: layers 7 and 8, three epochs": (
         *(*SILVER, "--layer", "7,8", "--epochs", "3"),
         *losses("link-likelihood:2", "contrastive-weak:0"),

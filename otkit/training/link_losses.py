@@ -145,7 +145,7 @@ def read_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     mean = torch.where(real, cost, 0.0).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
     unit = torch.where(mean > 0, mean, 1.0)[:, None, None]
     cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
-    solver = replace(config.sinkhorn, tolerance=None, max_iterations=min(config.iterations, _UNROLLED))
+    solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
     if config.epsilon_relative is not None:
         # In units of the mean cost by meaning alone, as the aligner counts.
         cost, unit = cost / unit, torch.ones_like(unit)
@@ -156,8 +156,9 @@ def read_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
         for _ in range(ROUNDS):
             plan = sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix
             support = neighbour_support(shares(plan, real))
-    unrolled = replace(solver, gradient="unroll")
-    return shares(sinkhorn(cost - AGREEMENT * unit * support, *weights, config=unrolled).matrix, real)
+    if torch.is_grad_enabled():
+        solver = replace(solver, gradient="unroll", tolerance=None)
+    return shares(sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix, real)
 
 
 def read_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

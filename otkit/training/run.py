@@ -15,6 +15,7 @@ import torch
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import MixedCorpus, PairCorpus
+from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
 from otkit.provenance import versions
@@ -173,7 +174,7 @@ def _read_before(module: AlignmentModel, source: PairSource, config: TrainConfig
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     steps = total_steps(config, source.micro_steps_per_epoch, processes=processes)
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), autocast(module.encoder.device, config.precision):
         for batch in chain.from_iterable(source.micro_steps(0, steps * config.grad_accum * processes)):
             if not found.has(batch):
                 pairs = module.encode(batch, anchored=False)
