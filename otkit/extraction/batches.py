@@ -30,13 +30,10 @@ def find_all(store: UnitStore, config: AlignerConfig, *, plans: bool) -> list[Fo
                 results[member] = align_in_blocks(store, 2 * member, 2 * member + 1, config)
             continue
         rows = torch.from_numpy(members).to(store.counts.device)
-        batch = find_links(
-            store.gather(2 * rows),
-            store.gather(2 * rows + 1),
-            config,
-            letters=(store.gather_letters(2 * rows), store.gather_letters(2 * rows + 1)),
-            plans=plans,
-        )
+        places = 2 * rows, 2 * rows + 1
+        letters = tuple(map(store.gather_letters, places)) if config.weighs_letters else None
+        source, target = map(store.gather, places)
+        batch = find_links(source, target, config, letters=letters, plans=plans)
         results.update(zip(members.tolist(), batch, strict=True))
     return [results[member] for member in range(len(sizes))]
 

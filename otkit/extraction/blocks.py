@@ -26,7 +26,7 @@ def align_in_blocks(store: UnitStore, source: int, target: int, config: AlignerC
     no plan."""
     places = [torch.tensor([index], device=store.counts.device) for index in (source, target)]
     sides = [store.gather(place) for place in places]
-    letters = [store.gather_letters(place) for place in places]
+    letters = [store.gather_letters(place) for place in places] if config.weighs_letters else None
     n, m = (int(side[1].sum()) for side in sides)
     # Three blocks of both sides, the owned one and a neighbour each way, are the cells of one problem.
     blocks = max(1, math.ceil(3 * math.sqrt(n * m / MOST_CELLS)))
@@ -40,8 +40,8 @@ def align_in_blocks(store: UnitStore, source: int, target: int, config: AlignerC
         parts = [_part(side, low[s], high[s]) for s, side in enumerate(sides)]
         if low[0] == high[0] or low[1] == high[1]:
             continue
-        counted = [None if x is None else x[:, low[s] : high[s]] for s, x in enumerate(letters)]
-        (found,) = find_links(parts[0], parts[1], config, letters=(counted[0], counted[1]), plans=False)
+        counted = letters and [x[:, low[s] : high[s]] for s, x in enumerate(letters)]
+        (found,) = find_links(parts[0], parts[1], config, letters=counted, plans=False)
         firsts = [int(each[low[s]]) for s, each in enumerate(words)]
         owned = [(int(each[edges[k][s]]) if edges[k][s] < len(each) else 0) for s, each in enumerate(words)]
         ends = [

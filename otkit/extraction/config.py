@@ -130,6 +130,11 @@ class AlignerConfig:
         self.null_cost  # noqa: B018  # says at once what is wrong with it
 
     @property
+    def weighs_letters(self) -> bool:
+        """True where the length of words counts."""
+        return self.strategy == "threshold" and (self.letters > 0 or self.leaning != 1)
+
+    @property
     def null_cost(self) -> float | str | None:
         """The cost of a null word: a number, a rule, or None for no null word."""
         if self.null == "none":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ def find_links(
     target: Side,
     config: AlignerConfig,
     *,
-    letters: tuple[Tensor | None, Tensor | None] = (None, None),
+    letters: Sequence[Tensor] | None = None,
     plans: bool,
 ) -> list[Found]:
     """What the settings find for each of B pairs; `letters` (B,N) and (B,M) of the units' words."""
@@ -65,8 +65,10 @@ def find_links(
     mean = (moved * meaning).sum((1, 2)) / moved.sum((1, 2))
     if config.unit == "subword":
         linked, share, scores, nulls = _to_words(linked, share, scores, nulls, source[2], target[2], config)
-    if config.strategy == "threshold" and (config.letters > 0 or config.leaning != 1):
+    if config.weighs_letters:
         threshold = DEFAULT_THRESHOLDS["threshold"] if config.threshold is None else config.threshold
+        if letters is None:
+            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
         rows, columns = (
             _lengths(x, side[2], config) for x, side in zip(letters, (source, target), strict=True)
         )
@@ -122,10 +124,8 @@ def fold(values: Tensor, rows: Tensor, columns: Tensor, *, reduce: str) -> Tenso
     return start.scatter_reduce(1, slots, values, reduce)[:, :height]
 
 
-def _lengths(letters: Tensor | None, words: Tensor, config: AlignerConfig) -> Tensor:
+def _lengths(letters: Tensor, words: Tensor, config: AlignerConfig) -> Tensor:
     """(B,W) letters of the words, from those of their units (B,N)."""
-    if letters is None:
-        raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
     if config.unit == "word":
         return letters
     one = torch.zeros_like(words[:, :1])

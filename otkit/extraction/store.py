@@ -13,6 +13,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
 from otkit.encoders.words import token_states
+from otkit.errors import ConfigError
 
 __all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise", "tokens_at_once"]
 
@@ -66,10 +67,10 @@ class UnitStore:
         vectors = self.vectors[places] * mask[:, :, None, None]
         return vectors, mask, torch.where(mask, self.words[places], -1)
 
-    def gather_letters(self, sentences: Tensor) -> Tensor | None:
+    def gather_letters(self, sentences: Tensor) -> Tensor:
         """(B, N) letters of the units that `gather` gives, 0 at padding."""
         if self.letters is None:
-            return None
+            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
         counts = self.counts[sentences]
         order = torch.arange(int(counts.max()) if len(sentences) else 0, device=counts.device)
         mask = order < counts[:, None]

@@ -19,14 +19,14 @@ from otkit.transport.plan import LINKED, shares
 from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
+    "aligner_links",
+    "aligner_shares",
     "consistency",
     "contrastive_strong",
     "contrastive_weak",
     "l2",
     "link_likelihood",
     "own_links",
-    "read_links",
-    "read_shares",
     "self_training",
 ]
 
@@ -120,21 +120,21 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     its threshold, its word order included: what that settles needs no learning. The gradient goes through the
     unrolled solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to
     [0, 1] and projection head are left out: what is learnt is then in the encoder, and a pair without links can say
-    so. p is drawn into [0.001, 0.999]. Own links are those of `read_links`: in a run with the encoder as the run found
-    it, since an encoder that learns from what it reads at each step soon links everything.
+    so. p is drawn into [0.001, 0.999]. Own links are those of `aligner_links`: in a run with the encoder as the run
+    found it, since an encoder that learns from what it reads at each step soon links everything.
     """
-    share = read_shares(pairs, config)
+    share = aligner_shares(pairs, config)
     if config.links == "given":
         links = _given(pairs)
     else:
-        links = read_links(share.detach(), pairs, config) if pairs.read is None else pairs.read
+        links = aligner_links(share.detach(), pairs, config) if pairs.read is None else pairs.read
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
     loss = links_log_loss(share, links, real)
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
     return Part((2 * loss / words).mean() * pairs.share)
 
 
-def read_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     """(B,N,M) shares of the plan that the word aligner would read: a link off the diagonal costs more, one whose
     neighbours keep the word order less. What the neighbours say has no gradient.
     """
@@ -161,7 +161,7 @@ def read_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     return shares(sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix, real)
 
 
-def read_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     """(B,N,M) bool: shares above the aligner's threshold, the length of the words weighed in as `letters` and
     `leaning` say.
     """

@@ -21,7 +21,7 @@ from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
-from otkit.training.link_losses import read_links, read_shares
+from otkit.training.link_losses import aligner_links, aligner_shares
 from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
@@ -178,8 +178,8 @@ def _read_before(module: AlignmentModel, source: PairSource, config: TrainConfig
         for batch in chain.from_iterable(source.micro_steps(0, steps * config.grad_accum * processes)):
             if not found.has(batch):
                 pairs = module.encode(batch, anchored=False)
-                share = read_shares(pairs, module.config)
-                found.keep(batch, read_links(share, pairs, module.config).cpu())
+                share = aligner_shares(pairs, module.config)
+                found.keep(batch, aligner_links(share, pairs, module.config).cpu())
     return found
 
 

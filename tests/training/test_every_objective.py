@@ -639,7 +639,7 @@ def test_letters_are_of_words() -> None:
 
 
 def test_links_are_read_once_before_the_first_step(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
-    from otkit.training.link_losses import read_links, read_shares
+    from otkit.training.link_losses import aligner_links, aligner_shares
     from otkit.training.loop import TrainConfig
     from otkit.training.run import _read_before
 
@@ -655,7 +655,7 @@ def test_links_are_read_once_before_the_first_step(tmp_path: Path, tiny_encoder:
 
     def now(batch: PairBatch) -> Tensor:
         pairs = module.encode(batch)
-        return read_links(read_shares(pairs, config), pairs, config)
+        return aligner_links(aligner_shares(pairs, config), pairs, config)
 
     before = [now(batch) for batch in batches]
     with torch.no_grad():
