@@ -113,7 +113,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, layers 9 and 10": (*MIXED, "--layer", "9,10"),
     "mixed, silver: link-likelihood:1": (*SILVER, *losses("contrastive-weak:0.5")),
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
-    "lengths 0.25, 3": (*LENGTHS, "--letters", "0.25", "--leaning", "3"),
+
     "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
     "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
     "lengths 0.7, 6": (*LENGTHS, "--letters", "0.7", "--leaning", "6"),
