@@ -21,8 +21,9 @@ from otkit.evaluation.significance import Interval
 from otkit.extraction.batches import by_size
 from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
 from otkit.extraction.checking import TranslationChecker, mean_score
-from otkit.extraction.costs import layered_cost, mean_cost
+from otkit.extraction.costs import layered_cost
 from otkit.extraction.store import UnitStore, encode_window, tokenise
+from otkit.transport.cost import mean_cost
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 
 __all__ = ["BASELINES", "ERRORS", "OURS", "ErrorScores", "ErrorTask", "evaluate_translation_errors"]

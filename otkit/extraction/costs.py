@@ -7,7 +7,7 @@ from torch import Tensor
 
 from otkit.transport.cost import pairwise_cost
 
-__all__ = ["layered_cost", "mean_cost"]
+__all__ = ["layered_cost"]
 
 
 def layered_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
@@ -21,9 +21,3 @@ def _one_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
     if cost == "dot":
         return -torch.bmm(x.float(), y.float().transpose(1, 2))
     return pairwise_cost(x, y, cost=cost)
-
-
-def mean_cost(cost: Tensor, mask: Tensor) -> Tensor:
-    """(B,) mean over the real cells, the unit in which relative settings count; 1 where it is 0."""
-    mean = torch.where(mask, cost, 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
-    return torch.where(mean > 0, mean, 1.0)

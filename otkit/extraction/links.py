@@ -13,9 +13,10 @@ from torch import Tensor
 from otkit.encoders.pooling import centred
 from otkit.errors import ConfigError
 from otkit.extraction.config import AlignerConfig
-from otkit.extraction.costs import layered_cost, mean_cost
+from otkit.extraction.costs import layered_cost
 from otkit.extraction.plans import Problem, similarity, solve, temperature
 from otkit.extraction.strategies import DEFAULT_THRESHOLDS, extract_links
+from otkit.transport.cost import mean_cost
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.order import distortion_cost
 from otkit.transport.phrases import weighted_shares

@@ -57,11 +57,7 @@ class UnitStore:
 
     def gather(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors (B, N, K, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
-        counts = self.counts[sentences]
-        width = int(counts.max()) if len(sentences) else 0
-        order = torch.arange(width, device=counts.device)
-        mask = order < counts[:, None]
-        places = torch.where(mask, self.starts[sentences][:, None] + order, 0)
+        mask, places = self._places(sentences)
         if not len(self.vectors):
             return self.vectors.new_zeros(*mask.shape, *self.vectors.shape[1:]), mask, places - 1
         vectors = self.vectors[places] * mask[:, :, None, None]
@@ -71,12 +67,9 @@ class UnitStore:
         """(B, N) letters of the units that `gather` gives, 0 at padding."""
         if self.letters is None:
             raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
-        counts = self.counts[sentences]
-        order = torch.arange(int(counts.max()) if len(sentences) else 0, device=counts.device)
-        mask = order < counts[:, None]
+        mask, places = self._places(sentences)
         if not len(self.letters):
-            return torch.zeros_like(mask, dtype=torch.int64)
-        places = torch.where(mask, self.starts[sentences][:, None] + order, 0)
+            return torch.zeros_like(places)
         return torch.where(mask, self.letters[places], 0)
 
     def layers(self, places: Sequence[int]) -> UnitStore:
@@ -104,6 +97,13 @@ class UnitStore:
     def minus(self, means: tuple[Tensor, Tensor]) -> UnitStore:
         """The same units, less one vector for those of even sentences and another for those of odd ones."""
         return replace(self, vectors=self.vectors - torch.stack(means)[self._odd()])
+
+    def _places(self, sentences: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) mask, and which of the U units stand there, 0 at padding."""
+        counts = self.counts[sentences]
+        order = torch.arange(int(counts.max()) if len(sentences) else 0, device=counts.device)
+        mask = order < counts[:, None]
+        return mask, torch.where(mask, self.starts[sentences][:, None] + order, 0)
 
     def _odd(self) -> Tensor:
         """(U,) 1 for the units of odd sentences."""

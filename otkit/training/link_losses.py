@@ -12,7 +12,7 @@ from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveConfig
 from otkit.training.transport_losses import links_log_loss, plan_between
-from otkit.transport.cost import pairwise_cost
+from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
 from otkit.transport.phrases import weighted_shares
 from otkit.transport.plan import LINKED, shares
@@ -142,8 +142,7 @@ def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     rows, columns = x.mask, y.mask
     real = rows[:, :, None] & columns[:, None, :]
     cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
-    mean = torch.where(real, cost, 0.0).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
-    unit = torch.where(mean > 0, mean, 1.0)[:, None, None]
+    unit = mean_cost(cost, real)[:, None, None]
     cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
     solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
     if config.epsilon_relative is not None:

@@ -15,7 +15,16 @@ from torch.autograd.function import once_differentiable
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["COSTS", "CostFunction", "at_least_fp32", "cosine", "euclidean", "pairwise_cost", "sqeuclidean"]
+__all__ = [
+    "COSTS",
+    "CostFunction",
+    "at_least_fp32",
+    "cosine",
+    "euclidean",
+    "mean_cost",
+    "pairwise_cost",
+    "sqeuclidean",
+]
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -96,3 +105,9 @@ def pairwise_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
         )
     with torch.autocast(device_type=x.device.type, enabled=False):
         return function(at_least_fp32(x), at_least_fp32(y))
+
+
+def mean_cost(cost: Tensor, mask: Tensor) -> Tensor:
+    """(B,) mean over the real cells, the unit in which relative settings count; 1 where it is 0."""
+    mean = torch.where(mask, cost, 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+    return torch.where(mean > 0, mean, 1.0)

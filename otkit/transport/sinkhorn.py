@@ -16,7 +16,7 @@ from torch import Tensor
 
 from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
-from otkit.transport.cost import at_least_fp32
+from otkit.transport.cost import at_least_fp32, mean_cost
 from otkit.transport.fused import solve_fused, stops_unasked, suits
 from otkit.transport.log_domain import solve_log_domain
 from otkit.transport.newton import solve_newton
@@ -87,9 +87,8 @@ def temperatures(cost: Tensor, a: Tensor, b: Tensor, *, config: SinkhornConfig) 
     if config.epsilon_relative is None:
         return torch.full_like(cost[:, 0, 0], config.epsilon)
     real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
-    mean = torch.where(real, cost, 0.0).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
     # Where every cost is 0 any temperature gives the same plan.
-    return config.epsilon_relative * torch.where(mean > 0, mean, 1.0)
+    return config.epsilon_relative * mean_cost(cost, real)
 
 
 def _prepare(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig) -> Problem:
