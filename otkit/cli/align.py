@@ -124,6 +124,10 @@ def align(
         float | None,
         option("Factor, there, for links of short words that go where the next word goes; 1 for none.", "X"),
     ] = None,
+    read_every: Annotated[
+        int | None,
+        option("Let link-likelihood read its links anew after so many steps; unless said, once.", "STEPS"),
+    ] = None,
     temperature: Annotated[float | None, option("Of the contrastive losses.", "X")] = None,
     projection: Annotated[int | None, option("Width of a head under the contrastive losses.", "N")] = None,
     links: Annotated[
@@ -251,6 +255,7 @@ def align(
             center=center,
             letters=letters,
             leaning=leaning,
+            read_every=read_every,
             temperature=temperature,
             projection=projection,
             links="given" if links else None,

@@ -58,7 +58,7 @@ class EncodedPairs:
     The rest is None (or empty) where no part needs it:
 
     links      (B,N,M) bool, links between units that somebody gave
-    read       (B,N,M) bool, links that the word aligner read with the encoder as the run found it
+    read       (B,N,M) bool, links that the word aligner read some steps ago
     letters    (B,N) and (B,M) letters of the units, which are words; 0 for punctuation and padding
     teacher    Encoded (B,M',D') target units of a frozen teacher
     sentences  two (B,D) unit vectors a pair

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveConfig
-from otkit.training.transport_losses import links_log_loss, plan_between
+from otkit.training.transport_losses import plan_between
 from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
 from otkit.transport.phrases import weighted_shares
@@ -35,6 +35,8 @@ _THRESHOLD = 1e-3
 # Iterations that the gradient goes through: soft marginals are met exactly by then, hard ones within 2e-3 on average
 # (real sentences, cosine, 0.075 of the mean cost).
 _UNROLLED = 50
+# A share this far above the aligner's threshold has the odds e to 1 of a link. Half of it and twice of it teach less.
+_SPREAD = 0.1
 
 
 def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
@@ -113,15 +115,15 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
 
 
 def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
-    """What the word aligner reads, as probabilities of links, and the negative log-likelihood of the links under them.
+    """What the word aligner reads, as odds of links, and the negative log-likelihood of the links under them.
 
-    L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log p_ij + (1 - A_ij) log(1 - p_ij) ], where p_ij = P_ij /
-    sqrt(sum_j P_ij sum_i P_ij), the plan's share of row and column, is what otkit's word aligner compares with
-    its threshold, its word order included: what that settles needs no learning. The gradient goes through the
-    unrolled solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to
-    [0, 1] and projection head are left out: what is learnt is then in the encoder, and a pair without links can say
-    so. p is drawn into [0.001, 0.999]. Own links are those of `aligner_links`: in a run with the encoder as the run
-    found it, since an encoder that learns from what it reads at each step soon links everything.
+    L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log s_ij + (1 - A_ij) log(1 - s_ij) ], s_ij = sigmoid((p_ij - 0.45) /
+    0.1), where p_ij = P_ij / sqrt(sum_j P_ij sum_i P_ij), the plan's share of row and column, is what otkit's word
+    aligner compares with its threshold of 0.45, its word order included: what that settles needs no learning, nor does
+    a share that lies far on the right side. The gradient goes through the unrolled solver, as in OTAlign's loss (Arase,
+    Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to [0, 1] and projection head are left out: what is
+    learnt is then in the encoder, and a pair without links can say so. Own links are those of `aligner_links`: in a
+    run those of some steps ago (training.reading).
     """
     share = aligner_shares(pairs, config)
     if config.links == "given":
@@ -129,9 +131,10 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     else:
         links = aligner_links(share.detach(), pairs, config) if pairs.read is None else pairs.read
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
-    loss = links_log_loss(share, links, real)
+    odds = (share - LINKED) / _SPREAD
+    loss = binary_cross_entropy_with_logits(odds, links.to(odds.dtype), reduction="none")
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
-    return Part((2 * loss / words).mean() * pairs.share)
+    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.share)
 
 
 def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

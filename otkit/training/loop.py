@@ -41,6 +41,7 @@ from otkit.training.schedule import TrainConfig, decayed_groups, learning_rate, 
 
 __all__ = [
     "TRACKERS",
+    "Memory",
     "MicroSteps",
     "Observer",
     "Record",
@@ -62,6 +63,22 @@ class MicroSteps(Protocol):
     def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[Any]]:
         """Micro-steps, each a sequence of batches whose losses are added."""
         ...
+
+
+class Memory(Protocol):
+    """What a module makes now and then from the weights of the moment, and a checkpoint must hold."""
+
+    every: int | None
+    """Optimiser steps from one making to the next; None: only once."""
+
+    def renew(self, step: int) -> None:
+        """Make it, before a step."""
+
+    def save(self, folder: Path) -> None:
+        """Write it beside what else a checkpoint holds."""
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote."""
 
 
 class Observer(Protocol):
@@ -116,6 +133,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     log_to: Sequence[str] = (),
     gathers: bool = False,
+    memory: Memory | None = None,
 ) -> TrainResult:
     """Train `module` (batch -> object with `.parts` and `.gauges`) and return how it went.
 
@@ -126,7 +144,8 @@ def train(
     R processes (`accelerate launch`) share the micro-steps out: process r takes every R-th from the r-th on,
     gradients are averaged, and so R processes compute what one does with R times the accumulation. Every
     process evaluates, since an evaluation may need all of them; one writes. With `gathers` the processes also
-    meet within every batch, so all of them must have equally many.
+    meet within every batch, so all of them must have equally many. `memory` is renewed before the first step and
+    then as often as it asks, by all processes, with whole weights.
     """
     accelerator = open_accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
     world, main = accelerator.num_processes, accelerator.is_main_process
@@ -147,7 +166,7 @@ def train(
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"
     progress = _Progress()
     if resume:
-        progress = _resume(accelerator, checkpoints, fingerprint, observer)
+        progress = _resume(accelerator, checkpoints, fingerprint, observer, memory)
     if main:
         write_text(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
     if log_to:
@@ -158,6 +177,8 @@ def train(
         # it.
         accelerator.wait_for_everyone()
         accelerator.save_state(str(partial), safe_serialization=True)
+        if memory is not None and main:
+            memory.save(partial)
         accelerator.wait_for_everyone()
 
     def save() -> None:
@@ -216,6 +237,9 @@ def train(
     tally = Tally(progress.step)
     while progress.step < steps:
         begun = time.perf_counter()
+        if memory is not None and _is_due(memory, progress.step):
+            with whole_weights(model):
+                memory.renew(progress.step)
         for turn in range(config.grad_accum):
             parts = next(micro_steps)
             for position, batch in enumerate(parts):
@@ -261,8 +285,16 @@ def train(
     )
 
 
+def _is_due(memory: Memory, step: int) -> bool:
+    return step == 0 or (memory.every is not None and step % memory.every == 0)
+
+
 def _resume(
-    accelerator: Accelerator, checkpoints: Path, fingerprint: dict[str, Any], observer: Observer
+    accelerator: Accelerator,
+    checkpoints: Path,
+    fingerprint: dict[str, Any],
+    observer: Observer,
+    memory: Memory | None,
 ) -> _Progress:
     """Load the newest whole checkpoint, refusing one made under other settings or data."""
     # The main process clears half-written folders away before the others look.
@@ -282,5 +314,7 @@ def _resume(
             remedy="resume with the settings and data of the start, or choose a new --output",
         )
     accelerator.load_state(str(found.folder))
+    if memory is not None:
+        memory.load(found.folder)
     observer.note(f"resumed at step {found.step} from {found.folder}")
     return _Progress(**found.progress)

@@ -41,9 +41,10 @@ from otkit.training.link_losses import (
     self_training,
 )
 from otkit.training.modules import build_heads
+from otkit.training.reading import ReadLinks
 from otkit.training.sentence_losses import sentence_contrastive
 from otkit.training.settings import ObjectiveConfig
-from otkit.training.supervision import GivenLinks, ReadLinks, Teacher, spread_links
+from otkit.training.supervision import GivenLinks, Teacher, spread_links
 from otkit.training.transport_losses import (
     optimal_transport,
     ot_distill,

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import MixedCorpus, PairCorpus
-from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
-from otkit.training.link_losses import aligner_links, aligner_shares
 from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
@@ -29,9 +23,9 @@ from otkit.training.objectives import (
     ObjectiveConfig,
     encode_units,
 )
-from otkit.training.schedule import total_steps
+from otkit.training.reading import LinkReader
 from otkit.training.solver import without_waiting
-from otkit.training.supervision import GivenLinks, ReadLinks, Teacher
+from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
 
 __all__ = [
@@ -77,9 +71,9 @@ def align_encoder(
     source = PairSource(corpora, encoder, settings.batching)
     weights = weights_hash(encoder)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
+    reader = None
     if "read" in settings.objective.needs and settings.objective.links == "own":
-        observer.note("reading the links of every pair that the run will visit")
-        module.read = _read_before(module, PairSource(corpora, encoder, settings.batching), settings.train)
+        reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train)
 
     def evaluate() -> Record:
         by_language = held_out_divergence(module, dev)
@@ -114,6 +108,7 @@ def align_encoder(
         should_stop=should_stop,
         log_to=log_to,
         gathers="sentences" in settings.objective.needs,
+        memory=reader,
     )
     encoder.eval()
     if not result.main:
@@ -166,21 +161,6 @@ def build_model(
         teacher=teacher,
         seed=settings.train.seed,
     )
-
-
-def _read_before(module: AlignmentModel, source: PairSource, config: TrainConfig) -> ReadLinks:
-    """What the word aligner reads, before the first step, of every pair that the run will visit."""
-    found = ReadLinks()
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    steps = total_steps(config, source.micro_steps_per_epoch, processes=processes)
-    module.eval()
-    with torch.no_grad(), autocast(module.encoder.device, config.precision):
-        for batch in chain.from_iterable(source.micro_steps(0, steps * config.grad_accum * processes)):
-            if not found.has(batch):
-                pairs = module.encode(batch, anchored=False)
-                share = aligner_shares(pairs, module.config)
-                found.keep(batch, aligner_links(share, pairs, module.config).cpu())
-    return found
 
 
 def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str, Any]) -> None:

@@ -80,9 +80,10 @@ class ObjectiveConfig:
     tolerance         marginal error at which the solver stops (None: always all iterations, and no host sync)
     letters, leaning  how far the length of words counts in the links that link-likelihood finds by itself:
                       transport.phrases; 0 and 1 leave it out
+    read_every        steps after which link-likelihood reads its own links anew (None: once, before the first)
     links             word links for l2, the contrastive losses and self-training: "own" (mutual argmax of the
                       current transport plan, made anew at each step; for link-likelihood what the word aligner
-                      reads with the encoder as the run found it) or "given" (gold, or a file)
+                      reads with the encoder as it is at every `read_every`-th step) or "given" (gold, or a file)
     temperature       divides the cosines of the contrastive losses
     projection        width of the two-layer head that the contrastive losses are taken behind (None: no head)
     mask_share        share of the words that mlm, tlm and denoising-alignment hide
@@ -108,6 +109,7 @@ class ObjectiveConfig:
     tolerance: float | None = 1e-3
     letters: float = 0.0
     leaning: float = 1.0
+    read_every: int | None = None
     links: str = "own"
     temperature: float = 0.1
     projection: int | None = None
@@ -151,6 +153,8 @@ class ObjectiveConfig:
                 f"letters {self.letters}, leaning {self.leaning} do not fit",
                 remedy="give numbers of at least 0",
             )
+        if self.read_every is not None and self.read_every < 1:
+            raise ConfigError(f"read_every is {self.read_every}", remedy="give a number of steps, at least 1")
         if self.weighs_letters and self.unit == "subword":
             raise ConfigError("subwords are not weighed by their letters", remedy="use the unit word")
         if self.projection is not None and self.projection < 1:

@@ -20,7 +20,7 @@ from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
 from otkit.errors import InputError
 
-__all__ = ["GivenLinks", "GoldCorpus", "ReadLinks", "Teacher", "gold_corpus", "read_links", "spread_links"]
+__all__ = ["GivenLinks", "GoldCorpus", "Teacher", "gold_corpus", "read_links", "spread_links"]
 
 WordLinks = Iterable[tuple[int, int]]
 
@@ -66,30 +66,6 @@ class GivenLinks:
                         remedy="links count words from 0",
                     )
                 matrix[row, i, j] = True
-        return matrix
-
-
-class ReadLinks:
-    """Links between the units of pairs of some corpora, as the word aligner read them before training."""
-
-    def __init__(self) -> None:
-        self._links: dict[tuple[int, int], Tensor] = {}
-
-    def has(self, batch: PairBatch) -> bool:
-        """Whether all pairs of the batch were read."""
-        return all((batch.corpus, index) in self._links for index in batch.indices)
-
-    def keep(self, batch: PairBatch, links: Tensor) -> None:
-        """Remember the links (B,N,M) bool of a batch."""
-        for row, index in enumerate(batch.indices):
-            self._links[batch.corpus, index] = links[row].nonzero().to(torch.int32)
-
-    def units(self, batch: PairBatch, size: tuple[int, int]) -> Tensor:
-        """(B,N,M) bool on the CPU, for sides of `size` units."""
-        matrix = torch.zeros(len(batch.indices), *size, dtype=torch.bool)
-        for row, index in enumerate(batch.indices):
-            i, j = self._links[batch.corpus, index].long().unbind(1)
-            matrix[row, i, j] = True
         return matrix
 
 

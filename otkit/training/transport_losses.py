@@ -19,7 +19,6 @@ from otkit.transport.marginals import uniform
 from otkit.transport.sinkhorn import Plan, sinkhorn
 
 __all__ = [
-    "links_log_loss",
     "optimal_transport",
     "ot_distill",
     "ot_linear",
@@ -105,16 +104,9 @@ def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> P
     cost = _min_max(pairwise_cost(sides[0].vectors, sides[1].vectors, cost=config.cost), real)
     solver = replace(config.sinkhorn, gradient="unroll", tolerance=None)
     plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver)
-    return Part(links_log_loss(_min_max(plan.matrix, real), links, real).mean() * pairs.share)
-
-
-def links_log_loss(likely: Tensor, links: Tensor, real: Tensor) -> Tensor:
-    """(B,) binary cross-entropies of links (B,N,M) under their probabilities, added over the real cells.
-
-    The probabilities are drawn from [0, 1] into [0.001, 0.999]: a 0 or a 1 then has a finite loss and gradient.
-    """
-    inside = likely * (1 - 2 * _MARGIN) + _MARGIN
-    return -torch.where(links, inside.log(), (1 - inside).log()).masked_fill(~real, 0.0).sum((1, 2))
+    likely = _min_max(plan.matrix, real) * (1 - 2 * _MARGIN) + _MARGIN
+    loss = -torch.where(links, likely.log(), (1 - likely).log()).masked_fill(~real, 0.0)
+    return Part(loss.sum((1, 2)).mean() * pairs.share)
 
 
 def plan_between(pairs: EncodedPairs, config: ObjectiveConfig) -> Plan:

@@ -225,10 +225,10 @@ def in_order(cost: np.ndarray) -> np.ndarray:
 def reference_likelihood(pairs: EncodedPairs) -> float:
     total = 0.0
     for (x, y), links in zip(clouds(pairs), LINKS, strict=True):
-        p = 0.001 + 0.998 * in_order(cosine_cost(x, y))
-        cells = [(i, j) for i in range(len(x)) for j in range(len(y))]
-        found = [np.log(p[cell] if cell in links else 1 - p[cell]) for cell in cells]
-        total -= 2 * sum(found) / (len(x) + len(y))
+        odds = (in_order(cosine_cost(x, y)) - 0.45) / 0.1
+        for i, j in np.ndindex(*odds.shape):
+            likely = 1 / (1 + np.exp(-odds[i, j]))
+            total -= 2 / sum(odds.shape) * np.log(likely if (i, j) in links else 1 - likely)
     return total / 2
 
 
@@ -334,7 +334,7 @@ FLOORS = {
     "sentence-contrastive": np.log1p(3 * APART),
     "ot-distill": 0.0,
     "word-alignment-supervised": -16 * np.log(0.999),
-    "link-likelihood": -4 * np.log(0.999),
+    "link-likelihood": np.log1p(np.exp(-5.5)) + 3 * np.log1p(np.exp(-4.5)),  # shares of 1 and of 0
     "gaussian-w2": 0.0,
     "mmd": 0.0,
 }
@@ -623,7 +623,7 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
             linked[i, j] = True
         if letters:
             assert (linked != (p > LINKED)).any()
-        p = 0.001 + 0.998 * p
+        p = 1 / (1 + np.exp((LINKED - p) / 0.1))
         expected -= np.where(linked, np.log(p), np.log(1 - p)).sum() * 2 / sum(p.shape) / 2
     assert found == pytest.approx(expected, rel=5e-3)
 
@@ -636,39 +636,3 @@ def test_letters_are_of_words() -> None:
     pairs = random_pairs()
     with pytest.raises(ConfigError, match="nobody counted the letters"):
         value("link-likelihood", pairs, links="own", letters=0.25)
-
-
-def test_links_are_read_once_before_the_first_step(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
-    from otkit.training.link_losses import aligner_links, aligner_shares
-    from otkit.training.loop import TrainConfig
-    from otkit.training.run import _read_before
-
-    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
-    corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    config = ObjectiveConfig(
-        parts=(("link-likelihood", 1.0),), layers=(1,), cost="cosine", epsilon=0.1, letters=0.25, leaning=2.0
-    )
-    module = AlignmentModel(tiny_encoder, config)
-    source = PairSource(corpora, tiny_encoder, BatchingConfig(batch_size=2, seed=4))
-    module.read = _read_before(module, source, TrainConfig(steps=4))
-    batches = [batch for parts in source.micro_steps(0, 4) for batch in parts]
-
-    def now(batch: PairBatch) -> Tensor:
-        pairs = module.encode(batch)
-        return aligner_links(aligner_shares(pairs, config), pairs, config)
-
-    before = [now(batch) for batch in batches]
-    with torch.no_grad():
-        for weight in tiny_encoder.model.parameters():
-            weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(len(weight))))
-    for batch, links in zip(batches, before, strict=True):
-        pairs = module.encode(batch)
-        assert pairs.read is not None
-        assert torch.equal(pairs.read, links)
-    assert any(not torch.equal(now(batch), links) for batch, links in zip(batches, before, strict=True))
-    # The loss is that of these links, and of those that are given where there are any.
-    pairs = module.encode(batches[0])
-    kept = replace(pairs, links=pairs.read)
-    assert value("link-likelihood", pairs, links="own", epsilon=0.1) == pytest.approx(
-        value("link-likelihood", kept, links="given", epsilon=0.1)
-    )

@@ -31,6 +31,20 @@ def test_a_short_word_leans_on_the_next_one() -> None:
     assert torch.equal(weigh(share, [2, 0, 5], [8, 8], power=0.0), torch.tensor(share))  # punctuation
 
 
+def test_a_short_word_with_a_partner_of_its_own_does_not_lean() -> None:
+    # "the house" with "la casa": each has its own, and "the" stays with "la".
+    share = torch.tensor([[0.5, 0.3], [0.3, 0.5]])
+    assert torch.equal(weigh(share.tolist(), [3, 5], [2, 4], power=0.0), share)
+    # "casa" alone, with another word that has nothing: "the" shares the partner of "house".
+    share = torch.tensor([[0.4, 0.3], [0.3, 0.5]])
+    found = weigh(share.tolist(), [3, 5], [7, 4], power=0.0)
+    torch.testing.assert_close(found, torch.tensor([[0.4, 0.6], [0.3, 0.5]]))
+    # Having that partner already is no reason against it.
+    share = torch.tensor([[0.4, 0.5], [0.3, 0.5]])
+    found = weigh(share.tolist(), [3, 5], [7, 4], power=0.0)
+    torch.testing.assert_close(found, torch.tensor([[0.4, 1.0], [0.3, 0.5]]))
+
+
 def test_both_sides_are_treated_alike() -> None:
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(3, 5, 7, generator=generator)

@@ -1,0 +1,102 @@
+"""Links that the word aligner reads with the encoder in training: now and then, for the pairs that come next.
+
+An encoder that learns from what it reads at each step feeds on itself and links more and more; one that learns from a
+reading of some steps ago does so far less.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from otkit.data.batching import PairBatch, PairSource
+from otkit.encoders.device import autocast
+from otkit.training.link_losses import aligner_links, aligner_shares
+from otkit.training.schedule import TrainConfig, total_steps
+
+if TYPE_CHECKING:
+    from otkit.training.objectives import AlignmentModel
+
+__all__ = ["LinkReader", "ReadLinks"]
+
+_FILE = "links.safetensors"
+
+
+class ReadLinks:
+    """Links between the units of pairs of some corpora, as the word aligner read them."""
+
+    def __init__(self) -> None:
+        self._links: dict[tuple[int, int], Tensor] = {}
+
+    def has(self, batch: PairBatch) -> bool:
+        """Whether all pairs of the batch were read."""
+        return all((batch.corpus, index) in self._links for index in batch.indices)
+
+    def keep(self, batch: PairBatch, links: Tensor) -> None:
+        """Remember the links (B,N,M) bool of a batch."""
+        for row, index in enumerate(batch.indices):
+            self._links[batch.corpus, index] = links[row].nonzero().to(torch.int32)
+
+    def units(self, batch: PairBatch, size: tuple[int, int]) -> Tensor:
+        """(B,N,M) bool on the CPU, for sides of `size` units."""
+        matrix = torch.zeros(len(batch.indices), *size, dtype=torch.bool)
+        for row, index in enumerate(batch.indices):
+            i, j = self._links[batch.corpus, index].long().unbind(1)
+            matrix[row, i, j] = True
+        return matrix
+
+    def save(self, path: Path) -> None:
+        """Write all links as tensors: pairs (P,3) int64 of corpus, place in it and number of links; cells (C,2)."""
+        pairs = [(*key, len(cells)) for key, cells in self._links.items()]
+        cells = [torch.zeros(0, 2, dtype=torch.int32), *self._links.values()]
+        save_file({"pairs": torch.tensor(pairs).reshape(-1, 3), "cells": torch.cat(cells)}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> ReadLinks:
+        """What `save` wrote."""
+        found, tensors = cls(), load_file(path)
+        pairs = tensors["pairs"].tolist()
+        parts = torch.split(tensors["cells"], [count for *_, count in pairs])
+        found._links = {(corpus, place): part for (corpus, place, _), part in zip(pairs, parts, strict=True)}
+        return found
+
+
+class LinkReader:
+    """Reads the links of what a run visits next into `module.read`; what it read is part of a checkpoint."""
+
+    def __init__(self, module: AlignmentModel, source: PairSource, config: TrainConfig) -> None:
+        self._module, self._source, self._config = module, source, config
+        self.every = module.config.read_every
+
+    def renew(self, step: int) -> None:
+        """Read the pairs of the steps from `step` on, up to the next reading."""
+        config, source, module = self._config, self._source, self._module
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        steps = total_steps(config, source.micro_steps_per_epoch, processes=processes)
+        last = steps if self.every is None else min(step + self.every, steps)
+        found = ReadLinks()
+        module.eval()
+        with torch.no_grad(), autocast(module.encoder.device, config.precision):
+            size = config.grad_accum * processes
+            for batch in chain.from_iterable(source.micro_steps(step * size, last * size)):
+                if not found.has(batch):
+                    pairs = module.encode(batch, anchored=False)
+                    share = aligner_shares(pairs, module.config)
+                    found.keep(batch, aligner_links(share, pairs, module.config).cpu())
+        module.read = found
+        module.train()
+
+    def save(self, folder: Path) -> None:
+        """Write what was read into a checkpoint."""
+        if self._module.read is not None:
+            self._module.read.save(folder / _FILE)
+
+    def load(self, folder: Path) -> None:
+        """Take up what a checkpoint holds."""
+        self._module.read = ReadLinks.load(folder / _FILE)
