@@ -56,21 +56,26 @@ WEAK = (*losses("contrastive-weak:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4")
 LIKELY = (*losses("anchor:0.1"), "--tau", "0.1", *CENTRED, "--lr", "5e-4")
 
 # Words of a recipe that are no option.
-MARKS = ("links", "silver", "mixed")
+MARKS = ("links", "silver", "mixed", "both")
 
-# What the recipes of the second search share: the preset, half the weight on sentences, all languages in one batch.
-MIXED = ("mixed", "--preset", "best", "--batch-size", "80")
-MIXED += losses("contrastive-weak:1", "sentence-contrastive:0.5", "anchor:0.1")
+# The preset of the first two searches.
+CONTRAST = (
+    *losses("contrastive-weak:1", "sentence-contrastive:1", "anchor:0.1"),
+    *(*CENTRED, "--tau", "0.1", "--lr", "3e-4", "--schedule", "linear"),
+)
+# What the recipes of the second search share: half the weight on sentences, all languages in one batch.
+MIXED = ("mixed", *CONTRAST, "--batch-size", "80", *losses("sentence-contrastive:0.5"))
 SILVER = (*MIXED, "silver", *losses("link-likelihood:1"))
 
 # The third search: links weighed by the length of words, read before the first step.
 LENGTHS = (
-    *("--preset", "best", "--mix", "--batch-size", "24", "--epochs", "2", "--lr", "5e-4"),
-    *losses("contrastive-weak:1", "sentence-contrastive:1", "anchor:0.1", "link-likelihood:2"),
+    *(*CONTRAST, "--mix", "--batch-size", "24", "--epochs", "2", "--lr", "5e-4"),
+    *losses("link-likelihood:2"),
 )
 
 # What is added to `otkit align`. "links" gives it the links that the untouched encoder's default extraction finds,
-# "silver" the text and links of XL-WA's training sets instead of the parallel text, "mixed" one file of all languages.
+# "silver" the text and links of XL-WA's training sets instead of the parallel text, "mixed" one file of all languages;
+# "both" is the parallel text and XL-WA's, without its links, pairs of at most 25 words.
 # Options said later win, and so do the weights of objectives.
 RECIPES: dict[str, tuple[str, ...]] = {
     "ot": losses("ot:20", "anchor:1"),
@@ -82,7 +87,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "contrastive-weak, centred": (*WEAK, *losses("anchor:1"), "--lr", "3e-4"),
     "contrastive-weak, centred, links": ("links", *WEAK, *losses("anchor:1"), "--lr", "3e-4"),
     "contrastive-weak, centred, far": (*WEAK, *losses("anchor:0.02"), "--temperature", "0.05", "--lr", "1e-3"),
-    "best": ("--preset", "best"),
+    "contrast": CONTRAST,
     "silver: self-training": ("silver", *losses("self-training:1", "anchor:1"), "--lr", "2e-4"),
     "silver: self-training, centred, loose": (
         *("silver", *losses("self-training:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4"),
@@ -114,6 +119,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, silver: link-likelihood:1": (*SILVER, *losses("contrastive-weak:0.5")),
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
 
+    "best": ("both", "--preset", "best"),
     "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
     "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
     "lengths 0.7, 6": (*LENGTHS, "--letters", "0.7", "--leaning", "6"),
@@ -137,6 +143,28 @@ def silver_files(folder: Path, pairs: int) -> list[Path]:
     """The first pairs of each of XL-WA's training sets, with their links."""
     found = sorted(data("word-alignment").glob("xlwa-en-*.train.tsv.gz"))
     return [head_of(path, folder / f"silver-{pairs}" / f"en-{path.name[8:10]}.tsv", pairs) for path in found]
+
+
+def both_files(folder: Path, pairs: int) -> list[Path]:
+    """The first short pairs of each of twenty languages, from the parallel text and from XL-WA's training sets."""
+    texts: dict[str, list[str]] = {}
+    sources = [(language, data("parallel", f"{language}-en.tsv.gz")) for language in LANGUAGES]
+    sources += [
+        (path.name[8:10], path) for path in sorted(data("word-alignment").glob("xlwa-en-*.train.tsv.gz"))
+    ]
+    for language, path in sources:
+        with gzip.open(path, "rt", encoding="utf-8") as whole:
+            sides = (line.rstrip("\n").split("\t")[:2] for line in whole)
+            if "xlwa" in path.name:
+                sides = (side[::-1] for side in sides)
+            short = (side for side in sides if all(len(text.split()) <= 25 for text in side))
+            texts.setdefault(language, []).extend("\t".join(side) for side in itertools.islice(short, pairs))
+    found = []
+    for language, lines in texts.items():
+        found.append(folder / f"both-{pairs}" / f"{language}-en.tsv")
+        found[-1].parent.mkdir(parents=True, exist_ok=True)
+        write_text(found[-1], "".join(f"{line}\n" for line in lines))
+    return found
 
 
 def mixed_file(files: Sequence[Path]) -> Path:
@@ -193,7 +221,8 @@ def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
     recipe = RECIPES[name]
     settings = [part for part in recipe if part not in MARKS]
     silver = "silver" in recipe
-    files = (silver_files if silver else training_files)(options.output, options.pairs)
+    chosen = silver_files if silver else both_files if "both" in recipe else training_files
+    files = chosen(options.output, options.pairs)
     pairs = options.pairs
     if "mixed" in recipe:
         pairs, files = pairs * len(files), [mixed_file(files)]
