@@ -37,7 +37,7 @@ from otkit.extraction.store import _by_length, tokenise
 from otkit.extraction.strategies import STRATEGIES, _grow
 
 LAYERS = tuple(range(4, 11))
-LENGTHS = AlignerConfig(letters=0.25, leaning=2.0)
+LENGTHS = AlignerConfig(letters=0.25, leaning=2.5)
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
     "simalign inter": ("mutual", None, "cosine", ("word", "subword")),

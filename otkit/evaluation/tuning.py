@@ -27,7 +27,7 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "agreement": (0.0, 0.06, 0.1, 0.14),
     "distortion": (0.0, 0.1, 0.3),
     "letters": (0.0, 0.15, 0.25, 0.35),
-    "leaning": (1.0, 1.5, 2.0, 3.0),
+    "leaning": (1.0, 1.5, 2.5, 4.0),
     "threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55),
 }
 """What is tried, in this order; the layers come first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,6 +14,7 @@ from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CopiedStart
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
+from otkit.training.reading import LinkReader
 from otkit.training.records import peak_memory
 from otkit.training.run import AlignSettings
 from otkit.training.schedule import total_steps
@@ -88,6 +89,10 @@ def forecast(
         _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
         seconds = time.perf_counter() - began
         module.zero_grad()
+    if objective.reads_links:  # every pair that comes is read once
+        began = time.perf_counter()
+        LinkReader(module, source, replace(settings.train, steps=1, grad_accum=1)).renew(0)
+        seconds += time.perf_counter() - began
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
     return Forecast(
         tuple(

@@ -72,7 +72,7 @@ def align_encoder(
     weights = weights_hash(encoder)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
     reader = None
-    if "read" in settings.objective.needs and settings.objective.links == "own":
+    if settings.objective.reads_links:
         reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train)
 
     def evaluate() -> Record:

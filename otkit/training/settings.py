@@ -183,6 +183,11 @@ class ObjectiveConfig:
         """What the named parts need beside the units' vectors."""
         return frozenset().union(*(NEEDS[name] for name, weight in self.parts if weight > 0))
 
+    @property
+    def reads_links(self) -> bool:
+        """True where a part learns from links that the word aligner reads."""
+        return self.links == "own" and "read" in self.needs
+
     def of_layers(self, name: str) -> bool:
         """True for a part that compares the vectors of a layer."""
         return not NEEDS[name] & _LAYERLESS
