@@ -39,8 +39,9 @@ folder, output, accumulate, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(s
 output.mkdir(exist_ok=True)
 settings = AlignSettings(
     ObjectiveConfig(
-        parts=(("ot", 1.0), ("anchor", 0.1), ("contrastive-weak", 0.1), ("mlm", 0.1)),
+        parts=(("ot", 1.0), ("anchor", 0.1), ("contrastive-weak", 0.1), ("link-likelihood", 0.1), ("mlm", 0.1)),
         layers=(1,), cost="cosine", epsilon=0.1, iterations=500, tolerance=1e-7, projection=8,
+        letters=0.25, leaning=2.5, read_every=3,
     ),
     # A token budget, so that the processes have different numbers of batches.
     BatchingConfig(batch_size=4, batch_tokens=60),
