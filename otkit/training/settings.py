@@ -156,7 +156,10 @@ class ObjectiveConfig:
         if self.read_every is not None and self.read_every < 1:
             raise ConfigError(f"read_every is {self.read_every}", remedy="give a number of steps, at least 1")
         if self.weighs_letters and self.unit == "subword":
-            raise ConfigError("subwords are not weighed by their letters", remedy="use the unit word")
+            raise ConfigError(
+                "subwords are not weighed by their letters",
+                remedy="use the unit word, or letters 0 and leaning 1",
+            )
         if self.projection is not None and self.projection < 1:
             raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")
         # The solver has its own say on its settings, before any data is read.
