@@ -120,6 +120,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
 
     "best": ("both", "--preset", "best"),
+    "best, far": (
+        *("both", "--preset", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
+        *losses("sentence-contrastive:0.5", "anchor:0.05"),
+    ),
     "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
     "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
     "lengths 0.7, 6": (*LENGTHS, "--letters", "0.7", "--leaning", "6"),
