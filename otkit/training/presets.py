@@ -72,7 +72,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "best": Preset(
         "the recommendation, from the search in benchmarks/README.md: of the recipes that need no links and do not harm"
-        " retrieval the one with the lowest AER; it learns from its own links, in which short words go with the next word",
+        " retrieval the one with the lowest AER; it learns from its own links, in which short words go with the next",
         ObjectiveConfig(
             parts=(
                 ("contrastive-weak", 1.0),
