@@ -152,15 +152,12 @@ def silver_files(folder: Path, pairs: int) -> list[Path]:
 def both_files(folder: Path, pairs: int) -> list[Path]:
     """The first short pairs of each of twenty languages, from the parallel text and from XL-WA's training sets."""
     texts: dict[str, list[str]] = {}
-    sources = [(language, data("parallel", f"{language}-en.tsv.gz")) for language in LANGUAGES]
-    sources += [
-        (path.name[8:10], path) for path in sorted(data("word-alignment").glob("xlwa-en-*.train.tsv.gz"))
-    ]
-    for language, path in sources:
+    sources = [(language, data("parallel", f"{language}-en.tsv.gz"), 1) for language in LANGUAGES]
+    silver = sorted(data("word-alignment").glob("xlwa-en-*.train.tsv.gz"))
+    sources += [(path.name[8:10], path, -1) for path in silver]  # English comes first there
+    for language, path, order in sources:
         with gzip.open(path, "rt", encoding="utf-8") as whole:
-            sides = (line.rstrip("\n").split("\t")[:2] for line in whole)
-            if "xlwa" in path.name:
-                sides = (side[::-1] for side in sides)
+            sides = (line.rstrip("\n").split("\t")[:2][::order] for line in whole)
             short = (side for side in sides if all(len(text.split()) <= 25 for text in side))
             texts.setdefault(language, []).extend("\t".join(side) for side in itertools.islice(short, pairs))
     found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -91,7 +91,7 @@ def forecast(
         module.zero_grad()
     if objective.reads_links:  # every pair that comes is read once
         began = time.perf_counter()
-        LinkReader(module, source, replace(settings.train, steps=1, grad_accum=1)).renew(0)
+        LinkReader(module, source, settings.train.precision).renew(0, 1)
         seconds += time.perf_counter() - began
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
     return Forecast(

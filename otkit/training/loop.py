@@ -71,8 +71,8 @@ class Memory(Protocol):
     every: int | None
     """Optimiser steps from one making to the next; None: only once."""
 
-    def renew(self, step: int) -> None:
-        """Make it, before a step."""
+    def renew(self, start: int, stop: int) -> None:
+        """Make it for the micro-steps from `start` to `stop`, those up to the next making."""
 
     def save(self, folder: Path) -> None:
         """Write it beside what else a checkpoint holds."""
@@ -237,9 +237,10 @@ def train(
     tally = Tally(progress.step)
     while progress.step < steps:
         begun = time.perf_counter()
-        if memory is not None and _is_due(memory, progress.step):
+        if memory is not None and progress.step % (memory.every or steps) == 0:
+            last, size = min(progress.step + (memory.every or steps), steps), config.grad_accum * world
             with whole_weights(model):
-                memory.renew(progress.step)
+                memory.renew(progress.step * size, last * size)
         for turn in range(config.grad_accum):
             parts = next(micro_steps)
             for position, batch in enumerate(parts):
@@ -283,10 +284,6 @@ def train(
         progress.best,
         main,
     )
-
-
-def _is_due(memory: Memory, step: int) -> bool:
-    return step == 0 or (memory.every is not None and step % memory.every == 0)
 
 
 def _resume(

@@ -6,7 +6,6 @@ reading of some steps ago does so far less.
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.encoders.device import autocast
 from otkit.training.link_losses import aligner_links, aligner_shares
-from otkit.training.schedule import TrainConfig, total_steps
 
 if TYPE_CHECKING:
     from otkit.training.objectives import AlignmentModel
@@ -70,21 +68,16 @@ class ReadLinks:
 class LinkReader:
     """Reads the links of what a run visits next into `module.read`; what it read is part of a checkpoint."""
 
-    def __init__(self, module: AlignmentModel, source: PairSource, config: TrainConfig) -> None:
-        self._module, self._source, self._config = module, source, config
+    def __init__(self, module: AlignmentModel, source: PairSource, precision: str) -> None:
+        self._module, self._source, self._precision = module, source, precision
         self.every = module.config.read_every
 
-    def renew(self, step: int) -> None:
-        """Read the pairs of the steps from `step` on, up to the next reading."""
-        config, source, module = self._config, self._source, self._module
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        steps = total_steps(config, source.micro_steps_per_epoch, processes=processes)
-        last = steps if self.every is None else min(step + self.every, steps)
-        found = ReadLinks()
+    def renew(self, start: int, stop: int) -> None:
+        """Read the pairs of micro-steps `start` to `stop`."""
+        module, found = self._module, ReadLinks()
         module.eval()
-        with torch.no_grad(), autocast(module.encoder.device, config.precision):
-            size = config.grad_accum * processes
-            for batch in chain.from_iterable(source.micro_steps(step * size, last * size)):
+        with torch.no_grad(), autocast(module.encoder.device, self._precision):
+            for batch in chain.from_iterable(self._source.micro_steps(start, stop)):
                 if not found.has(batch):
                     pairs = module.encode(batch, anchored=False)
                     share = aligner_shares(pairs, module.config)

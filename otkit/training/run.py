@@ -73,7 +73,7 @@ def align_encoder(
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
     reader = None
     if settings.objective.reads_links:
-        reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train)
+        reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train.precision)
 
     def evaluate() -> Record:
         by_language = held_out_divergence(module, dev)
