@@ -22,7 +22,7 @@ from otkit.data.batching import BatchingConfig, PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
-from otkit.training.frozen import CopiedStart
+from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.objectives import (
     AlignmentModel,
     EncodedPairs,
@@ -93,7 +93,7 @@ def main(steps: int, threads: int) -> None:
     assert isinstance(encoder, TorchEncoder)
     config = PRESETS["paper"].objective
     start = CopiedStart(
-        encoder, lambda which, tokens: encode_units(which, tokens, config), dtype=torch.bfloat16
+        encoder, lambda which, tokens: encode_units(which, tokens, config), dtype=copy_dtype(encoder.device)
     )
     module = AlignmentModel(encoder, config, start=start).train()
     adam = torch.optim.Adam(module.parameters(), lr=5e-5, fused=True)

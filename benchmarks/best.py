@@ -49,7 +49,7 @@ def losses(*named: str) -> tuple[str, ...]:
 COMMON = (
     *("--layer", "6,7", "--word-vector", "mean", "--cost", "cosine", "--epsilon-relative", "0.1"),
     *("--anchor-reduction", "mean", "--batch-size", "8", "--grad-accum", "1", "--max-grad-norm", "1"),
-    *("--warmup", "0.1", "--freeze", "3", "--precision", "bf16", "--epochs", "1", "--lr", "1e-4"),
+    *("--warmup", "0.1", "--freeze", "3", "--epochs", "1", "--lr", "1e-4"),
 )
 CENTRED = ("--center", "sentence", "--epsilon-relative", "0.075")
 WEAK = (*losses("contrastive-weak:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4")
@@ -231,8 +231,9 @@ def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
     if silver or "links" in recipe:
         links = files if silver else links_of(files, options.model, options.threads)
         words += [part for path in links for part in ("--links", str(path))]
-    common = ("--precision", "bf16") if "--preset" in settings else COMMON
-    return [*words, *common, *settings, "--pairs-per-language", str(pairs)]
+    common = () if "--preset" in settings else COMMON
+    shared = (*common, "--precision", options.precision)
+    return [*words, *shared, *settings, "--pairs-per-language", str(pairs)]
 
 
 def trained_layers(arguments: Sequence[str]) -> tuple[int, ...] | None:
@@ -292,6 +293,9 @@ def main() -> None:
     parser.add_argument("--tatoeba", type=int, default=150, help="first pairs of each language")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--precision", default="bf16", help="fp32 where the processor has no bf16: far quicker there"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     seeds = [int(seed) for seed in options.seeds.split(",")]

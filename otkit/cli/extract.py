@@ -169,6 +169,7 @@ def extract(
     from otkit.cli.progress import progress_bar
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.device import slow_precision
     from otkit.extraction.aligner import WordAligner
     from otkit.extraction.corpus import CorpusStream
     from otkit.extraction.lines import LINE_FORMATS
@@ -178,6 +179,8 @@ def extract(
     aligner = WordAligner(
         open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
     )
+    if slow := slow_precision(aligner.encoder.device, precision):
+        note(slow, quiet=quiet)
     workers = None
     if engine == "ray":
         from otkit.extraction.cluster import align_on_cluster

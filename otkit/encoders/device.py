@@ -10,7 +10,7 @@ from torch import Tensor
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["PRECISIONS", "autocast", "choose_device", "send"]
+__all__ = ["PRECISIONS", "autocast", "choose_device", "multiplies_in", "send", "slow_precision"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What an encoder multiplies in; vectors and transport are fp32 in any case."""
@@ -48,6 +48,32 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     """Multiply in a precision of `PRECISIONS` on a device; fp32 leaves everything as it is."""
     dtype = choose(precision, PRECISIONS, what="precision")
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+# What torch asks itself before it gives products of a half precision to oneDNN; others it computes one by one.
+_PROCESSOR_CHECKS = {
+    torch.bfloat16: "_is_mkldnn_bf16_supported",
+    torch.float16: "_is_mkldnn_fp16_supported",
+}
+
+
+def multiplies_in(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a device has instructions for products of `dtype`.
+
+    A processor without them (x86 before AVX-512, many ARM cores) takes some sixty times as long in half precision as
+    in fp32.
+    """
+    if device.type != "cpu" or dtype not in _PROCESSOR_CHECKS:
+        return True
+    check = getattr(torch.ops.mkldnn, _PROCESSOR_CHECKS[dtype], None)
+    return check is not None and bool(check())
+
+
+def slow_precision(device: torch.device, precision: str) -> str | None:
+    """What a person should know who asked for a precision that the device has no instructions for."""
+    if multiplies_in(device, choose(precision, PRECISIONS, what="precision")):
+        return None
+    return f"this processor has no instructions for {precision}: --precision fp32 will be many times faster"
 
 
 def send(values: Tensor, device: torch.device | str) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from otkit.data.batching import PairSource
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
-from otkit.training.frozen import CopiedStart
+from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.reading import LinkReader
@@ -72,7 +72,7 @@ def forecast(
 
     start = None
     if objective.needs & {"start", "teacher"}:
-        start = CopiedStart(encoder, encode, dtype=torch.bfloat16)
+        start = CopiedStart(encoder, encode, dtype=copy_dtype(encoder.device))
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora).to(encoder.device)

@@ -1,9 +1,9 @@
 """The frozen start: the English vectors that the anchor holds on to.
 
 Two ways, chosen by `open_start`. A cache computes every target sentence once before training and keeps its
-units in half precision; it pays where sentences come round again. A copy keeps the starting weights in half
-precision and encodes along; it pays where the corpus is large and passes once, since a cache would then cost
-the same forward passes and far more memory.
+units in half precision; it pays where sentences come round again. A copy keeps the starting weights, in half
+precision where the device multiplies in it, and encodes along; it pays where the corpus is large and passes once,
+since a cache would then cost the same forward passes and far more memory.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from otkit.data.batching import PairBatch
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
-from otkit.encoders.device import send
+from otkit.encoders.device import multiplies_in, send
 from otkit.encoders.encoder import Encoded, Tokens, TooLongError, TorchEncoder
 
-__all__ = ["CachedStart", "CopiedStart", "FrozenStart", "open_start"]
+__all__ = ["CachedStart", "CopiedStart", "FrozenStart", "copy_dtype", "open_start"]
 
 EncodeUnits = Callable[[TorchEncoder, Tokens], Encoded]
 
@@ -45,15 +45,14 @@ class FrozenStart(Protocol):
 
 
 class CopiedStart:
-    """The starting weights once more, in half precision, encoding each batch anew."""
+    """The starting weights once more, encoding each batch anew."""
 
     kind = "copy"
 
     def __init__(
         self, encoder: TorchEncoder, encode: EncodeUnits, *, dtype: torch.dtype, compiled: bool = False
     ) -> None:
-        # The embedding tables of a multilingual encoder are most of its weights, so half precision is what
-        # counts.
+        # The embedding tables of a multilingual encoder are most of its weights, so half of their bytes counts.
         model = copy.deepcopy(encoder.model)
         nn.Module.to(model, dtype=dtype).train(False).requires_grad_(False)
         self._encoder = TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
@@ -101,14 +100,20 @@ def open_start(
     compiled: bool = False,
 ) -> FrozenStart:
     """The cheaper frozen start for `passes` visits of each target sentence; `compiled` fuses a copy's layers."""
-    device = encoder.device.type
     if passes >= 2 and _cache_bytes(encoder, corpora) <= CACHE_LIMIT_BYTES:
         # A sentence that does not fit is the batches' business: they name its line, or skip it.
         with contextlib.suppress(TooLongError):
             return CachedStart(encoder, encode, corpora)
-    # bfloat16 keeps fp32's range, which activations of deep encoders need; its products are exact in fp32.
-    dtype = torch.float32 if device == "mps" else torch.bfloat16
-    return CopiedStart(encoder, encode, dtype=dtype, compiled=compiled)
+    return CopiedStart(encoder, encode, dtype=copy_dtype(encoder.device), compiled=compiled)
+
+
+def copy_dtype(device: torch.device) -> torch.dtype:
+    """What a copy of the starting weights is kept and multiplied in: half precision where the device has it.
+
+    bfloat16 keeps fp32's range, which activations of deep encoders need; its products are exact in fp32.
+    """
+    half = device.type != "mps" and multiplies_in(device, torch.bfloat16)
+    return torch.bfloat16 if half else torch.float32
 
 
 def _cache_bytes(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> int:

@@ -19,6 +19,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.utils import set_seed  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from otkit.encoders.device import slow_precision
 from otkit.errors import TrainingError
 from otkit.training.checkpoints import (
     append_text,
@@ -155,6 +156,9 @@ def train(
             " objective that gathers sentences from all of them would wait forever",
             remedy="leave --batch-tokens out and give a smaller --batch-size",
         )
+    slow = slow_precision(accelerator.device, config.precision)
+    if main and slow is not None:
+        observer.note(slow)
     set_seed(config.seed + accelerator.process_index)
     steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
     fingerprint = {**fingerprint, "processes": world}
@@ -238,9 +242,9 @@ def train(
     while progress.step < steps:
         begun = time.perf_counter()
         if memory is not None and progress.step % (memory.every or steps) == 0:
-            last, size = min(progress.step + (memory.every or steps), steps), config.grad_accum * world
+            until, size = min(progress.step + (memory.every or steps), steps), config.grad_accum * world
             with whole_weights(model):
-                memory.renew(progress.step * size, last * size)
+                memory.renew(progress.step * size, until * size)
         for turn in range(config.grad_accum):
             parts = next(micro_steps)
             for position, batch in enumerate(parts):

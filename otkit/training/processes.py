@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState, is_initialized  # type: ignore[import-untyped]
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType  # type: ignore[import-untyped]
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
@@ -46,6 +47,9 @@ def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *
     for name in log_to:
         choose(name, TRACKERS, what="tracker")
         require_extra(TRACKERS[name], extra="trackers")
+    # accelerate keeps the precision of a process's first run for all later ones, which may want another.
+    if is_initialized() and AcceleratorState().mixed_precision != PRECISIONS[config.precision]:
+        AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision=PRECISIONS[config.precision],
         cpu=cpu,

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.device import choose_device
+from otkit.encoders.device import choose_device, multiplies_in, slow_precision
 from otkit.encoders.encoder import EncoderSettings, TorchEncoder, resolve_layers
 from otkit.encoders.settings import alignment_layers_rule
 from otkit.errors import CheckpointError, ConfigError
@@ -210,6 +210,27 @@ def test_settings_are_checked() -> None:
         EncoderSettings((6,), pooling="sum")
     with pytest.raises(CheckpointError, match="hidden-state indices from 0 up"):
         EncoderSettings((-1,))
+
+
+@pytest.mark.skipif(
+    not Path("/proc/cpuinfo").exists(), reason="the kernel's list of instructions is the reference"
+)
+def test_half_precision_is_slow_without_the_instructions() -> None:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    found = next((line.split()[2:] for line in text.splitlines() if line.startswith("flags")), None)
+    if found is None:
+        pytest.skip("not an x86 processor")
+    cpu = torch.device("cpu")
+    instructions = any(
+        name.startswith(("avx512bw", "avx512_bf16", "amx_bf16", "avx_ne_convert")) for name in found
+    )
+    assert multiplies_in(cpu, torch.bfloat16) == instructions
+    assert (slow_precision(cpu, "bf16") is None) == instructions
+    assert multiplies_in(cpu, torch.float32)
+    assert slow_precision(cpu, "fp32") is None
+    assert slow_precision(torch.device("cuda:0"), "bf16") is None
+    with pytest.raises(ConfigError, match="choose from: fp32, bf16, fp16"):
+        slow_precision(cpu, "fp8")
 
 
 def test_devices() -> None:

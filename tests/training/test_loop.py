@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from otkit.encoders.device import slow_precision
 from otkit.errors import ConfigError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint, write_checkpoint
 from otkit.training.loop import Record, TrainConfig, train
@@ -269,6 +270,16 @@ def test_kill_minus_nine_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     assert kills == 4
     whole, _, _ = run(tmp_path / "whole", TrainConfig(steps=120, save_every=2, lr=0.05, keep=2))
     assert (folder / "weights").read_bytes() == b"".join(bits(whole))
+
+
+def test_runs_of_one_process_have_their_own_precision_and_say_where_it_is_slow(tmp_path: Path) -> None:
+    slow = slow_precision(torch.device("cpu"), "bf16")
+    weights = []
+    for number, precision in enumerate(("fp32", "bf16", "fp32")):
+        module, watched, _ = run(tmp_path / str(number), TrainConfig(steps=3, precision=precision))
+        weights.append(bits(module))
+        assert watched.notes == ([slow] if slow and precision == "bf16" else [])
+    assert weights[0] == weights[2] != weights[1]
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
