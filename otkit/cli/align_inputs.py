@@ -23,6 +23,7 @@ __all__ = [
     "local_device",
     "mixed",
     "named_weights",
+    "number_of_processes",
     "objective_parts",
     "open_corpora",
     "open_links",
@@ -155,9 +156,16 @@ def sample_gold() -> list[Path]:
 
 
 def resume_command() -> str:
-    """The command line as it was given, with --resume."""
-    words = ["otkit", *sys.argv[1:]]
+    """The command line as it was given, with --resume; several processes are launched as several again."""
+    processes = number_of_processes()
+    start = ["accelerate", "launch", "--num_processes", str(processes), "-m", "otkit"]
+    words = [*(start if processes > 1 else ["otkit"]), *sys.argv[1:]]
     return shlex.join(words if "--resume" in words else [*words, "--resume"])
+
+
+def number_of_processes() -> int:
+    """How many processes run this (`accelerate launch`, torchrun)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:

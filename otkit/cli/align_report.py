@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,15 +81,18 @@ def change_table(before: Record, after: Record, *, output: Path) -> RenderableTy
     return before_after(f"before and after: {output}", rows)
 
 
-def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -> None:
-    """The losses and the held-out figures over the steps as a picture, where matplotlib is installed."""
+def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -> str | None:
+    """The losses and the held-out figures over the steps as a picture; without matplotlib, what is missing."""
     from otkit.errors import MissingExtraError
     from otkit.report.curve import write_curve
 
     held_out = {"held-out divergence": ["divergence"], "held-out accuracy": ["retrieval", "aer"]}
     losses = {f"loss {name}": [name] for name in names}
-    with contextlib.suppress(MissingExtraError):
+    try:
         write_curve(history, path, panels={**losses, **held_out})
+    except MissingExtraError as error:
+        return f"no curve was drawn: {error}"
+    return None
 
 
 def forecast_table(plan: Forecast) -> RenderableType:

@@ -94,30 +94,35 @@ class PairSource:
         self.too_long = 0
         self.padded = self.filled = 0
 
-    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[PairBatch, ...]]:
-        """Micro-steps `start` to `stop`, each the batches of all language pairs; equal seeds give equal
-        batches.
+    def micro_steps(
+        self, start: int = 0, stop: int | None = None, stride: int = 1
+    ) -> Iterator[tuple[PairBatch, ...]]:
+        """Every `stride`-th micro-step from `start` up to `stop`, each the batches of all language pairs; equal seeds
+        give equal batches.
         """
-        streams = [self._batches(index, start) for index in range(len(self.corpora))]
+        streams = [self._batches(index, start, stride) for index in range(len(self.corpora))]
         step = start
         while stop is None or step < stop:
             yield tuple(part for stream in streams for part in next(stream))
-            step += 1
+            step += stride
 
-    def _batches(self, index: int, start: int) -> Iterator[tuple[PairBatch, ...]]:
-        """The endless batches of one corpus from micro-step `start` on; windows before it are not
-        tokenised.
+    def _batches(self, index: int, start: int, stride: int) -> Iterator[tuple[PairBatch, ...]]:
+        """The endless batches of one corpus from micro-step `start` on; windows without one that is asked for are
+        not tokenised.
         """
-        epoch, skip = divmod(start, self.micro_steps_per_epoch)
+        size, span, number = self.config.batch_size, self.config.window, start
         while True:
+            epoch, place = divmod(number, self.micro_steps_per_epoch)
             order = self._epoch_order(index, epoch)
-            size, span = self.config.batch_size, self.config.window
-            for first in range((skip // span) * span, self.micro_steps_per_epoch, span):
+            while place < self.micro_steps_per_epoch:
+                first = place // span * span
                 last = min(first + span, self.micro_steps_per_epoch)
                 members = order[first * size : last * size]
                 rng = np.random.default_rng([self.config.seed, epoch, index, first])
-                yield from self._window(index, members, last - first, rng, max(0, skip - first))
-            epoch, skip = epoch + 1, 0
+                asked = range(place - first, last - first, stride)
+                yield from self._window(index, members, last - first, rng, asked)
+                place += stride * len(asked)
+                number += stride * len(asked)
 
     def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
         """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""
@@ -127,7 +132,7 @@ class PairSource:
         return np.concatenate(rounds)[: self.quota]
 
     def _window(
-        self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, skip: int
+        self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, asked: range
     ) -> Iterator[tuple[PairBatch, ...]]:
         members, source, target, letters = self._tokenise(index, members)
         lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
@@ -136,7 +141,7 @@ class PairSource:
         parts = np.array_split(order, batches)
         turns = rng.permutation(batches)
         draws = rng.integers(2**31, size=batches)
-        for which in turns[skip:]:
+        for which in turns[asked.start :: asked.step]:
             yield tuple(
                 self._collate(
                     index, members, (source, target), letters, lengths, parts[which], int(draws[which])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from otkit.data.parallel import Pair
 from otkit.errors import InputError
 
-__all__ = ["CorpusView", "MixedCorpus", "PairCorpus", "english_last", "hold_out"]
+__all__ = ["CorpusView", "MixedCorpus", "PairCorpus", "english_last", "files_of", "hold_out"]
 
 # Dev sentences past this many cost evaluation time and no longer sharpen the mean.
 _MOST_HELD_OUT = 200
@@ -82,6 +82,11 @@ class MixedCorpus:
     def __getitem__(self, index: int) -> Pair:
         place, number = divmod(index, len(self.parts))
         return self.parts[number][int(self._members[number][place])]
+
+
+def files_of(corpora: Sequence[PairCorpus]) -> list[PairCorpus]:
+    """The corpora that those are made of."""
+    return [part for each in corpora for part in (each.parts if isinstance(each, MixedCorpus) else (each,))]
 
 
 def english_last(corpus: PairCorpus) -> PairCorpus:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from otkit.errors import ExportError
 
 __all__ = ["fresh_folder"]
@@ -43,5 +45,12 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         temporary.replace(final)
         if aside is not None:
             shutil.rmtree(aside)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ExportError(
+            f"the folder could not be written ({reason})",
+            where=str(final),
+            remedy="make room or choose another --output; what was there before is untouched",
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

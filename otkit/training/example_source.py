@@ -48,16 +48,16 @@ class ExampleSource(Generic[Batch]):
         self._size, self._window, self._seed = batch_size, window, seed
         self.micro_steps_per_epoch = -(-len(lengths) // batch_size)
 
-    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Batch]]:
-        """Micro-steps from `start` on, one batch each."""
+    def micro_steps(self, start: int = 0, stop: int | None = None, stride: int = 1) -> Iterator[tuple[Batch]]:
+        """Every `stride`-th micro-step from `start` on, one batch each."""
         step = start
         while stop is None or step < stop:
             epoch, first = divmod(step, self.micro_steps_per_epoch)
-            for rows in self._epoch(epoch)[first:]:
+            for rows in self._epoch(epoch)[first::stride]:
                 if stop is not None and step >= stop:
                     return
                 yield (self._collate(rows.tolist()),)
-                step += 1
+                step += stride
 
     def _epoch(self, epoch: int) -> list[NDArray[np.int64]]:
         rng = np.random.default_rng([self._seed, epoch])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from otkit.data.batching import PairSource
-from otkit.data.views import PairCorpus
+from otkit.data.views import PairCorpus, files_of
+from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.measures import inverse_document_frequency
@@ -63,7 +64,10 @@ def forecast(
     teacher: Teacher | None = None,
     processes: int = 1,
 ) -> Forecast:
-    """Try one micro-step of the run, twice, forward and backward; nothing is updated and nothing written."""
+    """Try one micro-step of the run, twice, forward and backward; nothing is updated and nothing written.
+
+    Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
+    """
     source = PairSource(corpora, encoder, settings.batching)
     objective = settings.objective
 
@@ -85,20 +89,21 @@ def forecast(
     for parts in source.micro_steps(0, 2):  # the first warms up
         began = time.perf_counter()
         for batch in parts:
-            torch.stack(list(module(batch).parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+            with autocast(encoder.device, settings.train.precision):
+                loss = torch.stack(list(module(batch).parts.values())).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
         _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
         seconds = time.perf_counter() - began
         module.zero_grad()
     if objective.reads_links:  # every pair that comes is read once
         began = time.perf_counter()
-        LinkReader(module, source, settings.train.precision).renew(0, 1)
+        LinkReader(module, source, settings.train.precision).renew(0, 1, 1)
         seconds += time.perf_counter() - began
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
+    files = files_of(corpora)
+    quota = source.quota * len(corpora) / len(files)  # a mixed corpus has as many of each
     return Forecast(
-        tuple(
-            CorpusForecast(corpus.name, corpus.languages, len(corpus), source.quota / len(corpus))
-            for corpus in corpora
-        ),
+        tuple(CorpusForecast(each.name, each.languages, len(each), quota / len(each)) for each in files),
         source.micro_steps_per_epoch,
         steps,
         sum(w.numel() for w in encoder.model.parameters()),

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,8 +60,10 @@ class MicroSteps(Protocol):
     splits: bool
     """Whether a micro-step may be cut into several batches, more in one process than in another."""
 
-    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[Any]]:
-        """Micro-steps, each a sequence of batches whose losses are added."""
+    def micro_steps(
+        self, start: int = 0, stop: int | None = None, stride: int = 1
+    ) -> Iterator[Sequence[Any]]:
+        """Every `stride`-th micro-step, each a sequence of batches whose losses are added."""
         ...
 
 
@@ -72,13 +73,13 @@ class Memory(Protocol):
     every: int | None
     """Optimiser steps from one making to the next; None: only once."""
 
-    def renew(self, start: int, stop: int) -> None:
-        """Make it for the micro-steps from `start` to `stop`, those up to the next making."""
+    def renew(self, start: int, stop: int, stride: int) -> None:
+        """Make it for every `stride`-th micro-step from `start` to `stop`, those up to the next making."""
 
-    def save(self, folder: Path) -> None:
-        """Write it beside what else a checkpoint holds."""
+    def save(self, folder: Path, process: int) -> None:
+        """Write what this process has of it beside what else a checkpoint holds."""
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, process: int) -> None:
         """Take up what `save` wrote."""
 
 
@@ -146,10 +147,11 @@ def train(
     gradients are averaged, and so R processes compute what one does with R times the accumulation. Every
     process evaluates, since an evaluation may need all of them; one writes. With `gathers` the processes also
     meet within every batch, so all of them must have equally many. `memory` is renewed before the first step and
-    then as often as it asks, by all processes, with whole weights.
+    then as often as it asks, by each process for its own micro-steps, with whole weights.
     """
     accelerator = open_accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
-    world, main = accelerator.num_processes, accelerator.is_main_process
+    world, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+    log_every = config.log_every or (1 if accelerator.device.type == "cpu" else _ASK_EVERY)
     if gathers and world > 1 and source.splits:
         raise TrainingError(
             f"a token budget cuts the batches of {world} processes into different numbers of pieces, and an"
@@ -159,7 +161,7 @@ def train(
     slow = slow_precision(accelerator.device, config.precision)
     if main and slow is not None:
         observer.note(slow)
-    set_seed(config.seed + accelerator.process_index)
+    set_seed(config.seed + rank)
     steps = total_steps(config, source.micro_steps_per_epoch, processes=world)
     fingerprint = {**fingerprint, "processes": world}
     trained = [weight for weight in module.parameters() if weight.requires_grad]
@@ -181,8 +183,8 @@ def train(
         # it.
         accelerator.wait_for_everyone()
         accelerator.save_state(str(partial), safe_serialization=True)
-        if memory is not None and main:
-            memory.save(partial)
+        if memory is not None:
+            memory.save(partial, rank)
         accelerator.wait_for_everyone()
 
     def save() -> None:
@@ -206,14 +208,20 @@ def train(
         reduced: Tensor = accelerator.reduce(values, reduction="mean")
         return reduced
 
-    def asked_to_stop() -> bool:
-        # All processes must stop at the same step; they ask one another where they meet for a record anyway.
+    def asked() -> tuple[bool, bool]:
+        """Whether to stop, and whether a checkpoint is due by the clock."""
+        late = config.save_minutes is not None and time.monotonic() - saved > 60 * config.save_minutes
+        here = should_stop(), late and config.save_every is None
         if world == 1:
-            return should_stop()
-        if progress.step % min(config.log_every, _ASK_EVERY) != 0:
-            return False
-        asked = torch.tensor(float(should_stop()), device=accelerator.device)
-        return bool(accelerator.reduce(asked, reduction="sum") > 0)
+            return here
+        # All processes must do so at the same step; they ask one another where they meet for a record anyway.
+        if progress.step % min(log_every, _ASK_EVERY) != 0:
+            return False, False
+        there = accelerator.reduce(
+            torch.tensor(here, device=accelerator.device, dtype=torch.float32), reduction="sum"
+        )
+        stop, late = (there > 0).tolist()
+        return stop, late
 
     def assess() -> None:
         if evaluate is None:
@@ -235,16 +243,17 @@ def train(
     if progress.step == 0:
         assess()
     module.train()
-    micro_steps = source.micro_steps(progress.step * config.grad_accum * world)
-    micro_steps = islice(micro_steps, accelerator.process_index, None, world)
-    interrupted = False
+    micro_steps = source.micro_steps(progress.step * config.grad_accum * world + rank, stride=world)
+    interrupted, saved = False, time.monotonic()
     tally = Tally(progress.step)
     while progress.step < steps:
         begun = time.perf_counter()
         if memory is not None and progress.step % (memory.every or steps) == 0:
             until, size = min(progress.step + (memory.every or steps), steps), config.grad_accum * world
-            with whole_weights(model):
-                memory.renew(progress.step * size, until * size)
+            with whole_weights(model) as sharded:
+                # Processes that share their weights out meet in every layer, so they make the same.
+                first, stride = (0, 1) if sharded else (rank, world)
+                memory.renew(progress.step * size + first, until * size, stride)
         for turn in range(config.grad_accum):
             parts = next(micro_steps)
             for position, batch in enumerate(parts):
@@ -263,17 +272,24 @@ def train(
         progress.seconds += time.perf_counter() - begun
 
         done = progress.step == steps
-        interrupted = asked_to_stop()
-        saving = (
-            interrupted or done or (config.save_every is not None and progress.step % config.save_every == 0)
-        )
-        if saving or progress.step % config.log_every == 0:
-            rates = scheduler.get_last_lr()
-            log(tally.record(progress.step, rates[0], device=accelerator.device, mean=mean, processes=world))
+        interrupted, late = asked()
+        due = late or (config.save_every is not None and (done or progress.step % config.save_every == 0))
+        if interrupted or done or due or progress.step % log_every == 0:
+            log(
+                tally.record(
+                    progress.step,
+                    scheduler.get_last_lr()[0],
+                    weights=trained,
+                    device=accelerator.device,
+                    mean=mean,
+                    processes=world,
+                )
+            )
         if done or (config.eval_every is not None and progress.step % config.eval_every == 0):
             assess()
-        if saving and (config.save_every is not None or interrupted):
+        if due or interrupted:
             save()
+            saved = time.monotonic()
         if interrupted:
             break
     if log_to:
@@ -316,6 +332,6 @@ def _resume(
         )
     accelerator.load_state(str(found.folder))
     if memory is not None:
-        memory.load(found.folder)
+        memory.load(found.folder, accelerator.process_index)
     observer.note(f"resumed at step {found.step} from {found.folder}")
     return _Progress(**found.progress)

@@ -87,11 +87,12 @@ def synchronised(
 
 
 @contextlib.contextmanager
-def whole_weights(model: nn.Module) -> Iterator[None]:
-    """Every process holds all weights for a while, and its own shard of them afterwards."""
+def whole_weights(model: nn.Module) -> Iterator[bool]:
+    """Every process holds all weights for a while, and its own shard of them afterwards; gives whether they are
+    sharded at all."""
     sharded = gather_weights(model)
     try:
-        yield
+        yield bool(sharded)
     finally:
         for module in sharded:
             module.reshard()

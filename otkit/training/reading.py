@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LinkReader", "ReadLinks"]
 
-_FILE = "links.safetensors"
+_FILE = "links-{process}.safetensors"
 
 
 class ReadLinks:
@@ -72,12 +72,12 @@ class LinkReader:
         self._module, self._source, self._precision = module, source, precision
         self.every = module.config.read_every
 
-    def renew(self, start: int, stop: int) -> None:
-        """Read the pairs of micro-steps `start` to `stop`."""
+    def renew(self, start: int, stop: int, stride: int) -> None:
+        """Read the pairs of every `stride`-th micro-step from `start` to `stop`."""
         module, found = self._module, ReadLinks()
         module.eval()
         with torch.no_grad(), autocast(module.encoder.device, self._precision):
-            for batch in chain.from_iterable(self._source.micro_steps(start, stop)):
+            for batch in chain.from_iterable(self._source.micro_steps(start, stop, stride)):
                 if not found.has(batch):
                     pairs = module.encode(batch, anchored=False)
                     share = aligner_shares(pairs, module.config)
@@ -85,11 +85,11 @@ class LinkReader:
         module.read = found
         module.train()
 
-    def save(self, folder: Path) -> None:
-        """Write what was read into a checkpoint."""
+    def save(self, folder: Path, process: int) -> None:
+        """Write what this process read into a checkpoint."""
         if self._module.read is not None:
-            self._module.read.save(folder / _FILE)
+            self._module.read.save(folder / _FILE.format(process=process))
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, process: int) -> None:
         """Take up what a checkpoint holds."""
-        self._module.read = ReadLinks.load(folder / _FILE)
+        self._module.read = ReadLinks.load(folder / _FILE.format(process=process))

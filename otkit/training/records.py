@@ -6,11 +6,13 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import get_total_norm
 
 from otkit.errors import TrainingError
 
@@ -42,25 +44,36 @@ class Tally:
         self.batches.append(f"{getattr(batch, 'language', '')}:{','.join(map(str, batch.indices[:8]))}")
 
     def record(
-        self, step: int, lr: float, *, device: torch.device, mean: Callable[[Tensor], Tensor], processes: int
+        self,
+        step: int,
+        lr: float,
+        *,
+        weights: Sequence[Tensor],
+        device: torch.device,
+        mean: Callable[[Tensor], Tensor],
+        processes: int,
     ) -> Record:
         """The record of the steps since the last one; `mean` averages a vector over all processes.
 
-        A non-finite loss ends the run here, before any save, and in all processes at once.
+        A loss that is not finite, or a weight that a gradient made so, ends the run here, before any save, and in all
+        processes at once.
         """
         count = max(step - self.since, 1)
         # One transfer for all names, in an order that is the same everywhere.
         names = sorted(self.sums)
         pairs = torch.tensor(float(self.pairs), device=self.sums[names[0]].device)
-        *found, shared = mean(torch.stack([*(self.sums[name] for name in names), pairs])).tolist()
+        size = get_total_norm([_own_part(weight) for weight in weights]).to(pairs)
+        *found, size, shared = mean(torch.stack([*(self.sums[name] for name in names), size, pairs])).tolist()
         by_name = {name: value / count for name, value in zip(names, found, strict=True)}
         values = {name: by_name[name] for name in self.sums}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if not bad and not math.isfinite(size):
+            bad = ["the weights"]
         if bad:
             raise TrainingError(
                 f"{' and '.join(bad)} not finite in steps {self.since + 1} to {step}"
                 f" (batches {' '.join(self.batches)[:500]})",
-                remedy="the last checkpoint is kept: lower --lr or use --precision fp32, then --resume",
+                remedy="lower --lr or use --precision fp32; checkpoints before it are kept, for --resume",
             )
         record: Record = {
             "step": step,
@@ -71,6 +84,11 @@ class Tally:
         }
         self._reset(step)
         return record
+
+
+def _own_part(weight: Tensor) -> Tensor:
+    """What this process holds of a weight, all of it unless weights are sharded."""
+    return (weight.to_local() if isinstance(weight, DTensor) else weight).detach()
 
 
 def peak_memory(device: torch.device) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
-from otkit.data.views import MixedCorpus, PairCorpus
+from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.errors import InputError
 from otkit.provenance import versions
@@ -89,6 +89,9 @@ def align_encoder(
         "model": encoder.name,
         "weights": weights,
         "data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in corpora},
+        "held-out data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in dev},
+        "links": links.sha256 if links is not None else None,
+        "teacher": weights_hash(teacher.encoder) if teacher is not None else None,
     }
     metadata = run_metadata(encoder, corpora, settings)
 
@@ -191,21 +194,16 @@ def run_metadata(
                 "skipped": corpus.skipped,
                 "sha256": corpus.sha256,
             }
-            for corpus in _files(corpora)
+            for corpus in files_of(corpora)
         ],
         "seed": settings.train.seed,
     }
 
 
-def _files(corpora: Sequence[PairCorpus]) -> list[PairCorpus]:
-    """The corpora that those are made of."""
-    return [part for each in corpora for part in (each.parts if isinstance(each, MixedCorpus) else (each,))]
-
-
 def _model_card(
     encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, result: TrainResult
 ) -> str:
-    files = _files(corpora)
+    files = files_of(corpora)
     languages = sorted({language for corpus in files for language in corpus.languages})
     last = result.history[-1] if result.history else {}
     figures = "\n".join(f"| {name} | {value} |" for name, value in last.items())

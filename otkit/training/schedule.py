@@ -32,7 +32,9 @@ class TrainConfig:
     weight_decay    decoupled weight decay (AdamW) of matrices; biases and norms have none; 0 is Adam
     max_grad_norm   gradients are scaled down to this norm (None: not clipped)
     precision       "fp32", or autocast to "bf16" or "fp16"
-    eval_every, save_every, log_every   in optimiser steps (None: only at the end, never, every step)
+    eval_every, save_every, log_every   in optimiser steps (None: only at the end; see `save_minutes`; every step, and
+                    on a GPU, which would wait for the host each time, every tenth)
+    save_minutes    without `save_every`: minutes from one checkpoint to the next (None: none)
     keep            checkpoints to keep
     """
 
@@ -48,7 +50,8 @@ class TrainConfig:
     precision: str = "fp32"
     eval_every: int | None = None
     save_every: int | None = None
-    log_every: int = 1
+    save_minutes: float | None = None
+    log_every: int | None = None
     keep: int = 2
     seed: int = 0
 
@@ -59,6 +62,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}", remedy="give a number of at least 1")
+        if self.save_minutes is not None and not self.save_minutes > 0:
+            raise ConfigError(f"save_minutes is {self.save_minutes}", remedy="give minutes above 0")
         if not (self.epochs > 0 and self.lr > 0 and 0 <= self.warmup < 1):
             raise ConfigError(
                 f"epochs {self.epochs}, lr {self.lr}, warm-up {self.warmup} do not fit",

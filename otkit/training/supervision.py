@@ -4,6 +4,7 @@ own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +49,15 @@ class GivenLinks:
 
     def __init__(self, corpora: Sequence[PairCorpus], links: Sequence[Mapping[int, WordLinks]]) -> None:
         self._corpora, self._links = tuple(corpora), tuple(links)
+
+    @property
+    def sha256(self) -> str:
+        """A hash of all links, whatever file or format they came in."""
+        digest = hashlib.sha256()
+        for number, links in enumerate(self._links):
+            for line in sorted(links):
+                digest.update(f"{number} {line} {sorted(links[line])}\n".encode())
+        return digest.hexdigest()
 
     def words(self, batch: PairBatch) -> Tensor:
         """(B,W,V) bool on the CPU: links between the words of both sides, 0-based."""

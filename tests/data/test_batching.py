@@ -80,6 +80,30 @@ def test_a_run_can_start_anywhere(tmp_path: Path, tiny_encoder: TorchEncoder, st
     )
 
 
+@pytest.mark.parametrize(("start", "stride"), [(0, 2), (3, 2), (5, 3), (1, 7), (2, 25)])
+def test_processes_share_the_micro_steps_out(
+    tmp_path: Path, tiny_encoder: TorchEncoder, start: int, stride: int
+) -> None:
+    corpora = [corpus(tmp_path, "de-en.tsv", 37), corpus(tmp_path, "fr-en.tsv", 11)]
+
+    def fresh() -> PairSource:
+        return PairSource(
+            corpora, tiny_encoder, BatchingConfig(batch_size=4, window=3, seed=5, batch_tokens=40)
+        )
+
+    whole = list(fresh().micro_steps(0, 32))[start:]
+    for process in range(min(stride, 3)):
+        source = fresh()
+        own = list(source.micro_steps(start + process, 32, stride))
+        assert len(own) == len(whole[process::stride])
+        for left, right in zip(own, whole[process::stride], strict=True):
+            assert all(equal(a, b) for a, b in zip(left, right, strict=True))
+        # Nothing of the others' was made.
+        assert source.filled == sum(
+            int(side.attention.sum()) for b in sum(own, ()) for side in (b.source, b.target)
+        )
+
+
 def test_another_seed_is_another_order(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     text = corpus(tmp_path, "de-en.tsv", 30)
     orders = [

@@ -16,13 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import TrainingError
+from otkit.errors import ExportError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.loop import TrainConfig
+from otkit.training.run import align_encoder
+from otkit.training.supervision import GivenLinks, Teacher
+from tests.training.test_every_objective import TEXT
 from tests.training.test_loop import bits
 from tests.training.test_loop import run as run_regression
+from tests.training.test_presets import Silent
 from tests.training.test_tuning import SETTINGS, run
 
 
@@ -69,6 +75,64 @@ def test_a_history_without_room_is_said(tmp_path: Path) -> None:
         run_regression(tmp_path, TrainConfig(steps=9))
 
 
+def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    settings = replace(SETTINGS, train=replace(SETTINGS.train, save_every=None))
+    with full_disk(40_000), pytest.raises(ExportError, match=r"could not be written \(.*make room"):
+        run(tmp_path / "last", copy.deepcopy(tiny_encoder), settings)
+    assert not (tmp_path / "last" / "out" / "model.safetensors").exists()
+    # So with the best on the way, which is another place to write.
+    often = replace(settings, train=replace(settings.train, eval_every=1))
+    with full_disk(40_000), pytest.raises(ExportError, match=r"best: .*could not be written \(.*make room"):
+        run(tmp_path / "best", copy.deepcopy(tiny_encoder), often)
+    assert not list((tmp_path / "best" / "out").glob(".best*"))
+    # A run with checkpoints goes on from them once there is room.
+    run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS)
+    (tmp_path / "on" / "out" / "model.safetensors").unlink()
+    with full_disk(40_000), pytest.raises(ExportError, match="could not be written"):
+        run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS, resume=True)
+    assert run(tmp_path / "on", tiny_encoder, SETTINGS, resume=True).step == 3
+    assert (tmp_path / "on" / "out" / "model.safetensors").exists()
+
+
+def test_links_and_held_out_text_that_changed_are_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    lines = range(1, len(corpora[0]) + 1)
+    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, parts=(("l2", 1.0),), links="given"))
+    before = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in lines}])
+    run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=before)
+    same = GivenLinks(corpora, [{line: [(1, 1), (0, 0)] for line in reversed(lines)}])
+    run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=same, resume=True)
+    other = GivenLinks(corpora, [{line: [(0, 0), (1, 0)] for line in lines}])
+    with pytest.raises(TrainingError, match=r"started with another links: .*resume with the settings"):
+        run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=other, resume=True)
+    (tmp_path / "dev.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
+    dev = [open_corpus(tmp_path / "dev.tsv", langs="de-en")]
+    with pytest.raises(TrainingError, match="started with another held-out data"):
+        align_encoder(
+            copy.deepcopy(tiny_encoder),
+            corpora,
+            dev,
+            settings,
+            folder=tmp_path / "out",
+            observer=Silent(),
+            links=before,
+            resume=True,
+        )
+
+
+def test_another_teacher_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, parts=(("ot-distill", 1.0),)))
+    teachers = [Teacher(copy.deepcopy(tiny_encoder), corpora) for _ in range(2)]
+    with torch.no_grad():
+        next(teachers[1].encoder.model.parameters()).add_(0.1)
+    run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[0])
+    with pytest.raises(TrainingError, match="started with another teacher"):
+        run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[1], resume=True)
+
+
 def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     from tests.training import test_tuning
 
@@ -98,7 +162,7 @@ module, _, _ = run(folder, TrainConfig(steps=200, save_every=3, lr=0.05, keep=2)
 @pytest.mark.slow  # eleven interpreters that import torch, two minutes
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    folder, moments = tmp_path / "killed", random.Random(0)
+    folder, moments, saves = tmp_path / "killed", random.Random(0), 0
     history = folder / "history.jsonl"
     for kill in range(11):
         process = subprocess.Popen([sys.executable, "-c", RUN, str(folder)], env=environment)
@@ -111,6 +175,9 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
         # A run of 200 steps takes about a second: kills spread over saves and steps alike.
         time.sleep(moments.uniform(0, 0.08))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
+        saves += bool(list(folder.glob("checkpoints/.partial-*")))
+    # Of ten random moments some lie in a save: it takes a third of the time here.
+    assert 0 < saves < 10
     whole, _, _ = run_regression(tmp_path / "whole", TrainConfig(steps=200, save_every=3, lr=0.05, keep=2))
     assert (folder / "weights").read_bytes() == b"".join(bits(whole))

@@ -482,6 +482,44 @@ def test_own_links_are_those_that_both_sides_prefer(tmp_path: Path, tiny_encoder
         assert set(map(tuple, found[row].nonzero().tolist())) == both
 
 
+def test_self_training_finds_its_own_links_and_spreads_them_over_the_subwords_of_words() -> None:
+    pairs = random_pairs()
+    ids = (torch.tensor([[0, 0, 1, -1], [0, 1, -1, -1]]), torch.tensor([[0, 1, -1], [0, 1, 1]]))
+    sharp = [
+        replace(side, vectors=3 * side.vectors, word_ids=words)
+        for side, words in zip((pairs.source, pairs.target), ids, strict=True)
+    ]
+    pairs = replace(pairs, source=sharp[0], target=sharp[1])
+    expected, found = 0.0, []
+    for row, (x, y) in enumerate(clouds(pairs)):
+        forward, backward = softmax(x @ y.T, 1), softmax(x @ y.T, 0)
+        cells = list(np.ndindex(*forward.shape))
+        words = {
+            (int(ids[0][row, i]), int(ids[1][row, j]))
+            for i, j in cells
+            if forward[i, j] > 0.001 and backward[i, j] > 0.001
+        }
+        kept = [(i, j) for i, j in cells if (int(ids[0][row, i]), int(ids[1][row, j])) in words]
+        found += [len(kept) / len(cells)]
+        expected -= sum(forward[i, j] / len(x) + backward[i, j] / len(y) for i, j in kept) / 2
+    assert 0 < min(found) < 1  # neither all cells nor none
+    assert value("self-training", pairs, links="own") == pytest.approx(expected, rel=1e-5)
+
+
+def test_hidden_words_point_where_the_plan_of_the_sentences_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = random_pairs()
+    own = []
+    for x, y in clouds(pairs):
+        plan = entropic(cosine_cost(x, y))[0]
+        cells = np.ndindex(*plan.shape)
+        own.append([(i, j) for i, j in cells if plan[i].argmax() == j and plan[:, j].argmax() == i])
+    assert own != LINKS
+    monkeypatch.setitem(globals(), "LINKS", own)
+    assert value("denoising-alignment", pairs, links="own") == pytest.approx(
+        reference_pointer(pairs), rel=1e-4
+    )
+
+
 def test_given_links_reach_the_subwords_of_their_words(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     module, batch = prepared(tmp_path, tiny_encoder, "self-training", unit="subword")
     pairs = module.encode(batch)

@@ -206,6 +206,9 @@ def test_batches_from_the_middle_are_those_of_the_whole_run(start: int) -> None:
     source = ExampleSource(lengths, batch_of, batch_size=8, window=3, seed=3)
     whole = [batch.indices for (batch,) in source.micro_steps(0, 20)]
     assert [batch.indices for (batch,) in source.micro_steps(start, 20)] == whole[start:]
+    for stride in (2, 3, 9):
+        own = [batch.indices for (batch,) in source.micro_steps(start, 20, stride)]
+        assert own == whole[start::stride]
 
 
 def test_windows_save_padding() -> None:

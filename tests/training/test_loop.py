@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,7 +62,9 @@ class Source:
     def __init__(self, *, bad: int | None = None) -> None:
         self.bad = bad
 
-    def micro_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[Batch]]:
+    def micro_steps(
+        self, start: int = 0, stop: int | None = None, stride: int = 1
+    ) -> Iterator[Sequence[Batch]]:
         step = start
         while stop is None or step < stop:
             generator = torch.Generator().manual_seed(step)
@@ -71,7 +74,7 @@ class Source:
                     inputs * (math.nan if step == self.bad else 1.0), torch.randn(3, 2, generator=generator)
                 )
             ] * 2
-            step += 1
+            step += stride
 
 
 class Notes:
@@ -195,6 +198,71 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_batches_and_keeps_the_che
     found = latest_checkpoint(tmp_path / "checkpoints", note=lambda message: None)
     assert found is not None
     assert found.step == 4
+
+
+class Cliff(torch.autograd.Function):
+    """The identity, with a gradient that is not finite."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * math.nan
+
+
+def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path: Path) -> None:
+    class Falling(Source):
+        def micro_steps(
+            self, start: int = 0, stop: int | None = None, stride: int = 1
+        ) -> Iterator[Sequence[Batch]]:
+            for step, batches in enumerate(super().micro_steps(start, stop, stride), start):
+                yield [replace(batch, language="fr" if step == 4 else "de") for batch in batches]
+
+    class Fragile(Regression):
+        def forward(self, batch: Batch) -> Losses:
+            losses = super().forward(batch)
+            return (
+                replace(losses, parts={n: Cliff.apply(v) for n, v in losses.parts.items()})
+                if (batch.language == "fr")
+                else losses
+            )
+
+    for every, said in ((1, "steps 5 to 5"), (2, "steps 5 to 6")):
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        with pytest.raises(TrainingError, match=rf"the weights not finite in {said} \(batches .*fr:7,8,9"):
+            train(
+                Fragile(),
+                Falling(),
+                TrainConfig(steps=9, save_every=every, log_every=every, max_grad_norm=None),
+                folder=folder,
+                fingerprint=SETTINGS,
+                observer=Notes(),
+            )
+        found = latest_checkpoint(folder / "checkpoints", note=lambda message: None)
+        assert found is not None
+        assert found.step == 4
+
+
+def test_checkpoints_by_the_clock_are_where_a_killed_run_goes_on(tmp_path: Path) -> None:
+    settings = TrainConfig(steps=6, save_minutes=1e-9, lr=0.05)
+    whole, _, _ = run(tmp_path / "whole", settings)
+    names = sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir())
+    assert names == ["step-00000005", "step-00000006"]
+    shutil.rmtree(tmp_path / "whole" / "checkpoints" / names[1])
+    rest, notes, _ = run(tmp_path / "whole", settings, resume=True)
+    assert "resumed at step 5" in notes.notes[0]
+    assert bits(rest) == bits(whole)
+    run(tmp_path / "none", replace(settings, save_minutes=60.0))
+    assert not (tmp_path / "none" / "checkpoints").exists()
+    # Steps, where they are given, win.
+    run(tmp_path / "steps", replace(settings, save_every=4))
+    names = sorted(path.name for path in (tmp_path / "steps" / "checkpoints").iterdir())
+    assert names == ["step-00000004", "step-00000006"]
+    with pytest.raises(ConfigError, match="save_minutes is 0"):
+        TrainConfig(save_minutes=0)
 
 
 def test_the_best_evaluation_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import Encoded, TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.frozen import CachedStart, CopiedStart
+from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import (
     AlignmentModel,
     EncodedPairs,
@@ -196,6 +198,34 @@ def test_marginals_are_distributions_over_the_words(
         assert bool((side[~mask] == 0).all())
         assert bool((side[mask] > 0).all())
     torch.stack(list(module(batch).parts.values())).sum().backward()
+
+
+def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    (batch,) = batch_of(tmp_path, tiny_encoder)
+    corpus = open_corpus(tmp_path / "de-en.tsv")
+    rarity = inverse_document_frequency(tiny_encoder, [corpus])
+    texts = [
+        text for pair in map(corpus.__getitem__, range(len(corpus))) for text in (pair.source, pair.target)
+    ]
+    tokens = [set(tiny_encoder.tokenize([text.split()]).ids[0].tolist()) for text in texts]
+    for piece in range(len(rarity)):
+        holding = sum(piece in each for each in tokens)
+        assert float(rarity[piece]) == pytest.approx(math.log((1 + len(texts)) / (1 + holding)) + 1, rel=1e-5)
+    assert rarity.unique().numel() > 2
+    module = AlignmentModel(
+        tiny_encoder, replace(SHARP, weights="idf", parts=(("ot", 1.0),)), inverse_document_frequency=rarity
+    )
+    found = module.encode(batch)
+    for tokens_of, weights in ((batch.source, found.source_weights), (batch.target, found.target_weights)):
+        for row in range(len(tokens_of)):
+            words = [
+                rarity[tokens_of.ids[row][tokens_of.word_ids[row] == word]].mean()
+                for word in range(tokens_of.counts[row])
+            ]
+            expected = torch.stack(words) / sum(words)
+            torch.testing.assert_close(weights[row, : len(words)], expected)
 
 
 def test_dropout_is_off_unless_asked_for(tiny_encoder: TorchEncoder) -> None:

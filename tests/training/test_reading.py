@@ -59,7 +59,7 @@ def test_the_pairs_up_to_the_next_reading_are_read_with_the_weights_of_the_momen
     reader: tuple[AlignmentModel, LinkReader, list[PairBatch]],
 ) -> None:
     module, links, batches = reader
-    links.renew(0, 2)
+    links.renew(0, 2, 1)
     before = [now(module, batch) for batch in batches]
     shake(module)
     assert any(not torch.equal(now(module, batch), old) for batch, old in zip(batches, before, strict=True))
@@ -75,7 +75,7 @@ def test_the_pairs_up_to_the_next_reading_are_read_with_the_weights_of_the_momen
             link_likelihood(pairs, module.config).value,
             link_likelihood(given, replace(module.config, links="given")).value,
         )
-    links.renew(2, 3)
+    links.renew(2, 3, 1)
     assert [module.read.has(batch) for batch in batches] == [False, False, True]
     assert torch.equal(module.encode(batches[2]).read, now(module, batches[2]))  # type: ignore[arg-type]
 
@@ -84,13 +84,13 @@ def test_what_was_read_is_written_and_found_again(
     tmp_path: Path, reader: tuple[AlignmentModel, LinkReader, list[PairBatch]]
 ) -> None:
     module, links, batches = reader
-    links.renew(0, 2)
+    links.renew(0, 2, 1)
     assert module.read is not None
     none = torch.zeros_like(now(module, batches[2]))
     module.read.keep(batches[2], none)  # a pair without links
-    links.save(tmp_path)
+    links.save(tmp_path, 0)
     before = module.read
-    links.load(tmp_path)
+    links.load(tmp_path, 0)
     assert module.read is not before
     for batch in batches:
         size = batch.source.counts[0], batch.target.counts[0]
