@@ -32,7 +32,9 @@ def folder(tmp_path: Path, tiny_encoder: TorchEncoder) -> Path:
     return tmp_path
 
 
-def otkit(folder: Path, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def otkit(
+    folder: Path, *words: str, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "otkit", "align", *words],
         cwd=folder,
@@ -41,6 +43,7 @@ def otkit(folder: Path, *words: str, stdin: str | None = None) -> subprocess.Com
         input=stdin,
         timeout=240,
         check=False,
+        env={**os.environ, **environment},
     )
 
 

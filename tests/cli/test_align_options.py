@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts
+from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts, resume_command
 from tests.cli.test_align import LINES, QUICK, folder, otkit
 
 __all__ = ["folder"]
@@ -24,6 +24,25 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path) -> None:
     assert "weights trained" in text
     assert "minutes without evaluations" in text
     assert not (folder / "out").exists()
+
+
+def test_a_dry_run_counts_processes_and_one_of_them_speaks(folder: Path) -> None:
+    words = ("de-en.tsv", "--model", "tiny", "--dry-run", "--batch-size", "10", "--grad-accum", "1")
+    first, second = (otkit(folder, *words, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1"))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "6 micro-steps an epoch, 3 optimiser steps" in " ".join(first.stdout.split())
+    assert second.stdout == ""
+
+
+def test_the_command_that_resumes_launches_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["otkit", "align", "de en.tsv", "--output", "out"])
+    assert resume_command() == "otkit align 'de en.tsv' --output out --resume"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert resume_command() == (
+        "accelerate launch --num_processes 2 -m otkit align 'de en.tsv' --output out --resume"
+    )
+    monkeypatch.setattr("sys.argv", ["otkit", "align", "--resume"])
+    assert resume_command() == "accelerate launch --num_processes 2 -m otkit align --resume"
 
 
 def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) -> None:

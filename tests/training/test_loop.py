@@ -229,10 +229,10 @@ def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path: Path) -> N
                 else losses
             )
 
-    for every, said in ((1, "steps 5 to 5"), (2, "steps 5 to 6")):
+    for every, said in ((1, "the weights not finite in steps 5 to 5"), (2, ".* not finite in steps 5 to 6")):
         folder = tmp_path / str(every)
         folder.mkdir()
-        with pytest.raises(TrainingError, match=rf"the weights not finite in {said} \(batches .*fr:7,8,9"):
+        with pytest.raises(TrainingError, match=rf"{said} \(batches .*fr:7,8,9"):
             train(
                 Fragile(),
                 Falling(),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from otkit.data.batching import BatchingConfig
 from otkit.data.parallel import open_corpus
+from otkit.data.views import MixedCorpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError
@@ -133,6 +134,23 @@ def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder
     assert plan.seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in tiny_encoder.model.state_dict().items())
     assert forecast(tiny_encoder, corpora, settings, processes=2).steps == 3
+    # Weights, gradients and moments at least, in GB.
+    assert plan.memory_gb > (4 * plan.weights + 12 * plan.trained) / 1e9
+
+
+def test_the_forecast_of_mixed_text_names_its_files(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    lines = TEXT.splitlines(keepends=True)
+    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "fr-en.tsv").write_text("".join(lines[:2]), encoding="utf-8")
+    parts = [open_corpus(tmp_path / f"{code}-en.tsv") for code in ("de", "fr")]
+    mixed = MixedCorpus(parts, quota=6, seed=0)
+    settings = replace(SETTINGS, batching=BatchingConfig(batch_size=4, pairs_per_language=len(mixed)))
+    plan = forecast(tiny_encoder, [mixed], settings)
+    assert [(each.languages, each.pairs, each.visits) for each in plan.corpora] == [
+        (("de", "en"), len(lines), 6 / len(lines)),
+        (("fr", "en"), 2, 3.0),
+    ]
+    assert plan.micro_steps_per_epoch == 3
 
 
 def test_a_checkpoint_holds_the_heads(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
