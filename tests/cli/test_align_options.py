@@ -30,7 +30,7 @@ def test_a_dry_run_counts_processes_and_one_of_them_speaks(folder: Path) -> None
     words = ("de-en.tsv", "--model", "tiny", "--dry-run", "--batch-size", "10", "--grad-accum", "1")
     first, second = (otkit(folder, *words, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1"))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    assert "6 micro-steps an epoch, 3 optimiser steps" in " ".join(first.stdout.split())
+    assert "25,000 micro-steps an epoch, 12,500 optimiser steps" in " ".join(first.stdout.split())
     assert second.stdout == ""
 
 
