@@ -61,6 +61,19 @@ def test_the_published_numbers() -> None:
         assert wu.train.warmup * (wu.train.steps or 0) == 4_000
         assert dict(wu.objective.parts) == {f"contrastive-{kind}": 1.0, "parameter-anchor": 1.0}
     assert PRESETS["xlm-align"].batching.batch_size * PRESETS["xlm-align"].train.grad_accum == 2_048
+    assert PRESETS["xlm-align"].objective.layers == (10,)
+    assert dict(PRESETS["xlm-align"].objective.parts) == {"mlm": 1.0, "tlm": 1.0, "denoising-alignment": 1.0}
+    awesome = PRESETS["awesome"]
+    assert (awesome.batching.batch_size, awesome.train.grad_accum) == (2, 4)
+    assert (awesome.train.lr, awesome.train.steps, awesome.train.warmup) == (2e-5, 20_000, 0.0)
+    assert (awesome.objective.layers, awesome.objective.unit) == ((8,), "subword")
+    assert dict(awesome.objective.parts) == {"self-training": 1.0, "tlm": 1.0}
+    otalign = PRESETS["otalign"]
+    assert (otalign.batching.batch_size, otalign.train.epochs, otalign.train.lr) == (64, 200, 1e-4)
+    assert (otalign.objective.epsilon, otalign.objective.links) == (0.1, "given")
+    optical = PRESETS["optical"]
+    assert (optical.batching.batch_size, optical.train.epochs, optical.train.lr) == (32, 4, 1e-5)
+    assert (optical.objective.cost, optical.objective.epsilon) == ("cosine", 0.1)
 
 
 def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEncoder) -> None:
