@@ -120,6 +120,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
 
     "best": ("both", "--preset", "best"),
+    "best, low": ("both", "--preset", "best", "--freeze-above", "7"),
     "best, far": (
         *("both", "--preset", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
         *losses("sentence-contrastive:0.5", "anchor:0.05"),

@@ -146,6 +146,7 @@ def align(
     freeze: Annotated[
         int | None, option("Keep the embeddings (0), or also the first N layers, as they are.", "N")
     ] = None,
+    freeze_above: Annotated[int | None, option("Keep the layers above the first N as they are.", "N")] = None,
     lora: Annotated[int | None, option("Train adapters of this rank instead of the weights.", "RANK")] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more work.")
@@ -293,6 +294,7 @@ def align(
             seed=seed,
         ),
         tuning=TuningConfig(
+            frozen_above=freeze_above,
             lora_rank=lora,
             gradient_checkpointing=gradient_checkpointing,
             compile=compile_layers,

@@ -176,19 +176,23 @@ def _take_pooler(dense: nn.Linear, encoder: TorchEncoder) -> None:
         dense.load_state_dict({name: value.detach().clone() for name, value in found.state_dict().items()})
 
 
-def freeze(encoder: TorchEncoder, layers: int | None) -> None:
-    """Keep the embeddings and the first `layers` layers as they are; None trains everything."""
+def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = None) -> None:
+    """Keep the embeddings and the first `layers` layers as they are, and those above the first `above`; None keeps
+    none."""
     encoder.model.requires_grad_(True)
-    if layers is None:
-        return
-    stack = _layers(encoder)
-    if not 0 <= layers <= len(stack):
-        raise ConfigError(
-            f"{layers} layers cannot be frozen",
-            remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}",
-        )
-    below = [getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings()), *stack[:layers]]
-    for module in below:
+    for number in (layers, above):
+        if number is not None and not 0 <= number <= len(_layers(encoder)):
+            raise ConfigError(
+                f"{number} layers cannot be frozen",
+                remedy=f"the encoder has {encoder.layers}: give 0 to {encoder.layers}",
+            )
+    kept: list[nn.Module] = []
+    if layers is not None:
+        embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
+        kept += [embeddings, *_layers(encoder)[:layers]]
+    if above is not None:
+        kept += _layers(encoder)[above:]
+    for module in kept:
         module.requires_grad_(False)
 
 

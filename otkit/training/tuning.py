@@ -23,6 +23,7 @@ class TuningConfig:
     """What is trained.
 
     frozen                  None trains all; 0 keeps the embeddings as they are, N also the first N layers
+    frozen_above            None trains all; N keeps the layers above the first N as they are
     lora_rank               rank of low-rank adapters on every linear layer, which are trained in place of the
                             weights (Hu et al. 2022); None trains the weights
     lora_alpha              the adapters' product is multiplied by this over the rank
@@ -31,6 +32,7 @@ class TuningConfig:
     """
 
     frozen: int | None = None
+    frozen_above: int | None = None
     lora_rank: int | None = None
     lora_alpha: int = 16
     gradient_checkpointing: bool = False
@@ -39,11 +41,16 @@ class TuningConfig:
     def __post_init__(self) -> None:
         if self.lora_rank is not None and self.lora_rank < 1:
             raise ConfigError(f"lora_rank is {self.lora_rank}", remedy="give a rank of at least 1")
+        if self.frozen is not None and self.frozen_above is not None and self.frozen_above <= self.frozen:
+            raise ConfigError(
+                f"layers up to {self.frozen} and above {self.frozen_above} are frozen: none is left",
+                remedy="freeze fewer",
+            )
 
 
 def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -> None:
     """Set the encoder up for training, in place; adapters start as nothing, the same for the same seed."""
-    freeze(encoder, config.frozen)
+    freeze(encoder, config.frozen, above=config.frozen_above)
     if config.lora_rank is not None:
         require_extra("peft", extra="lora")
         from peft import LoraConfig, inject_adapter_in_model
