@@ -28,6 +28,7 @@ __all__ = [
     "OtkitError",
     "TrainingError",
     "choose",
+    "reason_of",
     "require_extra",
 ]
 
@@ -78,6 +79,11 @@ def choose(name: str, table: Mapping[str, T], *, what: str) -> T:
     near = difflib.get_close_matches(name, list(table), n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(f"unknown {what} {name!r}", remedy=f"{hint}choose from: {', '.join(table)}")
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be read or written, in one line: the system's words where it has some."""
+    return str(error.strerror if isinstance(error, OSError) and error.strerror else error).splitlines()[0]
 
 
 def require_extra(module: str, *, extra: str) -> ModuleType:

@@ -331,10 +331,10 @@ def align(
             raise ConfigError("an ONNX encoder cannot teach", where=teacher, remedy="name its torch folder")
         tutor = Teacher(found, corpora)
     if dry_run:
-        plan = forecast(
-            encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
-        )
         if is_main_process():
+            plan = forecast(
+                encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
+            )
             Console().print(forecast_table(plan))
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])

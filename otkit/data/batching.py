@@ -122,7 +122,7 @@ class PairSource:
                 asked = range(place - first, last - first, stride)
                 yield from self._window(index, members, last - first, rng, asked)
                 place += stride * len(asked)
-                number += stride * len(asked)
+            number = epoch * self.micro_steps_per_epoch + place
 
     def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
         """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from otkit.errors import ExportError
+from otkit.errors import ExportError, reason_of
 
 __all__ = ["fresh_folder"]
 
@@ -46,11 +46,10 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         if aside is not None:
             shutil.rmtree(aside)
     except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ExportError(
-            f"the folder could not be written ({reason})",
+            f"the folder could not be written ({reason_of(error)})",
             where=str(final),
-            remedy="make room or choose another --output; what was there before is untouched",
+            remedy="make room or choose another --output; what was there before is kept",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from otkit.errors import TrainingError
+from otkit.errors import TrainingError, reason_of
 
 __all__ = [
     "Checkpoint",
@@ -63,7 +63,7 @@ def write_checkpoint(
         # torch and safetensors report a full disk in their own ways.
         shutil.rmtree(partial, ignore_errors=True)
         raise TrainingError(
-            f"the checkpoint of step {step} could not be written ({_reason(error)})",
+            f"the checkpoint of step {step} could not be written ({reason_of(error)})",
             where=str(root),
             remedy="make room or choose another --output; the checkpoints before it are whole:"
             " continue with --resume",
@@ -104,7 +104,7 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise TrainingError(
-            f"cannot be written ({error.strerror or error})",
+            f"cannot be written ({reason_of(error)})",
             where=str(path),
             remedy="check space and permissions",
         ) from error
@@ -117,12 +117,8 @@ def append_text(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise TrainingError(
-            f"cannot be written ({_reason(error)})", where=str(path), remedy="make room, then --resume"
+            f"cannot be written ({reason_of(error)})", where=str(path), remedy="make room, then --resume"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error.strerror if isinstance(error, OSError) and error.strerror else error).splitlines()[0]
 
 
 def _steps(root: Path) -> list[Path]:

@@ -180,18 +180,19 @@ def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = Non
     """Keep the embeddings and the first `layers` layers as they are, and those above the first `above`; None keeps
     none."""
     encoder.model.requires_grad_(True)
+    if layers is None and above is None:
+        return
+    stack = _layers(encoder)
     for number in (layers, above):
-        if number is not None and not 0 <= number <= len(_layers(encoder)):
+        if number is not None and not 0 <= number <= len(stack):
             raise ConfigError(
                 f"{number} layers cannot be frozen",
-                remedy=f"the encoder has {encoder.layers}: give 0 to {encoder.layers}",
+                remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}",
             )
-    kept: list[nn.Module] = []
+    kept = [] if above is None else [*stack[above:]]
     if layers is not None:
         embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
-        kept += [embeddings, *_layers(encoder)[:layers]]
-    if above is not None:
-        kept += _layers(encoder)[above:]
+        kept += [embeddings, *stack[:layers]]
     for module in kept:
         module.requires_grad_(False)
 

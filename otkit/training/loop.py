@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -36,14 +36,12 @@ from otkit.training.processes import (
     synchronised,
     whole_weights,
 )
+from otkit.training.protocols import Memory, MicroSteps, Observer
 from otkit.training.records import Record, Tally
 from otkit.training.schedule import TrainConfig, decayed_groups, learning_rate, total_steps
 
 __all__ = [
     "TRACKERS",
-    "Memory",
-    "MicroSteps",
-    "Observer",
     "Record",
     "TrainConfig",
     "TrainResult",
@@ -51,48 +49,6 @@ __all__ = [
 ]
 
 _ASK_EVERY = 10
-
-
-class MicroSteps(Protocol):
-    """Where batches come from: the same ones for the same numbers, from any start."""
-
-    micro_steps_per_epoch: int
-    splits: bool
-    """Whether a micro-step may be cut into several batches, more in one process than in another."""
-
-    def micro_steps(
-        self, start: int = 0, stop: int | None = None, stride: int = 1
-    ) -> Iterator[Sequence[Any]]:
-        """Every `stride`-th micro-step, each a sequence of batches whose losses are added."""
-        ...
-
-
-class Memory(Protocol):
-    """What a module makes now and then from the weights of the moment, and a checkpoint must hold."""
-
-    every: int | None
-    """Optimiser steps from one making to the next; None: only once."""
-
-    def renew(self, start: int, stop: int, stride: int) -> None:
-        """Make it for every `stride`-th micro-step from `start` to `stop`, those up to the next making."""
-
-    def save(self, folder: Path, process: int) -> None:
-        """Write what this process has of it beside what else a checkpoint holds."""
-
-    def load(self, folder: Path, process: int) -> None:
-        """Take up what `save` wrote."""
-
-
-class Observer(Protocol):
-    """Whoever watches: progress goes out through here, never through print."""
-
-    def record(self, record: Record, *, step: int, steps: int) -> None:
-        """A history record was written."""
-        ...
-
-    def note(self, message: str) -> None:
-        """Something a person should know."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ class Tally:
         # One transfer for all names, in an order that is the same everywhere.
         names = sorted(self.sums)
         pairs = torch.tensor(float(self.pairs), device=self.sums[names[0]].device)
-        size = get_total_norm([_own_part(weight) for weight in weights]).to(pairs)
-        *found, size, shared = mean(torch.stack([*(self.sums[name] for name in names), size, pairs])).tolist()
+        norm = get_total_norm([_own_part(weight) for weight in weights]).to(pairs)
+        *found, size, shared = mean(torch.stack([*(self.sums[name] for name in names), norm, pairs])).tolist()
         by_name = {name: value / count for name, value in zip(names, found, strict=True)}
         values = {name: by_name[name] for name in self.sums}
         bad = [name for name, value in values.items() if not math.isfinite(value)]

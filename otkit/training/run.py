@@ -16,13 +16,14 @@ from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
-from otkit.training.loop import Observer, Record, TrainConfig, TrainResult, train
+from otkit.training.loop import Record, TrainConfig, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
     AlignmentModel,
     ObjectiveConfig,
     encode_units,
 )
+from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
 from otkit.training.solver import without_waiting
 from otkit.training.supervision import GivenLinks, Teacher
@@ -88,8 +89,8 @@ def align_encoder(
         "settings": asdict(settings),
         "model": encoder.name,
         "weights": weights,
-        "data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in corpora},
-        "held-out data": {corpus.name: [corpus.sha256, len(corpus)] for corpus in dev},
+        "data": _hashes(corpora),
+        "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
         "teacher": weights_hash(teacher.encoder) if teacher is not None else None,
     }
@@ -164,6 +165,11 @@ def build_model(
         teacher=teacher,
         seed=settings.train.seed,
     )
+
+
+def _hashes(corpora: Sequence[PairCorpus]) -> dict[str, tuple[str, int]]:
+    """What must not change of the text between a run and its resumption."""
+    return {corpus.name: (corpus.sha256, len(corpus)) for corpus in corpora}
 
 
 def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str, Any]) -> None:
