@@ -147,6 +147,10 @@ def align(
         int | None, option("Keep the embeddings (0), or also the first N layers, as they are.", "N")
     ] = None,
     freeze_above: Annotated[int | None, option("Keep the layers above the first N as they are.", "N")] = None,
+    discard_above: Annotated[
+        int | None,
+        option("Train the layers above the first N as a head only: they are saved as they were.", "N"),
+    ] = None,
     lora: Annotated[int | None, option("Train adapters of this rank instead of the weights.", "RANK")] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more work.")
@@ -235,7 +239,6 @@ def align(
     from otkit.training.presets import PRESETS
     from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
     from otkit.training.supervision import Teacher
-    from otkit.training.tuning import TuningConfig
 
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
@@ -293,12 +296,6 @@ def align(
             log_every=log_every,
             seed=seed,
         ),
-        tuning=TuningConfig(
-            frozen_above=freeze_above,
-            lora_rank=lora,
-            gradient_checkpointing=gradient_checkpointing,
-            compile=compile_layers,
-        ),
     )
     if max_grad_norm == 0:
         settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
@@ -315,11 +312,19 @@ def align(
             where=str(model),
             remedy="name the folder it was exported from",
         )
-    layers, frozen = chosen.fitted(encoder)
+    layers, tuning = chosen.fitted(encoder, layers=asked)
     settings = replace(
         settings,
-        objective=replace(settings.objective, layers=asked or layers),
-        tuning=replace(settings.tuning, frozen=frozen if freeze is None else freeze),
+        objective=replace(settings.objective, layers=layers),
+        tuning=given(
+            tuning,
+            frozen=freeze,
+            frozen_above=freeze_above,
+            discarded_above=discard_above,
+            lora_rank=lora,
+            gradient_checkpointing=gradient_checkpointing,
+            compile=compile_layers,
+        ),
     )
     if mix or (mix is None and chosen.mixed and not (links or language_weight)):
         corpora, settings = mixed(corpora, settings, links=links)

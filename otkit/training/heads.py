@@ -6,7 +6,6 @@ Both are modules that the training loop takes like any other: a batch in, named 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch.nn import functional
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs
 from otkit.errors import CheckpointError, ConfigError, choose
+from otkit.training.layers import freeze
 from otkit.training.objectives import Losses
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "HeadConfig",
     "SpanBatch",
     "SpanFinder",
-    "freeze",
     "load_head",
     "save_head",
 ]
@@ -174,36 +173,6 @@ def _take_pooler(dense: nn.Linear, encoder: TorchEncoder) -> None:
     found = getattr(getattr(encoder.model, "pooler", None), "dense", None)
     if isinstance(found, nn.Linear) and found.weight.shape == dense.weight.shape:
         dense.load_state_dict({name: value.detach().clone() for name, value in found.state_dict().items()})
-
-
-def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = None) -> None:
-    """Keep the embeddings and the first `layers` layers as they are, and those above the first `above`; None keeps
-    none."""
-    encoder.model.requires_grad_(True)
-    if layers is None and above is None:
-        return
-    stack = _layers(encoder)
-    for number in (layers, above):
-        if number is not None and not 0 <= number <= len(stack):
-            raise ConfigError(
-                f"{number} layers cannot be frozen",
-                remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}",
-            )
-    kept = [] if above is None else [*stack[above:]]
-    if layers is not None:
-        embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
-        kept += [embeddings, *stack[:layers]]
-    for module in kept:
-        module.requires_grad_(False)
-
-
-def _layers(encoder: TorchEncoder) -> Sequence[nn.Module]:
-    for module in encoder.model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == encoder.layers:
-            return list(module)
-    raise ConfigError(
-        "the layers of this kind of encoder are not known", where=encoder.name, remedy="train it whole"
-    )
 
 
 def save_head(head: Head, folder: Path, metadata: dict[str, Any]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otkit.data.batching import BatchingConfig
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.training.loop import TrainConfig
 from otkit.training.objectives import ObjectiveConfig
+from otkit.training.tuning import TuningConfig
 
 __all__ = ["PRESETS", "Preset"]
 
@@ -19,6 +20,7 @@ class Preset:
 
     alignment_layers  the layers compared are those that the encoder's words are best aligned at
     frozen_quarter    the embeddings and the lowest quarter of the layers stay as they are
+    upper_discarded   the layers above those compared learn in the run only (`TuningConfig.discarded_above`)
     mixed             a batch holds pairs of all languages
     """
 
@@ -28,12 +30,19 @@ class Preset:
     train: TrainConfig = field(default_factory=TrainConfig)
     alignment_layers: bool = False
     frozen_quarter: bool = False
+    upper_discarded: bool = False
     mixed: bool = False
 
-    def fitted(self, encoder: TorchEncoder) -> tuple[tuple[int, ...], int | None]:
-        """(layers compared, layers frozen), where the preset leaves them to the encoder."""
-        layers = encoder.settings.alignment_layers if self.alignment_layers else self.objective.layers
-        return layers, encoder.layers // 4 if self.frozen_quarter else None
+    def fitted(
+        self, encoder: TorchEncoder, *, layers: tuple[int, ...] | None = None
+    ) -> tuple[tuple[int, ...], TuningConfig]:
+        """The layers compared (those asked for, where there are any), and what is trained of this encoder."""
+        own = encoder.settings.alignment_layers if self.alignment_layers else self.objective.layers
+        compared = layers or own
+        return compared, TuningConfig(
+            frozen=encoder.layers // 4 if self.frozen_quarter else None,
+            discarded_above=max(resolve_layers(compared, encoder.layers)) if self.upper_discarded else None,
+        )
 
 
 _PAPER_BATCHES = BatchingConfig(batch_size=24, pairs_per_language=250_000)
@@ -95,6 +104,7 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(epochs=1.0, lr=4e-4, warmup=0.1),
         alignment_layers=True,
         frozen_quarter=True,
+        upper_discarded=True,
         mixed=True,
     ),
     "large-paper": Preset(

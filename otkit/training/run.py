@@ -16,6 +16,7 @@ from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
+from otkit.training.layers import as_saved, copy_layers_above, exchange_last
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
@@ -71,19 +72,21 @@ def align_encoder(
     """
     source = PairSource(corpora, encoder, settings.batching)
     weights = weights_hash(encoder)
+    untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
     reader = None
     if settings.objective.reads_links:
         reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train.precision)
 
     def evaluate() -> Record:
-        by_language = held_out_divergence(module, dev)
-        mean = sum(by_language.values()) / len(by_language)
-        return {
-            "divergence": mean,
-            **{f"divergence/{name}": value for name, value in by_language.items()},
-            **figures(),
-        }
+        with as_saved(encoder, untouched):
+            by_language = held_out_divergence(module, dev)
+            mean = sum(by_language.values()) / len(by_language)
+            return {
+                "divergence": mean,
+                **{f"divergence/{name}": value for name, value in by_language.items()},
+                **figures(),
+            }
 
     fingerprint = {
         "settings": asdict(settings),
@@ -96,8 +99,9 @@ def align_encoder(
     }
     metadata = run_metadata(encoder, corpora, settings)
 
-    def plain() -> TorchEncoder:
-        return plain_encoder(encoder, settings.tuning)
+    def keep_best(found: Record) -> None:
+        with as_saved(encoder, untouched):
+            plain_encoder(encoder, settings.tuning).save(folder / "best", {**metadata, "best": found})
 
     result = train(
         module,
@@ -108,17 +112,19 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
-        keep_best=lambda found: plain().save(folder / "best", {**metadata, "best": found}),
+        keep_best=keep_best,
         should_stop=should_stop,
         log_to=log_to,
         gathers="sentences" in settings.objective.needs,
         memory=reader,
     )
     encoder.eval()
+    exchange_last(encoder, untouched)
     if not result.main:
         return result
     if not result.interrupted:
-        _save_beside_history(plain(), folder, {**metadata, "steps": result.step, "seconds": result.seconds})
+        plain = plain_encoder(encoder, settings.tuning)
+        _save_beside_history(plain, folder, {**metadata, "steps": result.step, "seconds": result.seconds})
         write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
         observer.note(

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, require_extra
-from otkit.training.heads import freeze
+from otkit.training.layers import freeze
 
 __all__ = ["TuningConfig", "plain_encoder", "prepare_encoder"]
 
@@ -24,6 +24,9 @@ class TuningConfig:
 
     frozen                  None trains all; 0 keeps the embeddings as they are, N also the first N layers
     frozen_above            None trains all; N keeps the layers above the first N as they are
+    discarded_above         None saves all; N lets the layers above the first N learn in the run, as a head through
+                            which the losses see those below, and saves them as they were before it. A head of a
+                            contrastive loss serves that loss, and is thrown away (Chen et al. 2020, section 4.2)
     lora_rank               rank of low-rank adapters on every linear layer, which are trained in place of the
                             weights (Hu et al. 2022); None trains the weights
     lora_alpha              the adapters' product is multiplied by this over the rank
@@ -33,6 +36,7 @@ class TuningConfig:
 
     frozen: int | None = None
     frozen_above: int | None = None
+    discarded_above: int | None = None
     lora_rank: int | None = None
     lora_alpha: int = 16
     gradient_checkpointing: bool = False
@@ -41,11 +45,12 @@ class TuningConfig:
     def __post_init__(self) -> None:
         if self.lora_rank is not None and self.lora_rank < 1:
             raise ConfigError(f"lora_rank is {self.lora_rank}", remedy="give a rank of at least 1")
-        if self.frozen is not None and self.frozen_above is not None and self.frozen_above <= self.frozen:
-            raise ConfigError(
-                f"layers up to {self.frozen} and above {self.frozen_above} are frozen: none is left",
-                remedy="freeze fewer",
-            )
+        for above, what in ((self.frozen_above, "frozen"), (self.discarded_above, "discarded")):
+            if self.frozen is not None and above is not None and above <= self.frozen:
+                raise ConfigError(
+                    f"layers up to {self.frozen} are frozen and those above {above} {what}: none is left",
+                    remedy="freeze fewer",
+                )
 
 
 def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -> None:

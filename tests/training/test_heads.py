@@ -21,10 +21,10 @@ from otkit.training.heads import (
     HeadConfig,
     SpanBatch,
     SpanFinder,
-    freeze,
     load_head,
     save_head,
 )
+from otkit.training.layers import freeze
 
 
 @pytest.fixture

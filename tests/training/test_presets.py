@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
 from otkit.training.supervision import GivenLinks
+from otkit.training.tuning import TuningConfig
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
 
@@ -78,5 +79,11 @@ def test_the_published_numbers() -> None:
 
 def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEncoder) -> None:
     best = PRESETS["best"]
-    assert best.fitted(tiny_encoder) == (tiny_encoder.settings.alignment_layers, tiny_encoder.layers // 4)
-    assert PRESETS["paper"].fitted(tiny_encoder) == ((-1,), None)
+    own = tiny_encoder.settings.alignment_layers
+    top = max(resolve_layers(own, tiny_encoder.layers))
+    assert best.fitted(tiny_encoder) == (
+        own,
+        TuningConfig(frozen=tiny_encoder.layers // 4, discarded_above=top),
+    )
+    assert best.fitted(tiny_encoder, layers=(0, -2)) == ((0, -2), TuningConfig(frozen=0, discarded_above=1))
+    assert PRESETS["paper"].fitted(tiny_encoder) == ((-1,), TuningConfig())

@@ -155,7 +155,7 @@ loop.open_accelerator = sharded
 """
 
 
-@pytest.mark.slow  # three runs of two interpreters that import torch
+@pytest.mark.slow  # four runs of two interpreters that import torch
 def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
@@ -163,8 +163,10 @@ def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     (tmp_path / "sharded.py").write_text(SHARD + RUN, encoding="utf-8")
 
-    def shard(resume: str, program: str = "sharded.py") -> subprocess.CompletedProcess[str]:
-        return python(tmp_path, *TORCHRUN, program, str(tmp_path), str(tmp_path / "two"), "1", resume)
+    def shard(
+        resume: str, program: str = "sharded.py", output: str = "two"
+    ) -> subprocess.CompletedProcess[str]:
+        return python(tmp_path, *TORCHRUN, program, str(tmp_path), str(tmp_path / output), "1", resume)
 
     run = shard("no")
     assert run.returncode == 0, run.stderr[-3000:]
@@ -182,6 +184,21 @@ def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     again = load_file(tmp_path / "two" / "model.safetensors")
     for name in one:
         torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
+    # Layers that are to be discarded are sharded like the others, and whole where they are put back.
+    discarding = RUN.replace("eval_every=2),", "eval_every=2), TuningConfig(discarded_above=1),")
+    (tmp_path / "headed.py").write_text(
+        SHARD + "from otkit.training.tuning import TuningConfig\n" + discarding, encoding="utf-8"
+    )
+    run = shard("no", "headed.py", "headed")
+    assert run.returncode == 0, run.stderr[-3000:]
+    start = load_file(tmp_path / "tiny" / "model.safetensors")
+    headed, best = (load_file(tmp_path / name / "model.safetensors") for name in ("headed", "headed/best"))
+    for name in one:
+        upper = name.startswith("encoder.layer.1.")
+        torch.testing.assert_close(
+            headed[name], start[name] if upper else two[name], rtol=0, atol=1e-6, msg=name
+        )
+        assert not upper or torch.equal(best[name], start[name]), name
     # What compares a weight with its start would compare a shard with a whole: refused, not wrong.
     (tmp_path / "anchored.py").write_text(
         SHARD + RUN.replace('"mlm"', '"parameter-anchor"'), encoding="utf-8"

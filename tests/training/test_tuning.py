@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError
 from otkit.training.forecast import forecast
+from otkit.training.layers import as_saved, copy_layers_above
 from otkit.training.loop import TrainConfig, TrainResult
 from otkit.training.objectives import AlignmentModel, ObjectiveConfig
 from otkit.training.run import AlignSettings, align_encoder
@@ -96,6 +98,86 @@ def test_layers_above_stay_as_they_are_and_pass_gradients_down(
         prepare_encoder(tiny_encoder, TuningConfig(frozen_above=9), seed=0)
     with pytest.raises(ConfigError, match="none is left; freeze fewer"):
         TuningConfig(frozen=1, frozen_above=1)
+
+
+def weights(encoder: object) -> dict[str, Tensor]:
+    assert isinstance(encoder, TorchEncoder)
+    return {name: value.clone() for name, value in encoder.model.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    assert set(before) == set(after)
+    return {
+        name.rpartition(".layer.")[2][:2] for name in before if not torch.equal(before[name], after[name])
+    }
+
+
+SENTENCES = replace(
+    SETTINGS,
+    objective=replace(SETTINGS.objective, parts=(("ot", 1.0), ("sentence-contrastive", 1.0)), layers=(1,)),
+    train=replace(SETTINGS.train, eval_every=1),
+)
+HEAD = replace(SENTENCES, tuning=TuningConfig(frozen=0, discarded_above=1))
+
+
+def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    from safetensors.torch import load_file
+
+    tiny_encoder.save(tmp_path / "tiny")
+    whole, headed = (open_encoder(tmp_path / "tiny", device="cpu") for _ in range(2))
+    assert isinstance(whole, TorchEncoder)
+    assert isinstance(headed, TorchEncoder)
+    start, seen = weights(tiny_encoder), []
+    plain = run(tmp_path / "whole", whole, replace(SENTENCES, tuning=TuningConfig(frozen=0)))
+    result = run(
+        tmp_path / "headed", headed, HEAD, figures=lambda: (seen.append(weights(headed)), {"f": 0.0})[1]
+    )
+    # The same run, but for what is left at the end, and on the way, of the layer above.
+    keys = ("ot", "sentence-contrastive", "gradient_norm", "divergence")
+    for ours, theirs in zip(result.history, plain.history, strict=True):
+        assert [ours.get(key) for key in keys] == [theirs.get(key) for key in keys]
+    assert moved(start, weights(whole)) == {"0.", "1."}
+    assert moved(start, weights(headed)) == {"0."}
+    assert moved(weights(whole), weights(headed)) == {"1."}
+    out = tmp_path / "headed" / "out"
+    assert not moved(weights(headed), weights(open_encoder(out, device="cpu")))
+    assert moved(start, weights(open_encoder(out / "best", device="cpu"))) <= {"0."}
+    assert len(seen) == 4  # the start and every step
+    assert not moved(start, seen[0])
+    assert [moved(start, each) for each in seen[1:]] == [{"0."}] * 3
+    # A checkpoint has the layer as it is in training, and a resumed run ends as the uninterrupted one.
+    state = load_file(out / "checkpoints" / "step-00000003" / "model.safetensors")
+    upper = next(name for name in state if name.endswith("layer.1.output.dense.weight"))
+    assert torch.equal(state[upper], whole.model.state_dict()[upper.removeprefix("model.")])
+    shutil.rmtree(out / "checkpoints" / "step-00000003")
+    again = open_encoder(tmp_path / "tiny", device="cpu")
+    assert isinstance(again, TorchEncoder)
+    run(tmp_path / "headed", again, HEAD, resume=True)
+    assert not moved(weights(headed), weights(again))
+
+
+def test_adapters_of_discarded_layers_are_discarded(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    pytest.importorskip("peft")
+    start = weights(tiny_encoder)
+    run(tmp_path, tiny_encoder, replace(HEAD, tuning=TuningConfig(lora_rank=2, discarded_above=1)))
+    assert moved(start, weights(open_encoder(tmp_path / "out", device="cpu"))) == {"0."}
+
+
+def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
+    assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == ()
+    with pytest.raises(ConfigError, match="3 layers cannot be discarded; the encoder has 2: give 0 to 2"):
+        copy_layers_above(tiny_encoder, 3)
+    with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
+        TuningConfig(frozen=1, discarded_above=1)
+    trained = weights(tiny_encoder)
+    copied = copy_layers_above(tiny_encoder, 0)
+    torch.nn.init.zeros_(copied[1].output.dense.weight)
+    with pytest.raises(RuntimeError, match="on the way"), as_saved(tiny_encoder, copied):  # noqa: PT012
+        assert moved(trained, weights(tiny_encoder)) == {"1."}
+        raise RuntimeError("on the way")
+    assert not moved(trained, weights(tiny_encoder))
 
 
 def test_recomputed_activations_give_the_same_gradient_between_layers_too(
