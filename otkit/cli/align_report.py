@@ -108,4 +108,4 @@ def forecast_table(plan: Forecast) -> RenderableType:
         f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
         f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
     )
-    return Group(table, *lines)
+    return Group(table, *lines, *([] if plan.slow is None else [plan.slow]))

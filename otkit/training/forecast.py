@@ -10,7 +10,7 @@ import torch
 
 from otkit.data.batching import PairSource
 from otkit.data.views import PairCorpus, files_of
-from otkit.encoders.device import autocast
+from otkit.encoders.device import autocast, slow_precision
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.measures import inverse_document_frequency
@@ -44,6 +44,7 @@ class Forecast:
 
     seconds    of all steps, without evaluations, at the speed of the micro-step that was tried
     memory_gb  peak of that micro-step and what the optimiser will add to it
+    slow       what to know of the precision asked for, where the device has no instructions for it
     """
 
     corpora: tuple[CorpusForecast, ...]
@@ -53,6 +54,7 @@ class Forecast:
     trained: int
     seconds: float
     memory_gb: float
+    slow: str | None
 
 
 def forecast(
@@ -110,4 +112,5 @@ def forecast(
         trained,
         seconds * steps * settings.train.grad_accum,
         peak_memory(encoder.device) + trained * _BYTES_A_TRAINED_WEIGHT / 1e9,
+        slow_precision(encoder.device, settings.train.precision),
     )

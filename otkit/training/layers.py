@@ -11,7 +11,17 @@ from torch import nn
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
 
-__all__ = ["as_saved", "copy_layers_above", "exchange_last", "freeze"]
+__all__ = ["as_saved", "copy_layers_above", "exchange_last", "freeze", "parted"]
+
+
+def parted(encoder: TorchEncoder, count: int, *, what: str) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The first `count` layers and those above them; `what` says in an error what was to be done with them."""
+    stack = list(_stack(encoder))
+    if not 0 <= count <= len(stack):
+        raise ConfigError(
+            f"{count} layers cannot be {what}", remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}"
+        )
+    return stack[:count], stack[count:]
 
 
 def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = None) -> None:
@@ -21,9 +31,9 @@ def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = Non
     kept: list[nn.Module] = []
     if layers is not None:
         embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
-        kept += [embeddings, *_parted(encoder, layers, what="frozen")[0]]
+        kept += [embeddings, *parted(encoder, layers, what="frozen")[0]]
     if above is not None:
-        kept += _parted(encoder, above, what="frozen")[1]
+        kept += parted(encoder, above, what="frozen")[1]
     for module in kept:
         module.requires_grad_(False)
 
@@ -32,7 +42,7 @@ def copy_layers_above(encoder: TorchEncoder, above: int | None) -> tuple[nn.Modu
     """Copies of the layers above the first `above` as they are now; None copies none."""
     if above is None:
         return ()
-    return tuple(copy.deepcopy(layer).eval() for layer in _parted(encoder, above, what="discarded")[1])
+    return tuple(copy.deepcopy(layer).eval() for layer in parted(encoder, above, what="discarded")[1])
 
 
 def exchange_last(encoder: TorchEncoder, layers: Sequence[nn.Module]) -> tuple[nn.Module, ...]:
@@ -59,16 +69,6 @@ def as_saved(encoder: TorchEncoder, layers: Sequence[nn.Module]) -> Iterator[Non
         yield
     finally:
         exchange_last(encoder, trained)
-
-
-def _parted(encoder: TorchEncoder, count: int, *, what: str) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The first `count` layers and those above them; `what` says in an error what was to be done with them."""
-    stack = list(_stack(encoder))
-    if not 0 <= count <= len(stack):
-        raise ConfigError(
-            f"{count} layers cannot be {what}", remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}"
-        )
-    return stack[:count], stack[count:]
 
 
 def _stack(encoder: TorchEncoder) -> nn.ModuleList:

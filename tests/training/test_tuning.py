@@ -15,6 +15,7 @@ from otkit.data.batching import BatchingConfig
 from otkit.data.parallel import open_corpus
 from otkit.data.views import MixedCorpus
 from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.device import slow_precision
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError
 from otkit.training.forecast import forecast
@@ -169,6 +170,8 @@ def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
     assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == ()
     with pytest.raises(ConfigError, match="3 layers cannot be discarded; the encoder has 2: give 0 to 2"):
         copy_layers_above(tiny_encoder, 3)
+    with pytest.raises(ConfigError, match="3 layers cannot be discarded; the encoder has 2"):
+        prepare_encoder(tiny_encoder, TuningConfig(discarded_above=3), seed=0)
     with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
         TuningConfig(frozen=1, discarded_above=1)
     trained = weights(tiny_encoder)
@@ -234,6 +237,9 @@ def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder
     assert plan.weights == sum(w.numel() for w in tiny_encoder.model.parameters())
     assert plan.seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in tiny_encoder.model.state_dict().items())
+    assert plan.slow is None
+    halved = replace(settings, train=replace(settings.train, precision="bf16"))
+    assert forecast(tiny_encoder, corpora, halved).slow == slow_precision(torch.device("cpu"), "bf16")
     assert forecast(tiny_encoder, corpora, settings, processes=2).steps == 3
     # Weights, gradients and moments at least, in GB.
     assert plan.memory_gb > (4 * plan.weights + 12 * plan.trained) / 1e9
