@@ -120,10 +120,11 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
 
     "best": ("both", "--preset", "best"),
+    "best, all saved": ("both", "--preset", "best", "--discard-above", "12"),
     "best, low": ("both", "--preset", "best", "--freeze-above", "7"),
     "best, far": (
         *("both", "--preset", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
-        *losses("sentence-contrastive:0.5", "anchor:0.05"),
+        *(*losses("sentence-contrastive:0.5", "anchor:0.05"), "--discard-above", "12"),
     ),
     "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
     "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
