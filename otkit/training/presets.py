@@ -80,8 +80,8 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(epochs=1.0, lr=1e-4, warmup=0.1),
     ),
     "best": Preset(
-        "the recommendation, from the search in benchmarks/README.md: the lowest AER of the recipes that need no links and"
-        " harm neither retrieval nor XNLI; it learns from its own links, in which short words go with the next",
+        "the recommendation, from the search in benchmarks/README.md: the lowest AER of the recipes that need no links"
+        " and harm neither retrieval nor XNLI; it learns from its own links, in which short words go with the next",
         ObjectiveConfig(
             parts=(
                 ("contrastive-weak", 1.0),
