@@ -149,7 +149,11 @@ def align(
     freeze_above: Annotated[int | None, option("Keep the layers above the first N as they are.", "N")] = None,
     discard_above: Annotated[
         int | None,
-        option("Train the layers above the first N as a head only: they are saved as they were.", "N"),
+        option(
+            "Train the layers above the first N as a head only: they are saved as they were. The number of all layers "
+            "discards none.",
+            "N",
+        ),
     ] = None,
     lora: Annotated[int | None, option("Train adapters of this rank instead of the weights.", "RANK")] = None,
     gradient_checkpointing: Annotated[
@@ -239,6 +243,7 @@ def align(
     from otkit.training.presets import PRESETS
     from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
     from otkit.training.supervision import Teacher
+    from otkit.training.tuning import TuningConfig
 
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
@@ -296,6 +301,14 @@ def align(
             log_every=log_every,
             seed=seed,
         ),
+        tuning=TuningConfig(
+            frozen=freeze,
+            frozen_above=freeze_above,
+            discarded_above=discard_above,
+            lora_rank=lora,
+            gradient_checkpointing=gradient_checkpointing,
+            compile=compile_layers,
+        ),
     )
     if max_grad_norm == 0:
         settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
@@ -312,20 +325,8 @@ def align(
             where=str(model),
             remedy="name the folder it was exported from",
         )
-    layers, tuning = chosen.fitted(encoder, layers=asked)
-    settings = replace(
-        settings,
-        objective=replace(settings.objective, layers=layers),
-        tuning=given(
-            tuning,
-            frozen=freeze,
-            frozen_above=freeze_above,
-            discarded_above=discard_above,
-            lora_rank=lora,
-            gradient_checkpointing=gradient_checkpointing,
-            compile=compile_layers,
-        ),
-    )
+    layers, tuning = chosen.fitted(encoder, settings.tuning, layers=asked)
+    settings = replace(settings, objective=replace(settings.objective, layers=layers), tuning=tuning)
     if mix or (mix is None and chosen.mixed and not (links or language_weight)):
         corpora, settings = mixed(corpora, settings, links=links)
     given_links = open_links(links, corpora)

@@ -13,6 +13,7 @@ from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CopiedStart, copy_dtype
+from otkit.training.layers import copy_layers_above
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.reading import LinkReader
@@ -82,6 +83,7 @@ def forecast(
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora).to(encoder.device)
+    untouched = copy_layers_above(encoder, settings.tuning.discarded_above)  # memory that the run will take
     prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
     module = AlignmentModel(
         encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
@@ -101,7 +103,11 @@ def forecast(
         began = time.perf_counter()
         LinkReader(module, source, settings.train.precision).renew(0, 1, 1)
         seconds += time.perf_counter() - began
-    trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
+    trained, memory_gb = (
+        sum(w.numel() for w in module.parameters() if w.requires_grad),
+        peak_memory(encoder.device),
+    )
+    del untouched
     files = files_of(corpora)
     quota = source.quota * len(corpora) / len(files)  # a mixed corpus has as many of each
     return Forecast(
@@ -111,6 +117,6 @@ def forecast(
         sum(w.numel() for w in encoder.model.parameters()),
         trained,
         seconds * steps * settings.train.grad_accum,
-        peak_memory(encoder.device) + trained * _BYTES_A_TRAINED_WEIGHT / 1e9,
+        memory_gb + trained * _BYTES_A_TRAINED_WEIGHT / 1e9,
         slow_precision(encoder.device, settings.train.precision),
     )

@@ -1,80 +1,100 @@
-"""An encoder's stack of layers: which of them are trained, and which are trained as a head only."""
+"""An encoder's layers: which of them are trained, and which are trained as a head only."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
 
-__all__ = ["as_saved", "copy_layers_above", "exchange_last", "freeze", "parted"]
+__all__ = ["as_saved", "copy_layers_above", "exchange", "freeze"]
 
-
-def parted(encoder: TorchEncoder, count: int, *, what: str) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The first `count` layers and those above them; `what` says in an error what was to be done with them."""
-    stack = list(_stack(encoder))
-    if not 0 <= count <= len(stack):
-        raise ConfigError(
-            f"{count} layers cannot be {what}", remedy=f"the encoder has {len(stack)}: give 0 to {len(stack)}"
-        )
-    return stack[:count], stack[count:]
+# The norm behind the last layer, in the families that have one; what is above a layer includes it.
+_LAST_NORM = {
+    "eurobert": "norm",
+    "megatron-bert": "encoder.ln",
+    "modernbert": "final_norm",
+    "roberta-prelayernorm": "LayerNorm",
+    "xlm-roberta-xl": "encoder.LayerNorm",
+}
 
 
 def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = None) -> None:
-    """Keep the embeddings and the first `layers` layers as they are, and those above the first `above`; None keeps
+    """Keep the embeddings and the first `layers` layers as they are, and all above the first `above`; None keeps
     none."""
     encoder.model.requires_grad_(True)
     kept: list[nn.Module] = []
     if layers is not None:
         embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
-        kept += [embeddings, *parted(encoder, layers, what="frozen")[0]]
+        kept += [embeddings, *(encoder.model.get_submodule(name) for name in _names(encoder, layers)[0])]
     if above is not None:
-        kept += parted(encoder, above, what="frozen")[1]
+        kept += [encoder.model.get_submodule(name) for name in _names(encoder, above)[1]]
     for module in kept:
         module.requires_grad_(False)
 
 
-def copy_layers_above(encoder: TorchEncoder, above: int | None) -> tuple[nn.Module, ...]:
-    """Copies of the layers above the first `above` as they are now; None copies none."""
+def copy_layers_above(encoder: TorchEncoder, above: int | None) -> dict[str, nn.Module]:
+    """What is above the first `above` layers as it is now, copied, by its names in the model; None copies nothing."""
     if above is None:
-        return ()
-    return tuple(copy.deepcopy(layer).eval() for layer in parted(encoder, above, what="discarded")[1])
+        return {}
+    names, model = _names(encoder, above)[1], encoder.model
+    with torch.no_grad():
+        # Some models note hidden states by hooks, which they hang on their layers at the first call: copies need
+        # them too.
+        encoder.hidden_states(encoder.tokenize([["."]]), layers=[0])
+    shared = {id(model.config): model.config}  # not copied: whoever sets it sets it for all layers
+    return {name: copy.deepcopy(model.get_submodule(name), dict(shared)).eval() for name in names}
 
 
-def exchange_last(encoder: TorchEncoder, layers: Sequence[nn.Module]) -> tuple[nn.Module, ...]:
-    """Put `layers` in the place of the encoder's last ones, which are returned."""
-    if not layers:
-        return ()
-    stack = _stack(encoder)
-    first = len(stack) - len(layers)
-    before = tuple(stack[first:])
-    for place, layer in enumerate(layers, first):
-        stack[place] = layer
+def exchange(encoder: TorchEncoder, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Put `modules` in the places of the model that they are named after; what was there is returned."""
+    before = {name: encoder.model.get_submodule(name) for name in modules}
+    for name, module in modules.items():
+        place, _, leaf = name.rpartition(".")
+        encoder.model.get_submodule(place).register_module(leaf, module)
     return before
 
 
 @contextmanager
-def as_saved(encoder: TorchEncoder, layers: Sequence[nn.Module]) -> Iterator[None]:
-    """The encoder with `layers` as its last ones, for as long as the block lasts.
+def as_saved(encoder: TorchEncoder, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """The encoder with `modules` in their places for as long as the block lasts.
 
     Whole modules change places, not their weights: so it does not matter whether those in training are compiled,
     sharded or carry adapters.
     """
-    trained = exchange_last(encoder, layers)
+    trained = exchange(encoder, modules)
     try:
         yield
     finally:
-        exchange_last(encoder, trained)
+        exchange(encoder, trained)
 
 
-def _stack(encoder: TorchEncoder) -> nn.ModuleList:
-    for module in encoder.model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == encoder.layers:
-            return module
-    raise ConfigError(
-        "the layers of this kind of encoder are not known", where=encoder.name, remedy="train it whole"
-    )
+def _names(encoder: TorchEncoder, count: int) -> tuple[list[str], list[str]]:
+    """The names of the first `count` layers, and of what is above them."""
+    stacks = [
+        name
+        for name, module in encoder.model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == encoder.layers
+    ]
+    # A layer whose parts lie in lists of their own, side by side (XLM), or that is run many times (ALBERT).
+    if not stacks or any(name.rpartition(".")[0] == stacks[0].rpartition(".")[0] for name in stacks[1:]):
+        raise ConfigError(
+            "the layers of this kind of encoder are not known",
+            where=encoder.name,
+            remedy="train it whole: freeze and discard none",
+        )
+    if not 0 <= count <= encoder.layers:
+        raise ConfigError(
+            f"the encoder has no layer {count}",
+            where=encoder.name,
+            remedy=f"count from 0 (none) to {encoder.layers}",
+        )
+    names = [f"{stacks[0]}.{number}" for number in range(encoder.layers)]
+    last = _LAST_NORM.get(encoder.model.config.model_type)
+    above = names[count:]
+    return names[:count], above + ([last] if last is not None and above else [])

@@ -34,15 +34,20 @@ class Preset:
     mixed: bool = False
 
     def fitted(
-        self, encoder: TorchEncoder, *, layers: tuple[int, ...] | None = None
+        self, encoder: TorchEncoder, asked: TuningConfig, *, layers: tuple[int, ...] | None = None
     ) -> tuple[tuple[int, ...], TuningConfig]:
-        """The layers compared (those asked for, where there are any), and what is trained of this encoder."""
-        own = encoder.settings.alignment_layers if self.alignment_layers else self.objective.layers
-        compared = layers or own
-        return compared, TuningConfig(
-            frozen=encoder.layers // 4 if self.frozen_quarter else None,
-            discarded_above=max(resolve_layers(compared, encoder.layers)) if self.upper_discarded else None,
+        """The layers compared and what is trained of this encoder, where `layers` and `asked` do not say so."""
+        compared = layers or (
+            encoder.settings.alignment_layers if self.alignment_layers else self.objective.layers
         )
+        frozen, discarded = asked.frozen, asked.discarded_above
+        if discarded is None and self.upper_discarded:
+            discarded = max(resolve_layers(compared, encoder.layers))
+        if frozen is None and self.frozen_quarter:
+            frozen = encoder.layers // 4
+            if discarded is not None:  # a layer at least is trained and kept
+                frozen = max(min(frozen, discarded - 1), 0)
+        return compared, replace(asked, frozen=frozen, discarded_above=discarded)
 
 
 _PAPER_BATCHES = BatchingConfig(batch_size=24, pairs_per_language=250_000)
@@ -81,7 +86,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "best": Preset(
         "the recommendation, from the search in benchmarks/README.md: the lowest AER of the recipes that need no links"
-        " and harm neither retrieval nor XNLI; it learns from its own links, in which short words go with the next",
+        " and, as far as measured, harm neither retrieval nor XNLI; it learns from its own links, in which short words go"
+        " with the next",
         ObjectiveConfig(
             parts=(
                 ("contrastive-weak", 1.0),

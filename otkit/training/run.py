@@ -11,12 +11,12 @@ from typing import Any
 from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import PairCorpus, files_of
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
+from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
 from otkit.errors import InputError
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
-from otkit.training.layers import as_saved, copy_layers_above, exchange_last
+from otkit.training.layers import as_saved, copy_layers_above, exchange
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
 from otkit.training.objectives import (
@@ -74,6 +74,19 @@ def align_encoder(
     weights = weights_hash(encoder)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
+    top, above = (
+        max(resolve_layers(settings.objective.layers, encoder.layers)),
+        settings.tuning.discarded_above,
+    )
+    if (
+        above is not None
+        and above < top
+        and any(map(settings.objective.of_layers, dict(settings.objective.parts)))
+    ):
+        observer.note(
+            f"words are compared at layer {top}, but what is learnt above layer {above} is discarded: divergence and"
+            f" links there are those of other layers; --layer {above} or --discard-above {top} would agree"
+        )
     reader = None
     if settings.objective.reads_links:
         reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train.precision)
@@ -99,9 +112,10 @@ def align_encoder(
     }
     metadata = run_metadata(encoder, corpora, settings)
 
-    def keep_best(found: Record) -> None:
-        with as_saved(encoder, untouched):
-            plain_encoder(encoder, settings.tuning).save(folder / "best", {**metadata, "best": found})
+    def save(write: Callable[[TorchEncoder], None]) -> None:
+        plain = plain_encoder(encoder, settings.tuning)
+        with as_saved(plain, untouched):
+            write(plain)
 
     result = train(
         module,
@@ -112,19 +126,20 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
-        keep_best=keep_best,
+        keep_best=lambda found: save(lambda best: best.save(folder / "best", {**metadata, "best": found})),
         should_stop=should_stop,
         log_to=log_to,
         gathers="sentences" in settings.objective.needs,
         memory=reader,
     )
     encoder.eval()
-    exchange_last(encoder, untouched)
+    if result.main and not result.interrupted:
+        ending = {**metadata, "steps": result.step, "seconds": result.seconds}
+        save(lambda last: _save_beside_history(last, folder, ending))
+    exchange(encoder, untouched)
     if not result.main:
         return result
     if not result.interrupted:
-        plain = plain_encoder(encoder, settings.tuning)
-        _save_beside_history(plain, folder, {**metadata, "steps": result.step, "seconds": result.seconds})
         write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
         observer.note(

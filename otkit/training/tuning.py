@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, require_extra
-from otkit.training.layers import freeze, parted
+from otkit.training.layers import freeze
 
 __all__ = ["TuningConfig", "plain_encoder", "prepare_encoder"]
 
@@ -56,8 +56,6 @@ class TuningConfig:
 def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -> None:
     """Set the encoder up for training, in place; adapters start as nothing, the same for the same seed."""
     freeze(encoder, config.frozen, above=config.frozen_above)
-    if config.discarded_above is not None:
-        parted(encoder, config.discarded_above, what="discarded")  # or refused
     if config.lora_rank is not None:
         require_extra("peft", extra="lora")
         from peft import LoraConfig, inject_adapter_in_model

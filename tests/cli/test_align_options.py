@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts, resume_command
 from tests.cli.test_align import LINES, QUICK, folder, otkit
@@ -68,6 +70,20 @@ def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) ->
     assert settings["objective"]["layer_weights"] == [0.5, 1.0]
     assert settings["tuning"]["lora_rank"] == 2
     assert (folder / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("asked", "discarded"), [((), 1), (("--discard-above", "2"), 2)])
+def test_the_recommended_preset_discards_what_is_above_or_asked(
+    folder: Path, asked: tuple[str, ...], discarded: int
+) -> None:
+    words = ("--model", "tiny", "--output", "out", "--preset", "best", "--layer", "1", *asked)
+    run = otkit(folder, "de-en.tsv", *words, *QUICK)
+    assert run.returncode == 0, run.stderr
+    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["tuning"]["discarded_above"] == discarded
+    start, saved = (load_file(folder / name / "model.safetensors") for name in ("tiny", "out"))
+    moved = {name[:15] for name in start if not torch.equal(start[name], saved[name])}
+    assert moved == {f"encoder.layer.{layer}" for layer in range(discarded)}
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -155,7 +155,7 @@ loop.open_accelerator = sharded
 """
 
 
-@pytest.mark.slow  # four runs of two interpreters that import torch
+@pytest.mark.slow  # five runs of two interpreters that import torch
 def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
@@ -185,20 +185,22 @@ def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     for name in one:
         torch.testing.assert_close(again[name], two[name], rtol=0, atol=1e-6, msg=name)
     # Layers that are to be discarded are sharded like the others, and whole where they are put back.
-    discarding = RUN.replace("eval_every=2),", "eval_every=2), TuningConfig(discarded_above=1),")
-    (tmp_path / "headed.py").write_text(
-        SHARD + "from otkit.training.tuning import TuningConfig\n" + discarding, encoding="utf-8"
-    )
-    run = shard("no", "headed.py", "headed")
-    assert run.returncode == 0, run.stderr[-3000:]
     start = load_file(tmp_path / "tiny" / "model.safetensors")
-    headed, best = (load_file(tmp_path / name / "model.safetensors") for name in ("headed", "headed/best"))
-    for name in one:
-        upper = name.startswith("encoder.layer.1.")
-        torch.testing.assert_close(
-            headed[name], start[name] if upper else two[name], rtol=0, atol=1e-6, msg=name
+    for above in (0, 1):
+        discarding = RUN.replace("eval_every=2),", f"eval_every=2), TuningConfig(discarded_above={above}),")
+        (tmp_path / "headed.py").write_text(
+            SHARD + "from otkit.training.tuning import TuningConfig\n" + discarding, encoding="utf-8"
         )
-        assert not upper or torch.equal(best[name], start[name]), name
+        output = f"headed-{above}"
+        run = shard("no", "headed.py", output)
+        assert run.returncode == 0, run.stderr[-3000:]
+        headed, best = (load_file(tmp_path / output / name / "model.safetensors") for name in (".", "best"))
+        for name in one:
+            upper = name.startswith(tuple(f"encoder.layer.{layer}." for layer in range(above, 2)))
+            torch.testing.assert_close(
+                headed[name], start[name] if upper else two[name], rtol=0, atol=1e-6, msg=name
+            )
+            assert not upper or torch.equal(best[name], start[name]), name
     # What compares a weight with its start would compare a shard with a whole: refused, not wrong.
     (tmp_path / "anchored.py").write_text(
         SHARD + RUN.replace('"mlm"', '"parameter-anchor"'), encoding="utf-8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from otkit.training.loop import TrainConfig, TrainResult
 from otkit.training.objectives import AlignmentModel, ObjectiveConfig
 from otkit.training.run import AlignSettings, align_encoder
 from otkit.training.tuning import TuningConfig, prepare_encoder
+from tests.encoders.test_encoder import FAMILIES, of_family
 from tests.training.test_every_objective import TEXT, prepared
 from tests.training.test_presets import Silent
 
@@ -40,7 +42,8 @@ def run(folder: Path, encoder: TorchEncoder, settings: AlignSettings, **options:
     corpora = [open_corpus(folder / "de-en.tsv")]
     out = folder / "out"
     out.mkdir(exist_ok=True)
-    return align_encoder(encoder, corpora, corpora, settings, folder=out, observer=Silent(), **options)  # type: ignore[arg-type]
+    options = {"observer": Silent(), **options}
+    return align_encoder(encoder, corpora, corpora, settings, folder=out, **options)  # type: ignore[arg-type]
 
 
 def gradients(module: AlignmentModel, batch: object) -> dict[str, Tensor]:
@@ -78,7 +81,7 @@ def test_frozen_parts_stay_as_they_are(tmp_path: Path, tiny_encoder: TorchEncode
     moved = {n for n, value in tiny_encoder.model.state_dict().items() if not torch.equal(value, before[n])}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
-    with pytest.raises(ConfigError, match="9 layers cannot be frozen"):
+    with pytest.raises(ConfigError, match="the encoder has no layer 9"):
         prepare_encoder(tiny_encoder, TuningConfig(frozen=9), seed=0)
 
 
@@ -95,7 +98,7 @@ def test_layers_above_stay_as_they_are_and_pass_gradients_down(
     moved = {n for n, value in tiny_encoder.model.state_dict().items() if not torch.equal(value, before[n])}
     assert moved
     assert all(name.startswith("encoder.layer.0.") for name in moved)
-    with pytest.raises(ConfigError, match="9 layers cannot be frozen"):
+    with pytest.raises(ConfigError, match="the encoder has no layer 9"):
         prepare_encoder(tiny_encoder, TuningConfig(frozen_above=9), seed=0)
     with pytest.raises(ConfigError, match="none is left; freeze fewer"):
         TuningConfig(frozen=1, frozen_above=1)
@@ -167,20 +170,71 @@ def test_adapters_of_discarded_layers_are_discarded(tmp_path: Path, tiny_encoder
 
 
 def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
-    assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == ()
-    with pytest.raises(ConfigError, match="3 layers cannot be discarded; the encoder has 2: give 0 to 2"):
+    assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == {}
+    with pytest.raises(ConfigError, match="the encoder has no layer 3; count from 0"):
         copy_layers_above(tiny_encoder, 3)
-    with pytest.raises(ConfigError, match="3 layers cannot be discarded; the encoder has 2"):
-        prepare_encoder(tiny_encoder, TuningConfig(discarded_above=3), seed=0)
     with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
         TuningConfig(frozen=1, discarded_above=1)
     trained = weights(tiny_encoder)
     copied = copy_layers_above(tiny_encoder, 0)
-    torch.nn.init.zeros_(copied[1].output.dense.weight)
+    assert all(config is tiny_encoder.model.config for config in configs(copied.values()))
+    torch.nn.init.zeros_(copied["encoder.layer.1"].get_parameter("output.dense.weight"))
     with pytest.raises(RuntimeError, match="on the way"), as_saved(tiny_encoder, copied):  # noqa: PT012
         assert moved(trained, weights(tiny_encoder)) == {"1."}
         raise RuntimeError("on the way")
     assert not moved(trained, weights(tiny_encoder))
+
+
+def configs(modules: Iterable[torch.nn.Module]) -> list[object]:
+    found = [part.config for module in modules for part in module.modules() if hasattr(part, "config")]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_s_layers_and_last_norm_are_put_back(
+    tmp_path: Path, tiny_encoder: TorchEncoder, family: str
+) -> None:
+    encoder = of_family(family, tiny_encoder)
+    start = weights(encoder)
+    tuning = TuningConfig(discarded_above=1, gradient_checkpointing=True)
+    run(tmp_path, encoder, replace(SENTENCES, tuning=tuning))
+    still = {name for name, value in weights(encoder).items() if torch.equal(value, start[name])}
+    upper = {name for name in start if ".1." in name or ".2." in name or name.startswith("final_norm")}
+    assert any(name.startswith("final_norm") for name in upper) == (family == "modernbert")
+    assert {name for name in still if not name.startswith(("embeddings.", "pooler."))} == upper
+
+
+def test_layers_of_an_unknown_kind_are_refused(tiny_encoder: TorchEncoder) -> None:
+    from transformers import AlbertConfig, AlbertModel, XLMConfig, XLMModel
+
+    size = len(tiny_encoder.tokenizer)
+    shared = AlbertModel(
+        AlbertConfig(vocab_size=size, hidden_size=32, num_attention_heads=2, embedding_size=8)
+    )
+    parts = XLMModel(
+        XLMConfig(vocab_size=size, emb_dim=32, n_layers=2, n_heads=2, max_position_embeddings=64)
+    )
+    for model in (shared, parts):
+        encoder = TorchEncoder(model, tiny_encoder.tokenizer, name="odd", settings=tiny_encoder.settings)
+        with pytest.raises(ConfigError, match="not known; train it whole: freeze and discard none"):
+            copy_layers_above(encoder, 1)
+
+
+def test_words_that_are_compared_where_nothing_stays_are_noted(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    heard: list[str] = []
+
+    class Listening(Silent):
+        def note(self, message: str) -> None:
+            heard.append(message)
+
+    run(tmp_path, tiny_encoder, HEAD, observer=Listening())
+    assert not any("discarded" in message for message in heard)
+    at_the_top = replace(HEAD, objective=replace(HEAD.objective, layers=(-1,)))
+    run(tmp_path / "top", tiny_encoder, at_the_top, observer=Listening())
+    assert any("compared at layer 2, but what is learnt above layer 1 is discarded" in each for each in heard)
 
 
 def test_recomputed_activations_give_the_same_gradient_between_layers_too(
