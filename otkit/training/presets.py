@@ -86,8 +86,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "best": Preset(
         "the recommendation, from the search in benchmarks/README.md: the lowest AER of the recipes that need no links"
-        " and, as far as measured, harm neither retrieval nor XNLI; it learns from its own links, in which short words go"
-        " with the next",
+        " and, as far as measured, harm neither retrieval nor XNLI; it learns from its own links, in which short words"
+        " go with the next",
         ObjectiveConfig(
             parts=(
                 ("contrastive-weak", 1.0),
