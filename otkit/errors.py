@@ -83,7 +83,8 @@ def choose(name: str, table: Mapping[str, T], *, what: str) -> T:
 
 def reason_of(error: Exception) -> str:
     """Why a file could not be read or written, in one line: the system's words where it has some."""
-    return str(error.strerror if isinstance(error, OSError) and error.strerror else error).splitlines()[0]
+    words = str(error.strerror if isinstance(error, OSError) and error.strerror else error).splitlines()
+    return words[0] if words else type(error).__name__
 
 
 def require_extra(module: str, *, extra: str) -> ModuleType:

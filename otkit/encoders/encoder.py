@@ -121,6 +121,15 @@ class TorchEncoder:
         return int(self.model.config.num_hidden_layers)
 
     @property
+    def stacks(self) -> list[str]:
+        """Names of the lists in the model that hold one module for each layer: one list in most families."""
+        return [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.ModuleList) and len(module) == self.layers
+        ]
+
+    @property
     def device(self) -> torch.device:
         return self.model.device
 
@@ -133,10 +142,9 @@ class TorchEncoder:
 
     def compile(self) -> None:
         """Let torch.compile fuse each layer, for batches of any shape; the first batch then takes longer."""
-        for module in self.model.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == self.layers:
-                for layer in module:
-                    layer.compile(dynamic=True)
+        for name in self.stacks:
+            for layer in self.model.get_submodule(name).children():
+                layer.compile(dynamic=True)
 
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)

@@ -28,7 +28,7 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.new-", dir=final.parent))
     except OSError as error:
         raise ExportError(
-            f"the folder cannot be written ({error.strerror})",
+            f"the folder cannot be written ({reason_of(error)})",
             where=str(final),
             remedy="choose another --output",
         ) from error

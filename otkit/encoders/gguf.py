@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import BertConfig, PreTrainedConfig
 from transformers.models.bert.modeling_bert import BertModel
 
-from otkit.errors import CheckpointError
+from otkit.errors import CheckpointError, reason_of
 
 __all__ = ["GgufFile", "bert_tensors", "build_bert", "open_gguf", "read_gguf"]
 
@@ -102,7 +102,7 @@ def open_gguf(path: Path) -> GgufFile:
         reader = _Reader(path)
         return GgufFile(path, dict(reader.fields), {tensor.name: tensor for tensor in reader.tensors})
     except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror})", where=where) from error
+        raise CheckpointError(f"cannot be read ({reason_of(error)})", where=where) from error
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, MemoryError) as error:
         raise CheckpointError(
             f"is truncated or damaged: {_first_line(error)}", where=where, remedy=_REMEDY

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.encoders.pooling import SENTENCE_POOLINGS
-from otkit.errors import CheckpointError, choose
+from otkit.errors import CheckpointError, choose, reason_of
 
 __all__ = ["SETTINGS_FILE", "EncoderSettings", "alignment_layers_rule", "read_settings", "settings_document"]
 
@@ -87,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise CheckpointError(f"cannot be read ({reason_of(error)})", where=str(path)) from error
     except ValueError as error:
         raise CheckpointError(
             f"is not valid JSON ({error})", where=str(path), remedy="restore the file"

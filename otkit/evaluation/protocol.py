@@ -17,7 +17,7 @@ import numpy as np
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.identity import weights_sha256
-from otkit.errors import InputError
+from otkit.errors import InputError, reason_of
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.training.checkpoints import write_text
 
@@ -125,7 +125,7 @@ class CellStore:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"the folder cannot be written ({error.strerror or error})",
+                f"the folder cannot be written ({reason_of(error)})",
                 where=str(folder),
                 remedy="choose another --output",
             ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from otkit.encoders.encoder import Encoder
-from otkit.errors import InputError, choose
+from otkit.errors import InputError, choose, reason_of
 from otkit.evaluation.metrics import ALIGNMENT_METRICS
 from otkit.evaluation.word_alignment import GoldSets, encode_gold, score_store
 from otkit.extraction.config import AlignerConfig
@@ -113,7 +113,7 @@ def read_aligner_config(path: Path) -> AlignerConfig:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path), remedy=remedy) from error
+        raise InputError(f"cannot be read ({reason_of(error)})", where=str(path), remedy=remedy) from error
     except ValueError as error:
         raise InputError(f"is not valid JSON ({error})", where=str(path), remedy=remedy) from error
     values = document.get("aligner", document) if isinstance(document, dict) else None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.encoders.manifest import file_facts, is_as_stated
-from otkit.errors import ConfigError, ExportError, choose
+from otkit.errors import ConfigError, ExportError, choose, reason_of
 from otkit.export.shards import DTYPES, SHARDS, Row, pack
 
 __all__ = [
@@ -147,7 +147,7 @@ class VectorWriter:
                     temporary.replace(self.folder / f"{name}{suffix}")
         except OSError as error:
             raise ExportError(
-                f"cannot be written ({error.strerror or error})",
+                f"cannot be written ({reason_of(error)})",
                 where=str(self.folder / name),
                 remedy="make room, then --resume",
             ) from error
@@ -166,7 +166,7 @@ class VectorWriter:
             temporary.replace(self.folder / name)
         except OSError as error:
             raise ExportError(
-                f"cannot be written ({error.strerror})", where=str(self.folder / name), remedy="make room"
+                f"cannot be written ({reason_of(error)})", where=str(self.folder / name), remedy="make room"
             ) from error
 
 
@@ -187,7 +187,7 @@ def _make_room(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(
-            f"the folder cannot be written ({error.strerror})",
+            f"the folder cannot be written ({reason_of(error)})",
             where=str(folder),
             remedy="choose another --output",
         ) from error

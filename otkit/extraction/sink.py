@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from otkit.errors import ConfigError, InputError
+from otkit.errors import ConfigError, InputError, reason_of
 
 __all__ = ["Sink"]
 
@@ -35,7 +35,7 @@ class Sink:
             self._file: BinaryIO = self._partial.open("r+b" if self.known else "wb")
         except OSError as error:
             raise InputError(
-                f"cannot be written ({error.strerror})", where=str(path), remedy="choose another --output"
+                f"cannot be written ({reason_of(error)})", where=str(path), remedy="choose another --output"
             ) from error
         self._file.truncate(self._written)
         self._file.seek(self._written)

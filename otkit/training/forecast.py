@@ -103,11 +103,9 @@ def forecast(
         began = time.perf_counter()
         LinkReader(module, source, settings.train.precision).renew(0, 1, 1)
         seconds += time.perf_counter() - began
-    trained, memory_gb = (
-        sum(w.numel() for w in module.parameters() if w.requires_grad),
-        peak_memory(encoder.device),
-    )
+    memory_gb = peak_memory(encoder.device)
     del untouched
+    trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
     files = files_of(corpora)
     quota = source.quota * len(corpora) / len(files)  # a mixed corpus has as many of each
     return Forecast(

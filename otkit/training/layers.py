@@ -76,11 +76,7 @@ def as_saved(encoder: TorchEncoder, modules: Mapping[str, nn.Module]) -> Iterato
 
 def _names(encoder: TorchEncoder, count: int) -> tuple[list[str], list[str]]:
     """The names of the first `count` layers, and of what is above them."""
-    stacks = [
-        name
-        for name, module in encoder.model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == encoder.layers
-    ]
+    stacks = encoder.stacks
     # A layer whose parts lie in lists of their own, side by side (XLM), or that is run many times (ALBERT).
     if not stacks or any(name.rpartition(".")[0] == stacks[0].rpartition(".")[0] for name in stacks[1:]):
         raise ConfigError(

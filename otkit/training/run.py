@@ -12,7 +12,7 @@ from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
-from otkit.errors import InputError
+from otkit.errors import InputError, reason_of
 from otkit.provenance import versions
 from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
@@ -74,19 +74,7 @@ def align_encoder(
     weights = weights_hash(encoder)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
-    top, above = (
-        max(resolve_layers(settings.objective.layers, encoder.layers)),
-        settings.tuning.discarded_above,
-    )
-    if (
-        above is not None
-        and above < top
-        and any(map(settings.objective.of_layers, dict(settings.objective.parts)))
-    ):
-        observer.note(
-            f"words are compared at layer {top}, but what is learnt above layer {above} is discarded: divergence and"
-            f" links there are those of other layers; --layer {above} or --discard-above {top} would agree"
-        )
+    _note_discarded(encoder, settings, observer)
     reader = None
     if settings.objective.reads_links:
         reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train.precision)
@@ -136,11 +124,10 @@ def align_encoder(
     if result.main and not result.interrupted:
         ending = {**metadata, "steps": result.step, "seconds": result.seconds}
         save(lambda last: _save_beside_history(last, folder, ending))
+        write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     exchange(encoder, untouched)
     if not result.main:
         return result
-    if not result.interrupted:
-        write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
     if source.too_long:
         observer.note(
             f"{source.too_long} visits to sentence pairs that are too long for the encoder were skipped"
@@ -186,6 +173,17 @@ def build_model(
         teacher=teacher,
         seed=settings.train.seed,
     )
+
+
+def _note_discarded(encoder: TorchEncoder, settings: AlignSettings, observer: Observer) -> None:
+    """Say where the layers compared learn in the run and are not saved as they learnt."""
+    above, objective = settings.tuning.discarded_above, settings.objective
+    top = max(resolve_layers(objective.layers, encoder.layers))
+    if above is not None and above < top and any(objective.of_layers(name) for name, _ in objective.parts):
+        observer.note(
+            f"words are compared at layer {top}, but what is learnt above layer {above} is discarded: divergence and"
+            f" links there are those of other layers; --layer {above} or --discard-above {top} would agree"
+        )
 
 
 def _hashes(corpora: Sequence[PairCorpus]) -> dict[str, tuple[str, int]]:
@@ -281,7 +279,7 @@ def check_output(folder: Path, *, resume: bool) -> None:
         probe.unlink(missing_ok=True)  # another process of the same run may have been faster
     except OSError as error:
         raise InputError(
-            f"the folder cannot be written ({error.strerror or error})",
+            f"the folder cannot be written ({reason_of(error)})",
             where=str(folder),
             remedy="choose another --output",
         ) from error

@@ -20,7 +20,7 @@ import torch
 
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ExportError, TrainingError
+from otkit.errors import ExportError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.loop import TrainConfig
 from otkit.training.run import align_encoder
@@ -73,6 +73,18 @@ def test_a_history_without_room_is_said(tmp_path: Path) -> None:
         pytest.raises(TrainingError, match=r"history.jsonl: cannot be written \(File too large\)"),
     ):
         run_regression(tmp_path, TrainConfig(steps=9))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("a first line\nand another"), "a first line"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_why_a_file_could_not_be_written_is_one_line(error: Exception, reason: str) -> None:
+    assert reason_of(error) == reason
 
 
 def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
