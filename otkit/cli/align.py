@@ -18,7 +18,6 @@ from otkit.cli.align_inputs import (
     objective_parts,
     open_corpora,
     open_links,
-    resume_command,
     sample_gold,
 )
 from otkit.cli.options import (
@@ -30,6 +29,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Seed,
     SourceFile,
@@ -43,7 +43,9 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, enter
 from otkit.errors import choose
+from otkit.files import hold
 
 __all__ = ["align"]
 
@@ -199,6 +201,7 @@ def align(
         option("Save a checkpoint every M minutes, where --save-every is not given; 0 turns it off.", "M"),
     ] = 15,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    overwrite: Overwrite = False,
     log_to: Annotated[
         list[str] | None, option("Also log to tensorboard, wandb, mlflow ...; repeatable.", "NAME")
     ] = None,
@@ -234,7 +237,7 @@ def align(
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
     from otkit.cli.progress import TrainingProgress, progress_bar
-    from otkit.cli.stopping import stop_on_sigterm
+    from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder
@@ -245,6 +248,7 @@ def align(
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
 
+    inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
@@ -313,7 +317,10 @@ def align(
     if max_grad_norm == 0:
         settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
     if not dry_run:
-        check_output(output, resume=resume)
+        check_output(output, inputs=inputs, resume=resume, overwrite=overwrite)
+        if is_main_process():
+            claim_files({"json": json_path}, inputs, overwrite=overwrite)
+            enter(hold(output))
     corpora, held_out = open_corpora(
         files, source, target, dev, input_format, langs, on_error, seed, links=links
     )
@@ -347,7 +354,7 @@ def align(
     figures = Figures(
         encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
     )
-    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
+    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(
             encoder,
@@ -358,10 +365,13 @@ def align(
             observer=observer,
             resume=resume,
             figures=figures,
-            should_stop=should_stop,
+            should_stop=lambda: asked_to_stop() > 0,
             links=given_links,
             teacher=tutor,
             log_to=log_to or [],
+            inputs=inputs,
+            overwrite=overwrite,
+            main=is_main_process(),
         )
     if not result.main:
         return
@@ -369,7 +379,8 @@ def align(
         typer.echo(
             f"stopped at step {result.step} of {result.steps}; go on with: {resume_command()}", err=True
         )
-        return
+        # Not 0: what follows in a script (`align && export`) has no encoder yet.
+        raise typer.Exit(128 + asked_to_stop())
     measured = [record for record in result.history if "divergence" in record]
     Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
@@ -386,4 +397,5 @@ def align(
                 "after": measured[-1],
                 "seconds": result.seconds,
             },
+            overwrite=overwrite,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     SourceFile,
@@ -28,6 +30,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.errors import ConfigError, choose
 
 if TYPE_CHECKING:
@@ -93,6 +96,7 @@ def check(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -111,13 +115,16 @@ def check(
     """
     shape = _format(format, output)
     inputs = _inputs(files or [], source, target)
+    claim_files(
+        {"output": output, "json": json_path}, [model, *chain.from_iterable(inputs)], overwrite=overwrite
+    )
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.cli.progress import progress_bar
     from otkit.encoders.checkpoint import open_encoder
     from otkit.extraction.checking import TranslationChecker
+    from otkit.files import write_file
     from otkit.report.checked import CHECK_FORMATS, Entry, Worst
-    from otkit.report.files import write_whole
 
     worst = Worst(sort, top)
     config = _config(null, parse_layers(layer))
@@ -137,7 +144,7 @@ def check(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        write_whole(output, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_file(output, text, overwrite=overwrite)
         typer.echo(
             f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
             f"omission {worst.mean('omission'):.3f})"
@@ -147,7 +154,7 @@ def check(
     if skipped:
         note(f"{len(skipped)} lines were skipped", quiet=False)
     if json_path is not None:
-        _write_json(json_path, checker, worst, inputs, skipped=len(skipped))
+        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
 
 
 def _format(format: str | None, output: Path | None) -> str:
@@ -218,9 +225,10 @@ def _write_json(
     inputs: list[tuple[str, str | None]],
     *,
     skipped: int,
+    overwrite: bool,
 ) -> None:
     from otkit.cli.documents import write_document
-    from otkit.encoders.manifest import sha256_of
+    from otkit.files import sha256_of
 
     write_document(
         path,
@@ -237,4 +245,5 @@ def _write_json(
             "skipped": skipped,
             "means": {name: worst.mean(name) for name in worst.sums},
         },
+        overwrite=overwrite,
     )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.options import JsonPath, Layer, Quiet, Threads, Verbose, parse_layers, set_logging, set_threads
+from otkit.cli.options import (
+    JsonPath,
+    Layer,
+    Overwrite,
+    Quiet,
+    Threads,
+    Verbose,
+    parse_layers,
+    set_logging,
+    set_threads,
+)
+from otkit.cli.outputs import claim_files, claim_folder
 from otkit.errors import ConfigError, choose
 
 if TYPE_CHECKING:
@@ -41,7 +52,7 @@ def export(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write; replaced when there.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")
     ] = Path("runs/exported"),
     to: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(TARGETS)}.")] = "onnx",
     quantize: Annotated[
@@ -71,6 +82,7 @@ def export(
     max_retrieval_loss: Annotated[float | None, _limit("Gate: points of retrieval accuracy.")] = None,
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -92,6 +104,9 @@ def export(
         raise ConfigError(
             "--quantize is for ONNX", remedy="use --gguf-type with --to gguf, or leave --to out"
         )
+    inputs = [model, *(trim_vocab or [])]
+    claim_folder(output, "encoder", inputs, overwrite=overwrite)
+    claim_files({"json": json_path}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
     from rich.console import Console
@@ -128,7 +143,14 @@ def export(
         console.print(_trim_table(trimmed))
     if to == "onnx":
         report = _export_onnx(
-            encoder, output, opset, quantize, (min_cosine, min_agreement, max_retrieval_loss), progress
+            encoder,
+            output,
+            opset,
+            quantize,
+            (min_cosine, min_agreement, max_retrieval_loss),
+            progress,
+            inputs,
+            overwrite=overwrite,
         )
         figures["export"] = {**asdict(report), "folder": str(report.folder)}
         console.print(_onnx_table(report))
@@ -138,11 +160,15 @@ def export(
     else:
         from otkit.export.folders import export_folder
 
-        written = export_folder(encoder, output, to=to, gguf_type=gguf_type)
+        written = export_folder(
+            encoder, output, to=to, gguf_type=gguf_type, inputs=inputs, overwrite=overwrite
+        )
         figures["bytes"] = written
         console.print(f"{output}: {written / 1e6:.1f} MB for {to}", soft_wrap=True)
     if json_path is not None:
-        _write_json(json_path, figures)
+        from otkit.cli.documents import write_document
+
+        write_document(json_path, figures, overwrite=overwrite)
 
 
 def _export_onnx(
@@ -152,6 +178,9 @@ def _export_onnx(
     quantize: str | None,
     limits: tuple[float | None, float | None, float | None],
     progress: Any,
+    inputs: list[str | Path | None],
+    *,
+    overwrite: bool,
 ) -> ExportReport:
     from otkit.export.gate import LIMITS
     from otkit.export.onnx import export_onnx
@@ -166,6 +195,8 @@ def _export_onnx(
         quantize=quantize,
         limits=replace(standard, **changed),
         progress=progress,
+        inputs=inputs,
+        overwrite=overwrite,
     )
 
 
@@ -226,14 +257,3 @@ def _trim_table(report: TrimReport) -> Any:
         columns=(Column("figure"), Column("before", digits=2), Column("after", digits=2)),
         rows=rows,
     )
-
-
-def _write_json(path: Path, figures: dict[str, Any]) -> None:
-    import json
-
-    from otkit import __version__
-
-    text = json.dumps({"otkit": __version__, **figures}, indent=1, ensure_ascii=False, default=str)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -21,6 +21,7 @@ __all__ = [
     "Layer",
     "Model",
     "OnError",
+    "Overwrite",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -105,6 +106,10 @@ InputFormat = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
 ResumeOutput = Annotated[
     bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
 ]
 OnError = Annotated[
     str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
