@@ -32,6 +32,7 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files
 from otkit.errors import ConfigError, choose
+from otkit.files import is_stream
 
 if TYPE_CHECKING:
     from otkit.data.parallel import Pair
@@ -160,7 +161,7 @@ def check(
 def _format(format: str | None, output: Path | None) -> str:
     if format is not None:
         return choose(format, {name: name for name in ("jsonl", "tsv", "html")}, what="format")
-    if output is None:
+    if output is None or is_stream(output):
         return "jsonl"
     if output.suffix.lower() not in _ENDINGS:
         raise ConfigError(

@@ -20,7 +20,7 @@ import torch
 
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ExportError, TrainingError, reason_of
+from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.loop import TrainConfig
 from otkit.training.run import align_encoder
@@ -89,18 +89,18 @@ def test_why_a_file_could_not_be_written_is_one_line(error: Exception, reason: s
 
 def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     settings = replace(SETTINGS, train=replace(SETTINGS.train, save_every=None))
-    with full_disk(40_000), pytest.raises(ExportError, match=r"could not be written \(.*make room"):
+    with full_disk(40_000), pytest.raises(OutputError, match=r"cannot be written \(.*make room"):
         run(tmp_path / "last", copy.deepcopy(tiny_encoder), settings)
     assert not (tmp_path / "last" / "out" / "model.safetensors").exists()
     # So with the best on the way, which is another place to write.
     often = replace(settings, train=replace(settings.train, eval_every=1))
-    with full_disk(40_000), pytest.raises(ExportError, match=r"best: .*could not be written \(.*make room"):
+    with full_disk(40_000), pytest.raises(OutputError, match=r"best: cannot be written \(.*make room"):
         run(tmp_path / "best", copy.deepcopy(tiny_encoder), often)
     assert not list((tmp_path / "best" / "out").glob(".best*"))
     # A run with checkpoints goes on from them once there is room.
     run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS)
     (tmp_path / "on" / "out" / "model.safetensors").unlink()
-    with full_disk(40_000), pytest.raises(ExportError, match="could not be written"):
+    with full_disk(40_000), pytest.raises(OutputError, match="cannot be written"):
         run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS, resume=True)
     assert run(tmp_path / "on", tiny_encoder, SETTINGS, resume=True).step == 3
     assert (tmp_path / "on" / "out" / "model.safetensors").exists()
