@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -229,11 +230,10 @@ def align(
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import TrainingProgress, progress_bar
+    from otkit.cli.progress import TrainingProgress, last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.cli.stopping import stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
@@ -341,14 +341,15 @@ def align(
             plan = forecast(
                 encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
             )
-            Console().print(forecast_table(plan))
+            show(forecast_table(plan))
+            last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
     figures = Figures(
         encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
     )
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
-        observer = TrainingProgress(bar, quiet=quiet)
+        observer = TrainingProgress(bar)
         result = align_encoder(
             encoder,
             corpora,
@@ -371,7 +372,6 @@ def align(
         )
         return
     measured = [record for record in result.history if "divergence" in record]
-    Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
         result.history, output / "curve.png", names=[name for name, _ in settings.objective.parts]
     )
@@ -387,3 +387,10 @@ def align(
                 "seconds": result.seconds,
             },
         )
+    show(change_table(measured[0], measured[-1], output=output))
+    last_line(
+        f"wrote {output}: the encoder after {result.step:,} steps in {result.seconds / 60:.1f} minutes, its card, "
+        f"history.jsonl{'' if missing else ', curve.png'}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
+        quiet=quiet,
+    )

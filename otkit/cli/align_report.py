@@ -14,8 +14,7 @@ from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.extraction.aligner import AlignerConfig, WordAligner
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from otkit.report.tables import Table
     from otkit.training.forecast import Forecast
     from otkit.training.loop import Record
 
@@ -69,7 +68,7 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
     return float(ALIGNMENT_METRICS["aer"](alignment_table(links, gold).sum(0)))
 
 
-def change_table(before: Record, after: Record, *, output: Path) -> RenderableType:
+def change_table(before: Record, after: Record, *, output: Path) -> Table:
     """The figures before and after, those that were measured."""
     from otkit.report.tables import before_after
 
@@ -86,7 +85,11 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
     from otkit.errors import MissingExtraError
     from otkit.report.curve import write_curve
 
-    held_out = {"held-out divergence": ["divergence"], "held-out accuracy": ["retrieval", "aer"]}
+    held_out = {
+        "held-out divergence (lower is better)": ["divergence"],
+        "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
+        "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
+    }
     losses = {f"loss {name}": [name] for name in names}
     try:
         write_curve(history, path, panels={**losses, **held_out})
@@ -95,17 +98,26 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
     return None
 
 
-def forecast_table(plan: Forecast) -> RenderableType:
+def forecast_table(plan: Forecast) -> Table:
     """The plan of a run that was not run."""
-    from rich.console import Group
-    from rich.table import Table
+    from otkit.report.tables import Column, Table
 
-    table = Table("file", "languages", "pairs", "visits of each in an epoch")
-    for corpus in plan.corpora:
-        table.add_row(corpus.name, "-".join(corpus.languages), f"{corpus.pairs:,}", f"{corpus.visits:.2f}")
-    lines = (
-        f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
-        f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
-        f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+    return Table(
+        title="the run as it would be",
+        columns=(
+            Column("file", kind="path"),
+            Column("languages", drop=1),
+            Column("pairs", kind="figure"),
+            Column("visits of each in an epoch", digits=2),
+        ),
+        rows=tuple(
+            (corpus.name, "-".join(corpus.languages), f"{corpus.pairs:,}", corpus.visits)
+            for corpus in plan.corpora
+        ),
+        notes=(
+            f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
+            f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
+            f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+            *(() if plan.slow is None else (plan.slow,)),
+        ),
     )
-    return Group(table, *lines, *([] if plan.slow is None else [plan.slow]))

@@ -17,6 +17,7 @@ from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
+from otkit.cli.stdout import finish, prepare
 from otkit.errors import GateError, OtkitError
 
 __all__ = ["app", "main"]
@@ -50,8 +51,12 @@ def root(
 
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
+    prepare()
     try:
-        app()
+        try:
+            app()
+        finally:
+            finish()
     except OtkitError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(3 if isinstance(error, GateError) else 1)

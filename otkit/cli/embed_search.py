@@ -15,24 +15,36 @@ __all__ = ["answer"]
 
 
 def answer(
-    folder: Path, given: list[str], *, k: int, model: str | None, device: str, json_path: Path | None
+    folder: Path,
+    given: list[str],
+    *,
+    k: int,
+    model: str | None,
+    device: str,
+    json_path: Path | None,
+    quiet: bool = False,
 ) -> None:
     """Print what is nearest to each query; the query `-` stands for the lines of stdin."""
-    from rich.console import Console
-
+    from otkit.cli.progress import last_line
+    from otkit.cli.stdout import show
     from otkit.export.vector_search import open_search
 
     if not given:
         raise ConfigError("there is no query", remedy="write one in quotes, or - to read them from stdin")
     search = open_search(folder, model=model, device=device)
     answers = search(_queries(given), k=k)
-    console = Console(highlight=False)
-    for found in answers:
-        console.print(_table(found))
     if json_path is not None:
         from otkit.cli.documents import write_document
 
         write_document(json_path, {"folder": str(folder), "answers": [_plain(found) for found in answers]})
+    show(*map(_table, answers))
+    hits = sum(len(found.hits) for found in answers)
+    last_line(
+        f"{hits:,} answers to {len(answers):,} queries from {folder}"
+        f"{'' if json_path is None else f'; wrote {json_path}'}",
+        then="-k N for more of them",
+        quiet=quiet,
+    )
 
 
 def _queries(given: list[str]) -> list[str]:
@@ -62,7 +74,7 @@ def _table(found: Answer) -> Table:
 
     return Table(
         title=visible(found.query),
-        columns=(Column("where"), Column("score"), Column("language"), Column("text")),
+        columns=(Column("where", kind="path"), Column("score"), Column("language", drop=1), Column("text")),
         rows=tuple(
             (_where(hit), hit.score, hit.row.language or hit.row.side, hit.row.text) for hit in found.hits
         ),

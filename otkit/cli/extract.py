@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +29,7 @@ from otkit.cli.aligning import (
     Weights,
     WordVector,
 )
-from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, watch, write_json
+from otkit.cli.extract_support import fingerprint_of, watch, write_json
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -166,7 +168,8 @@ def extract(
         note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
         return
 
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.stdout import write_data
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
@@ -189,13 +192,14 @@ def extract(
             aligner, model=model_place(model), device=device, precision=precision, address=address
         )
     stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw, engine=workers)
-    total = None if quiet or place == "-" else count_lines(Path(place))
-    with progress_bar(quiet=quiet) as bar:
-        show = watch(bar, stream, total, quiet=quiet)
+    total = None if quiet or place == "-" else count_lines([place])
+    # Lines on a terminal are progress enough, and a bar between them is none.
+    with progress_bar(quiet=quiet or (output is None and sys.stdout.isatty())) as bar:
+        show = watch(bar, aligner, stream, total, quiet=quiet)
         if output is None:
             for piece in stream.pieces(records, {}):
                 show(piece)
-                if not to_stdout(piece.text):
+                if not write_data(piece.text):
                     return
         else:
             fingerprint = fingerprint_of(
@@ -211,6 +215,11 @@ def extract(
         note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:
         write_json(json_path, aligner, stream, place)
+    last_line(
+        f"wrote {output or 'to stdout'}: {stream.lines:,} lines, {stream.links:,} links",
+        then="" if place == "-" or second is not None else f"otkit report {shlex.quote(place)}",
+        quiet=quiet,
+    )
 
 
 def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:

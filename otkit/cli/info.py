@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from otkit.cli.options import JsonPath, Verbose, set_logging
+from otkit.cli.options import JsonPath, Quiet, Verbose, set_logging
 
 __all__ = ["info"]
 
@@ -17,6 +18,7 @@ def info(
         typer.Argument(metavar="[MODEL]", help="As for --model elsewhere. Default: the sample encoder."),
     ] = None,
     json_path: JsonPath = None,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Say what an encoder is: its size, its limits, the layers used for alignment and why, its sentence vectors.
@@ -28,9 +30,9 @@ def info(
     otkit info sample_data/encoder
     """
     set_logging(verbose=verbose)
-    from rich.console import Console
-
     from otkit.cli.documents import write_document
+    from otkit.cli.progress import last_line
+    from otkit.cli.stdout import show
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder
     from otkit.encoders.settings import alignment_layers_rule
@@ -64,4 +66,10 @@ def info(
         ]
     if json_path is not None:
         write_document(json_path, {"model": dict(rows)})
-    Console().print(Table("", (Column("what"), Column("value")), tuple(rows)))
+    show(Table("", (Column("what"), Column("value")), tuple(rows)))
+    named = "" if model is None else f" --model {shlex.quote(model)}"
+    last_line(
+        f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
+        then=f"otkit evaluate word-alignment{named}",
+        quiet=quiet,
+    )

@@ -34,6 +34,8 @@ class AlignmentPicture:
         glyphs = ASCII if options.ascii_only else UNICODE
         if self.view.caption:
             yield Text(self.view.caption, style="italic")
+        if self.view.settings:
+            yield Text(self.view.settings)
         yield from grid_lines(self.view, width=options.max_width, glyphs=glyphs)
         yield Text("")
         yield from summary_lines(self.view, width=options.max_width, glyphs=glyphs)
@@ -50,6 +52,7 @@ class ComparisonPicture:
         glyphs = ASCII if options.ascii_only else UNICODE
         width = options.max_width
         yield from _beside(self.left, self.right, width=width, glyphs=glyphs)
+        yield from map(Text, dict.fromkeys(filter(None, (self.left.settings, self.right.settings))))
         yield Text("")
         yield from _key_lines(self.left, width=width, glyphs=glyphs)
         source, target = self.left.source, self.left.target

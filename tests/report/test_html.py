@@ -44,7 +44,7 @@ def test_data_of_the_page_is_the_alignment() -> None:
     assert view["l"] == [[0, 0, 100], [1, 1, 80], [2, 2, 60], [3, 3, 90]]
     assert list(base64.b64decode(view["a"])) == [0, 0, 0, 0, 90]
     assert view["c"] == 0.25
-    assert data["variants"] == [{"model": "sample", "layer": "7", "transport": "balanced"}]
+    assert data["variants"] == [{"model": "sample", "layer": "7", "transport": "balanced", "settings": ""}]
 
 
 def test_words_titles_and_figures_cannot_become_markup() -> None:
