@@ -345,11 +345,16 @@ def align(
             last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    figures = Figures(
-        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
-    )
+    gold_sets = [read_gold(path) for path in gold_files]
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
         observer = TrainingProgress(bar)
+        figures = Figures(
+            encoder,
+            held_out,
+            gold_sets,
+            layers=settings.objective.layers,
+            progress=observer.progress,
+        )
         result = align_encoder(
             encoder,
             corpora,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ class Figures:
         gold: Sequence[GoldSet],
         *,
         layers: tuple[int, ...],
+        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     ) -> None:
-        self._encoder, self._dev, self._gold = encoder, dev, gold
+        self._encoder, self._dev, self._gold, self._progress = encoder, dev, gold, progress
         # Alignments are read where the encoder says they are best, which need not be where it is trained.
         self._aligners = {"aer": WordAligner(encoder)}
         trained = resolve_layers(layers, encoder.layers)
@@ -52,10 +53,23 @@ class Figures:
         record: Record = {}
         self._encoder.eval()
         for name, aligner in self._aligners.items() if self._gold else ():
-            scores = [_aer(aligner, gold) for gold in self._gold]
+            scores, done = [], 0
+            for gold in self._gold:
+                self._progress("measuring word alignment", done, sum(map(len, self._gold)))
+                scores.append(_aer(aligner, gold))
+                done += len(gold)
+            self._progress("measuring word alignment", done, done)
             record[name] = sum(scores) / len(scores)
         if self._dev:
-            retrieval = [score.mean for score in evaluate_retrieval(self._encoder, self._dev).values()]
+            total = 2 * sum(map(len, self._dev))
+            self._progress("measuring retrieval", 0, total)
+            found = evaluate_retrieval(
+                self._encoder,
+                self._dev,
+                progress=lambda done: self._progress("measuring retrieval", done, total),
+            )
+            self._progress("measuring retrieval", total, total)
+            retrieval = [score.mean for score in found.values()]
             record["retrieval"] = sum(retrieval) / len(retrieval)
         return record
 

@@ -17,7 +17,7 @@ from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
-from otkit.cli.stdout import finish, prepare
+from otkit.cli.stdout import guarded, write_data
 from otkit.errors import GateError, OtkitError
 
 __all__ = ["app", "main"]
@@ -36,7 +36,7 @@ for command in (align, show_alignment, extract, embed, evaluate, export, check, 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"otkit {__version__}")
+        write_data(f"otkit {__version__}\n")
         raise typer.Exit
 
 
@@ -51,12 +51,9 @@ def root(
 
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
-    prepare()
     try:
-        try:
+        with guarded():
             app()
-        finally:
-            finish()
     except OtkitError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(3 if isinstance(error, GateError) else 1)

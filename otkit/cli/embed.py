@@ -109,7 +109,7 @@ def embed(
 
     otkit embed sample_data/parallel/de-en.dev.tsv sample_data/parallel/zh-en.dev.tsv --output runs/vectors
 
-    otkit embed --search runs/vectors "Where can I buy bread?" -k 3
+    otkit embed --search runs/vectors "Où sont mes clés ?" -k 3
 
     otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from otkit.export.vector_search import Answer, Hit
     from otkit.report.tables import Table
 
-__all__ = ["answer"]
+__all__ = ["answer", "answer_table"]
 
 
 def answer(
@@ -37,7 +37,7 @@ def answer(
         from otkit.cli.documents import write_document
 
         write_document(json_path, {"folder": str(folder), "answers": [_plain(found) for found in answers]})
-    show(*map(_table, answers))
+    show(*map(answer_table, answers))
     hits = sum(len(found.hits) for found in answers)
     last_line(
         f"{hits:,} answers to {len(answers):,} queries from {folder}"
@@ -68,7 +68,8 @@ def _where(hit: Hit) -> str:
     return place if hit.row.word is None else f"{place} word {hit.row.word}"
 
 
-def _table(found: Answer) -> Table:
+def answer_table(found: Answer) -> Table:
+    """What was found for one query, the nearest first."""
     from otkit.report.tables import Column, Table
     from otkit.report.words import visible
 

@@ -113,9 +113,10 @@ def overview(summaries: Mapping[str, Summary]) -> Table:
     languages = list(dict.fromkeys(language for _, summary, _ in chosen for language in summary.rows))
     columns = [Column("language")]
     for task, _, metric in chosen:
-        columns.append(Column(f"{_SHORT.get(task, task)} {metric.name}"))
+        short = _SHORT.get(task, task)
+        columns.append(Column(f"{short} {metric.name}"))
         if _compared(summaries[task], metric):
-            columns.append(Column("change", change=True))
+            columns.append(Column(f"{short} change", change=True))
 
     def cells(of: str, name: str) -> list[Value]:
         values: list[Value] = []
@@ -154,7 +155,10 @@ def summary_bars(name: str, summary: Summary) -> list[Bars]:
         if _compared(summary, metric):
             series["baseline"] = {language: figure.baseline for language, figure in rows.items()}
             deviations["baseline"] = {language: figure.baseline_std for language, figure in rows.items()}
-        panels.append(Bars(f"{name}: {metric.name}", {**series, **values}, {**deviations, **errors}))
+        title = f"{name}: {metric.name}"
+        if metric.better != "none":
+            title += f" ({metric.better} is better)"
+        panels.append(Bars(title, {**series, **values}, {**deviations, **errors}))
     return panels
 
 

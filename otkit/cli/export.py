@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otkit.export.trim import TrimReport
     from otkit.report.tables import Table
 
-__all__ = ["TARGETS", "export"]
+__all__ = ["TARGETS", "export", "onnx_table", "trim_table"]
 
 TARGETS = {
     "onnx": "one graph for ONNX Runtime",
@@ -127,13 +127,13 @@ def export(
             named = frozenset[str]().union(*map(pieces_of, vocabularies))
             encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
             figures["trim"] = asdict(trimmed)
-            tables.append(_trim_table(trimmed))
+            tables.append(trim_table(trimmed))
         if to == "onnx":
             report = _export_onnx(
                 encoder, output, opset, quantize, (min_cosine, min_agreement, max_retrieval_loss), progress
             )
             figures["export"] = {**asdict(report), "folder": str(report.folder)}
-            tables.append(_onnx_table(report))
+            tables.append(onnx_table(report))
             written, size = report.chosen.bytes, f"ONNX, {report.share:.0%} of fp32"
         else:
             from otkit.export.folders import export_folder
@@ -186,7 +186,8 @@ def _lines(files: list[Path]) -> Iterator[str]:
             yield line
 
 
-def _onnx_table(report: ExportReport) -> Table:
+def onnx_table(report: ExportReport) -> Table:
+    """The recipes that were tried, the one that was taken last."""
     from otkit.report.tables import Column, Table
 
     rows = tuple(
@@ -218,7 +219,8 @@ def _onnx_table(report: ExportReport) -> Table:
     )
 
 
-def _trim_table(report: TrimReport) -> Table:
+def trim_table(report: TrimReport) -> Table:
+    """What a smaller vocabulary saves and costs."""
     from otkit.report.tables import Column, Table
 
     rows = (

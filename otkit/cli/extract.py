@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,7 +168,7 @@ def extract(
         return
 
     from otkit.cli.progress import count_lines, last_line, progress_bar
-    from otkit.cli.stdout import write_data
+    from otkit.cli.stdout import is_terminal, write_data
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
@@ -194,7 +193,7 @@ def extract(
     stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw, engine=workers)
     total = None if quiet or place == "-" else count_lines([place])
     # Lines on a terminal are progress enough, and a bar between them is none.
-    with progress_bar(quiet=quiet or (output is None and sys.stdout.isatty())) as bar:
+    with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
         show = watch(bar, aligner, stream, total, quiet=quiet)
         if output is None:
             for piece in stream.pieces(records, {}):

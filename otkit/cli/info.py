@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from otkit.cli.options import JsonPath, Quiet, Verbose, set_logging
 
-__all__ = ["info"]
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
+    from otkit.report.tables import Table
+
+__all__ = ["facts_table", "info"]
 
 
 def info(
@@ -34,11 +38,26 @@ def info(
     from otkit.cli.progress import last_line
     from otkit.cli.stdout import show
     from otkit.encoders.checkpoint import open_encoder
+
+    encoder = open_encoder(model, device="cpu")
+    table = facts_table(encoder)
+    if json_path is not None:
+        write_document(json_path, {"model": {str(what): value for what, value in table.rows}})
+    show(table)
+    named = "" if model is None else f" --model {shlex.quote(model)}"
+    last_line(
+        f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
+        then=f"otkit evaluate word-alignment{named}",
+        quiet=quiet,
+    )
+
+
+def facts_table(encoder: Encoder) -> Table:
+    """A row for each thing to know of an encoder."""
     from otkit.encoders.encoder import TorchEncoder
     from otkit.encoders.settings import alignment_layers_rule
     from otkit.report.tables import Column, Table
 
-    encoder = open_encoder(model, device="cpu")
     settings = encoder.settings
     ruled, reason = alignment_layers_rule(encoder.layers)
     layers = ", ".join(map(str, settings.alignment_layers))
@@ -64,12 +83,4 @@ def info(
                 f"{sum(weight.numel() * weight.element_size() for weight in weights) / 2**20:.0f} MiB",
             ),
         ]
-    if json_path is not None:
-        write_document(json_path, {"model": dict(rows)})
-    show(Table("", (Column("what"), Column("value")), tuple(rows)))
-    named = "" if model is None else f" --model {shlex.quote(model)}"
-    last_line(
-        f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
-        then=f"otkit evaluate word-alignment{named}",
-        quiet=quiet,
-    )
+    return Table("", (Column("what"), Column("value")), tuple(rows))

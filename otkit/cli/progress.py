@@ -142,6 +142,10 @@ class Progress:
         self._steps = [step] if alone else [*self._steps, step]
         return step
 
+    def end(self, step: Step) -> None:
+        """Show the step no more."""
+        self._steps = [other for other in self._steps if other is not step]
+
     def note(self, message: str) -> None:
         """A line above the bar."""
         if not self.quiet:
@@ -280,6 +284,7 @@ class TrainingProgress:
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._step = progress, progress.step("align", unit="steps")
+        self._beside: Step | None = None
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
         """Move the bar on and show the losses."""
@@ -289,6 +294,17 @@ class TrainingProgress:
         if "pairs_per_second" in record:
             shown.append(f"{record['pairs_per_second']:.0f} pairs/s")
         self._step.update(step, total=steps, detail="  ".join(shown) or None)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """How far something beside the steps is, such as a measurement; it ends when all is done."""
+        if self._beside is None or self._beside.name != what:
+            if self._beside is not None:
+                self._progress.end(self._beside)
+            self._beside = self._progress.step(what)
+        self._beside.update(done, total=total)
+        if done == total:
+            self._progress.end(self._beside)
+            self._beside = None
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""

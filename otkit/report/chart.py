@@ -57,7 +57,8 @@ def bar_chart(panels: Sequence[Bars], path: Path) -> None:
         axes.set_title(panel.title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.values) > 1:
-            axes.legend(frameon=False, fontsize=8, ncols=len(panel.values), loc="lower right")
+            # Beside the axes, where no bar can reach.
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     partial = path.with_name(f".{path.stem}.partial.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(partial, dpi=150)

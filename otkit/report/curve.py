@@ -65,7 +65,13 @@ def write_curve(
             each.grid(color="#e0e0e0", linewidth=0.6)
             each.spines[["top", "right"]].set_visible(False)
             if len(series) > 1:
-                each.legend(frameon=False, fontsize="small")
+                # Beside the axes, where no line can reach.
+                each.legend(
+                    frameon=False,
+                    fontsize="small",
+                    loc="upper left",
+                    bbox_to_anchor=(1.0, 1.0),
+                )
         axes[-1].set_xlabel("step")
         kind = format or path.suffix.lstrip(".").lower() or "png"
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
