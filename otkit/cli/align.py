@@ -232,7 +232,7 @@ def align(
     set_threads(threads)
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import TrainingProgress, last_line, progress_bar
+    from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
     from otkit.cli.stdout import show
     from otkit.cli.stopping import stop_on_sigterm
     from otkit.data.gold import read_gold
@@ -394,8 +394,8 @@ def align(
         )
     show(change_table(measured[0], measured[-1], output=output))
     last_line(
-        f"wrote {output}: the encoder after {result.step:,} steps in {result.seconds / 60:.1f} minutes, its card, "
-        f"history.jsonl{'' if missing else ', curve.png'}",
+        f"wrote {output}: the encoder after {counted(result.step, 'step')} in {result.seconds / 60:.1f} minutes, "
+        f"its card, history.jsonl{'' if missing else ', curve.png'}",
         then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
         quiet=quiet,
     )

@@ -25,7 +25,7 @@ def answer(
     quiet: bool = False,
 ) -> None:
     """Print what is nearest to each query; the query `-` stands for the lines of stdin."""
-    from otkit.cli.progress import last_line
+    from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.export.vector_search import open_search
 
@@ -40,7 +40,7 @@ def answer(
     show(*map(answer_table, answers))
     hits = sum(len(found.hits) for found in answers)
     last_line(
-        f"{hits:,} answers to {len(answers):,} queries from {folder}"
+        f"{counted(hits, 'answer')} to {counted(len(answers), 'query', 'queries')} from {folder}"
         f"{'' if json_path is None else f'; wrote {json_path}'}",
         then="-k N for more of them",
         quiet=quiet,

@@ -168,7 +168,7 @@ def evaluate(
         summary_document,
         summary_tables,
     )
-    from otkit.cli.progress import last_line, progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import show
     from otkit.evaluation.protocol import CellStore, run_cells
     from otkit.evaluation.summary import summarise
@@ -273,11 +273,11 @@ def evaluate(
         }
         write_output(json_path, json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
     show(*tables)
-    written = [str(path) for path in (json_path, chart, markdown) if path is not None]
+    written = ", ".join(str(path) for path in (json_path, chart, markdown) if path is not None)
     scored = len({language for summary in summaries.values() for language in summary.rows})
     last_line(
-        f"{', '.join(summaries)}: {scored} languages{'; wrote ' if written else ''}{', '.join(written)}; finished "
-        f"parts are in {output}",
+        f"{', '.join(summaries)}: {counted(scored, 'language')}{written and f'; wrote {written}'}; finished parts "
+        f"are in {output}",
         then="" if baseline is not None else "--baseline sample compares with the sample encoder",
         quiet=quiet,
     )

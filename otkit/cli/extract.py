@@ -167,7 +167,7 @@ def extract(
         note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
         return
 
-    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
@@ -215,7 +215,7 @@ def extract(
     if json_path is not None:
         write_json(json_path, aligner, stream, place)
     last_line(
-        f"wrote {output or 'to stdout'}: {stream.lines:,} lines, {stream.links:,} links",
+        f"wrote {output or 'to stdout'}: {counted(stream.lines, 'line')}, {counted(stream.links, 'link')}",
         then="" if place == "-" or second is not None else f"otkit report {shlex.quote(place)}",
         quiet=quiet,
     )

@@ -70,6 +70,7 @@ def write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: st
         "model": aligner.encoder.name,
         "layers": list(aligner.layers),
         "aligner": aligner.used(),
+        "units": aligner.config.units(),
         "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
     }
     write_output(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

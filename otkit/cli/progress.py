@@ -28,6 +28,7 @@ __all__ = [
     "Total",
     "TrainingProgress",
     "count_lines",
+    "counted",
     "last_line",
     "progress_bar",
     "stderr_console",
@@ -130,7 +131,7 @@ class Progress:
     def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.quiet, self._clock = quiet, clock
         self.console = stderr_console()
-        self._steps: list[Step] = []
+        self.steps: list[Step] = []
         self._said: dict[Step, float] = {}
 
     def step(
@@ -139,12 +140,12 @@ class Progress:
         """A new step, which is shown from now on; `alone`: in the place of those before it."""
         total = Total(total) if isinstance(total, int) else total
         step = Step(name, unit, total, clock=self._clock)
-        self._steps = [step] if alone else [*self._steps, step]
+        self.steps = [step] if alone else [*self.steps, step]
         return step
 
     def end(self, step: Step) -> None:
         """Show the step no more."""
-        self._steps = [other for other in self._steps if other is not step]
+        self.steps = [other for other in self.steps if other is not step]
 
     def note(self, message: str) -> None:
         """A line above the bar."""
@@ -154,7 +155,7 @@ class Progress:
     def tick(self) -> None:
         """Without a terminal: a line for each step that has been silent for long enough."""
         now = self._clock()
-        for step in list(self._steps):
+        for step in list(self.steps):
             due = self._said[step] + _EVERY if step in self._said else step.begun + _FIRST
             if now >= due:
                 self._said[step] = now
@@ -162,7 +163,7 @@ class Progress:
                 self.console.print(f"{step.name}: {step.line()}{detail}", markup=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for step in list(self._steps):
+        for step in list(self.steps):
             line = Text(step.line(), no_wrap=True)
             room = options.max_width - len(step.name) - len(line) - 2
             row = Table.grid(padding=(0, 1))
@@ -232,30 +233,35 @@ def stderr_console() -> Console:
     return Console(file=_Tolerant(sys.stderr), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
 
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """`1 line`, `1,024 lines`."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
 def last_line(what: str, *, then: str = "", quiet: bool) -> None:
     """How a command ends: what was written where and how much, and what to do next."""
     if not quiet:
         stderr_console().print(f"{what}; next: {then}" if then else what, markup=False)
 
 
-def count_lines(paths: Sequence[str | Path]) -> Total | None:
+def count_lines(paths: Sequence[str | Path], *, most: int = _COUNTED, chunk: int = 1 << 20) -> Total | None:
     """The lines of files, plain or gzip, for the remaining time; None where one cannot be read twice.
 
-    Of a large file the first part is counted, and the rest is taken to be like it.
+    Of a file of more than `most` bytes that many are counted, and the rest is taken to be like them.
     """
     total, exact = 0, True
     for path in map(Path, paths):
         try:
             if not path.is_file():
                 return None
-            counted = _count(path)
+            counted = _count(path, most, chunk)
         except OSError:
             return None
         total, exact = total + counted.count, exact and counted.exact
     return Total(total, exact)
 
 
-def _count(path: Path) -> Total:
+def _count(path: Path, most: int, chunk: int) -> Total:
     import zlib
 
     size, read, lines, last = path.stat().st_size, 0, 0, b"\n"
@@ -263,7 +269,7 @@ def _count(path: Path) -> Total:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         inflate = zlib.decompressobj(wbits=31)
-        while read < _COUNTED and (raw := file.read(1 << 20)):
+        while read < most and (raw := file.read(chunk)):
             read += len(raw)
             try:
                 while raw:

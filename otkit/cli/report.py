@@ -155,7 +155,7 @@ def report(
         settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
         name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed)
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import last_line, progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
     from otkit.extraction.aligner import WordAligner
@@ -212,7 +212,7 @@ def report(
     )
     show(tables[0])
     last_line(
-        f"wrote {output / 'index.html'}: {len(examples):,} pairs, the worst first, and figures.json",
+        f"wrote {output / 'index.html'}: {counted(len(examples), 'pair')}, the worst first, and figures.json",
         then=f"open {output / 'index.html'} in a browser",
         quiet=quiet,
     )

@@ -176,7 +176,7 @@ def show_alignment(
         links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
     set_threads(threads)
     encoders = open_both(model, compare, device=device)
-    from otkit.cli.progress import last_line
+    from otkit.cli.progress import counted, last_line
 
     if shape == "html":
         assert output is not None  # _format asked for it
@@ -201,9 +201,10 @@ def show_alignment(
         _print_grid(views, output, width=width)
     else:
         _print_text(_lines(shape, views, encoders, config), output)
-    counts = " and ".join(f"{len(view.links)} links" for view in views)
+    counts = " and ".join(counted(len(view.links), "link") for view in views)
+    place = "" if output is None else f"wrote {output}: "
     last_line(
-        f"{'' if output is None else f'wrote {output}: '}{counts} between {len(words[0])} and {len(words[1])} words",
+        f"{place}{counts} between {len(words[0])} and {counted(len(words[1]), 'word')}",
         then="the same with --output page.html shows every layer and transport",
         quiet=quiet,
     )
