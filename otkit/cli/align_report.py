@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otkit.training.forecast import Forecast
     from otkit.training.loop import Record
 
-__all__ = ["Figures", "change_table", "draw_curve", "forecast_table"]
+__all__ = ["PANELS", "Figures", "change_table", "draw_curve", "forecast_table"]
 
 # How a figure is called in the table, and which way is better.
 _SHOWN = {
@@ -26,6 +26,13 @@ _SHOWN = {
     "aer": ("word-alignment AER", "lower"),
     "aer_trained": ("word-alignment AER of the trained layers", "lower"),
     "retrieval": ("sentence retrieval, accuracy@1", "higher"),
+}
+
+# The panels of the curve: what is better higher and what is better lower do not share one.
+PANELS = {
+    "held-out divergence (lower is better)": ["divergence"],
+    "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
+    "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
 }
 
 
@@ -99,14 +106,9 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
     from otkit.errors import MissingExtraError
     from otkit.report.curve import write_curve
 
-    held_out = {
-        "held-out divergence (lower is better)": ["divergence"],
-        "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
-        "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
-    }
     losses = {f"loss {name}": [name] for name in names}
     try:
-        write_curve(history, path, panels={**losses, **held_out})
+        write_curve(history, path, panels={**losses, **PANELS})
     except MissingExtraError as error:
         return f"no curve was drawn: {error}"
     return None

@@ -183,12 +183,21 @@ class _Layout:
     def _widths(self, block: Sequence[int]) -> dict[int, int]:
         """What is left beside the narrowest is shared out among those that want more, the modest first."""
         widths = {place: self._narrowest[place] for place in block}
-        left = max(0, self._width - self._needs(block))
-        for rank, place in enumerate(sorted(block, key=lambda place: self._widest[place] - widths[place])):
-            more = min(self._widest[place] - widths[place], left // (len(block) - rank))
+        self._share_out(self._width - self._needs(block), widths, block)
+        paths = [place for place in block if self._kinds[place] == "path"]
+        for place in paths:  # a path grows by whole folders, and leaves what is no folder to the text
+            cells = self._shown(place, widths[place])[1]
+            widths[place] = min(widths[place], max(map(cell_width, [self._heads[place], *cells])))
+        left = self._width - _with_rules(iter(widths.values()))
+        self._share_out(left, widths, [place for place in block if place not in paths])
+        return widths
+
+    def _share_out(self, left: int, widths: dict[int, int], places: Sequence[int]) -> None:
+        left = max(0, left)
+        for rank, place in enumerate(sorted(places, key=lambda place: self._widest[place] - widths[place])):
+            more = min(self._widest[place] - widths[place], left // (len(places) - rank))
             widths[place] += more
             left -= more
-        return widths
 
     def drawn(self, block: Sequence[int], *, ascii_only: bool) -> RichTable:
         """One block for rich, which has nothing left to decide."""
