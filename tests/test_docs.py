@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     path.stem.replace("_", "-")
     for path in (ROOT / "otkit" / "cli").glob("*.py")
-    if f"def {path.stem}(" in path.read_text(encoding="utf-8")
+    if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8")
 )
 # `otkit align` alone is the demonstration itself, minutes of work: `make demo` runs it.
 LONG = {"otkit align", "otkit align --output demo/aligned"}
