@@ -43,13 +43,14 @@ def watch(
     bar: Progress, aligner: WordAligner, stream: CorpusStream, total: Total | None, *, quiet: bool
 ) -> Callable[[Piece], None]:
     """Moves the bar, within a window too, and names the first bad lines."""
-    step, named = bar.step("extract", unit="lines", total=total), 0
+    step, named, begun = bar.step("extract", unit="lines", total=total), 0, False
     aligner.on_encoded = step.under_way
 
     def show(piece: Piece) -> None:
-        nonlocal named
-        if step.first == 0 and stream.lines - piece.lines > step.done:
+        nonlocal named, begun
+        if not begun and stream.lines > piece.lines:
             step.start_from(stream.lines)  # the lines of an earlier run do not count for the rate
+        begun = True
         step.update(stream.lines)
         for bad in piece.bad[: max(0, _SHOWN_BAD - named)]:
             note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
