@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -232,11 +233,10 @@ def align(
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import TrainingProgress, progress_bar
+    from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
@@ -348,14 +348,20 @@ def align(
             plan = forecast(
                 encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
             )
-            Console().print(forecast_table(plan))
+            show(forecast_table(plan))
+            last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    figures = Figures(
-        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
-    )
+    gold_sets = [read_gold(path) for path in gold_files]
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
-        observer = TrainingProgress(bar, quiet=quiet)
+        observer = TrainingProgress(bar)
+        figures = Figures(
+            encoder,
+            held_out,
+            gold_sets,
+            layers=settings.objective.layers,
+            progress=observer.progress,
+        )
         result = align_encoder(
             encoder,
             corpora,
@@ -382,7 +388,6 @@ def align(
         # Not 0: what follows in a script (`align && export`) has no encoder yet.
         raise typer.Exit(128 + asked_to_stop())
     measured = [record for record in result.history if "divergence" in record]
-    Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
         result.history, output / "curve.png", names=[name for name, _ in settings.objective.parts]
     )
@@ -399,3 +404,10 @@ def align(
             },
             overwrite=overwrite,
         )
+    show(change_table(measured[0], measured[-1], output=output))
+    last_line(
+        f"wrote {output}: the encoder after {counted(result.step, 'step')} in {result.seconds / 60:.1f} minutes, "
+        f"its card, history.jsonl{'' if missing else ', curve.png'}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
+        quiet=quiet,
+    )

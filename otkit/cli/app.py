@@ -19,6 +19,7 @@ from otkit.cli.info import info
 from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
+from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.errors import GateError, OtkitError
 
@@ -38,7 +39,7 @@ for command in (align, show_alignment, extract, embed, evaluate, export, check, 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"otkit {__version__}")
+        write_data(f"otkit {__version__}\n")
         raise typer.Exit
 
 
@@ -54,7 +55,7 @@ def root(
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate, 130 interrupted."""
     try:
-        with signals_raise():
+        with guarded(), signals_raise():
             app()
     except OtkitError as error:
         typer.secho(f"error: {in_options(str(error))}", fg="red", err=True)

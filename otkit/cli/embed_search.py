@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from otkit.export.vector_search import Answer, Hit
     from otkit.report.tables import Table
 
-__all__ = ["answer"]
+__all__ = ["answer", "answer_table"]
 
 
 def answer(
@@ -23,24 +23,30 @@ def answer(
     device: str,
     json_path: Path | None,
     overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Print what is nearest to each query; the query `-` stands for the lines of stdin."""
-    from rich.console import Console
-
+    from otkit.cli.progress import counted, last_line
+    from otkit.cli.stdout import show
     from otkit.export.vector_search import open_search
 
     if not given:
         raise ConfigError("there is no query", remedy="write one in quotes, or - to read them from stdin")
     search = open_search(folder, model=model, device=device)
     answers = search(_queries(given), k=k)
-    console = Console(highlight=False)
-    for found in answers:
-        console.print(_table(found))
     if json_path is not None:
         from otkit.cli.documents import write_document
 
         answered = [_plain(found) for found in answers]
         write_document(json_path, {"folder": str(folder), "answers": answered}, overwrite=overwrite)
+    show(*map(answer_table, answers))
+    hits = sum(len(found.hits) for found in answers)
+    last_line(
+        f"{counted(hits, 'answer')} to {counted(len(answers), 'query', 'queries')} from {folder}"
+        f"{'' if json_path is None else f'; wrote {json_path}'}",
+        then="-k N for more of them",
+        quiet=quiet,
+    )
 
 
 def _queries(given: list[str]) -> list[str]:
@@ -64,13 +70,14 @@ def _where(hit: Hit) -> str:
     return place if hit.row.word is None else f"{place} word {hit.row.word}"
 
 
-def _table(found: Answer) -> Table:
+def answer_table(found: Answer) -> Table:
+    """What was found for one query, the nearest first."""
     from otkit.report.tables import Column, Table
     from otkit.report.words import visible
 
     return Table(
         title=visible(found.query),
-        columns=(Column("where"), Column("score"), Column("language"), Column("text")),
+        columns=(Column("where", kind="path"), Column("score"), Column("language", drop=1), Column("text")),
         rows=tuple(
             (_where(hit), hit.score, hit.row.language or hit.row.side, hit.row.text) for hit in found.hits
         ),

@@ -161,26 +161,30 @@ def report(
         settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
         name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed)
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
+    from otkit.cli.stdout import show
     from otkit.extraction.aligner import WordAligner
     from otkit.report.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
     from otkit.report.html import Page, PagePair, Variant, write_page
-    from otkit.report.variants import layers_name
+    from otkit.report.variants import layers_name, page_threshold
     from otkit.report.view import view_of
 
     models: dict[str, list[GridView]] = {}
-    variants = []
+    variants, layers = [], {}
     with progress_bar(quiet=quiet) as bar:
         for label, encoder in open_both(model, compare, device=device).items():
             aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
-            variants.append(Variant(label, f"layer {layers_name(aligner.layers)}", config.transport))
-            task = bar.add_task(f"align with {label}", total=len(examples), text="")
+            layers[label] = list(aligner.layers)
+            named = f"layer {layers_name(aligner.layers)}"
+            variants.append(Variant(label, named, config.transport, config.described()))
+            step = bar.step(f"align with {label}", unit="pairs", total=len(examples))
+            aligner.on_encoded = step.under_way
             models[label] = []
             alignments = aligner.align((source, target_words) for _, source, target_words, _ in examples)
             for (_, _, _, links), alignment in zip(examples, alignments, strict=True):
                 models[label].append(view_of(alignment, gold=links))
-                bar.advance(task)
+                step.update(len(models[label]))
     first = next(iter(models.values()))
     tables = (
         figures_table(models),
@@ -189,12 +193,15 @@ def report(
         lonely_words(first, side="target"),
     )
     views = zip(*models.values(), strict=True)
+    worst = "the highest error rate (AER)" if gold is not None else "the lowest mass on links"
     page = Page(
         title=f"Alignments of {Path(name).name}",
         variants=tuple(variants),
         pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
-        note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",
+        note=f"{len(examples)} pairs drawn with seed {seed}, {worst} first; words and pairs counted for "
+        f"{variants[0].model}.",
         tables=tables,
+        threshold=page_threshold(config),
     )
     with fresh_folder(output, "report", inputs=inputs, overwrite=overwrite) as folder:
         write_page(page, folder / "index.html")
@@ -203,15 +210,19 @@ def report(
             {
                 "input": {"name": name, "sha256": sha256},
                 "seed": seed,
-                "config": config.to_dict(),
+                "config": config.used(),
+                "layers": layers,
+                "units": config.units(),
+                "order": page.order,
                 "figures": {label: corpus_figures(each) for label, each in models.items()},
             },
         )
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(tables[0])
-    console.print(f"page: {output / 'index.html'}", markup=False, soft_wrap=True)
+    show(tables[0])
+    last_line(
+        f"wrote {output / 'index.html'}: {counted(len(examples), 'pair')}, the worst first, and figures.json",
+        then=f"open {output / 'index.html'} in a browser",
+        quiet=quiet,
+    )
 
 
 def _from_corpus(

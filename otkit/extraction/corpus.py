@@ -56,7 +56,7 @@ class CorpusStream:
         self._aligner, self._format, self._scores, self._raw = aligner, line_format, scores, raw
         self._hash = hashlib.sha256()
         self._waiting: deque[tuple[Pair | BadLine, Segments | None]] = deque()
-        self.lines = self.skipped = 0
+        self.lines = self.skipped = self.links = 0
 
     @property
     def sha256(self) -> str:
@@ -93,6 +93,7 @@ class CorpusStream:
                 torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
             )
             self._aligner.means = source, target
+        self.links = int(known.get("links", 0))
 
     def _words(self, record: Pair | BadLine) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The words of a record for the aligner, which asks for them on its reading thread."""
@@ -123,13 +124,16 @@ class CorpusStream:
             if isinstance(record, BadLine):
                 bad.append(record)
                 texts.append("")
-            elif sides is None:
+                continue
+            self.links += len(alignment.links)
+            if sides is None:
                 texts.append(self._format(Line(record.line, alignment), self._scores))
             else:
                 texts.append(self._format(Line.of_segments(record.line, alignment, sides), self._scores))
         means = self._aligner.means
         known = {
             "lines": self.lines,
+            "links": self.links,
             "sha256": self._hash.hexdigest(),
             "threads": torch.get_num_threads(),  # sums in another order end in other digits
             "means": None if means is None else [mean.tolist() for mean in means],

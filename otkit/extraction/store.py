@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
@@ -156,10 +156,12 @@ def encode_window(
     unit: str,
     word_vector: str,
     batch_tokens: int,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> UnitStore:
     """Every sentence of the window through the encoder, in batches of at most `batch_tokens` padded
-    subwords."""
+    subwords; `progress` gets the number of texts done after each."""
     parts: list[tuple[Tensor, tuple[Encoded, ...]]] = []
+    done = 0
 
     def units(tokens: Tokens) -> tuple[Encoded, ...]:
         states = token_states(encoder, tokens, layers=layers)
@@ -171,8 +173,12 @@ def encode_window(
     if window.tokens is not None:
         for rows in _by_length(window.tokens.lengths, batch_tokens):
             parts.append((window.usual[rows], units(window.tokens.select(rows))))
+            done += len(rows)
+            progress(done)
     for index in window.long:
         parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
+        done += 1
+        progress(done)
     store = _joined(parts, window, len(layers), encoder)
     if not window.joint:
         return store

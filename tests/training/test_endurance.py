@@ -116,11 +116,11 @@ def test_links_and_held_out_text_that_changed_are_refused(tmp_path: Path, tiny_e
     same = GivenLinks(corpora, [{line: [(1, 1), (0, 0)] for line in reversed(lines)}])
     run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=same, resume=True)
     other = GivenLinks(corpora, [{line: [(0, 0), (1, 0)] for line in lines}])
-    with pytest.raises(TrainingError, match=r"started with another links: .*resume with the settings"):
+    with pytest.raises(TrainingError, match=r"started otherwise: links was .*resume with the settings"):
         run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=other, resume=True)
     (tmp_path / "dev.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
     dev = [open_corpus(tmp_path / "dev.tsv", langs="de-en")]
-    with pytest.raises(TrainingError, match="started with another held-out data"):
+    with pytest.raises(TrainingError, match="started otherwise: held-out data"):
         align_encoder(
             copy.deepcopy(tiny_encoder),
             corpora,
@@ -141,7 +141,7 @@ def test_another_teacher_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) 
     with torch.no_grad():
         next(teachers[1].encoder.model.parameters()).add_(0.1)
     run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[0])
-    with pytest.raises(TrainingError, match="started with another teacher"):
+    with pytest.raises(TrainingError, match="started otherwise: teacher"):
         run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[1], resume=True)
 
 
@@ -153,7 +153,7 @@ def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_e
     test_tuning.TEXT = before.replace("klein", "kleiner")
     try:
         with pytest.raises(
-            TrainingError, match=r"started with another data: .*de-en.tsv.*resume with the settings"
+            TrainingError, match=r"started otherwise: .*data: .*de-en.tsv.*resume with the settings"
         ):
             run(tmp_path, tiny_encoder, SETTINGS, resume=True)
     finally:
