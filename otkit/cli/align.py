@@ -37,6 +37,7 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     note,
+    note_corpus,
     option,
     parse_layers,
     parse_numbers,
@@ -315,7 +316,7 @@ def align(
     if not dry_run:
         check_output(output, resume=resume)
     corpora, held_out = open_corpora(
-        files, source, target, dev, input_format, langs, on_error, seed, links=links
+        files, source, target, dev, input_format, langs, on_error, seed, links=links, quiet=quiet
     )
     device = local_device(device)
     encoder = open_encoder(model, device=device)
@@ -329,7 +330,7 @@ def align(
     settings = replace(settings, objective=replace(settings.objective, layers=layers), tuning=tuning)
     if mix or (mix is None and chosen.mixed and not (links or language_weight)):
         corpora, settings = mixed(corpora, settings, links=links)
-    given_links = open_links(links, corpora)
+    given_links = open_links(links, corpora, on_error=on_error)
     tutor = None
     if teacher is not None:
         found = open_encoder(teacher, device=device)
@@ -344,9 +345,10 @@ def align(
             Console().print(forecast_table(plan))
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    figures = Figures(
-        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
-    )
+    gold_sets = [read_gold(path, format="tsv", on_error=on_error) for path in gold_files]
+    for found_gold in gold_sets if gold else []:
+        note_corpus(found_gold, quiet=quiet)
+    figures = Figures(encoder, held_out, gold_sets, layers=settings.objective.layers)
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(

@@ -15,6 +15,7 @@ from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.messages import Command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.errors import GateError, OtkitError
@@ -30,7 +31,7 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -115,10 +115,11 @@ def embed(
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
-        from otkit.cli.embed_search import answer
+        from otkit.cli.embed_search import answer, read_queries
 
         set_threads(threads)
-        answer(search, files or [], k=neighbours, model=model, device=device, json_path=json_path)
+        queries = read_queries(files or [], on_error=on_error, quiet=quiet)
+        answer(search, queries, k=neighbours, model=model, device=device, json_path=json_path)
         return
     if output is None:
         raise ConfigError(

@@ -30,13 +30,13 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         raise ExportError(
             f"the folder cannot be written ({reason_of(error)})",
             where=str(final),
-            remedy="choose another --output",
+            remedy="choose another output",
         ) from error
     try:
         yield temporary
         temporary.chmod(0o755)  # mkdtemp makes it private
         if final.exists() and not final.is_dir():
-            raise ExportError("is a file, not a folder", where=str(final), remedy="choose another --output")
+            raise ExportError("is a file, not a folder", where=str(final), remedy="choose another output")
         aside = (
             Path(tempfile.mkdtemp(prefix=f".{final.name}.old-", dir=final.parent)) if final.exists() else None
         )
@@ -49,7 +49,7 @@ def fresh_folder(final: Path) -> Iterator[Path]:
         raise ExportError(
             f"the folder could not be written ({reason_of(error)})",
             where=str(final),
-            remedy="make room or choose another --output; what was there before is kept",
+            remedy="make room or choose another output; what was there before is kept",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -21,7 +21,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     except OSError as error:
         raise OtkitError(
-            f"cannot be written: {reason_of(error)}", where=str(path), remedy="choose another --output"
+            f"cannot be written: {reason_of(error)}", where=str(path), remedy="choose another output"
         ) from error
     finally:
         with contextlib.suppress(OSError):

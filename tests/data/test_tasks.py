@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from otkit.data.folders import language_file, languages_in
+from otkit.data.lines import SKIP
 from otkit.data.tasks import Answer, NliExample, QaExample, read_nli, read_qa
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
@@ -97,7 +98,7 @@ BAD_NLI: dict[str, tuple[str, str]] = {
     "four columns": ("a\tb\tneutral\tc\n", ":2: 4 columns, expected 2 or 3"),
     "an empty premise": (" \tb\tneutral\n", ":2: the premise is empty, expected text"),
     "an empty hypothesis": ("a\t\tneutral\n", ":2: the hypothesis is empty, expected text"),
-    "an empty line": ("\n", ":2: the line is empty; delete it, or --on-error skip"),
+    "an empty line": ("\n", ":2: the line is empty; delete it, or skip such lines: `on_error='skip'`"),
     "a label missing among others": (
         "a\tb\n",
         ":2: the item lacks its label; label all items of a file, or none",
@@ -139,7 +140,7 @@ def test_a_bad_item_is_named_and_can_be_skipped(name: str, tmp_path: Path) -> No
     assert caught.value.remedy
     found = read_nli(path, on_error="skip")
     assert (found.examples, found.skipped, len(found.bad)) == (NLI, 1, 1)
-    assert str(found.bad[0]) == str(caught.value)
+    assert f"{found.bad[0]}, or {SKIP}" == str(caught.value)
 
 
 def test_nli_files_that_cannot_be_used(tmp_path: Path) -> None:
@@ -275,7 +276,7 @@ def test_a_bad_question_is_named_and_can_be_skipped(name: str, tmp_path: Path) -
     assert caught.value.remedy
     found = read_qa(path, on_error="skip")
     assert ([example.id for example in found], found.skipped) == (["q2", "q3"], 1)
-    assert str(found.bad[0]) == str(caught.value)
+    assert f"{found.bad[0]}, or {SKIP}" == str(caught.value)
 
 
 BAD_JSON: dict[str, tuple[str, str]] = {

@@ -170,7 +170,7 @@ def test_a_sentence_that_is_too_long_is_named_with_its_line_or_skipped(
     path = tmp_path / "de-en.tsv"
     path.write_text("das haus\tthe house\n" + "haus " * 70 + "\thouse\nklein\tsmall\n")
     corpus = open_corpus(path)
-    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*takes 64.*--on-error skip"):
+    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*takes 64.*`on_error='skip'`"):
         evaluate_retrieval(tiny_encoder, [corpus])
     found = evaluate_retrieval(tiny_encoder, [corpus], config=RetrievalConfig(on_error="skip"))
     assert (found["de"].count, found["de"].skipped) == (2, 1)
