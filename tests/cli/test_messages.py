@@ -7,17 +7,22 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
+from tokenizers import processors
 
 import otkit
-from otkit.cli.app import app
+from otkit.cli.app import app, main
 from otkit.cli.messages import SETTING
+from otkit.encoders.encoder import TorchEncoder
+from tests.conftest import make_tiny_encoder
 
 ROOT = Path(otkit.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w-])")
@@ -149,3 +154,144 @@ def test_every_setting_that_the_library_advises_is_one_of_a_command_that_prints_
                     wrong.append(f"{where}: {setting[0]}")
     assert seen >= 10
     assert not wrong, "\n".join(wrong)
+
+
+# What is printed when a command runs
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    encoder: TorchEncoder = make_tiny_encoder()
+    encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    encoder.save(folder)
+    return folder
+
+
+BAD = b"das haus\tthe house\nStra\xdfe\tstreet\nein haus\ta house\n"
+GOLD = b"das haus\tthe house\t0-0 1-1\nStra\xdfe\tstreet\t0-0\nein haus\ta house\t0-0 1-1\n"
+NLI = b"das haus\tist klein\tneutral\nStra\xdfe\tstreet\tneutral\nein haus\tist\tentailment\n"
+COLLECTION, PAIRS = b"1\tdas haus\n2\tStra\xdfe\n3\tein haus\n4\tklein\n", b"1\t1\n2\t2\n3\t3\n4\t4\n"
+FILES = {
+    "bad.de-en.tsv": BAD,
+    "bad.de": b"das haus\nStra\xdfe\nein haus\n",
+    "good.en": b"the house\nstreet\na house\n",
+    "gold.de-en.tsv": GOLD,
+    "text.de-en.tsv": b"das haus\tthe house\nein haus\ta house\n",
+    "no-languages.tsv": b"das haus\tthe house\n",
+    "links": b"0-0 1-1\n0-0 \xff\n",
+    "collection": COLLECTION,
+    "pairs": PAIRS,
+    "nli/train-en.tsv": NLI.replace(b"\xdf", b"ss"),
+    "nli/dev-de.tsv": NLI,
+}
+TWO = ("--source", "bad.de", "--target", "good.en")
+EMBED = ("embed", "--output", "vectors", "--shards", "npy", "--index", "none")
+READING: dict[str, tuple[str, ...]] = {
+    "extract": ("extract", "bad.de-en.tsv"),
+    "extract, two files": ("extract", *TWO),
+    "check": ("check", "bad.de-en.tsv"),
+    "check, two files": ("check", *TWO),
+    "embed": (*EMBED, "bad.de-en.tsv"),
+    "embed, two files": (*EMBED, *TWO),
+    "embed, text": (*EMBED, "bad.de"),
+    "report": ("report", "bad.de-en.tsv", "--output", "pages"),
+    "report, gold": ("report", "--gold", "gold.de-en.tsv", "--output", "pages"),
+    "align": ("align", "bad.de-en.tsv", "--dry-run", "--steps", "1"),
+    "align, two files": ("align", *TWO, "--langs", "de-en", "--dry-run", "--steps", "1"),
+    "align, links": ("align", "--links", "gold.de-en.tsv", "--dry-run", "--steps", "1"),
+    "evaluate retrieval": ("evaluate", "retrieval", "bad.de-en.tsv"),
+    "evaluate word-retrieval": ("evaluate", "word-retrieval", "bad.de-en.tsv"),
+    "evaluate word-alignment": ("evaluate", "word-alignment", "--gold", "gold.de-en.tsv"),
+    "evaluate word-alignment, apart": ("evaluate", "word-alignment", "text.de-en.tsv", "--gold", "links"),
+    "evaluate mining": (
+        *("evaluate", "mining", "--source", "collection", "--target", "collection", "--gold", "pairs"),
+    ),
+    "evaluate xnli": ("evaluate", "xnli", "--data", "nli", "--epochs", "1", "--languages", "de"),
+}
+
+
+Run = Any
+
+
+@pytest.fixture
+def otkit_(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], model: Path
+) -> Run:
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(content)
+
+    def run(*words: str) -> tuple[int, str]:
+        own = () if words[0] == "export" else ("--model", str(model))
+        monkeypatch.setattr(sys, "argv", ["otkit", *words, *own])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), " ".join((err + out).split())
+
+    return run
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_bad_line_is_told_to_be_skipped_and_then_is_named(name: str, otkit_: Run) -> None:
+    words = READING[name]
+    code, said = otkit_(*words)
+    assert code == 1, said
+    message = said[said.index("error: ") :]
+    assert re.search(r":2: invalid UTF-8 at byte \d of the line", message)
+    assert message.endswith(", or skip such lines: --on-error skip")
+    assert set(OPTION.findall(message)) <= options(words[0])
+    code, said = otkit_(*words, "--on-error", "skip")
+    assert code == 0, said
+    assert re.search(r"(line |:)2 \(invalid UTF-8|:2: invalid UTF-8", said)
+    assert "--on-error" not in said
+
+
+@pytest.mark.parametrize("words", [("export", "--trim-vocab", "bad.de-en.tsv", "--to", "transformers")])
+def test_a_command_that_cannot_skip_does_not_say_so(words: tuple[str, ...], otkit_: Run, model: Path) -> None:
+    code, said = otkit_(*words, str(model), "--output", "new")
+    assert code == 1
+    assert said.endswith("convert the file to UTF-8 (iconv -t UTF-8)")
+
+
+ELSEWHERE: dict[str, tuple[tuple[str, ...], str]] = {
+    "the format of extract": (
+        ("extract", "bad.de", "--input-format", "files"),
+        "name both: --source F --target F",
+    ),
+    "the format of report": (
+        ("report", "bad.de"),
+        "no tab, ||| or JSON object in the first 3 lines (line 1: 'das haus')",
+    ),
+    "the format of evaluate": (
+        ("evaluate", "retrieval", *TWO, "--format", "tsv"),
+        "both sides in one file; leave the target file out, or say --format files",
+    ),
+    "the format of embed": (
+        (*EMBED, *TWO, "--input-format", "tsv"),
+        "both sides in one file; leave the target file out, or say --input-format files",
+    ),
+    "languages": (("evaluate", "retrieval", "no-languages.tsv"), "state them, source first: --langs de-en"),
+    "an extract's settings": (
+        ("extract", "bad.de", "--config", "links"),
+        "give a JSON object of aligner settings",
+    ),
+    "links as gold of a page": (
+        ("report", "--gold", "pairs"),
+        "pairs:1: 2 columns, expected 3 (received '1\\t1'); write source<TAB>target<TAB>links",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_setting_is_told_as_the_option_of_the_command(name: str, otkit_: Run) -> None:
+    words, complaint = ELSEWHERE[name]
+    code, said = otkit_(*words)
+    assert code in (1, 2)
+    assert complaint in said
+    assert set(OPTION.findall(said)) <= options(words[0])
+    assert not SETTING.search(said)
