@@ -18,8 +18,9 @@ tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_padding(pad_id=padding)
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
-skip = len(prefix.split())
-words = [prefix.split() + text.split() for text in (source, target)]
+# ASCII white space separates words, as in bytes.split(): a no-break space is part of one.
+skip = len(prefix.encode().split())
+words = [[word.decode() for word in f"{prefix} {text}".encode().split()] for text in (source, target)]
 batch = tokenizer.encode_batch(words, is_pretokenized=True)
 feed = {
     "input_ids": np.array([encoding.ids for encoding in batch], np.int64),

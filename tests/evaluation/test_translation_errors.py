@@ -93,6 +93,9 @@ def test_bad_lines_can_be_skipped(tmp_path: Path) -> None:
     path.write_bytes(f"{HEADER}\nshort\n{GOOD}\n".encode() + b"\xff\n")
     found = read_halomi(path, on_error="skip")
     assert (len(found.items), found.skipped, found.unmarked) == (1, 2, 0)
+    assert [str(bad.where) for bad in found.bad] == [f"{path}:2", f"{path}:4"]
+    with pytest.raises(InputError, match=r"gold\.tsv:2: 1 columns.*, or skip such lines: `on_error='skip'`"):
+        read_halomi(path)
 
 
 def test_errors_of_every_kind_are_scored(sample_encoder: TorchEncoder) -> None:

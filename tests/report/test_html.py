@@ -94,7 +94,7 @@ def test_pages_that_make_no_sense_are_refused() -> None:
 
 def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OtkitError, match=r"page\.html: cannot be written: .*; choose another --output"):
+    with pytest.raises(OtkitError, match=r"page\.html: cannot be written: .*; choose another output"):
         write_page(one_view, tmp_path / "file" / "page.html")
     write_page(one_view, tmp_path / "new" / "page.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
