@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,6 @@ from otkit.data.lines import SKIP
 from otkit.data.tasks import Answer, NliExample, QaExample, read_nli, read_qa
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
-
-FOLDER = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
-needs_real = pytest.mark.skipif(not (FOLDER / "xnli").is_dir(), reason="the benchmark data is not here")
 
 NLI = (
     NliExample("Er kam spät .", "Er war pünktlich .", "contradiction"),
@@ -370,14 +366,13 @@ def test_sample_data() -> None:
         assert len(read_qa(language_file(qa, language, task="qa"))) == 20
 
 
-@needs_real
-def test_real_files() -> None:
-    languages = languages_in(FOLDER / "xnli", task="nli")
+def test_real_files(benchmark_data: Path) -> None:
+    languages = languages_in(benchmark_data / "xnli", task="nli")
     assert len(languages) == 15
     for language in languages:
-        found = read_nli(language_file(FOLDER / "xnli", language, task="nli"))
+        found = read_nli(language_file(benchmark_data / "xnli", language, task="nli"))
         assert (len(found), found.labelled) == (2490, True)
         assert set(Counter(item.label for item in found).values()) == {830}
-    assert languages_in(FOLDER / "xquad", task="qa") == ("ar", "de", "el", "en", "es", "zh")
-    for language in languages_in(FOLDER / "xquad", task="qa"):
-        assert len(read_qa(language_file(FOLDER / "xquad", language, task="qa"))) == 1190
+    assert languages_in(benchmark_data / "xquad", task="qa") == ("ar", "de", "el", "en", "es", "zh")
+    for language in languages_in(benchmark_data / "xquad", task="qa"):
+        assert len(read_qa(language_file(benchmark_data / "xquad", language, task="qa"))) == 1190
