@@ -1,9 +1,10 @@
 """Bytes from a file, a gzip file or stdin, as checked lines of text: the one door that every reader uses; and
 what separates the words of a line.
 
-A line ends at `\n` or `\r\n`, and nowhere else: U+2028, U+0085, vertical tabs and form feeds are inside it. Words
-are separated by ASCII white space, and by nothing else: a no-break space (U+00A0, U+202F), an ideographic one
-(U+3000) and their like are part of a word, as they are for fast_align, eflomal, Marian and published gold.
+A line ends at a line feed, with or without a carriage return before it, and nowhere else: U+2028, U+0085, vertical
+tabs and form feeds are inside it. Words are separated by ASCII white space, and by nothing else: a no-break space
+(U+00A0, U+202F), an ideographic one (U+3000) and their like are part of a word, as they are for fast_align, eflomal,
+Marian and published gold.
 
 Blocks of lines are decoded at once; only a block that holds something wrong is looked at line by line, so a
 clean file costs a fraction of a microsecond a line. A wrong line is handed on as an InputError in its place
