@@ -18,8 +18,7 @@ tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_padding(pad_id=padding)
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
-# ASCII white space separates words, as in bytes.split(): a no-break space is part of one.
-skip = len(prefix.encode().split())
+skip = len(prefix.encode().split())  # of bytes: ASCII white space alone separates words
 words = [[word.decode() for word in f"{prefix} {text}".encode().split()] for text in (source, target)]
 batch = tokenizer.encode_batch(words, is_pretokenized=True)
 feed = {
