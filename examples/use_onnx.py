@@ -28,8 +28,10 @@ tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_padding(pad_id=padding)
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
-skip = len(prefix.split())
-words = [prefix.split() + text.split() for text in (given.source, given.target)]
+skip = len(prefix.encode().split())  # of bytes: ASCII white space alone separates words
+words = [
+    [word.decode() for word in f"{prefix} {text}".encode().split()] for text in (given.source, given.target)
+]
 batch = tokenizer.encode_batch(words, is_pretokenized=True)
 feed = {
     "input_ids": np.array([encoding.ids for encoding in batch], np.int64),

@@ -38,6 +38,7 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     note,
+    note_corpus,
     option,
     parse_layers,
     parse_numbers,
@@ -322,7 +323,7 @@ def align(
             claim_files({"json": json_path}, inputs, overwrite=overwrite)
             enter(hold(output))
     corpora, held_out = open_corpora(
-        files, source, target, dev, input_format, langs, on_error, seed, links=links
+        files, source, target, dev, input_format, langs, on_error, seed, links=links, quiet=quiet
     )
     device = local_device(device)
     encoder = open_encoder(model, device=device)
@@ -336,7 +337,7 @@ def align(
     settings = replace(settings, objective=replace(settings.objective, layers=layers), tuning=tuning)
     if mix or (mix is None and chosen.mixed and not (links or language_weight)):
         corpora, settings = mixed(corpora, settings, links=links)
-    given_links = open_links(links, corpora)
+    given_links = open_links(links, corpora, on_error=on_error)
     tutor = None
     if teacher is not None:
         found = open_encoder(teacher, device=device)
@@ -352,7 +353,9 @@ def align(
             last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    gold_sets = [read_gold(path) for path in gold_files]
+    gold_sets = [read_gold(path, format="tsv", on_error=on_error) for path in gold_files]
+    for found_gold in gold_sets if gold else []:
+        note_corpus(found_gold, quiet=quiet)
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
         observer = TrainingProgress(bar)
         figures = Figures(

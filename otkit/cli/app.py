@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.messages import Command
 from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
@@ -34,7 +34,7 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command()(during_command(command))
+    app.command(cls=Command)(during_command(command))
 
 
 def _version(wanted: bool) -> None:
@@ -58,18 +58,8 @@ def main() -> None:
         with guarded(), signals_raise():
             app()
     except OtkitError as error:
-        typer.secho(f"error: {in_options(str(error))}", fg="red", err=True)
+        typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(3 if isinstance(error, GateError) else 1)
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)
         sys.exit(stop.exit_code)
-
-
-def in_options(text: str) -> str:
-    """A message of the library in the words of the command line: `overwrite=True` is --overwrite, `base=1` --base 1."""
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found["name"].replace("_", "-"), found["value"]
-        return f"--{name}" if value in (None, "True") else f"--{name} {value}"
-
-    return re.sub(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`", option, text)

@@ -139,7 +139,7 @@ def check(
         checker.on_encoded = step.under_way
         for place, second in inputs:
             settings = {"target": second, "format": input_format, "on_error": on_error}
-            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped):
+            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped, quiet=quiet):
                 worst.add(Entry(place, pair.line, checked))
                 step.update(worst.pairs + len(skipped))
     entries = worst.entries()
@@ -203,26 +203,37 @@ def _config(null: str | None, layers: tuple[int, ...] | None) -> CheckConfig:
 
 
 def _checked(
-    checker: TranslationChecker, place: str, settings: dict[str, Any], *, raw: bool, skipped: list[str]
+    checker: TranslationChecker,
+    place: str,
+    settings: dict[str, Any],
+    *,
+    raw: bool,
+    skipped: list[str],
+    quiet: bool,
 ) -> Iterator[tuple[Pair, Any]]:
     """Each pair of an input with its scores; the input is read a window ahead."""
     from collections import deque
 
     from otkit.cli.show_alignment import words_between
+    from otkit.data.lines import SpaceCount
     from otkit.data.parallel import BadLine, read_pairs
 
     waiting: deque[Pair] = deque()
+    spaces = SpaceCount()
 
     def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        for record in read_pairs(place, **settings):
+        for record in read_pairs(place, **settings, note=lambda text: note(text, quiet=quiet)):
             if isinstance(record, BadLine):
-                skipped.append(str(record.error))
+                skipped.append(f"{record.error.where}: {record.error.what}")
                 continue
+            if not raw:
+                spaces.look(record.line, record.source, record.target)
             waiting.append(record)
             yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
 
     for checked in checker.check(sentences()):
         yield waiting.popleft(), checked
+    note(spaces.note(place), quiet=quiet)
 
 
 def _write_json(

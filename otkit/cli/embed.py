@@ -119,13 +119,13 @@ def embed(
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
-        from otkit.cli.embed_search import answer
+        from otkit.cli.embed_search import answer, read_queries
 
         set_threads(threads)
         claim_files({"json": json_path}, [search, model], overwrite=overwrite)
         answer(
             search,
-            files or [],
+            read_queries(files or [], on_error=on_error, quiet=quiet),
             k=neighbours,
             model=model,
             device=device,
@@ -257,7 +257,7 @@ def _texts(inputs: list[TextInput], side: str) -> Total | None:
     """How many texts there are to embed, for the remaining time."""
     from otkit.cli.progress import Total, count_lines
     from otkit.data.lines import LineSource
-    from otkit.data.parallel import seen_format
+    from otkit.data.parallel import see_format
 
     found, exact = 0, True
     for one in inputs:
@@ -266,7 +266,7 @@ def _texts(inputs: list[TextInput], side: str) -> Total | None:
             return None
         parallel = one.format not in ("auto", "text") or one.target is not None
         if one.format == "auto" and not parallel:
-            parallel = seen_format(LineSource(one.path).blocks())[0] is not None
+            parallel = see_format(one.path, LineSource(one.path).blocks()).format is not None
         found += lines.count * (2 if parallel and side == "both" else 1)
         exact = exact and lines.exact
     return Total(found, exact)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otkit.errors import ConfigError
+from otkit.cli.options import note
+from otkit.errors import ConfigError, InputError, choose
 
 if TYPE_CHECKING:
     from otkit.export.vector_search import Answer, Hit
     from otkit.report.tables import Table
 
-__all__ = ["answer", "answer_table"]
+__all__ = ["answer", "answer_table", "read_queries"]
 
 
 def answer(
     folder: Path,
-    given: list[str],
+    queries: list[str],
     *,
     k: int,
     model: str | None,
@@ -25,15 +26,13 @@ def answer(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Print what is nearest to each query; the query `-` stands for the lines of stdin."""
+    """Print what is nearest to each query."""
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.export.vector_search import open_search
 
-    if not given:
-        raise ConfigError("there is no query", remedy="write one in quotes, or - to read them from stdin")
     search = open_search(folder, model=model, device=device)
-    answers = search(_queries(given), k=k)
+    answers = search(queries, k=k)
     if json_path is not None:
         from otkit.cli.documents import write_document
 
@@ -49,19 +48,30 @@ def answer(
     )
 
 
-def _queries(given: list[str]) -> list[str]:
-    from otkit.data.lines import LineSource
+def read_queries(given: list[str], *, on_error: str, quiet: bool) -> list[str]:
+    """The queries of the command line; `-` stands for the lines of stdin."""
+    from otkit.data.lines import ON_ERROR, LineSource, skipped_note, unskipped
 
+    choose(on_error, ON_ERROR, what="way to treat bad lines")
+    if not given:
+        raise ConfigError("there is no query", remedy="write one in quotes, or - to read them from stdin")
     queries: list[str] = []
+    bad: list[InputError] = []
     for query in given:
         if query != "-":
             queries.append(query)
             continue
         for line in LineSource("-"):
-            if not isinstance(line, str):
-                raise line
-            if line.strip():
-                queries.append(line)
+            if isinstance(line, str):
+                queries += [line] if line.strip() else []
+            elif on_error == "raise":
+                raise unskipped(line, "<stdin>")
+            else:
+                bad.append(line)
+    if bad:
+        note(skipped_note(bad, len(bad)), quiet=quiet)
+    if not queries:
+        raise InputError("there is no usable query", where="<stdin>", remedy="write one a line")
     return queries
 
 

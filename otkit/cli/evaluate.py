@@ -57,7 +57,20 @@ def evaluate(
     ] = None,
     source: Annotated[str | None, option("Source side of two files.", "FILE")] = None,
     target: Annotated[str | None, option("Target side of two files.", "FILE")] = None,
-    gold: Annotated[list[str] | None, option("Gold word links, or gold pairs for mining.", "FILE")] = None,
+    gold: Annotated[
+        list[str] | None,
+        option("Gold word links (of FILE, where it holds no text itself), or gold pairs for mining.", "FILE"),
+    ] = None,
+    base: Annotated[
+        int | None,
+        typer.Option(
+            metavar="0|1",
+            min=0,
+            max=1,
+            help="What gold links count words from. Default: seen from the file.",
+            show_default=False,
+        ),
+    ] = None,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
@@ -182,6 +195,7 @@ def evaluate(
     request = Request(
         files=tuple(files or ()),
         gold=tuple(gold or ()),
+        base=base,
         source=source,
         target=target,
         format=input_format,
@@ -219,6 +233,7 @@ def evaluate(
         head=head,
         save_heads=save_heads,
         strict=task != "all",
+        quiet=quiet,
     )
     tasks = {name: builder(request) for name, builder in builders.items()}
     gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])

@@ -51,7 +51,7 @@ def _known(metric: Metric, summary: Summary) -> bool:
 def _figures(title: str, metrics: Sequence[Metric], summary: Summary) -> Table:
     columns = [Column("language")]
     for metric in metrics:
-        columns.append(Column(metric.name.removeprefix(f"{metric.group} ")))
+        columns.append(Column(metric.name.removeprefix(f"{metric.group} "), metric.digits))
         if len(summary.seeds) > 1:
             columns.append(Column("±"))
 

@@ -92,7 +92,7 @@ def extract(
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
-    config: Annotated[Path | None, option("Aligner settings that tuning wrote.", "FILE")] = None,
+    config: Annotated[Path | None, option("Aligner settings: a JSON object.", "FILE")] = None,
     transport: Transport = None,
     epsilon: Epsilon = None,
     epsilon_relative: EpsilonRelative = None,
@@ -182,7 +182,13 @@ def extract(
     from otkit.extraction.lines import LINE_FORMATS
     from otkit.extraction.sink import Sink
 
-    records = read_pairs(place, target=second, format=input_format, on_error=on_error)
+    records = read_pairs(
+        place,
+        target=second,
+        format=input_format,
+        on_error=on_error,
+        note=lambda text: note(text, quiet=quiet),
+    )
     aligner = WordAligner(
         open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
     )
@@ -218,6 +224,7 @@ def extract(
                     sink.write(piece.text, piece.known)
                     show(piece)
                 sink.finish({"lines": stream.lines, "sha256": stream.sha256})
+    note(stream.spaces.note(place), quiet=quiet)
     if stream.skipped:
         note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:

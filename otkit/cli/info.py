@@ -20,7 +20,9 @@ __all__ = ["facts_table", "info"]
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="As for --model elsewhere. Default: the sample encoder."),
+        typer.Argument(
+            metavar="[MODEL]", help="A Hub name, a folder or a .gguf file. Default: the sample encoder."
+        ),
     ] = None,
     json_path: JsonPath = None,
     overwrite: Overwrite = False,

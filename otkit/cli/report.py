@@ -44,6 +44,7 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    note_corpus,
     option,
     parse_layers,
     set_logging,
@@ -155,11 +156,11 @@ def report(
             "--gold holds both sentences and their words", remedy="leave --raw and --target out"
         )
     if gold is not None:
-        name, sha256, examples = _from_gold(gold, count=sample, seed=seed)
+        name, sha256, examples = _from_gold(gold, count=sample, seed=seed, on_error=on_error, quiet=quiet)
     else:
         assert file is not None
         settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed)
+        name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed, quiet=quiet)
     from otkit.cli.documents import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
@@ -226,12 +227,13 @@ def report(
 
 
 def _from_corpus(
-    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int
+    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int, quiet: bool
 ) -> tuple[str, str, list[Example]]:
     from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
 
     corpus = open_corpus(file, **settings)
+    note_corpus(corpus, quiet=quiet, raw=raw)
     chosen = [corpus[index] for index in _sample(len(corpus), count, seed, name=corpus.name)]
     examples: list[Example] = [
         (pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw), None)
@@ -240,14 +242,17 @@ def _from_corpus(
     return corpus.name, corpus.sha256, examples
 
 
-def _from_gold(file: str, *, count: int, seed: int) -> tuple[str, str, list[Example]]:
+def _from_gold(
+    file: str, *, count: int, seed: int, on_error: str, quiet: bool
+) -> tuple[str, str, list[Example]]:
     from otkit.data.gold import read_gold
     from otkit.report.view import GoldLinks
 
-    pairs = read_gold(file)
-    chosen = [(index, pairs[index]) for index in _sample(len(pairs), count, seed, name=pairs.name)]
+    pairs = read_gold(file, format="tsv", on_error=on_error)
+    note_corpus(pairs, quiet=quiet)
+    chosen = [pairs[index] for index in _sample(len(pairs), count, seed, name=pairs.name)]
     examples: list[Example] = [
-        (index + 1, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for index, pair in chosen
+        (pair.line, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for pair in chosen
     ]
     return pairs.name, pairs.sha256, examples
 

@@ -44,7 +44,7 @@ def open_encoder(model: str | Path | None = None, *, device: str = "auto") -> En
             remedy="give a .gguf file, a folder or a Hub name",
         )
     if isinstance(model, Path) or path.suffix == ".gguf" or not _HUB_NAME.fullmatch(str(model)):
-        raise CheckpointError("no such file or folder", where=str(model), remedy="check the path of --model")
+        raise CheckpointError("no such file or folder", where=str(model), remedy="check the path")
     return _open_folder(_download(str(model)), name=str(model), device=device)
 
 
@@ -60,7 +60,7 @@ def _download(name: str) -> Path:
     except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(
             f"there is no file or folder {name!r}, and the Hub gives none ({type(error).__name__})",
-            remedy="check the spelling; without network give a folder, or no --model for the sample encoder",
+            remedy="check the spelling; without network give a folder, or nothing for the sample encoder",
         ) from error
 
 
@@ -89,7 +89,7 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     raise CheckpointError(
         f"holds no encoder: looked for {sought}; found {have}",
         where=str(folder),
-        remedy="check the path of --model",
+        remedy="check the path",
     )
 
 

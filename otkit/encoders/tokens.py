@@ -48,7 +48,7 @@ class TooLongError(InputError):
         self.index, self.tokens, self.limit = index, tokens, limit
         super().__init__(
             f"sentence {index} has {tokens} subword tokens and the encoder takes {limit}",
-            remedy="split the sentence, or encode it in overlapping windows (long='window')",
+            remedy=("split the sentence", "encode it in overlapping windows: `long='window'`"),
         )
 
 

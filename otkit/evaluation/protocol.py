@@ -44,6 +44,7 @@ class Metric:
     better     which way is good
     headline   whether the comparison with a baseline shows it
     group      metrics of one group stand in one table
+    digits     after the point, in a table; 0 for a count
     """
 
     name: str
@@ -52,6 +53,7 @@ class Metric:
     better: Literal["higher", "lower", "none"] = "higher"
     headline: bool = True
     group: str = ""
+    digits: int = 3
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from otkit.data.halomi import Judged, Spans
+from otkit.data.lines import words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
@@ -183,7 +184,7 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
 
 def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
     """(n, D) L2-normalised vectors of texts of any length."""
-    words = [text.split() for text in texts]
+    words = [words_of(text) for text in texts]
     lengths = encoder.subwords.encode(words, prefix=encoder.settings.prefix).lengths
     fits = (lengths <= encoder.max_tokens).tolist()
     vectors = np.zeros((len(texts), encoder.dimension))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from otkit.data.lines import words_of
+from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair
 from otkit.data.segmentation import Segment, segments
 from otkit.errors import InputError
@@ -57,6 +57,7 @@ class CorpusStream:
         self._hash = hashlib.sha256()
         self._waiting: deque[tuple[Pair | BadLine, Segments | None]] = deque()
         self.lines = self.skipped = self.links = 0
+        self.spaces = SpaceCount()
 
     @property
     def sha256(self) -> str:
@@ -114,6 +115,8 @@ class CorpusStream:
             self.skipped += 1
             self._hash.update(b"\0")
         else:
+            if not self._raw:
+                self.spaces.look(record.line, record.source, record.target)
             self._hash.update(f"{record.source}\t{record.target}\n".encode("utf-8", "surrogatepass"))
 
     def _piece(self, window: list[Any]) -> Piece:
