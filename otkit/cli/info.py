@@ -51,10 +51,11 @@ def info(
             json_path, {"model": {str(what): value for what, value in table.rows}}, overwrite=overwrite
         )
     show(table)
-    named = "" if model is None else f" --model {shlex.quote(model)}"
     last_line(
         f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
-        then=f"otkit evaluate word-alignment{named}",
+        then=f"otkit evaluate word-alignment --model {shlex.quote(model)}"
+        if model
+        else "otkit evaluate word-alignment",
         quiet=quiet,
     )
 

@@ -89,10 +89,14 @@ def _imports(nodes: list[Any]) -> dict[str, Name]:
 
 
 def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """The strings of a definition that are no docstrings."""
-    docs = {id(each.value) for each in ast.walk(node) if isinstance(each, ast.Expr)}
+    """The strings of a definition that are no docstrings; an f-string is one, without its values."""
+    passed = {id(each.value) for each in ast.walk(node) if isinstance(each, ast.Expr)}
     for each in ast.walk(node):
-        if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docs:
+        if isinstance(each, ast.JoinedStr):
+            parts = [part for part in each.values if isinstance(part, ast.Constant)]
+            passed |= set(map(id, parts))
+            yield each.lineno, " ".join(str(part.value) for part in parts)
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in passed:
             yield each.lineno, each.value
 
 

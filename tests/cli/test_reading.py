@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from otkit.api import align_words
 from otkit.cli.app import main
@@ -108,7 +107,7 @@ def test_every_reader_counts_the_same_words(otkit: Run, model: Path, tiny_encode
     assert err.count(note) == 1
     options = ("--unit", "word", "--shards", "npy", "--index", "none", "--side", "source")
     code, out, err = otkit("embed", "fr-en.tsv", "--output", "vectors", *options, *small)
-    assert "vectors: 6 word vectors" in out, err
+    assert "vectors: 6 word vectors" in err
     assert err.count(note) == 1
     code, out, err = otkit("align", "fr-en.tsv", "--dry-run", "--steps", 1, *small)
     assert code == 0, err
@@ -321,7 +320,6 @@ def test_equal_sentences_are_counted_beside_the_published_figure(otkit: Run, mod
     row = next(line for line in lines if line[:1] == ["de"])
     assert heading[-3:] == ["@1", "equal", "repeated"]
     assert (row[1], row[-2], row[-1]) == ("0.750", "1.000", "2")
-    assert max(map(len, out.splitlines())) <= 80 or Console().width > 80
     assert "repeated: targets that occur twice or more; @1 wants the one of the query's own" in " ".join(
         out.split()
     )
