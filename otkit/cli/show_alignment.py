@@ -278,10 +278,10 @@ def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict
         return [
             f"{name}\t{line}" for name, view in zip(names, views, strict=True) for line in pair_lines(view)
         ]
-    import json
+    from otkit.files import to_json
 
     document = alignment_document(views, names, [config] * len(views))
-    return [json.dumps(document, ensure_ascii=False, indent=1)]
+    return [to_json(document).rstrip("\n")]
 
 
 def _print_text(lines: Sequence[str], output: Path | None, *, overwrite: bool) -> None:

@@ -223,7 +223,7 @@ def run_metadata(
     """What otkit.json remembers of a run: settings, versions, data hashes, seeds."""
     return {
         "start": encoder.name,
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": json.loads(to_json(asdict(settings))),
         "versions": versions(),
         "data": [
             {
