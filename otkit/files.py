@@ -69,7 +69,10 @@ def sha256_of(path: Path) -> str:
 def to_json(document: Any, *, indent: int | None = 1) -> str:
     """Valid JSON for every reader: what is not a number (NaN, infinity) is null, paths are text, and characters that
     are not text are escaped."""
-    text = json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # something in it is no number, or no type of JSON's
+        text = json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
