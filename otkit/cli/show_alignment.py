@@ -301,11 +301,11 @@ def _lines(
         return [
             f"{name}\t{line}" for name, view in zip(encoders, views, strict=True) for line in pair_lines(view)
         ]
-    import json
+    from otkit.files import to_json
 
     used = [WordAligner(encoder, config).used() for encoder in encoders.values()]
     document = {**alignment_document(views, list(encoders), used), "units": config.units()}
-    return [json.dumps(document, ensure_ascii=False, indent=1)]
+    return [to_json(document).rstrip("\n")]
 
 
 def _print_text(lines: Sequence[str], output: Path | None, *, overwrite: bool) -> None:

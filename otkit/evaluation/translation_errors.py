@@ -14,6 +14,7 @@ from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.words import token_states
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
@@ -193,6 +194,7 @@ def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
         tokens = encoder.subwords.encode([words[place]], prefix=encoder.settings.prefix)
         (states,) = token_states(encoder, tokens, layers=[encoder.layers])
         pooled = pool_sentences(states, tokens.to(encoder.device), pooling=encoder.settings.pooling)
+        refuse_not_finite(pooled, encoder, "a sentence vector")
         vectors[place] = pooled[0].float().cpu().numpy()
     return vectors
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
+from otkit.encoders.soundness import refuse_not_finite_layers
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
 from otkit.encoders.words import token_states
 from otkit.errors import ConfigError
@@ -180,6 +181,7 @@ def encode_window(
         done += 1
         progress(done)
     store = _joined(parts, window, len(layers), encoder)
+    refuse_not_finite_layers(store.vectors, encoder, layers)
     if not window.joint:
         return store
     return store.split(torch.tensor([len(first) for first, _ in window.texts], device=encoder.device))

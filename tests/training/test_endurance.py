@@ -145,6 +145,15 @@ def test_another_teacher_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) 
         run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[1], resume=True)
 
 
+def test_weights_that_changed_places_are_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    run(tmp_path, copy.deepcopy(tiny_encoder), SETTINGS)
+    with torch.no_grad():
+        words = tiny_encoder.model.get_input_embeddings().get_parameter("weight")
+        words[[-2, -1]] = words[[-1, -2]]  # the same sum, and the same first values
+    with pytest.raises(TrainingError, match="started otherwise: weights was"):
+        run(tmp_path, tiny_encoder, SETTINGS, resume=True)
+
+
 def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     from tests.training import test_tuning
 
