@@ -180,8 +180,10 @@ def test_a_failed_save_leaves_the_old_folder(tiny_encoder: TorchEncoder, tmp_pat
     folder = tmp_path / "aligned"
     tiny_encoder.save(folder)
     before = (folder / "otkit.json").read_text()
-    with pytest.raises(TypeError):
-        tiny_encoder.save(folder, {"not JSON": {1, 2}})
+    circular: dict[str, object] = {}
+    circular["itself"] = circular
+    with pytest.raises(RecursionError):
+        tiny_encoder.save(folder, circular)
     assert [path.name for path in tmp_path.iterdir()] == ["aligned"]
     assert (folder / "otkit.json").read_text() == before
 
