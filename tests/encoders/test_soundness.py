@@ -259,8 +259,11 @@ def places(tmp_path_factory: pytest.TempPathFactory, graph: Path) -> dict[str, P
 
 
 @pytest.mark.parametrize("model", ["NaN in the words", "all zero", "NaN in a graph"])
-def test_no_command_uses_it(model: str, places: dict[str, Path]) -> None:
+def test_no_command_uses_it(
+    model: str, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every command ends with the one error, before it writes anything."""
+    monkeypatch.chdir(tmp_path)  # where evaluations go by default
     before = {path: path.stat().st_mtime_ns for path in places["VECTORS"].iterdir()}
     for name, words in COMMANDS.items():
         line = []
