@@ -12,6 +12,7 @@ from otkit.errors import CheckpointError
 
 __all__ = [
     "UNMASKED",
+    "first_position",
     "layer_stack",
     "position_limit",
     "refuse_family",
@@ -64,14 +65,21 @@ def table_rows(model: PreTrainedModel, where: str) -> int:
         ) from error
 
 
+def first_position(model: PreTrainedModel) -> int:
+    """The row of the table of positions where a sentence begins: RoBERTa's family counts on from the padding index."""
+    padding = getattr(_position_table(model), "padding_idx", None)
+    return 0 if padding is None else int(padding) + 1
+
+
+def _position_table(model: PreTrainedModel) -> nn.Module | None:
+    return getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+
+
 def position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
     """Tokens that the encoder has positions for; the tokenizer may state fewer, and XLNet has no limit (-1)."""
     limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if isinstance(weight := getattr(table, "weight", None), nn.Parameter):
-        # RoBERTa's family starts to count after the padding index and so loses those rows.
-        padding = getattr(table, "padding_idx", None)
-        limits.append(len(weight) - (0 if padding is None else padding + 1))
+    if isinstance(weight := getattr(_position_table(model), "weight", None), nn.Parameter):
+        limits.append(len(weight) - first_position(model))
     # Where nobody stated one, the tokenizer's is about 1e30.
     return int(min(_MOST_TOKENS, *(limit for limit in limits if limit is not None and limit > 0)))
 

@@ -11,6 +11,7 @@ import torch
 from gguf.quants import dequantize, quantize
 
 from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.families import first_position
 from otkit.encoders.gguf import bert_tensors
 from otkit.encoders.gguf_tokenizer import tokenizer_fields
 from otkit.errors import ExportError, choose
@@ -83,7 +84,7 @@ def encoder_positions(encoder: TorchEncoder) -> int:
     """Rows of the position table that tokens reach."""
     table = encoder.model.get_submodule("embeddings.position_embeddings")
     assert isinstance(table, torch.nn.Embedding)
-    return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    return table.num_embeddings - first_position(encoder.model)
 
 
 def _write_fields(writer: gguf.GGUFWriter, encoder: TorchEncoder, file_type: Any, *, positions: int) -> None:

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from otkit.data.lines import words_of
 from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.families import first_position
 from otkit.errors import ExportError, InputError
 from otkit.export.gate import Parity, compare, fitting, look_at, real_sentences
 
@@ -61,6 +62,12 @@ def trim_vocabulary(
     On the corpus itself nothing changes with minimum 1: the best segmentation of a text stays the best when
     only pieces that it does not use are taken away (unigram), and so does the longest match (WordPiece).
     """
+    if not isinstance(encoder.model.get_input_embeddings(), torch.nn.Embedding):
+        raise ExportError(
+            f"the architecture {encoder.model.config.model_type!r} keeps its words in no plain table",
+            where=encoder.name,
+            remedy="leave --trim-vocab out",
+        )
     counts = count_pieces(encoder, texts)
     if not counts and not also:
         raise InputError("the corpus of the new vocabulary has no words", remedy="give a file with text")
@@ -76,6 +83,9 @@ def trim_vocabulary(
         number for piece in encoder.subwords.pieces(encoder.settings.prefix.split()) for number in piece
     }
     wanted |= {encoder.subwords.unknown_id, encoder.subwords.padding_id}
+    wanted |= set(
+        range(first_position(encoder.model))
+    )  # the number of the padding counts as a position, and stays
     kept = sorted(wanted)
     tokenizer = _smaller_tokenizer(encoder.tokenizer, document, kept)
     model = _smaller_model(encoder, kept)
@@ -108,6 +118,12 @@ def pieces_of(path: Path) -> frozenset[str]:
 
 
 def _unknown_percent(encoder: TorchEncoder, texts: list[str]) -> float:
+    if not isinstance(encoder.model.get_input_embeddings(), torch.nn.Embedding):
+        raise ExportError(
+            f"the architecture {encoder.model.config.model_type!r} keeps its words in no plain table",
+            where=encoder.name,
+            remedy="leave --trim-vocab out",
+        )
     counts = count_pieces(encoder, texts)
     return 100 * counts[encoder.subwords.unknown_id] / max(1, counts.total())
 
@@ -169,13 +185,14 @@ def _renumber(processor: Any, number: dict[int, int]) -> None:
 
 def _smaller_model(encoder: TorchEncoder, kept: list[int]) -> Any:
     """A copy of the encoder with only the kept rows of the word table."""
-    table = encoder.model.get_input_embeddings()
     model = copy.deepcopy(encoder.model)
-    rows = torch.nn.Embedding(len(kept), encoder.dimension, padding_idx=_new_padding(table, kept))
-    rows.weight = torch.nn.Parameter(table.get_parameter("weight").detach()[kept].clone())
-    model.set_input_embeddings(rows.to(encoder.device))
+    table = model.get_input_embeddings()
+    assert isinstance(table, torch.nn.Embedding)
+    table.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
+    table.num_embeddings, table.padding_idx = len(kept), _new_padding(table, kept)
     model.config.vocab_size = len(kept)
-    model.config.pad_token_id = kept.index(encoder.subwords.padding_id)
+    if not first_position(model):
+        model.config.pad_token_id = kept.index(encoder.subwords.padding_id)
     model.train(False)
     return model
 

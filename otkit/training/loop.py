@@ -218,6 +218,11 @@ def train(
                 with synchronised(accelerator, model, last):
                     losses = model(batch)
                     loss = torch.stack(list(losses.parts.values())).sum() / config.grad_accum
+                    if not loss.requires_grad:
+                        raise TrainingError(
+                            "no trained weight reaches the loss",
+                            remedy="freeze fewer layers, compare a higher one, or leave the adapters out",
+                        )
                     accelerator.backward(loss)
                 tally.add(batch, losses, config.grad_accum)
         if config.max_grad_norm is not None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import otkit.export.trim as trim
 from otkit.cli.app import app
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import EncoderSettings, TooLongError, TorchEncoder
@@ -126,6 +127,26 @@ def test_what_cannot_be_used_is_refused_when_opened(kind: str, tmp_path: Path) -
     with pytest.raises(CheckpointError, match=message) as caught:
         open_encoder(folder, device="cpu")
     assert "model" in str(caught.value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_smaller_vocabulary_gives_the_same_vectors(
+    family: str, encoders: dict[str, TorchEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trim, "real_sentences", lambda: PAIRS)
+    encoder = encoders[family]
+    texts = [" ".join(sentence) for sentence in SENTENCES]
+    if family == "ibert":
+        with pytest.raises(ExportError, match="the architecture 'ibert' keeps its words in no plain table"):
+            trim.trim_vocabulary(encoder, texts)
+        return
+    small, report = trim.trim_vocabulary(encoder, texts)
+    assert report.pieces_after < report.pieces_before
+    small.save(tmp_path / "small")
+    again = open_encoder(tmp_path / "small", device="cpu")
+    with torch.inference_mode():
+        before, after = (e.encode_sentences(e.tokenize(SENTENCES)) for e in (encoder, again))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
 
 
 UNTRACEABLE = {"longformer"}

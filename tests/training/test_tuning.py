@@ -18,7 +18,7 @@ from otkit.data.views import MixedCorpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import slow_precision
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ConfigError, MissingExtraError
+from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
 from otkit.training.layers import as_saved, copy_layers_above
 from otkit.training.loop import TrainConfig, TrainResult
@@ -83,6 +83,13 @@ def test_frozen_parts_stay_as_they_are(tmp_path: Path, tiny_encoder: TorchEncode
     assert all(name.startswith("encoder.layer.1.") for name in moved)
     with pytest.raises(ConfigError, match="the encoder has no layer 9"):
         prepare_encoder(tiny_encoder, TuningConfig(frozen=9), seed=0)
+
+
+def test_a_loss_that_no_trained_weight_reaches_is_said(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    """Embeddings that are frozen, compared at the layer that they are."""
+    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, layers=(0,)))
+    with pytest.raises(TrainingError, match="no trained weight reaches the loss; freeze fewer layers"):
+        run(tmp_path, tiny_encoder, replace(settings, tuning=TuningConfig(frozen=0)))
 
 
 def test_layers_above_stay_as_they_are_and_pass_gradients_down(
