@@ -17,7 +17,6 @@ from otkit.cli.app import app
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import autocast
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.manifest import sha256_of
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.soundness import check_states, check_weights
@@ -26,6 +25,7 @@ from otkit.errors import CheckpointError, ExportError, OtkitError
 from otkit.export.folders import export_folder
 from otkit.export.onnx import export_onnx
 from otkit.extraction.aligner import WordAligner
+from otkit.files import sha256_of
 from tests.conftest import make_tiny_encoder
 from tests.export.conftest import PAIRS
 
