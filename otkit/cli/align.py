@@ -87,7 +87,7 @@ def align(
     cost: Annotated[str | None, option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")] = None,
     epsilon: Annotated[float | None, option("Entropic temperature, in units of the cost.", "X")] = None,
     epsilon_relative: Annotated[
-        float | None, option("The same in units of each problem's mean cost; replaces --epsilon.", "X")
+        float | None, option("The same in units of each problem's mean cost, in place of --epsilon.", "X")
     ] = None,
     scope: Annotated[
         str | None,
@@ -104,7 +104,12 @@ def align(
     ] = None,
     anchor_reduction: Annotated[str | None, option("Over the English words.", "sum|mean")] = None,
     tau: Annotated[
-        float | None, option("KL penalty that lets words lose mass, in units of the cost.", "X")
+        float | None,
+        option(
+            "KL penalty that lets words lose mass, in the unit of the temperature (the cost beside --epsilon, the mean "
+            "cost beside --epsilon-relative).",
+            "X",
+        ),
     ] = None,
     layer_weights: Annotated[
         str | None, option("Compare each of --layer by itself, with these weights.", "X[,X...]")
@@ -244,18 +249,18 @@ def align(
     from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
+    from otkit.transport.config import one_temperature
 
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
     chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
+    warmth = one_temperature(epsilon, epsilon_relative)
     settings = AlignSettings(
         objective=given(
-            chosen.objective,
+            replace(chosen.objective, **warmth),
             parts=objective_parts(objective, anchor, chosen.objective.parts),
             cost=cost,
-            epsilon=epsilon,
-            epsilon_relative=epsilon_relative,
             scope=scope,
             unit=unit,
             word_vector=word_vector,
