@@ -246,7 +246,7 @@ def align(
     from otkit.errors import ConfigError
     from otkit.training.forecast import forecast
     from otkit.training.presets import PRESETS
-    from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
+    from otkit.training.run import AlignSettings, align_encoder, check_output
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
     from otkit.transport.config import one_temperature
@@ -386,7 +386,7 @@ def align(
         write_document(
             json_path,
             {
-                **run_metadata(encoder, corpora, settings),
+                **result.metadata,
                 "before": measured[0],
                 "after": measured[-1],
                 "seconds": result.seconds,

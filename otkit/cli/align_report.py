@@ -12,6 +12,7 @@ from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.training.card import FIGURES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
     from otkit.training.loop import Record
 
 __all__ = ["Figures", "change_table", "draw_curve", "forecast_table"]
-
-# How a figure is called in the table, and which way is better.
-_SHOWN = {
-    "divergence": ("held-out Sinkhorn divergence", "lower"),
-    "aer": ("word-alignment AER", "lower"),
-    "aer_trained": ("word-alignment AER of the trained layers", "lower"),
-    "retrieval": ("sentence retrieval, accuracy@1", "higher"),
-}
 
 
 class Figures:
@@ -75,7 +68,7 @@ def change_table(before: Record, after: Record, *, output: Path) -> RenderableTy
 
     rows: list[Any] = [
         (title, before[name], after[name], better)
-        for name, (title, better) in _SHOWN.items()
+        for name, (title, better) in FIGURES.items()
         if name in before and name in after
     ]
     return before_after(f"before and after: {output}", rows)

@@ -60,6 +60,10 @@ class TrainingProgress:
             shown.append(f"{record['pairs_per_second']:.0f} pairs/s")
         self._bar.update(self._task, completed=step, total=steps, text="  ".join(shown))
 
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Say what goes on beside the steps."""
+        self._bar.update(self._task, text="" if done == total else f"{what} {done}/{total}")
+
     def note(self, message: str) -> None:
         """Print a line above the bar."""
         if not self._quiet:

@@ -64,6 +64,8 @@ class TrainResult:
     history: tuple[Record, ...]
     best: Record | None = None
     main: bool = True
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the caller records of the run beside it."""
 
 
 @dataclass

@@ -1,17 +1,21 @@
-"""Settings of an alignment objective: which losses are added, on which vectors, under which transport."""
+"""Settings of an alignment run, and above all of its objective: which losses are added, on which vectors, under which
+transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from otkit.data.batching import BatchingConfig
 from otkit.encoders.encoder import POOLINGS
 from otkit.errors import ConfigError, choose
+from otkit.training.schedule import TrainConfig
+from otkit.training.tuning import TuningConfig
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.sinkhorn import SinkhornConfig
 
-__all__ = ["NEEDS", "ObjectiveConfig"]
+__all__ = ["NEEDS", "AlignSettings", "ObjectiveConfig"]
 
 SCOPES = ("pair", "batch")
 UNITS = ("word", "subword")
@@ -22,28 +26,29 @@ CENTERS = ("none", "sentence")
 NEEDS: Mapping[str, frozenset[str]] = {
     name: frozenset(needs.split())
     for name, needs in {
-        "ot": "",
-        "ot-value": "",
-        "ot-linear": "",
+        "ot": "plan",
+        "ot-value": "plan",
+        "ot-linear": "plan",
         "anchor": "start",
         "parameter-anchor": "weights",
-        "l2": "links",
-        "contrastive-weak": "links projection",
-        "contrastive-strong": "links projection",
+        "l2": "links pairing",
+        "contrastive-weak": "links pairing projection",
+        "contrastive-strong": "links pairing projection",
         "self-training": "links",
         "consistency": "",
-        "link-likelihood": "links read",
+        "link-likelihood": "links read plan",
         "mlm": "masked vocabulary",
         "tlm": "joint vocabulary",
-        "denoising-alignment": "joint pointer",
+        "denoising-alignment": "joint pointer pairing",
         "sentence-contrastive": "sentences",
-        "ot-distill": "teacher",
-        "word-alignment-supervised": "gold tanh",
+        "ot-distill": "teacher plan",
+        "word-alignment-supervised": "gold tanh plan",
         "gaussian-w2": "",
         "mmd": "",
     }.items()
 }
-"""Every objective with what it needs beside the units' vectors: the encoded batch is prepared from this."""
+"""Every objective with what it needs beside the units' vectors: the encoded batch is prepared from this. One that needs
+a plan solves transport problems; one that needs a pairing does so where links are its own."""
 
 # What these work on is not the vectors of one layer, so layer weights do not reach them.
 _LAYERLESS = frozenset({"weights", "masked", "joint", "sentences"})
@@ -193,6 +198,11 @@ class ObjectiveConfig:
         return frozenset().union(*(NEEDS[name] for name, weight in self.parts if weight > 0))
 
     @property
+    def transports(self) -> bool:
+        """True where a part solves transport problems."""
+        return "plan" in self.needs or (self.links == "own" and "pairing" in self.needs)
+
+    @property
     def reads_links(self) -> bool:
         """True where a part learns from links that the word aligner reads."""
         return self.links == "own" and "read" in self.needs
@@ -200,3 +210,13 @@ class ObjectiveConfig:
     def of_layers(self, name: str) -> bool:
         """True for a part that compares the vectors of a layer."""
         return not NEEDS[name] & _LAYERLESS
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """Everything that decides what a run computes."""
+
+    objective: ObjectiveConfig
+    batching: BatchingConfig
+    train: TrainConfig
+    tuning: TuningConfig = field(default_factory=TuningConfig)
