@@ -343,9 +343,16 @@ def align(
         tutor = Teacher(found, corpora)
     if dry_run:
         if is_main_process():
-            plan = forecast(
-                encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
-            )
+            with progress_bar(quiet=quiet) as bar:
+                plan = forecast(
+                    encoder,
+                    corpora,
+                    settings,
+                    links=given_links,
+                    teacher=tutor,
+                    processes=number_of_processes(),
+                    observer=TrainingProgress(bar, quiet=quiet),
+                )
             Console().print(forecast_table(plan))
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])

@@ -100,5 +100,7 @@ def forecast_table(plan: Forecast) -> RenderableType:
         f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
         f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
         f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+        f"{plan.batch_gb:.1f} GB of it for the longest batch: {plan.longest[0]} pairs of up to {plan.longest[1]} and "
+        f"{plan.longest[2]} subwords",
     )
     return Group(table, *lines, *([] if plan.slow is None else [plan.slow]))

@@ -100,13 +100,20 @@ class PairSource:
         """Every `stride`-th micro-step from `start` up to `stop`, each the batches of all language pairs; equal seeds
         give equal batches.
         """
-        streams = [self._batches(index, start, stride) for index in range(len(self.corpora))]
+        streams = [self.batches_of(index, start, stride) for index in range(len(self.corpora))]
         step = start
         while stop is None or step < stop:
             yield tuple(part for stream in streams for part in next(stream))
             step += stride
 
-    def _batches(self, index: int, start: int, stride: int) -> Iterator[tuple[PairBatch, ...]]:
+    def windows(self, index: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """The windows of one corpus up to micro-step `stop`, within the first epoch: the micro-step that each begins
+        at, and its pairs."""
+        size, span, order = self.config.batch_size, self.config.window, self._epoch_order(index, 0)
+        for first in range(0, min(stop, self.micro_steps_per_epoch), span):
+            yield first, order[first * size : (first + span) * size]
+
+    def batches_of(self, index: int, start: int, stride: int = 1) -> Iterator[tuple[PairBatch, ...]]:
         """The endless batches of one corpus from micro-step `start` on; windows without one that is asked for are
         not tokenised.
         """

@@ -47,6 +47,11 @@ class FrozenStart(Protocol):
         """What is kept and how much memory it takes, for people."""
         ...
 
+    @property
+    def growth(self) -> int:
+        """Bytes that it will take beside those that it takes from the beginning."""
+        ...
+
     def vectors(self, batch: PairBatch, tokens: Tokens) -> Tensor:
         """(B,M,D) fp32 vectors of the batch's target units; `tokens` are its target tokens on the device."""
         ...
@@ -102,6 +107,10 @@ class CopiedStart:
     def description(self) -> str:
         return f"a copy of {self.bytes / 2**20:.0f} MiB"
 
+    @property
+    def growth(self) -> int:
+        return 0
+
     def units(self, tokens: Tokens) -> Encoded:
         """What the starting weights make of some sentences."""
         with torch.no_grad():
@@ -133,6 +142,10 @@ class CachedStart:
             f"a cache of up to {self._most / 2**20:.0f} MiB, beside a copy of {self._copied / 2**20:.0f} MiB until it "
             "is full"
         )
+
+    @property
+    def growth(self) -> int:
+        return self._most
 
     def vectors(self, batch: PairBatch, tokens: Tokens) -> Tensor:
         """Look the targets up, and encode those that are not there yet; rows are padded with zeros to the batch's
