@@ -9,7 +9,7 @@ one length while the order stays random beyond the window.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,15 @@ class PairBatch:
 class PairSource:
     """Corpora of several language pairs as one endless-by-epochs sequence of micro-steps."""
 
-    def __init__(self, corpora: Sequence[PairCorpus], encoder: Encoder, config: BatchingConfig) -> None:
+    def __init__(
+        self,
+        corpora: Sequence[PairCorpus],
+        encoder: Encoder,
+        config: BatchingConfig,
+        *,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """`progress` hears of how many corpora the next window was tokenised, and of how many there are."""
         if not corpora:
             raise ConfigError("there is no parallel text to train on", remedy="name at least one file")
         for corpus in corpora:
@@ -91,7 +99,7 @@ class PairSource:
         self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.batch_tokens is not None
-        self.too_long = 0
+        self.too_long, self._progress = 0, progress
         self.padded = self.filled = 0
 
     def micro_steps(
@@ -142,6 +150,7 @@ class PairSource:
         self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, asked: range
     ) -> Iterator[tuple[PairBatch, ...]]:
         members, source, target, letters = self._tokenise(index, members)
+        self._progress(index + 1, len(self.corpora))
         lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
         order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.

@@ -60,7 +60,11 @@ def align_encoder(
     best by the divergence is kept in `folder/best`. `links` and `teacher` are for the objectives that need
     them. Of several processes one writes.
     """
-    source = PairSource(corpora, encoder, settings.batching)
+
+    def tokenised(done: int, total: int) -> None:
+        observer.progress("tokenising", done, total)
+
+    source = PairSource(corpora, encoder, settings.batching, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
     weights = weights_hash(encoder)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
@@ -70,7 +74,7 @@ def align_encoder(
     _note_discarded(encoder, settings, observer)
     reader = None
     if settings.objective.reads_links:
-        reading = PairSource(corpora, encoder, settings.batching)
+        reading = PairSource(corpora, encoder, settings.batching, progress=tokenised)
         reader = LinkReader(module, reading, settings.train.precision, observer=observer)
 
     def evaluate() -> Record:
