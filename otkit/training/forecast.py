@@ -42,6 +42,8 @@ __all__ = ["CorpusForecast", "Forecast", "forecast"]
 
 # Adam's two moments and the gradient, in fp32, beside the weight itself.
 _BYTES_A_TRAINED_WEIGHT = 12
+# Its number, its word's, and whether it is one.
+_BYTES_A_TOKEN = 8 + 8 + 1
 # What the process takes for a byte that is kept: passing results leave holes between those that stay. Measured with
 # glibc on batches of 24 pairs of 30, 60, 100 and 200 subwords: 1.27 to 1.33. torch's own allocator on a GPU counts what
 # it hands out.
@@ -116,9 +118,9 @@ def forecast(
     ).train()
     steps = total_steps(settings.train, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)
-    candidates = _longest(source, steps * settings.train.grad_accum * processes, observer=observer)
+    look = _look_at(source, steps * settings.train.grad_accum * processes, observer=observer)
     batch_gb, longest = max(
-        ((_kept(module, batch, settings) / 1e9, batch) for batch in candidates), key=lambda each: each[0]
+        ((_kept(module, batch, settings) / 1e9, batch) for batch in look.longest), key=lambda each: each[0]
     )
     batch_gb *= _HOLES.get(device.type, 1.0)
     seconds = 0.0
@@ -143,6 +145,8 @@ def forecast(
     # A checkpoint is put together in memory, when nothing is kept of a batch.
     written = sum(w.numel() * w.element_size() for w in module.parameters()) / 1e9
     cached = start.growth / 1e9 if start is not None else 0.0
+    # Whoever reads links goes through the text once more, ahead of the steps.
+    tokenised = look.tokenised / 1e9 * (2 if objective.reads_links else 1)
     files = files_of(corpora)
     quota = source.quota * len(corpora) / len(files)  # a mixed corpus has as many of each
     return Forecast(
@@ -152,16 +156,27 @@ def forecast(
         sum(w.numel() for w in encoder.model.parameters()),
         trained,
         seconds * steps * settings.train.grad_accum,
-        max(peak, standing + learning + cached + max(batch_gb, written)),
+        max(peak, standing + learning + cached + tokenised + max(batch_gb, written)),
         (len(longest.indices), longest.source.ids.shape[1], longest.target.ids.shape[1]),
         batch_gb,
         slow_precision(device, settings.train.precision),
     )
 
 
-def _longest(source: PairSource, stop: int, *, observer: Observer | None) -> list[PairBatch]:
-    """The batches, of those up to micro-step `stop` of the first epoch, that have the most subwords, padding
-    included, and the most of them squared."""
+@dataclass(frozen=True)
+class _Look:
+    """What the text is like.
+
+    longest    the batch that has the most subwords, padding included, and the one with the most of them squared
+    tokenised  bytes of a window of each corpus, which stand tokenised at a time
+    """
+
+    longest: tuple[PairBatch, ...]
+    tokenised: float
+
+
+def _look_at(source: PairSource, stop: int, *, observer: Observer | None) -> _Look:
+    """What the batches up to micro-step `stop` of the first epoch are like."""
     most = max(1, _WINDOWS // len(source.corpora))
     windows = []
     for index, corpus in enumerate(source.corpora):
@@ -172,23 +187,29 @@ def _longest(source: PairSource, stop: int, *, observer: Observer | None) -> lis
     windows.sort(reverse=True)
     found: dict[int, tuple[int, PairBatch]] = {}
     looked, total = 0, min(_LOOKED_AT, sum(count for *_, count in windows))
+    padded = 0
     for _, index, first, count in windows:
         if looked and looked + count > _LOOKED_AT:
             break
         end = min(first + source.config.window, source.micro_steps_per_epoch, stop)
+        widest = [0, 0]
         for parts in islice(source.batches_of(index, first), end - first):
             for batch in parts:
                 sizes = batch.source.ids.shape[1], batch.target.ids.shape[1]
+                widest = [max(pair) for pair in zip(widest, sizes, strict=True)]
                 for power in (1, 2):
                     size = len(batch.indices) * sum(n**power for n in sizes)
                     if size > found.get(power, (0, batch))[0]:
                         found[power] = size, batch
-        looked += count
+        looked, padded = looked + count, padded + count * sum(widest)
         if observer is not None:
             observer.progress("looking for the longest batch", min(looked, total), total)
     if observer is not None:
         observer.progress("looking for the longest batch", total, total)
-    return [batch for _, batch in found.values()]
+    standing = sum(count for _, _, first, count in windows if first == 0)
+    return _Look(
+        tuple(batch for _, batch in found.values()), padded / max(looked, 1) * standing * _BYTES_A_TOKEN
+    )
 
 
 def _kept(module: AlignmentModel, batch: PairBatch, settings: AlignSettings) -> float:

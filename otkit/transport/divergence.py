@@ -38,6 +38,7 @@ class Divergence:
     clouds: Clouds
     cost: str
     config: SinkhornConfig
+    """As it was asked for; what a plan was solved with is the plan's."""
 
     @cached_property
     def plan(self) -> Plan:

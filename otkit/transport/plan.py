@@ -51,7 +51,7 @@ class Plan:
     mass."""
     config: SinkhornConfig
     """What it was solved with: what was asked for, but where a device is not read back, which takes iterations of its
-    own number and, beside the kernel's, no tolerance."""
+    own number and, beside the kernel's, no tolerance. Each problem's own temperature is `epsilon`."""
     known: tuple[Tensor, Tensor] | None = None
     """(B,N,M) masses and (B,) values, where the solver has them already."""
     unit: Tensor | None = None

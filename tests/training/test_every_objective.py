@@ -542,7 +542,7 @@ def test_links_outside_their_sentence_are_named(tmp_path: Path, tiny_encoder: To
         bad.words(batch)
     with pytest.raises(ConfigError, match="needs given links"):
         AlignmentModel(tiny_encoder, replace(CONFIG, parts=(("l2", 1.0),)))
-    assert module.config.needs == {"links"}
+    assert module.config.needs == {"links", "pairing"}
 
 
 def test_layers_with_weights_are_compared_one_by_one(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:

@@ -14,7 +14,7 @@ import torch
 from otkit.data.batching import BatchingConfig, PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.training.forecast import _by_pairs, _counted, _first, _longest, forecast
+from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
 from otkit.training.loop import TrainConfig
 from otkit.training.objectives import AlignmentModel
 from otkit.training.presets import PRESETS
@@ -50,7 +50,7 @@ def test_the_longest_batch_is_found(
 ) -> None:
     source = PairSource([corpus, corpus], tiny_encoder, BatchingConfig(batch_size=8, **config))
     for stop in (2, source.micro_steps_per_epoch):
-        found = _longest(source, stop, observer=None)
+        found = _look_at(source, stop, observer=None).longest
         batches = all_batches(source, stop)
         for power, batch in zip((1, 2), found, strict=True):
 
@@ -59,6 +59,18 @@ def test_the_longest_batch_is_found(
                 return rows * (n**power + m**power)
 
             assert size(batch) == max(map(size, batches))
+
+
+def test_what_stands_tokenised_is_counted(tiny_encoder: TorchEncoder, corpus: ParallelCorpus) -> None:
+    source = PairSource([corpus, corpus], tiny_encoder, BatchingConfig(batch_size=8, window=6))
+    whole = [tiny_encoder.tokenize([pair.source.split() for pair in corpus], prefix="")]
+    whole += [tiny_encoder.tokenize([pair.target.split() for pair in corpus], prefix="")]
+    size = sum(
+        tensor.numel() * tensor.element_size()
+        for tokens in whole
+        for tensor in (tokens.ids, tokens.attention, tokens.word_ids)
+    )
+    assert _look_at(source, 6, observer=None).tokenised == 2 * size
 
 
 def test_of_much_text_the_windows_with_the_longest_sentences_are_looked_at(
@@ -72,7 +84,7 @@ def test_of_much_text_the_windows_with_the_longest_sentences_are_looked_at(
         def progress(self, what: str, done: int, total: int | None) -> None:
             asked.append((done, total or 0))
 
-    found = _longest(source, 10**6, observer=Watching())
+    found = _look_at(source, 10**6, observer=Watching()).longest
     assert asked[-1] == (16, 16)
     assert len(asked) < 3  # of the three windows
     assert any(31 in batch.indices for batch in found)
