@@ -6,6 +6,7 @@ OtkitError
 ├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
 ├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
 ├── ExportError        an exported encoder cannot be written or read
+├── OutputError        an output must not or cannot be written
 ├── GateError          a quality gate was missed: the command line exits 3 instead of 1
 └── MissingExtraError  an optional package is needed and not installed
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "OtkitError",
+    "OutputError",
+    "Remedy",
     "TrainingError",
     "choose",
     "reason_of",
@@ -35,13 +38,31 @@ __all__ = [
 T = TypeVar("T")
 
 
-class OtkitError(Exception):
-    """One line for a person: `where: what; remedy`."""
+Remedy = str | tuple[str, ...]
 
-    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
-        self.what, self.where, self.remedy = what, where, remedy
-        located = f"{where}: {what}" if where else what
-        super().__init__(f"{located}; {remedy}" if remedy else located)
+
+class OtkitError(Exception):
+    """One line for a person: `where: what; remedy`.
+
+    A remedy is one thing to do, or several of which each would help. It names a setting as a Python call has it, in
+    backticks: `on_error='skip'`. Who prints the line may word each remedy anew, or leave it out.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: Remedy | None = None) -> None:
+        self.what, self.where = what, where
+        self.remedies = () if remedy is None else (remedy,) if isinstance(remedy, str) else remedy
+        super().__init__(self.told(lambda remedy: remedy))
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do."""
+        return ", or ".join(self.remedies) or None
+
+    def told(self, worded: Callable[[str], str | None]) -> str:
+        """The line with its remedies as `worded` has them; None leaves one out."""
+        remedies = list(filter(None, map(worded, self.remedies)))
+        located = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{located}; {', or '.join(remedies)}" if remedies else located
 
 
 class ConfigError(OtkitError):
@@ -62,6 +83,10 @@ class TrainingError(OtkitError):
 
 class ExportError(OtkitError):
     """An exported encoder cannot be written or read."""
+
+
+class OutputError(OtkitError):
+    """An output must not or cannot be written."""
 
 
 class GateError(OtkitError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,6 @@ from otkit.cli.align_inputs import (
     objective_parts,
     open_corpora,
     open_links,
-    resume_command,
     sample_gold,
 )
 from otkit.cli.options import (
@@ -30,6 +30,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Seed,
     SourceFile,
@@ -37,13 +38,16 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     note,
+    note_corpus,
     option,
     parse_layers,
     parse_numbers,
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, enter
 from otkit.errors import choose
+from otkit.files import hold
 
 __all__ = ["align"]
 
@@ -204,6 +208,7 @@ def align(
         option("Save a checkpoint every M minutes, where --save-every is not given; 0 turns it off.", "M"),
     ] = 15,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    overwrite: Overwrite = False,
     log_to: Annotated[
         list[str] | None, option("Also log to tensorboard, wandb, mlflow ...; repeatable.", "NAME")
     ] = None,
@@ -234,12 +239,11 @@ def align(
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import TrainingProgress, progress_bar
-    from otkit.cli.stopping import stop_on_sigterm
+    from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
+    from otkit.cli.stdout import show
+    from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder
@@ -251,6 +255,7 @@ def align(
     from otkit.training.tuning import TuningConfig
     from otkit.transport.config import one_temperature
 
+    inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
@@ -318,9 +323,12 @@ def align(
     if max_grad_norm == 0:
         settings = replace(settings, train=replace(settings.train, max_grad_norm=None))
     if not dry_run:
-        check_output(output, resume=resume)
+        check_output(output, inputs=inputs, resume=resume, overwrite=overwrite)
+        if is_main_process():
+            claim_files({"json": json_path}, inputs, overwrite=overwrite)
+            enter(hold(output))
     corpora, held_out = open_corpora(
-        files, source, target, dev, input_format, langs, on_error, seed, links=links
+        files, source, target, dev, input_format, langs, on_error, seed, links=links, quiet=quiet
     )
     device = local_device(device)
     encoder = open_encoder(model, device=device)
@@ -334,7 +342,7 @@ def align(
     settings = replace(settings, objective=replace(settings.objective, layers=layers), tuning=tuning)
     if mix or (mix is None and chosen.mixed and not (links or language_weight)):
         corpora, settings = mixed(corpora, settings, links=links)
-    given_links = open_links(links, corpora)
+    given_links = open_links(links, corpora, on_error=on_error)
     tutor = None
     if teacher is not None:
         found = open_encoder(teacher, device=device)
@@ -351,16 +359,24 @@ def align(
                     links=given_links,
                     teacher=tutor,
                     processes=number_of_processes(),
-                    observer=TrainingProgress(bar, quiet=quiet),
+                    observer=TrainingProgress(bar),
                 )
-            Console().print(forecast_table(plan))
+            show(forecast_table(plan))
+            last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    figures = Figures(
-        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
-    )
-    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
-        observer = TrainingProgress(bar, quiet=quiet)
+    gold_sets = [read_gold(path, format="tsv", on_error=on_error) for path in gold_files]
+    for found_gold in gold_sets if gold else []:
+        note_corpus(found_gold, quiet=quiet)
+    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
+        observer = TrainingProgress(bar)
+        figures = Figures(
+            encoder,
+            held_out,
+            gold_sets,
+            layers=settings.objective.layers,
+            progress=observer.progress,
+        )
         result = align_encoder(
             encoder,
             corpora,
@@ -370,10 +386,13 @@ def align(
             observer=observer,
             resume=resume,
             figures=figures,
-            should_stop=should_stop,
+            should_stop=lambda: asked_to_stop() > 0,
             links=given_links,
             teacher=tutor,
             log_to=log_to or [],
+            inputs=inputs,
+            overwrite=overwrite,
+            main=is_main_process(),
         )
     if not result.main:
         return
@@ -381,9 +400,9 @@ def align(
         typer.echo(
             f"stopped at step {result.step} of {result.steps}; go on with: {resume_command()}", err=True
         )
-        return
+        # Not 0: what follows in a script (`align && export`) has no encoder yet.
+        raise typer.Exit(128 + asked_to_stop())
     measured = [record for record in result.history if "divergence" in record]
-    Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
         result.history, output / "curve.png", names=[name for name, _ in settings.objective.parts]
     )
@@ -398,4 +417,12 @@ def align(
                 "after": measured[-1],
                 "seconds": result.seconds,
             },
+            overwrite=overwrite,
         )
+    show(change_table(measured[0], measured[-1], output=output))
+    last_line(
+        f"wrote {output}: the encoder after {counted(result.step, 'step')} in {result.seconds / 60:.1f} minutes, "
+        f"its card, history.jsonl{'' if missing else ', curve.png'}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
+        quiet=quiet,
+    )

@@ -15,8 +15,12 @@ from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.messages import Command
+from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
+from otkit.cli.stdout import guarded, write_data
+from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.errors import GateError, OtkitError
 
 __all__ = ["app", "main"]
@@ -30,12 +34,12 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command()(command)
+    app.command(cls=Command)(during_command(command))
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"otkit {__version__}")
+        write_data(f"otkit {__version__}\n")
         raise typer.Exit
 
 
@@ -49,9 +53,13 @@ def root(
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
+    """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate, 130 interrupted."""
     try:
-        app()
+        with guarded(), signals_raise():
+            app()
     except OtkitError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(3 if isinstance(error, GateError) else 1)
+    except Stopped as stop:
+        typer.secho(stopped_line(), err=True)
+        sys.exit(stop.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     SourceFile,
@@ -28,7 +30,9 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.errors import ConfigError, choose
+from otkit.files import is_stream
 
 if TYPE_CHECKING:
     from otkit.data.parallel import Pair
@@ -93,6 +97,7 @@ def check(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -111,49 +116,58 @@ def check(
     """
     shape = _format(format, output)
     inputs = _inputs(files or [], source, target)
+    claim_files(
+        {"output": output, "json": json_path}, [model, *chain.from_iterable(inputs)], overwrite=overwrite
+    )
     set_logging(verbose=verbose)
     set_threads(threads)
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.stdout import write_data
     from otkit.encoders.checkpoint import open_encoder
     from otkit.extraction.checking import TranslationChecker
+    from otkit.files import write_file
     from otkit.report.checked import CHECK_FORMATS, Entry, Worst
-    from otkit.report.files import write_whole
 
     worst = Worst(sort, top)
     config = _config(null, parse_layers(layer))
     checker = TranslationChecker(open_encoder(model, device=device), config, batch_tokens=batch_tokens)
     skipped: list[str] = []
     with progress_bar(quiet=quiet) as bar:
-        task = bar.add_task("check", total=None, text="")
+        named = [name for pair in inputs for name in pair if name is not None]
+        total = None if quiet else count_lines([first for first, _ in inputs])
+        step = bar.step("check", unit="pairs", total=None if "-" in named else total)
+        checker.on_encoded = step.under_way
         for place, second in inputs:
             settings = {"target": second, "format": input_format, "on_error": on_error}
-            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped):
+            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped, quiet=quiet):
                 worst.add(Entry(place, pair.line, checked))
-                bar.update(task, completed=worst.pairs)
+                step.update(worst.pairs + len(skipped))
     entries = worst.entries()
     title = f"The {len(entries)} worst of {worst.pairs} translations"
     lines = CHECK_FORMATS[shape](entries, len(inputs) > 1, title)
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace").decode("utf-8")
+    if output is not None:
+        write_file(output, text, overwrite=overwrite)
+    if json_path is not None:
+        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
     if output is None:
-        typer.echo(text, nl=False)
-    else:
-        write_whole(output, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        typer.echo(
-            f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
-            f"omission {worst.mean('omission'):.3f})"
-        )
+        write_data(text)
     for complaint in skipped[:5]:
         note(f"skipped: {complaint}", quiet=quiet)
     if skipped:
         note(f"{len(skipped)} lines were skipped", quiet=False)
-    if json_path is not None:
-        _write_json(json_path, checker, worst, inputs, skipped=len(skipped))
+    last_line(
+        f"wrote {output or 'to stdout'}: the {len(entries):,} worst of {worst.pairs:,} translations by {sort}; means "
+        f"over all: hallucination {worst.mean('hallucination'):.3f}, omission {worst.mean('omission'):.3f}",
+        then="" if shape == "html" else "the same with --output worst.html marks the words on a page",
+        quiet=quiet,
+    )
 
 
 def _format(format: str | None, output: Path | None) -> str:
     if format is not None:
         return choose(format, {name: name for name in ("jsonl", "tsv", "html")}, what="format")
-    if output is None:
+    if output is None or is_stream(output):
         return "jsonl"
     if output.suffix.lower() not in _ENDINGS:
         raise ConfigError(
@@ -189,26 +203,37 @@ def _config(null: str | None, layers: tuple[int, ...] | None) -> CheckConfig:
 
 
 def _checked(
-    checker: TranslationChecker, place: str, settings: dict[str, Any], *, raw: bool, skipped: list[str]
+    checker: TranslationChecker,
+    place: str,
+    settings: dict[str, Any],
+    *,
+    raw: bool,
+    skipped: list[str],
+    quiet: bool,
 ) -> Iterator[tuple[Pair, Any]]:
     """Each pair of an input with its scores; the input is read a window ahead."""
     from collections import deque
 
     from otkit.cli.show_alignment import words_between
+    from otkit.data.lines import SpaceCount
     from otkit.data.parallel import BadLine, read_pairs
 
     waiting: deque[Pair] = deque()
+    spaces = SpaceCount()
 
     def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        for record in read_pairs(place, **settings):
+        for record in read_pairs(place, **settings, note=lambda text: note(text, quiet=quiet)):
             if isinstance(record, BadLine):
-                skipped.append(str(record.error))
+                skipped.append(f"{record.error.where}: {record.error.what}")
                 continue
+            if not raw:
+                spaces.look(record.line, record.source, record.target)
             waiting.append(record)
             yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
 
     for checked in checker.check(sentences()):
         yield waiting.popleft(), checked
+    note(spaces.note(place), quiet=quiet)
 
 
 def _write_json(
@@ -218,16 +243,17 @@ def _write_json(
     inputs: list[tuple[str, str | None]],
     *,
     skipped: int,
+    overwrite: bool,
 ) -> None:
     from otkit.cli.documents import write_document
-    from otkit.encoders.manifest import sha256_of
+    from otkit.files import sha256_of
 
     write_document(
         path,
         {
             "model": checker.encoder.name,
             "layers": list(checker.layers),
-            "config": checker.config.to_dict(),
+            **checker.used(),
             "inputs": [[name for name in pair if name is not None] for pair in inputs],
             "sha256": [
                 [None if name == "-" else sha256_of(Path(name)) for name in pair if name is not None]
@@ -237,4 +263,5 @@ def _write_json(
             "skipped": skipped,
             "means": {name: worst.mean(name) for name in worst.sums},
         },
+        overwrite=overwrite,
     )

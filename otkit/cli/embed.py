@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from otkit.cli.options import (
     Langs,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     ResumeOutput,
@@ -31,12 +33,13 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, claim_folder
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
-    from otkit.export.embedder import Embedded
+    from otkit.cli.progress import Progress as Bar
+    from otkit.cli.progress import Total
+    from otkit.export.embedder import Embedded, Embedder
     from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
 
 __all__ = ["embed"]
@@ -85,6 +88,7 @@ def embed(
         str, typer.Option(metavar="NAME", help="FAISS index: flat, hnsw, ivf or none.")
     ] = "flat",
     resume: ResumeOutput = False,
+    overwrite: Overwrite = False,
     engine: Engine = "local",
     address: Address = None,
     search: Annotated[
@@ -108,17 +112,27 @@ def embed(
 
     otkit embed sample_data/parallel/de-en.dev.tsv sample_data/parallel/zh-en.dev.tsv --output runs/vectors
 
-    otkit embed --search runs/vectors "Where can I buy bread?" -k 3
+    otkit embed --search runs/vectors "Où sont mes clés ?" -k 3
 
     otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
     """
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
-        from otkit.cli.embed_search import answer
+        from otkit.cli.embed_search import answer, read_queries
 
         set_threads(threads)
-        answer(search, files or [], k=neighbours, model=model, device=device, json_path=json_path)
+        claim_files({"json": json_path}, [search, model], overwrite=overwrite)
+        answer(
+            search,
+            read_queries(files or [], on_error=on_error, quiet=quiet),
+            k=neighbours,
+            model=model,
+            device=device,
+            json_path=json_path,
+            overwrite=overwrite,
+            quiet=quiet,
+        )
         return
     if output is None:
         raise ConfigError(
@@ -127,14 +141,20 @@ def embed(
     inputs = _inputs(files or [], source, target, input_format, langs)
     if resume and any("-" in (one.path, one.target) for one in inputs):
         raise ConfigError("--resume needs files, not standard input", remedy="name the corpus")
-    if resume and _finished(output):
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
+    claim_folder(
+        output,
+        "vectors",
+        [model, *(file for one in inputs for file in (one.path, one.target))],
+        overwrite=overwrite or resume,
+    )
+    claim_files({"json": json_path}, [], overwrite=overwrite)
 
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import last_line, progress_bar
+    from otkit.cli.stopping import resumable
     from otkit.cluster import map_windows
     from otkit.export.embedder import OpenEmbedder
     from otkit.export.embeddings import EmbedConfig, embed_corpora
+    from otkit.export.vector_writer import has_part
 
     config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
     opener = OpenEmbedder(
@@ -151,24 +171,51 @@ def embed(
             opener, windows, address=address, threads=opener.threads or 1, gpus=int("cuda" in device)
         )
 
-    with progress_bar(quiet=quiet) as bar:
+    embedder = opener()
+    total = None if quiet else _texts(inputs, side)
+    with progress_bar(quiet=quiet) as bar, resumable(lambda: has_part(output)):
         report = embed_corpora(
-            opener(),
+            embedder,
             inputs,
             output,
             config=config,
             on_error=on_error,
             resume=resume,
             engine=on_ray if engine == "ray" else None,
-            progress=_watch(bar, quiet=quiet),
+            progress=_watch(bar, embedder, total, resume=resume, quiet=quiet),
             note=lambda step: note(step, quiet=quiet),
+            overwrite=overwrite,
         )
-    _show(report, config)
     if json_path is not None:
         from otkit.cli.documents import write_document
         from otkit.encoders.settings import read_json
 
-        write_document(json_path, read_json(output / "manifest.json"))
+        write_document(json_path, read_json(output / "manifest.json"), overwrite=overwrite)
+    if report.made_before:
+        return
+    if report.skipped:
+        note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)
+    last_line(
+        _summary(report, config),
+        then=f'otkit embed --search {shlex.quote(str(output))} "a question"',
+        quiet=quiet,
+    )
+
+
+def _summary(report: EmbedReport, config: EmbedConfig) -> str:
+    vectors, found = report.vectors, report.recall
+    size = sum(path.stat().st_size for path in vectors.folder.iterdir()) / 1e6
+    recall = (
+        ""
+        if found is None
+        else (
+            f"; recall against flat search, {found.queries} queries: {found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
+        )
+    )
+    return (
+        f"wrote {vectors.folder}: {len(vectors):,} {config.unit} vectors of width {vectors.dimension} "
+        f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB{recall}"
+    )
 
 
 def _inputs(
@@ -192,15 +239,11 @@ def _inputs(
     ]
 
 
-def _finished(output: Path) -> bool:
-    return (output / "manifest.json").is_file() and not (output / "state.json").exists()
-
-
 def _threads(threads: int | None, output: Path, *, resume: bool) -> int | None:
     """Those of the interrupted run where nothing else is asked for: other threads end in other digits."""
-    from otkit.export.vector_writer import read_state
+    from otkit.export.vector_writer import read_state, working_folder
 
-    state = read_state(output) if resume and threads is None else None
+    state = read_state(working_folder(output)) if resume and threads is None else None
     return threads if state is None else int(state["of"]["threads"])
 
 
@@ -210,37 +253,40 @@ def _default_shards() -> str:
     return "parquet" if find_spec("pyarrow") else "npy"
 
 
-def _watch(bar: Bar, *, quiet: bool) -> Callable[[Progress], None]:
-    import time
+def _texts(inputs: list[TextInput], side: str) -> Total | None:
+    """How many texts there are to embed, for the remaining time."""
+    from otkit.cli.progress import Total, count_lines
+    from otkit.data.lines import LineSource
+    from otkit.data.parallel import see_format
 
-    task = bar.add_task("embed", total=None, text="")
-    begun, first, named = time.perf_counter(), -1, 0
+    found, exact = 0, True
+    for one in inputs:
+        lines = None if "-" in (one.path, one.target) else count_lines([one.path])
+        if lines is None:
+            return None
+        parallel = one.format not in ("auto", "text") or one.target is not None
+        if one.format == "auto" and not parallel:
+            parallel = see_format(one.path, LineSource(one.path).blocks()).format is not None
+        found += lines.count * (2 if parallel and side == "both" else 1)
+        exact = exact and lines.exact
+    return Total(found, exact)
+
+
+def _watch(
+    bar: Bar, embedder: Embedder, total: Total | None, *, resume: bool, quiet: bool
+) -> Callable[[Progress], None]:
+    step, named, begun = bar.step("embed", unit="texts", total=total), 0, not resume
+    embedder.on_encoded = step.under_way
 
     def show(state: Progress) -> None:
-        nonlocal first, named
+        nonlocal named, begun
         done = state.texts + state.skipped
-        first = done if first < 0 else first  # what an earlier run did does not count for the rate
-        rate = (done - first) / (time.perf_counter() - begun)
-        bar.update(task, completed=done, text=f"{rate:.0f} texts/s")
+        if not begun:
+            step.start_from(done)  # what an earlier run did does not count for the rate
+            begun = True
+        step.update(done)
         for bad in state.bad[: max(0, _SHOWN_BAD - named)]:
             note(f"skipped: {bad.where}: {bad.what}", quiet=quiet)
         named += len(state.bad)
 
     return show
-
-
-def _show(report: EmbedReport, config: EmbedConfig) -> None:
-    vectors = report.vectors
-    size = sum(path.stat().st_size for path in vectors.folder.iterdir()) / 1e6
-    typer.echo(
-        f"{vectors.folder}: {len(vectors)} {config.unit} vectors of width {vectors.dimension} "
-        f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB"
-    )
-    if report.recall is not None:
-        found = report.recall
-        typer.echo(
-            f"recall against flat search, {found.queries} queries: "
-            f"{found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
-        )
-    if report.skipped:
-        note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)

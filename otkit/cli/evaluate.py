@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,6 @@ from otkit.cli.evaluate_support import (
     aligned_on,
     language_codes,
     open_with,
-    print_tables,
-    write_output,
 )
 from otkit.cli.options import (
     BatchTokens,
@@ -24,6 +23,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Seed,
     Threads,
@@ -33,7 +33,12 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.errors import ConfigError, choose
+from otkit.files import write_file, write_json
+
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
 
 __all__ = ["evaluate"]
 
@@ -52,7 +57,20 @@ def evaluate(
     ] = None,
     source: Annotated[str | None, option("Source side of two files.", "FILE")] = None,
     target: Annotated[str | None, option("Target side of two files.", "FILE")] = None,
-    gold: Annotated[list[str] | None, option("Gold word links, or gold pairs for mining.", "FILE")] = None,
+    gold: Annotated[
+        list[str] | None,
+        option("Gold word links (of FILE, where it holds no text itself), or gold pairs for mining.", "FILE"),
+    ] = None,
+    base: Annotated[
+        int | None,
+        typer.Option(
+            metavar="0|1",
+            min=0,
+            max=1,
+            help="What gold links count words from. Default: seen from the file.",
+            show_default=False,
+        ),
+    ] = None,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
@@ -130,6 +148,7 @@ def evaluate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where finished parts go, for --resume.")
     ] = Path("runs/evaluation"),
     resume: Annotated[bool, typer.Option("--resume", help="Use the finished parts in --output.")] = False,
+    overwrite: Overwrite = False,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -155,6 +174,8 @@ def evaluate(
     unasked = {"translation-errors", *(() if source else ("mining",))}
     names = [name for name in TASKS if name not in unasked] if task == "all" else [task]
     builders = {name: choose(name, {**TASKS, "all": TASKS["retrieval"]}, what="task") for name in names}
+    inputs = [*(files or []), *(gold or []), source, target, data, train, model, baseline, head]
+    claim_files({"json": json_path, "chart": chart, "markdown": markdown}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.cli.evaluate_report import (
@@ -165,13 +186,16 @@ def evaluate(
         summary_document,
         summary_tables,
     )
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
+    from otkit.cli.stdout import show
+    from otkit.cli.stopping import resumable
     from otkit.evaluation.protocol import CellStore, run_cells
     from otkit.evaluation.summary import summarise
 
     request = Request(
         files=tuple(files or ()),
         gold=tuple(gold or ()),
+        base=base,
         source=source,
         target=target,
         format=input_format,
@@ -209,56 +233,73 @@ def evaluate(
         head=head,
         save_heads=save_heads,
         strict=task != "all",
+        quiet=quiet,
     )
     tasks = {name: builder(request) for name, builder in builders.items()}
     gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])
 
-    def opener(name: str | None) -> Any:
-        return lambda: open_with(name, device=device, pooling=pooling, prefix=prefix)
+    encoders: dict[str, dict[str, Any]] = {}
+
+    def opener(role: str, name: str | None) -> Any:
+        def opened() -> Encoder:
+            encoder = open_with(name, device=device, pooling=pooling, prefix=prefix)
+            encoders[role] = {"name": encoder.name, **asdict(encoder.settings)}
+            return encoder
+
+        return opened
 
     if head is not None and (model is not None or task not in ("xnli", "xquad")):
         raise ConfigError(
             "--head brings its own encoder", remedy="use it with xnli or xquad, without --model"
         )
-    openers = {"model": opener(model if head is None else str(head))}
+    openers = {"model": opener("model", model if head is None else str(head))}
     if baseline is not None:
-        openers["baseline"] = opener(None if baseline == "sample" else baseline)
-    store = CellStore(output, resume=resume)
+        openers["baseline"] = opener("baseline", None if baseline == "sample" else baseline)
+    store = CellStore(output, resume=resume, overwrite=overwrite, inputs=inputs)
     seen_codes = language_codes(seen) or aligned_on(model)
     summaries = {}
-    with progress_bar(quiet=quiet) as bar:
-        watch = Watch(bar, quiet=quiet)
+    with progress_bar(quiet=quiet) as bar, resumable(store.begun):
+        watch = Watch(bar)
         for name, one in tasks.items():
             cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
             summaries[name] = summarise(cells, one.metrics, seen=seen_codes)
     tables = [table for name, summary in summaries.items() for table in summary_tables(name, summary)]
     if task == "all":
         tables.append(overview(summaries))
-    print_tables(tables)
     if chart is not None:
         from otkit.report.chart import bar_chart
 
         bar_chart(
-            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)], chart
+            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)],
+            chart,
+            overwrite=overwrite,
         )
     if markdown is not None:
         from otkit.report.tables import to_markdown
 
-        write_output(markdown, "\n\n".join(map(to_markdown, tables)) + "\n")
+        write_file(markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=overwrite)
     if json_path is not None:
-        import json
-
         from otkit.provenance import versions
 
         document = {
             "command": "evaluate",
             "model": model or "sample encoder",
             "baseline": baseline,
+            "encoders": encoders,
             "versions": versions(),
             "tasks": {
                 name: {**summary_document(summary), "settings": tasks[name].fingerprint}
                 for name, summary in summaries.items()
             },
         }
-        write_output(json_path, json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
+        write_json(json_path, document, overwrite=overwrite)
+    show(*tables)
+    written = ", ".join(str(path) for path in (json_path, chart, markdown) if path is not None)
+    scored = len({language for summary in summaries.values() for language in summary.rows})
+    last_line(
+        f"{', '.join(summaries)}: {counted(scored, 'language')}{written and f'; wrote {written}'}; finished parts "
+        f"are in {output}",
+        then="" if baseline is not None else "--baseline sample compares with the sample encoder",
+        quiet=quiet,
+    )
     check_gates(gates, summaries)

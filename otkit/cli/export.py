@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,15 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.options import JsonPath, Layer, Quiet, Threads, Verbose, parse_layers, set_logging, set_threads
+from otkit.cli.options import (
+    JsonPath,
+    Layer,
+    Overwrite,
+    Quiet,
+    Threads,
+    Verbose,
+    parse_layers,
+    set_logging,
+    set_threads,
+)
+from otkit.cli.outputs import claim_files, claim_folder
 from otkit.errors import ConfigError, choose
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import TorchEncoder
     from otkit.export.onnx import ExportReport
     from otkit.export.trim import TrimReport
+    from otkit.report.tables import Table
 
-__all__ = ["TARGETS", "export"]
+__all__ = ["TARGETS", "export", "onnx_table", "trim_table"]
 
 TARGETS = {
     "onnx": "one graph for ONNX Runtime",
@@ -41,7 +54,7 @@ def export(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write; replaced when there.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")
     ] = Path("runs/exported"),
     to: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(TARGETS)}.")] = "onnx",
     quantize: Annotated[
@@ -71,6 +84,7 @@ def export(
     max_retrieval_loss: Annotated[float | None, _limit("Gate: points of retrieval accuracy.")] = None,
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -92,11 +106,13 @@ def export(
         raise ConfigError(
             "--quantize is for ONNX", remedy="use --gguf-type with --to gguf, or leave --to out"
         )
+    inputs = [model, *(trim_vocab or [])]
+    claim_folder(output, "encoder", inputs, overwrite=overwrite)
+    claim_files({"json": json_path}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
-    from otkit.cli.progress import stderr_console
+    from otkit.cli.progress import last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder, resolve_layers
 
@@ -110,39 +126,55 @@ def export(
     if (layers := parse_layers(layer)) is not None:
         encoder.settings = replace(encoder.settings, alignment_layers=resolve_layers(layers, encoder.layers))
     figures: dict[str, Any] = {"model": encoder.name, "to": to, "settings": asdict(encoder.settings)}
-    console, notes = Console(highlight=False), stderr_console()
+    tables = []
+    with progress_bar(quiet=quiet) as bar:
 
-    def progress(step: str) -> None:
-        if not quiet:
-            notes.print(f"[dim]{step} ...[/dim]")
+        def progress(step: str) -> None:
+            bar.note(f"{step} ...")
+            bar.step(step, alone=True)
 
-    if trim_vocab:
-        from otkit.export.trim import pieces_of, trim_vocabulary
+        if trim_vocab:
+            from otkit.export.trim import pieces_of, trim_vocabulary
 
-        progress("trimming the vocabulary")
-        vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
-        texts = [file for file in trim_vocab if file not in vocabularies]
-        named = frozenset[str]().union(*map(pieces_of, vocabularies))
-        encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
-        figures["trim"] = asdict(trimmed)
-        console.print(_trim_table(trimmed))
-    if to == "onnx":
-        report = _export_onnx(
-            encoder, output, opset, quantize, (min_cosine, min_agreement, max_retrieval_loss), progress
-        )
-        figures["export"] = {**asdict(report), "folder": str(report.folder)}
-        console.print(_onnx_table(report))
-        console.print(
-            f"{report.folder}: {report.chosen.bytes / 1e6:.1f} MB, {report.share:.0%} of fp32", soft_wrap=True
-        )
-    else:
-        from otkit.export.folders import export_folder
+            progress("trimming the vocabulary")
+            vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
+            texts = [file for file in trim_vocab if file not in vocabularies]
+            named = frozenset[str]().union(*map(pieces_of, vocabularies))
+            encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
+            figures["trim"] = asdict(trimmed)
+            tables.append(trim_table(trimmed))
+        if to == "onnx":
+            report = _export_onnx(
+                encoder,
+                output,
+                opset,
+                quantize,
+                (min_cosine, min_agreement, max_retrieval_loss),
+                progress,
+                inputs,
+                overwrite=overwrite,
+            )
+            figures["export"] = {**asdict(report), "folder": str(report.folder)}
+            tables.append(onnx_table(report))
+            written, size = report.chosen.bytes, f"ONNX, {report.share:.0%} of fp32"
+        else:
+            from otkit.export.folders import export_folder
 
-        written = export_folder(encoder, output, to=to, gguf_type=gguf_type)
-        figures["bytes"] = written
-        console.print(f"{output}: {written / 1e6:.1f} MB for {to}", soft_wrap=True)
+            progress(f"writing for {to}")
+            written = export_folder(
+                encoder, output, to=to, gguf_type=gguf_type, inputs=inputs, overwrite=overwrite
+            )
+            figures["bytes"], size = written, f"for {to}"
     if json_path is not None:
-        _write_json(json_path, figures)
+        from otkit.cli.documents import write_document
+
+        write_document(json_path, figures, overwrite=overwrite)
+    show(*tables)
+    last_line(
+        f"wrote {output}: {written / 1e6:.1f} MB {size}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}",
+        quiet=quiet,
+    )
 
 
 def _export_onnx(
@@ -152,6 +184,9 @@ def _export_onnx(
     quantize: str | None,
     limits: tuple[float | None, float | None, float | None],
     progress: Any,
+    inputs: list[str | Path | None],
+    *,
+    overwrite: bool,
 ) -> ExportReport:
     from otkit.export.gate import LIMITS
     from otkit.export.onnx import export_onnx
@@ -166,6 +201,8 @@ def _export_onnx(
         quantize=quantize,
         limits=replace(standard, **changed),
         progress=progress,
+        inputs=inputs,
+        overwrite=overwrite,
     )
 
 
@@ -180,7 +217,8 @@ def _lines(files: list[Path]) -> Iterator[str]:
             yield line
 
 
-def _onnx_table(report: ExportReport) -> Any:
+def onnx_table(report: ExportReport) -> Table:
+    """The recipes that were tried, the one that was taken last."""
     from otkit.report.tables import Column, Table
 
     rows = tuple(
@@ -212,7 +250,8 @@ def _onnx_table(report: ExportReport) -> Any:
     )
 
 
-def _trim_table(report: TrimReport) -> Any:
+def trim_table(report: TrimReport) -> Table:
+    """What a smaller vocabulary saves and costs."""
     from otkit.report.tables import Column, Table
 
     rows = (
@@ -226,14 +265,3 @@ def _trim_table(report: TrimReport) -> Any:
         columns=(Column("figure"), Column("before", digits=2), Column("after", digits=2)),
         rows=rows,
     )
-
-
-def _write_json(path: Path, figures: dict[str, Any]) -> None:
-    import json
-
-    from otkit import __version__
-
-    text = json.dumps({"otkit": __version__, **figures}, indent=1, ensure_ascii=False, default=str)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ from otkit.cli.aligning import (
     Weights,
     WordVector,
 )
-from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, watch, write_json
+from otkit.cli.extract_support import fingerprint_of, was_finished, watch, write_json
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -38,6 +39,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     ResumeOutput,
@@ -53,6 +55,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.errors import ConfigError, choose
 
 if TYPE_CHECKING:
@@ -87,8 +90,9 @@ def extract(
     ] = "pharaoh",
     scores: Annotated[bool, typer.Option("--scores", help="Each link's share of mass, in [0, 1].")] = False,
     resume: ResumeOutput = False,
+    overwrite: Overwrite = False,
     model: Model = None,
-    config: Annotated[Path | None, option("Aligner settings that tuning wrote.", "FILE")] = None,
+    config: Annotated[Path | None, option("Aligner settings: a JSON object.", "FILE")] = None,
     transport: Transport = None,
     epsilon: Epsilon = None,
     epsilon_relative: EpsilonRelative = None,
@@ -162,11 +166,14 @@ def extract(
         "distances": distances,
     }
     settings = _settings(config, {**given, "layers": parse_layers(layer)})
-    if resume and output is not None and output.exists() and not _unfinished(output):
-        note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
-        return
-
-    from otkit.cli.progress import progress_bar
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
+    claim_files(
+        {"output": output, "json": json_path}, [place, second, model, config], overwrite=overwrite or resume
+    )
+    from otkit.cli.progress import count_lines, counted, last_line, progress_bar
+    from otkit.cli.stdout import is_terminal, write_data
+    from otkit.cli.stopping import resumable
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
@@ -175,7 +182,13 @@ def extract(
     from otkit.extraction.lines import LINE_FORMATS
     from otkit.extraction.sink import Sink
 
-    records = read_pairs(place, target=second, format=input_format, on_error=on_error)
+    records = read_pairs(
+        place,
+        target=second,
+        format=input_format,
+        on_error=on_error,
+        note=lambda text: note(text, quiet=quiet),
+    )
     aligner = WordAligner(
         open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
     )
@@ -189,28 +202,38 @@ def extract(
             aligner, model=model_place(model), device=device, precision=precision, address=address
         )
     stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw, engine=workers)
-    total = None if quiet or place == "-" else count_lines(Path(place))
-    with progress_bar(quiet=quiet) as bar:
-        show = watch(bar, stream, total, quiet=quiet)
+    fingerprint = fingerprint_of(aligner, (format, scores, raw, input_format, on_error))
+    if resume and output is not None and was_finished(output, fingerprint, records, stream, quiet=quiet):
+        return
+    total = None if quiet or place == "-" else count_lines([place])
+    # Lines on a terminal are progress enough, and a bar between them is none.
+    with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
+        show = watch(bar, aligner, stream, total, quiet=quiet)
         if output is None:
             for piece in stream.pieces(records, {}):
                 show(piece)
-                if not to_stdout(piece.text):
+                if not write_data(piece.text):
                     return
         else:
-            fingerprint = fingerprint_of(
-                aligner, place, second, (format, scores, raw, input_format, on_error)
-            )
-            with Sink(output, fingerprint=fingerprint, resume=resume) as sink:
+            with (
+                Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
+                resumable(sink.begun),
+            ):
                 set_threads(sink.known.get("threads"))
                 for piece in stream.pieces(records, sink.known):
                     sink.write(piece.text, piece.known)
                     show(piece)
-                sink.finish()
+                sink.finish({"lines": stream.lines, "sha256": stream.sha256})
+    note(stream.spaces.note(place), quiet=quiet)
     if stream.skipped:
         note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:
-        write_json(json_path, aligner, stream, place)
+        write_json(json_path, aligner, stream, place, overwrite=overwrite)
+    last_line(
+        f"wrote {output or 'to stdout'}: {counted(stream.lines, 'line')}, {counted(stream.links, 'link')}",
+        then="" if place == "-" or second is not None else f"otkit report {shlex.quote(place)}",
+        quiet=quiet,
+    )
 
 
 def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:
@@ -238,7 +261,3 @@ def _settings(path: Path | None, given: dict[str, Any]) -> AlignerConfig:
 
     base = AlignerConfig() if path is None else read_aligner_config(path)
     return replace(base, **{name: value for name, value in given.items() if value is not None})
-
-
-def _unfinished(output: Path) -> bool:
-    return output.with_name(output.name + ".state").exists()

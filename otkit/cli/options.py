@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otkit.cli.messages import with_options
 from otkit.errors import ConfigError, choose
+
+if TYPE_CHECKING:
+    from otkit.data.gold import GoldSet
+    from otkit.data.parallel import ParallelCorpus
+    from otkit.training.supervision import GoldCorpus
 
 __all__ = [
     "Address",
@@ -21,6 +27,7 @@ __all__ = [
     "Layer",
     "Model",
     "OnError",
+    "Overwrite",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -31,6 +38,7 @@ __all__ = [
     "Verbose",
     "model_place",
     "note",
+    "note_corpus",
     "option",
     "parse_layers",
     "parse_numbers",
@@ -106,6 +114,10 @@ Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first
 ResumeOutput = Annotated[
     bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
+]
 OnError = Annotated[
     str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
 ]
@@ -140,10 +152,18 @@ def model_place(model: str | None) -> str | None:
     return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
 
 
-def note(text: str, *, quiet: bool) -> None:
+def note(text: str | None, *, quiet: bool) -> None:
     """Say something beside the result, on stderr."""
-    if not quiet:
-        typer.echo(f"note: {text}", err=True)
+    if text and not quiet:
+        typer.echo(f"note: {with_options(text)}", err=True)
+
+
+def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, raw: bool = False) -> None:
+    """Say how a corpus was read: its format, what was skipped, and words that other programs count otherwise, which
+    raw text has none of."""
+    for text in corpus.notes:
+        note(text, quiet=quiet)
+    note(None if raw else corpus.spaces.note(corpus.name), quiet=quiet)
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:

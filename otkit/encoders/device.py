@@ -27,14 +27,16 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cpu")
     if name == "mps":
         if not torch.backends.mps.is_available():
-            raise ConfigError("this machine has no Apple GPU (mps)", remedy="use --device cpu or auto")
+            raise ConfigError(
+                "this machine has no Apple GPU (mps)", remedy="use `device='cpu'` or `device='auto'`"
+            )
         return torch.device("mps")
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if match is None:
         raise ConfigError(f"unknown device {name!r}", remedy="choose from: auto, cpu, cuda, cuda:N, mps")
     if not torch.cuda.is_available():
         raise ConfigError(
-            "no CUDA device can be used here", remedy="use --device cpu, or install a CUDA build of torch"
+            "no CUDA device can be used here", remedy=("use `device='cpu'`", "install a CUDA build of torch")
         )
     number = int(match.group(1) or 0)
     if number >= torch.cuda.device_count():
@@ -73,7 +75,7 @@ def slow_precision(device: torch.device, precision: str) -> str | None:
     """What a person should know who asked for a precision that the device has no instructions for."""
     if multiplies_in(device, choose(precision, PRECISIONS, what="precision")):
         return None
-    return f"this processor has no instructions for {precision}: --precision fp32 will be many times faster"
+    return f"this processor has no instructions for {precision}: fp32 will be many times faster"
 
 
 def send(values: Tensor, device: torch.device | str) -> Tensor:

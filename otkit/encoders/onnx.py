@@ -87,7 +87,7 @@ class OnnxEncoder:
                 raise ConfigError(
                     f"the exported graph has no layer {layer}",
                     where=str(self._path),
-                    remedy=f"use --layer {','.join(map(str, there))}, or export again with that layer",
+                    remedy=(f"use `layer='{','.join(map(str, there))}'`", "export again with that layer"),
                 )
         names = ["token_states" if len(there) == 1 else layer_output(layer) for layer in asked]
         return self.run(tokens, names)
@@ -151,7 +151,7 @@ def _providers(device: str) -> list[str]:
     if device.startswith("cuda") and "CUDAExecutionProvider" not in available:
         raise ConfigError(
             "this ONNX Runtime has no CUDA provider",
-            remedy="pip install onnxruntime-gpu, or use --device cpu",
+            remedy=("pip install onnxruntime-gpu", "use `device='cpu'`"),
         )
     if device.startswith("cuda") or (device == "auto" and "CUDAExecutionProvider" in available):
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from otkit.data.examples import TaskSet
+from otkit.data.lines import skipped_note
 from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import Observer
+from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
@@ -69,9 +71,8 @@ def fine_tune(
     best.unlink(missing_ok=True)
 
     def keep(record: Record) -> None:
-        partial = best.with_suffix(".partial")
-        save_file({key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}, partial)
-        partial.replace(best)
+        weights = {key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}
+        replace_file(best, lambda temporary: save_file(weights, temporary))
 
     def evaluate() -> Record:
         assert select is not None
@@ -128,9 +129,9 @@ def transfer_notes(
     unlabelled = [language for language, one in tests.items() if not one.labelled]
     if unlabelled:
         notes.append(f"unlabelled and so not scored: {', '.join(unlabelled)}")
-    skipped = sum(one.skipped for one in tests.values()) + (trained_on.skipped if trained_on else 0)
-    if skipped:
-        notes.append(f"{skipped} bad items were skipped")
+    read = [*tests.values(), *([trained_on] if trained_on else [])]
+    if skipped := sum(one.skipped for one in read):
+        notes.append(skipped_note((bad for one in read for bad in one.bad), skipped, what="item"))
     return tuple(notes)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from otkit.errors import TrainingError, reason_of
+from otkit.files import to_json
 
 __all__ = [
     "Checkpoint",
@@ -22,7 +23,6 @@ __all__ = [
     "latest_checkpoint",
     "partial_folder",
     "write_checkpoint",
-    "write_text",
 ]
 
 _PARTIAL = ".partial-"
@@ -55,7 +55,7 @@ def write_checkpoint(
         partial.mkdir(parents=True)
         save(partial)
         manifest = {"step": step, "progress": progress, "files": _hashes(partial)}
-        (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        (partial / _MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
@@ -91,23 +91,6 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
             continue
         return Checkpoint(folder, int(manifest["step"]), manifest["progress"])
     return None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that a crash leaves the old one or the new
-    one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TrainingError(
-            f"cannot be written ({reason_of(error)})",
-            where=str(path),
-            remedy="check space and permissions",
-        ) from error
 
 
 def append_text(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.device import multiplies_in, send
 from otkit.encoders.encoder import Encoded, Tokens, TooLongError, TorchEncoder, resolve_layers
-from otkit.encoders.encoder import _layer_stack as layer_stack
+from otkit.encoders.families import layer_stack
 
 __all__ = ["CachedStart", "CopiedStart", "FrozenStart", "copy_dtype", "open_start", "passes_saved"]
 

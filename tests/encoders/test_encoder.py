@@ -180,8 +180,10 @@ def test_a_failed_save_leaves_the_old_folder(tiny_encoder: TorchEncoder, tmp_pat
     folder = tmp_path / "aligned"
     tiny_encoder.save(folder)
     before = (folder / "otkit.json").read_text()
-    with pytest.raises(TypeError):
-        tiny_encoder.save(folder, {"not JSON": {1, 2}})
+    circular: dict[str, object] = {}
+    circular["itself"] = circular
+    with pytest.raises(RecursionError):
+        tiny_encoder.save(folder, circular)
     assert [path.name for path in tmp_path.iterdir()] == ["aligned"]
     assert (folder / "otkit.json").read_text() == before
 
@@ -239,5 +241,5 @@ def test_devices() -> None:
     with pytest.raises(ConfigError, match="unknown device 'gpu'; choose from: auto, cpu, cuda, cuda:N, mps"):
         choose_device("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="no CUDA device can be used here; use --device cpu"):
+        with pytest.raises(ConfigError, match="no CUDA device can be used here; use `device='cpu'`"):
             choose_device("cuda:0")

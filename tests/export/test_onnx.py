@@ -17,7 +17,6 @@ from transformers import AutoConfig, AutoTokenizer
 
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TooLongError, TorchEncoder
-from otkit.encoders.manifest import sha256_of
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ConfigError, ExportError, GateError
@@ -25,6 +24,7 @@ from otkit.export.gate import Limits
 from otkit.export.graph import write_graph
 from otkit.export.onnx import ExportReport, export_onnx
 from otkit.export.quantize import RECIPES, _int8
+from otkit.files import sha256_of
 from tests.export.conftest import PAIRS
 
 SENTENCES = [["das", "haus", "ist", "klein"], ["a"], ["unbekannt", "."] * 5, []]
@@ -86,7 +86,7 @@ def test_upper_layers_are_cut_off_for_alignment(sample_encoder: TorchEncoder, ex
 def test_a_layer_outside_the_graph_is_named(exported: ExportReport) -> None:
     encoder = open_encoder(exported.folder, device="cpu")
     with pytest.raises(
-        ConfigError, match=r"the exported graph has no layer 0; use --layer 1,2, or export again"
+        ConfigError, match=r"the exported graph has no layer 0; use `layer='1,2'`, or export again"
     ):
         encoder.hidden_states(encoder.tokenize(SENTENCES), layers=[0])
     with pytest.raises(ConfigError, match=r"cannot run on 'mps'"):
