@@ -21,6 +21,9 @@ class Silent:
     def note(self, message: str) -> None:
         """Nothing to see."""
 
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Nothing to see."""
+
 
 def data(*parts: str) -> Path:
     """A file of the benchmark data: OTKIT_BENCHMARK_DATA, or ../shared/data beside the checkout."""

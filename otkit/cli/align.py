@@ -91,7 +91,7 @@ def align(
     cost: Annotated[str | None, option("euclidean, sqeuclidean (half the square) or cosine.", "NAME")] = None,
     epsilon: Annotated[float | None, option("Entropic temperature, in units of the cost.", "X")] = None,
     epsilon_relative: Annotated[
-        float | None, option("The same in units of each problem's mean cost; replaces --epsilon.", "X")
+        float | None, option("The same in units of each problem's mean cost, in place of --epsilon.", "X")
     ] = None,
     scope: Annotated[
         str | None,
@@ -108,7 +108,12 @@ def align(
     ] = None,
     anchor_reduction: Annotated[str | None, option("Over the English words.", "sum|mean")] = None,
     tau: Annotated[
-        float | None, option("KL penalty that lets words lose mass, in units of the cost.", "X")
+        float | None,
+        option(
+            "KL penalty that lets words lose mass, in the unit of the temperature (the cost beside --epsilon, the mean "
+            "cost beside --epsilon-relative).",
+            "X",
+        ),
     ] = None,
     layer_weights: Annotated[
         str | None, option("Compare each of --layer by itself, with these weights.", "X[,X...]")
@@ -245,22 +250,22 @@ def align(
     from otkit.errors import ConfigError
     from otkit.training.forecast import forecast
     from otkit.training.presets import PRESETS
-    from otkit.training.run import AlignSettings, align_encoder, check_output, run_metadata
+    from otkit.training.run import AlignSettings, align_encoder, check_output
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
+    from otkit.transport.config import one_temperature
 
     inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     asked = parse_layers(layer)
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
     chosen = choose(preset or ("sample" if sampled else "paper"), PRESETS, what="preset")
+    warmth = one_temperature(epsilon, epsilon_relative)
     settings = AlignSettings(
         objective=given(
-            chosen.objective,
+            replace(chosen.objective, **warmth),
             parts=objective_parts(objective, anchor, chosen.objective.parts),
             cost=cost,
-            epsilon=epsilon,
-            epsilon_relative=epsilon_relative,
             scope=scope,
             unit=unit,
             word_vector=word_vector,
@@ -346,9 +351,16 @@ def align(
         tutor = Teacher(found, corpora)
     if dry_run:
         if is_main_process():
-            plan = forecast(
-                encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
-            )
+            with progress_bar(quiet=quiet) as bar:
+                plan = forecast(
+                    encoder,
+                    corpora,
+                    settings,
+                    links=given_links,
+                    teacher=tutor,
+                    processes=number_of_processes(),
+                    observer=TrainingProgress(bar),
+                )
             show(forecast_table(plan))
             last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
@@ -400,7 +412,7 @@ def align(
         write_document(
             json_path,
             {
-                **run_metadata(encoder, corpora, settings),
+                **result.metadata,
                 "before": measured[0],
                 "after": measured[-1],
                 "seconds": result.seconds,

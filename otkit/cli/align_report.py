@@ -12,6 +12,7 @@ from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.training.card import FIGURES
 
 if TYPE_CHECKING:
     from otkit.report.tables import Table
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from otkit.training.loop import Record
 
 __all__ = ["PANELS", "Figures", "change_table", "draw_curve", "forecast_table"]
-
-# How a figure is called in the table, and which way is better.
-_SHOWN = {
-    "divergence": ("held-out Sinkhorn divergence", "lower"),
-    "aer": ("word-alignment AER", "lower"),
-    "aer_trained": ("word-alignment AER of the trained layers", "lower"),
-    "retrieval": ("sentence retrieval, accuracy@1", "higher"),
-}
 
 # The panels of the curve: what is better higher and what is better lower do not share one.
 PANELS = {
@@ -95,7 +88,7 @@ def change_table(before: Record, after: Record, *, output: Path) -> Table:
 
     rows: list[Any] = [
         (title, before[name], after[name], better)
-        for name, (title, better) in _SHOWN.items()
+        for name, (title, better) in FIGURES.items()
         if name in before and name in after
     ]
     return before_after(f"before and after: {output}", rows)
@@ -134,6 +127,8 @@ def forecast_table(plan: Forecast) -> Table:
             f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
             f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
             f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+            f"{plan.batch_gb:.1f} GB of it for the longest batch: {plan.longest[0]} pairs of up to {plan.longest[1]} "
+            f"and {plan.longest[2]} subwords",
             *(() if plan.slow is None else (plan.slow,)),
         ),
     )

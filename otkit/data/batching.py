@@ -9,7 +9,7 @@ one length while the order stays random beyond the window.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,15 @@ class PairBatch:
 class PairSource:
     """Corpora of several language pairs as one endless-by-epochs sequence of micro-steps."""
 
-    def __init__(self, corpora: Sequence[PairCorpus], encoder: Encoder, config: BatchingConfig) -> None:
+    def __init__(
+        self,
+        corpora: Sequence[PairCorpus],
+        encoder: Encoder,
+        config: BatchingConfig,
+        *,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """`progress` hears of how many corpora the next window was tokenised, and of how many there are."""
         if not corpora:
             raise ConfigError("there is no parallel text to train on", remedy="name at least one file")
         for corpus in corpora:
@@ -91,7 +99,7 @@ class PairSource:
         self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.batch_tokens is not None
-        self.too_long = 0
+        self.too_long, self._progress = 0, progress
         self.padded = self.filled = 0
 
     def micro_steps(
@@ -100,13 +108,20 @@ class PairSource:
         """Every `stride`-th micro-step from `start` up to `stop`, each the batches of all language pairs; equal seeds
         give equal batches.
         """
-        streams = [self._batches(index, start, stride) for index in range(len(self.corpora))]
+        streams = [self.batches_of(index, start, stride) for index in range(len(self.corpora))]
         step = start
         while stop is None or step < stop:
             yield tuple(part for stream in streams for part in next(stream))
             step += stride
 
-    def _batches(self, index: int, start: int, stride: int) -> Iterator[tuple[PairBatch, ...]]:
+    def windows(self, index: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """The windows of one corpus up to micro-step `stop`, within the first epoch: the micro-step that each begins
+        at, and its pairs."""
+        size, span, order = self.config.batch_size, self.config.window, self._epoch_order(index, 0)
+        for first in range(0, min(stop, self.micro_steps_per_epoch), span):
+            yield first, order[first * size : (first + span) * size]
+
+    def batches_of(self, index: int, start: int, stride: int = 1) -> Iterator[tuple[PairBatch, ...]]:
         """The endless batches of one corpus from micro-step `start` on; windows without one that is asked for are
         not tokenised.
         """
@@ -135,6 +150,7 @@ class PairSource:
         self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, asked: range
     ) -> Iterator[tuple[PairBatch, ...]]:
         members, source, target, letters = self._tokenise(index, members)
+        self._progress(index + 1, len(self.corpora))
         lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
         order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.

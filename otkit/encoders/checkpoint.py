@@ -57,7 +57,10 @@ def _open(model: str | Path | None, *, device: str) -> Encoder:
         )
     if isinstance(model, Path) or path.suffix == ".gguf" or not _HUB_NAME.fullmatch(str(model)):
         raise CheckpointError("no such file or folder", where=str(model), remedy="check the path")
-    return _open_folder(_download(str(model)), name=str(model), device=device)
+    encoder = _open_folder(_download(str(model)), name=str(model), device=device)
+    if isinstance(encoder, TorchEncoder):
+        encoder.hub_name = str(model)
+    return encoder
 
 
 def _download(name: str) -> Path:

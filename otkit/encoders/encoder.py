@@ -91,6 +91,9 @@ class TorchEncoder:
     """A transformers encoder and its tokenizer; trainable, and gradients flow unless the caller forbids
     them."""
 
+    hub_name: str | None = None
+    """Its name on the Hugging Face Hub, where it was opened from there."""
+
     def __init__(
         self,
         model: PreTrainedModel,

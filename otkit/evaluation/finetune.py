@@ -152,6 +152,9 @@ class _Training:
     def note(self, message: str) -> None:
         self._observer.note(message)
 
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self._observer.progress(f"{self._name}: {what}", done, total)
+
 
 @contextlib.contextmanager
 def scoring(head: Head, precision: str) -> Iterator[None]:

@@ -23,12 +23,13 @@ def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
     single = "".join(
         f"- `layer_{layer}` (batch, tokens, {encoder.dimension})\n" for layer in layers if len(layers) > 1
     )
+    name = _one_line(encoder.name)
     return f"""---
 library_name: onnx
 tags: [word-alignment, sentence-similarity, multilingual, onnx]
 ---
 
-# {encoder.name}, as ONNX
+# `{name}`, as ONNX
 
 Exported by otkit {__version__}: {report.chosen.recipe}; opset {report.opset}; {report.chosen.bytes / 1e6:.1f} MB,
 {report.share:.0%} of fp32.
@@ -54,6 +55,11 @@ Measured on {parity.sentences} real sentences against the torch encoder, on {pla
 """
 
 
+def _one_line(name: str) -> str:
+    """A folder's name, which may be anything, as a title can have it."""
+    return "".join(c if c.isprintable() else " " for c in name).replace("`", "'")
+
+
 _USE = {
     "transformers": 'AutoModel.from_pretrained("FOLDER")',
     "sentence-transformers": 'SentenceTransformer("FOLDER").encode(["a sentence"])',
@@ -69,7 +75,7 @@ library_name: {to}
 tags: [word-alignment, sentence-similarity, multilingual]
 ---
 
-# {encoder.name}
+# `{_one_line(encoder.name)}`
 
 Written by otkit {__version__} for {to}: `{_USE[to]}`.
 

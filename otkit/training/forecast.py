@@ -1,25 +1,40 @@
-"""What a run would be: its pairs, its steps, and, from one micro-step tried out, its time and memory."""
+"""What a run would be: its pairs, its steps, its time, from two micro-steps tried out, and its peak of memory.
+
+The peak of a step is that of its longest batch: each layer keeps its activations for the backward pass, and attention
+with dropout keeps matrices whose size is the square of the longest sentence's. So the longest batch of the run is
+looked for, and what a forward pass keeps of two, four and six of its pairs is counted, padded as the whole is. A batch
+keeps that by the pair (and contrasts between all its words by the square of the pairs), so its own follows without its
+being run. To that come the process as it stands, the gradient and both moments of what is trained, and what a cache of
+the frozen start will grow by.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
-from otkit.data.batching import PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
-from otkit.training.frozen import CopiedStart, copy_dtype
+from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.tokens import Tokens
+from otkit.training.frozen import FrozenStart
 from otkit.training.layers import copy_layers_above
 from otkit.training.measures import inverse_document_frequency
-from otkit.training.objectives import AlignmentModel, encode_units
+from otkit.training.objectives import AlignmentModel
+from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
-from otkit.training.records import peak_memory
-from otkit.training.run import AlignSettings
+from otkit.training.records import peak_memory, present_memory
+from otkit.training.run import frozen_start
 from otkit.training.schedule import total_steps
+from otkit.training.settings import AlignSettings
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import prepare_encoder
 
@@ -27,6 +42,18 @@ __all__ = ["CorpusForecast", "Forecast", "forecast"]
 
 # Adam's two moments and the gradient, in fp32, beside the weight itself.
 _BYTES_A_TRAINED_WEIGHT = 12
+# Its number, its word's, and whether it is one.
+_BYTES_A_TOKEN = 8 + 8 + 1
+# What the process takes for a byte that is kept: passing results leave holes between those that stay. Measured with
+# glibc on batches of 24 pairs of 30, 60, 100 and 200 subwords: 1.27 to 1.33. torch's own allocator on a GPU counts what
+# it hands out.
+_HOLES = {"cpu": 1.3, "cuda": 1.05}
+# Pairs that are tokenised in search of the longest batch, those in the windows with the longest sentences.
+_LOOKED_AT = 20_000
+# Pairs of it that are run forward.
+_TRIED = (2, 4, 6)
+# Windows of a corpus that are looked through for them.
+_WINDOWS = 64
 
 
 @dataclass(frozen=True)
@@ -44,7 +71,9 @@ class Forecast:
     """A run before it is run.
 
     seconds    of all steps, without evaluations, at the speed of the micro-step that was tried
-    memory_gb  peak of that micro-step and what the optimiser will add to it
+    memory_gb  the peak of the process, or of the GPU
+    longest    pairs of the batch that takes the most memory, and the subwords of its longest source and target
+    batch_gb   what is kept of that batch between its forward and backward pass, holes included
     slow       what to know of the precision asked for, where the device has no instructions for it
     """
 
@@ -55,6 +84,8 @@ class Forecast:
     trained: int
     seconds: float
     memory_gb: float
+    longest: tuple[int, int, int]
+    batch_gb: float
     slow: str | None
 
 
@@ -66,46 +97,56 @@ def forecast(
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
     processes: int = 1,
+    observer: Observer | None = None,
 ) -> Forecast:
     """Try one micro-step of the run, twice, forward and backward; nothing is updated and nothing written.
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
     source = PairSource(corpora, encoder, settings.batching)
-    objective = settings.objective
-
-    def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
-        return encode_units(which, tokens, objective)
-
-    start = None
+    objective, device = settings.objective, encoder.device
+    start: FrozenStart | None = None
     if objective.needs & {"start", "teacher"}:
-        start = CopiedStart(encoder, encode, dtype=copy_dtype(encoder.device))
+        start = frozen_start(encoder, corpora, settings, processes=processes)
     rarity = None
     if objective.weights == "idf":
-        rarity = inverse_document_frequency(encoder, corpora).to(encoder.device)
+        rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(device)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)  # memory that the run will take
     prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
     module = AlignmentModel(
         encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
     ).train()
     steps = total_steps(settings.train, source.micro_steps_per_epoch, processes=processes)
+    standing, peak = present_memory(device), peak_memory(device)
+    look = _look_at(source, steps * settings.train.grad_accum * processes, observer=observer)
+    batch_gb, longest = max(
+        ((_kept(module, batch, settings) / 1e9, batch) for batch in look.longest), key=lambda each: each[0]
+    )
+    batch_gb *= _HOLES.get(device.type, 1.0)
     seconds = 0.0
-    for parts in source.micro_steps(0, 2):  # the first warms up
+    for number, parts in enumerate(source.micro_steps(0, 2)):  # the first warms up
         began = time.perf_counter()
         for batch in parts:
-            with autocast(encoder.device, settings.train.precision):
+            with autocast(device, settings.train.precision):
                 loss = torch.stack(list(module(batch).parts.values())).sum()
             loss.backward()  # type: ignore[no-untyped-call]
         _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
         seconds = time.perf_counter() - began
         module.zero_grad()
+        if observer is not None:
+            observer.progress("trying steps out", number + 1, 2)
     if objective.reads_links:  # every pair that comes is read once
         began = time.perf_counter()
         LinkReader(module, source, settings.train.precision).renew(0, 1, 1)
         seconds += time.perf_counter() - began
-    memory_gb = peak_memory(encoder.device)
     del untouched
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
+    learning = trained * _BYTES_A_TRAINED_WEIGHT / 1e9
+    # A checkpoint is put together in memory, when nothing is kept of a batch.
+    written = sum(w.numel() * w.element_size() for w in module.parameters()) / 1e9
+    cached = start.growth / 1e9 if start is not None else 0.0
+    # Whoever reads links goes through the text once more, ahead of the steps.
+    tokenised = look.tokenised / 1e9 * (2 if objective.reads_links else 1)
     files = files_of(corpora)
     quota = source.quota * len(corpora) / len(files)  # a mixed corpus has as many of each
     return Forecast(
@@ -115,6 +156,139 @@ def forecast(
         sum(w.numel() for w in encoder.model.parameters()),
         trained,
         seconds * steps * settings.train.grad_accum,
-        memory_gb + trained * _BYTES_A_TRAINED_WEIGHT / 1e9,
-        slow_precision(encoder.device, settings.train.precision),
+        max(peak, standing + learning + cached + tokenised + max(batch_gb, written)),
+        (len(longest.indices), longest.source.ids.shape[1], longest.target.ids.shape[1]),
+        batch_gb,
+        slow_precision(device, settings.train.precision),
     )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the text is like.
+
+    longest    the batch that has the most subwords, padding included, and the one with the most of them squared
+    tokenised  bytes of a window of each corpus, which stand tokenised at a time
+    """
+
+    longest: tuple[PairBatch, ...]
+    tokenised: float
+
+
+def _look_at(source: PairSource, stop: int, *, observer: Observer | None) -> _Look:
+    """What the batches up to micro-step `stop` of the first epoch are like."""
+    most = max(1, _WINDOWS // len(source.corpora))
+    windows = []
+    for index, corpus in enumerate(source.corpora):
+        for first, members in islice(source.windows(index, stop), most):
+            pairs = (corpus[member] for member in members.tolist())
+            length = max(len(pair.source.encode()) + len(pair.target.encode()) for pair in pairs)
+            windows.append((length, index, first, len(members)))
+    windows.sort(reverse=True)
+    found: dict[int, tuple[int, PairBatch]] = {}
+    looked, total = 0, min(_LOOKED_AT, sum(count for *_, count in windows))
+    padded = 0
+    for _, index, first, count in windows:
+        if looked and looked + count > _LOOKED_AT:
+            break
+        end = min(first + source.config.window, source.micro_steps_per_epoch, stop)
+        widest = [0, 0]
+        for parts in islice(source.batches_of(index, first), end - first):
+            for batch in parts:
+                sizes = batch.source.ids.shape[1], batch.target.ids.shape[1]
+                widest = [max(pair) for pair in zip(widest, sizes, strict=True)]
+                for power in (1, 2):
+                    size = len(batch.indices) * sum(n**power for n in sizes)
+                    if size > found.get(power, (0, batch))[0]:
+                        found[power] = size, batch
+        looked, padded = looked + count, padded + count * sum(widest)
+        if observer is not None:
+            observer.progress("looking for the longest batch", min(looked, total), total)
+    if observer is not None:
+        observer.progress("looking for the longest batch", total, total)
+    standing = sum(count for _, _, first, count in windows if first == 0)
+    return _Look(
+        tuple(batch for _, batch in found.values()), padded / max(looked, 1) * standing * _BYTES_A_TOKEN
+    )
+
+
+def _kept(module: AlignmentModel, batch: PairBatch, settings: AlignSettings) -> float:
+    """Bytes that a forward pass keeps of a batch for the backward pass, counted on its first pairs."""
+    plain = _by_pairs(module, batch, settings.train.precision)
+    if not settings.tuning.gradient_checkpointing:
+        return plain
+    # What enters each layer is kept out of sight, and one layer at a time is computed again, with all that it keeps.
+    with _without_recomputation(module):
+        whole = _by_pairs(module, batch, settings.train.precision)
+    layers, width = module.encoder.layers, module.encoder.dimension
+    subwords = len(batch.indices) * (batch.source.ids.shape[1] + batch.target.ids.shape[1])
+    return plain + 4 * layers * width * subwords + (whole - plain) / layers
+
+
+def _by_pairs(module: AlignmentModel, batch: PairBatch, precision: str) -> float:
+    """The bytes of a batch from those of a few of its pairs, padded as the whole is."""
+    pairs = len(batch.indices)
+    if pairs <= max(_TRIED):
+        return _counted(module, batch, precision)
+    counted = [_counted(module, _first(batch, count), precision) for count in _TRIED]
+    line = np.polyfit(_TRIED, counted, 2)
+    return max(float(np.polyval(line, pairs)), *counted)
+
+
+def _counted(module: AlignmentModel, batch: PairBatch, precision: str) -> int:
+    """Bytes of all that autograd keeps of a forward pass, weights excepted."""
+    weights = {weight.untyped_storage().data_ptr() for weight in module.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    with (
+        autocast(module.encoder.device, precision),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
+        losses = module(batch)
+    size = sum(storage.nbytes() for storage in kept.values())
+    del losses
+    return size
+
+
+def _first(batch: PairBatch, count: int) -> PairBatch:
+    """At least two pairs of a batch, those with the most words on either side first, padded as the whole batch is."""
+    sides = batch.source.counts, batch.target.counts
+    widest = [max(range(len(counts)), key=counts.__getitem__) for counts in sides]
+    rows = list(dict.fromkeys([*widest, *range(len(batch.indices))]))[:count]
+
+    def side(tokens: Tokens) -> Tokens:
+        counts = tuple(tokens.counts[row] for row in rows)
+        attention = tokens.attention[rows]
+        # Attention takes another way where nothing is padding: a token at the end, which is no word, is made so.
+        attention[:, -1] &= bool(tokens.attention.all())
+        return Tokens(tokens.ids[rows], attention, tokens.word_ids[rows], counts)
+
+    return replace(
+        batch,
+        indices=tuple(batch.indices[row] for row in rows),
+        source=side(batch.source),
+        target=side(batch.target),
+        letters=(batch.letters[0][rows], batch.letters[1][rows]),
+    )
+
+
+@contextmanager
+def _without_recomputation(module: nn.Module) -> Iterator[None]:
+    """Layers keep their activations for as long as the block lasts."""
+    recomputing = [each for each in module.modules() if getattr(each, "gradient_checkpointing", False)]
+
+    def recompute(wanted: bool) -> None:
+        for each in recomputing:
+            vars(each)["gradient_checkpointing"] = wanted
+
+    recompute(False)
+    try:
+        yield
+    finally:
+        recompute(True)

@@ -65,6 +65,8 @@ class TrainResult:
     history: tuple[Record, ...]
     best: Record | None = None
     main: bool = True
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the caller records of the run beside it."""
 
 
 @dataclass
@@ -146,8 +148,10 @@ def train(
 
     def save() -> None:
         if main:
+            observer.progress("writing a checkpoint", 0, 1)
             noted = {**asdict(progress), "fingerprint": fingerprint}
             write_checkpoint(checkpoints, progress.step, noted, fill, keep=config.keep)
+            observer.progress("writing a checkpoint", 1, 1)
         else:
             fill(partial_folder(checkpoints, progress.step))
         accelerator.wait_for_everyone()
@@ -277,9 +281,11 @@ def _resume(
 ) -> _Progress:
     """Load the newest whole checkpoint, refusing one made under other settings or data."""
     # The main process clears half-written folders away before the others look.
+    observer.progress("reading the checkpoint", 0, 1)
     with accelerator.main_process_first():
         found = latest_checkpoint(checkpoints, note=observer.note)
     if found is None:
+        observer.progress("reading the checkpoint", 1, 1)
         observer.note(f"{checkpoints}: no checkpoint yet, starting from the beginning")
         return _Progress()
     was = found.progress.pop("fingerprint")
@@ -293,5 +299,6 @@ def _resume(
     accelerator.load_state(str(found.folder))
     if memory is not None:
         memory.load(found.folder, accelerator.process_index)
+    observer.progress("reading the checkpoint", 1, 1)
     observer.note(f"resumed at step {found.step} from {found.folder}")
     return _Progress(**found.progress)

@@ -13,6 +13,7 @@ from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.objectives import AlignmentModel, optimal_transport
+from otkit.training.protocols import Observer
 
 __all__ = ["held_out_divergence", "inverse_document_frequency"]
 
@@ -20,13 +21,16 @@ _IDF_SAMPLE = 20_000
 _DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
 
 
-def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -> dict[str, float]:
+def held_out_divergence(
+    module: AlignmentModel, corpora: Sequence[PairCorpus], *, observer: Observer | None = None
+) -> dict[str, float]:
     """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language.
 
     Solved further than a training step is, so that the figure is the divergence's and not the solver's.
     """
     config = replace(module.config, scope="pair", iterations=300, tolerance=1e-6)
     found: dict[str, float] = {}
+    done, pairs_in_all = 0, sum(map(len, corpora))
     was_training = module.training
     module.eval()
     for corpus in corpora:
@@ -40,26 +44,37 @@ def held_out_divergence(module: AlignmentModel, corpora: Sequence[PairCorpus]) -
                         part = optimal_transport(replace(pairs, share=1.0), config)
                         total += weight * part.value.double().cpu() * len(batch.indices)
                     count += len(batch.indices)
+                    if observer is not None:
+                        observer.progress("measuring held-out text", done + count, pairs_in_all)
         language = corpus.languages[0]
         found[language] = float(total) / count
+        done += len(corpus)
+        if observer is not None:  # those that are too long were skipped
+            observer.progress("measuring held-out text", done, pairs_in_all)
     module.train(was_training)
     return found
 
 
-def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorpus]) -> Tensor:
+def inverse_document_frequency(
+    encoder: TorchEncoder, corpora: Sequence[PairCorpus], *, observer: Observer | None = None
+) -> Tensor:
     """idf(piece) = log((1 + n) / (1 + sentences with the piece)) + 1 over a sample of all sides,
     (vocabulary,).
     """
-    counts = torch.zeros(encoder.model.config.vocab_size)
+    rows = encoder.model.config.vocab_size
+    counts = torch.zeros(rows)
     sentences = 0
+    expected = 2 * sum(min(len(corpus), _IDF_SAMPLE) for corpus in corpora)
     for corpus in corpora:
         for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
             pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
             for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
                 tokens = encoder.tokenize([words_of(text) for text in side], prefix="")
-                present = torch.zeros(len(side), len(counts)).scatter_(
-                    1, tokens.ids, tokens.attention.float()
-                )
-                counts += present.sum(0)
+                # Each sentence counts once for a piece, however often it holds it.
+                places = torch.arange(len(side))[:, None] * rows + tokens.ids
+                present = places[tokens.attention.bool()].unique() % rows
+                counts += torch.bincount(present, minlength=rows)
                 sentences += len(side)
+            if observer is not None:
+                observer.progress("counting document frequencies", sentences, expected)
     return torch.log((1 + sentences) / (1 + counts)) + 1

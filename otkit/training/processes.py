@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.state import AcceleratorState, is_initialized  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState, PartialState, is_initialized  # type: ignore[import-untyped]
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType  # type: ignore[import-untyped]
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
@@ -22,6 +22,7 @@ __all__ = [
     "TRACKERS",
     "flat_settings",
     "gather_weights",
+    "number_of_processes",
     "open_accelerator",
     "prepare",
     "synchronised",
@@ -64,6 +65,11 @@ def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *
     # a run: the next one of the same process needs the group.
     atexit.register(accelerator.state.destroy_process_group)
     return accelerator
+
+
+def number_of_processes(*, cpu: bool) -> int:
+    """How many processes share the run."""
+    return int(PartialState(cpu=cpu).num_processes)
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | int | str | bool]:

@@ -51,3 +51,7 @@ class Observer(Protocol):
     def note(self, message: str) -> None:
         """Something a person should know."""
         ...
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Work beside the steps: so much of it is done, all of it where `done` is `total`."""
+        ...

@@ -6,7 +6,6 @@ reading of some steps ago does so far less.
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.encoders.device import autocast
 from otkit.training.link_losses import aligner_links, aligner_shares
+from otkit.training.protocols import Observer
 
 if TYPE_CHECKING:
     from otkit.training.objectives import AlignmentModel
@@ -68,20 +68,31 @@ class ReadLinks:
 class LinkReader:
     """Reads the links of what a run visits next into `module.read`; what it read is part of a checkpoint."""
 
-    def __init__(self, module: AlignmentModel, source: PairSource, precision: str) -> None:
-        self._module, self._source, self._precision = module, source, precision
+    def __init__(
+        self,
+        module: AlignmentModel,
+        source: PairSource,
+        precision: str,
+        *,
+        observer: Observer | None = None,
+    ) -> None:
+        self._module, self._source, self._precision, self._observer = module, source, precision, observer
         self.every = module.config.read_every
 
     def renew(self, start: int, stop: int, stride: int) -> None:
         """Read the pairs of every `stride`-th micro-step from `start` to `stop`."""
         module, found = self._module, ReadLinks()
         module.eval()
+        ahead = range(start, stop, stride)
         with torch.no_grad(), autocast(module.encoder.device, self._precision):
-            for batch in chain.from_iterable(self._source.micro_steps(start, stop, stride)):
-                if not found.has(batch):
-                    pairs = module.encode(batch, anchored=False)
-                    share = aligner_shares(pairs, module.config)
-                    found.keep(batch, aligner_links(share, pairs, module.config).cpu())
+            for done, batches in enumerate(self._source.micro_steps(start, stop, stride), 1):
+                for batch in batches:
+                    if not found.has(batch):
+                        pairs = module.encode(batch, anchored=False)
+                        share = aligner_shares(pairs, module.config)
+                        found.keep(batch, aligner_links(share, pairs, module.config).cpu())
+                if self._observer is not None:
+                    self._observer.progress("reading links", done, len(ahead))
         module.read = found
         module.train()
 

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.utils import get_total_norm
 
 from otkit.errors import TrainingError
 
-__all__ = ["Record", "Tally", "peak_memory"]
+__all__ = ["Record", "Tally", "peak_memory", "present_memory"]
 
 Record = dict[str, float | int | str]
 
@@ -97,3 +98,15 @@ def peak_memory(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e9 if sys.platform == "darwin" else peak / 1e6
+
+
+def present_memory(device: torch.device) -> float:
+    """Memory now in GB: the accelerator's where there is one, else the process's; its peak where the system does not
+    tell."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 1e9
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return peak_memory(device)
+    return pages * resource.getpagesize() / 1e9

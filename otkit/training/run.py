@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from otkit import __version__
-from otkit.data.batching import BatchingConfig, PairSource, padding_share
-from otkit.data.views import PairCorpus, files_of
+from otkit.data.batching import PairSource, padding_share
+from otkit.data.views import MixedCorpus, PairCorpus, files_of
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
 from otkit.encoders.identity import weights_sha256
 from otkit.encoders.settings import read_json
 from otkit.errors import InputError, TrainingError
 from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
 from otkit.provenance import versions
-from otkit.training.frozen import open_start
-from otkit.training.layers import as_saved, copy_layers_above, exchange
-from otkit.training.loop import Record, TrainConfig, TrainResult, train
+from otkit.training.card import model_card, portable_name
+from otkit.training.frozen import FrozenStart, open_start, passes_saved
+from otkit.training.layers import as_saved, copy_layers_above, exchange, freeze
+from otkit.training.loop import Record, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
-from otkit.training.objectives import (
-    AlignmentModel,
-    ObjectiveConfig,
-    encode_units,
-)
+from otkit.training.objectives import AlignmentModel, encode_units
+from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
+from otkit.training.schedule import total_steps
+from otkit.training.settings import AlignSettings
 from otkit.training.solver import without_waiting
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import TuningConfig, plain_encoder, prepare_encoder
+from otkit.training.tuning import plain_encoder, prepare_encoder
 
 __all__ = [
     "AlignSettings",
@@ -39,16 +39,6 @@ __all__ = [
     "check_output",
     "run_metadata",
 ]
-
-
-@dataclass(frozen=True)
-class AlignSettings:
-    """Everything that decides what a run computes."""
-
-    objective: ObjectiveConfig
-    batching: BatchingConfig
-    train: TrainConfig
-    tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
 def align_encoder(
@@ -76,18 +66,26 @@ def align_encoder(
     them. Of several processes one writes, the `main` one. `folder` must be new or otkit's; with `overwrite` an
     earlier run in it goes.
     """
-    source = PairSource(corpora, encoder, settings.batching)
+
+    def tokenised(done: int, total: int) -> None:
+        observer.progress("tokenising", done, total)
+
+    source = PairSource(corpora, encoder, settings.batching, progress=tokenised)
+    processes = number_of_processes(cpu=encoder.device.type == "cpu")
     weights = weights_sha256(encoder)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
-    module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
+    module = build_model(
+        encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
+    )
     _note_discarded(encoder, settings, observer)
     reader = None
     if settings.objective.reads_links:
-        reader = LinkReader(module, PairSource(corpora, encoder, settings.batching), settings.train.precision)
+        reading = PairSource(corpora, encoder, settings.batching, progress=tokenised)
+        reader = LinkReader(module, reading, settings.train.precision, observer=observer)
 
     def evaluate() -> Record:
         with as_saved(encoder, untouched):
-            by_language = held_out_divergence(module, dev)
+            by_language = held_out_divergence(module, dev, observer=observer)
             mean = sum(by_language.values()) / len(by_language)
             return {
                 "divergence": mean,
@@ -104,7 +102,9 @@ def align_encoder(
         "links": links.sha256 if links is not None else None,
         "teacher": weights_sha256(teacher.encoder) if teacher is not None else None,
     }
-    metadata = run_metadata(encoder, corpora, settings)
+    used = used_settings(settings, module, source, processes=processes)
+    metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher)
+    metadata["processes"] = processes
     if main:
         _begin(folder, fingerprint, resume=resume, overwrite=overwrite, inputs=inputs)
 
@@ -135,10 +135,11 @@ def align_encoder(
     )
     encoder.eval()
     if result.main and not result.interrupted:
-        ending = {**metadata, "steps": result.step, "seconds": result.seconds}
-        save(lambda last: _save_beside_history(last, folder, ending))
-        replace_file(folder / "README.md", _model_card(encoder, corpora, settings, result))
+        metadata |= {"steps": result.step, "seconds": result.seconds}
+        save(lambda last: _save_beside_history(last, folder, metadata))
+        replace_file(folder / "README.md", model_card(encoder, used, metadata, result.history))
     exchange(encoder, untouched)
+    result = replace(result, metadata=metadata)
     if not result.main:
         return result
     if source.too_long:
@@ -157,25 +158,18 @@ def build_model(
     observer: Observer,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
+    processes: int = 1,
 ) -> AlignmentModel:
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
     objective = without_waiting(settings.objective, encoder, corpora)
-
-    def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
-        return encode_units(which, tokens, objective)
-
     start = None
     # Where no other teacher is named, the frozen start is it.
     if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):
-        quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
-        visits = quota * settings.train.epochs / min(len(corpus) for corpus in corpora)
-        start = open_start(encoder, encode, corpora, passes=visits, compiled=settings.tuning.compile)
-        observer.note(f"frozen start: a {start.kind} of {start.bytes / 2**20:.0f} MiB")
-    rarity = (
-        inverse_document_frequency(encoder, corpora).to(encoder.device)
-        if objective.weights == "idf"
-        else None
-    )
+        start = frozen_start(encoder, corpora, replace(settings, objective=objective), processes=processes)
+        observer.note(f"frozen start: {start.description}")
+    rarity = None
+    if objective.weights == "idf":
+        rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(encoder.device)
     prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
     return AlignmentModel(
         encoder,
@@ -185,6 +179,47 @@ def build_model(
         links=links,
         teacher=teacher,
         seed=settings.train.seed,
+    )
+
+
+def frozen_start(
+    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, *, processes: int
+) -> FrozenStart:
+    """The start that the run's parts hold on to, before anything of the encoder is changed."""
+    objective, tuning = settings.objective, settings.tuning
+
+    def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
+        return encode_units(which, tokens, objective)
+
+    quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
+    per_epoch = math.ceil(quota / settings.batching.batch_size)
+    # Each process caches what it visits itself: a part of every epoch.
+    steps = total_steps(settings.train, per_epoch, processes=processes)
+    epochs = steps * settings.train.grad_accum * processes / per_epoch
+    freeze(encoder, tuning.frozen, above=tuning.frozen_above)
+    return open_start(
+        encoder,
+        encode,
+        corpora,
+        saved=passes_saved(corpora, epochs=epochs, quota=math.ceil(quota / processes)),
+        layers=objective.layers,
+        changing=lambda weight: weight.requires_grad and tuning.lora_rank is None,
+        compiled=tuning.compile,
+    )
+
+
+def used_settings(
+    settings: AlignSettings, module: AlignmentModel, source: PairSource, *, processes: int
+) -> AlignSettings:
+    """The settings with what follows from the encoder, the text and the device filled in: what is recorded."""
+    return replace(
+        settings,
+        objective=replace(module.config, layers=resolve_layers(module.config.layers, module.encoder.layers)),
+        batching=replace(settings.batching, pairs_per_language=source.quota),
+        train=replace(
+            settings.train,
+            steps=total_steps(settings.train, source.micro_steps_per_epoch, processes=processes),
+        ),
     )
 
 
@@ -218,16 +253,22 @@ def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str
 
 
 def run_metadata(
-    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings
+    encoder: TorchEncoder,
+    corpora: Sequence[PairCorpus],
+    settings: AlignSettings,
+    *,
+    links: GivenLinks | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
-    """What otkit.json remembers of a run: settings, versions, data hashes, seeds."""
+    """What otkit.json remembers of a run: settings as they were used, versions, data hashes, seeds."""
     return {
         "start": encoder.name,
+        "hub_name": encoder.hub_name,
         "settings": json.loads(to_json(asdict(settings))),
         "versions": versions(),
         "data": [
             {
-                "name": corpus.name,
+                "name": portable_name(corpus.name),
                 "languages": list(corpus.languages),
                 "pairs": len(corpus),
                 "skipped": corpus.skipped,
@@ -235,47 +276,11 @@ def run_metadata(
             }
             for corpus in files_of(corpora)
         ],
+        "mixed": any(isinstance(corpus, MixedCorpus) for corpus in corpora),
+        "links": None if links is None else links.sha256,
+        "teacher": None if teacher is None else teacher.encoder.name,
         "seed": settings.train.seed,
     }
-
-
-def _model_card(
-    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, result: TrainResult
-) -> str:
-    files = files_of(corpora)
-    languages = sorted({language for corpus in files for language in corpus.languages})
-    last = result.history[-1] if result.history else {}
-    figures = "\n".join(f"| {name} | {value} |" for name, value in last.items())
-    objective = ", ".join(f"{name} x {weight:g}" for name, weight in settings.objective.parts)
-    return f"""---
-library_name: transformers
-tags: [word-alignment, cross-lingual, optimal-transport, otkit]
-language: [{", ".join(languages)}]
-base_model: {encoder.name}
----
-
-# {encoder.name}, aligned with optimal transport
-
-Fine-tuned by otkit {__version__} so that translated sentences have the same cloud of word vectors
-(the method of [Alqahtani et al. 2021](https://arxiv.org/abs/2110.02887)).
-
-- objective: {objective}; cost {settings.objective.cost}, epsilon {settings.objective.epsilon:g}
-- data: {"; ".join(f"{corpus.name} ({len(corpus)} pairs)" for corpus in files)}
-- optimiser steps: {result.step}; learning rate {settings.train.lr:g}; seed {settings.train.seed}
-
-Everything needed to repeat the run is in `otkit.json`; every step is in `history.jsonl`.
-
-| last record | value |
-|---|---|
-{figures}
-
-```python
-from transformers import AutoModel, AutoTokenizer
-
-model = AutoModel.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-```
-"""
 
 
 def check_output(

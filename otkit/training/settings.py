@@ -1,17 +1,21 @@
-"""Settings of an alignment objective: which losses are added, on which vectors, under which transport."""
+"""Settings of an alignment run, and above all of its objective: which losses are added, on which vectors, under which
+transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from otkit.data.batching import BatchingConfig
 from otkit.encoders.encoder import POOLINGS
 from otkit.errors import ConfigError, choose
+from otkit.training.schedule import TrainConfig
+from otkit.training.tuning import TuningConfig
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.sinkhorn import SinkhornConfig
 
-__all__ = ["NEEDS", "ObjectiveConfig"]
+__all__ = ["NEEDS", "AlignSettings", "ObjectiveConfig"]
 
 SCOPES = ("pair", "batch")
 UNITS = ("word", "subword")
@@ -22,28 +26,29 @@ CENTERS = ("none", "sentence")
 NEEDS: Mapping[str, frozenset[str]] = {
     name: frozenset(needs.split())
     for name, needs in {
-        "ot": "",
-        "ot-value": "",
-        "ot-linear": "",
+        "ot": "plan",
+        "ot-value": "plan",
+        "ot-linear": "plan",
         "anchor": "start",
         "parameter-anchor": "weights",
-        "l2": "links",
-        "contrastive-weak": "links projection",
-        "contrastive-strong": "links projection",
+        "l2": "links pairing",
+        "contrastive-weak": "links pairing projection",
+        "contrastive-strong": "links pairing projection",
         "self-training": "links",
         "consistency": "",
-        "link-likelihood": "links read",
+        "link-likelihood": "links read plan",
         "mlm": "masked vocabulary",
         "tlm": "joint vocabulary",
-        "denoising-alignment": "joint pointer",
+        "denoising-alignment": "joint pointer pairing",
         "sentence-contrastive": "sentences",
-        "ot-distill": "teacher",
-        "word-alignment-supervised": "gold tanh",
+        "ot-distill": "teacher plan",
+        "word-alignment-supervised": "gold tanh plan",
         "gaussian-w2": "",
         "mmd": "",
     }.items()
 }
-"""Every objective with what it needs beside the units' vectors: the encoded batch is prepared from this."""
+"""Every objective with what it needs beside the units' vectors: the encoded batch is prepared from this. One that needs
+a plan solves transport problems; one that needs a pairing does so where links are its own."""
 
 # What these work on is not the vectors of one layer, so layer weights do not reach them.
 _LAYERLESS = frozenset({"weights", "masked", "joint", "sentences"})
@@ -55,9 +60,10 @@ class ObjectiveConfig:
 
     parts             (name, weight) of each loss, names from OBJECTIVES
     cost              ground cost between vectors, from transport.cost.COSTS
-    epsilon           entropic temperature, in units of the cost
-    epsilon_relative  the same in units of each problem's mean cost; set, it replaces `epsilon`
-    tau               KL penalty on both marginals, in units of the cost (None: hard marginals)
+    epsilon           entropic temperature, in units of the cost; 0.05 where neither it nor the next is given
+    epsilon_relative  the same in units of each problem's mean cost; both is an error, and `one_temperature` is how a
+                      configuration changes from one to the other
+    tau               KL penalty on both marginals, in the unit of the temperature (None: hard marginals)
     scope             "pair": one transport problem a sentence pair; "batch": all words of a micro-step as one
                       cloud
     unit              "word" or "subword" are the points; special tokens never are
@@ -91,7 +97,7 @@ class ObjectiveConfig:
 
     parts: tuple[tuple[str, float], ...] = (("ot", 1.0), ("anchor", 1.0))
     cost: str = "euclidean"
-    epsilon: float = 0.05
+    epsilon: float | None = None
     epsilon_relative: float | None = None
     tau: float | None = None
     scope: str = "pair"
@@ -163,7 +169,7 @@ class ObjectiveConfig:
         if self.projection is not None and self.projection < 1:
             raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")
         # The solver has its own say on its settings, before any data is read.
-        _ = self.sinkhorn
+        object.__setattr__(self, "epsilon", self.sinkhorn.epsilon)
 
     @property
     def sinkhorn(self) -> SinkhornConfig:
@@ -177,6 +183,11 @@ class ObjectiveConfig:
         )
 
     @property
+    def temperature_unit(self) -> str:
+        """What epsilon and tau are in units of, in words."""
+        return "the mean cost" if self.sinkhorn.relative else "the cost"
+
+    @property
     def weighs_letters(self) -> bool:
         """True where the length of words counts."""
         return self.letters > 0 or self.leaning != 1
@@ -187,6 +198,11 @@ class ObjectiveConfig:
         return frozenset().union(*(NEEDS[name] for name, weight in self.parts if weight > 0))
 
     @property
+    def transports(self) -> bool:
+        """True where a part solves transport problems."""
+        return "plan" in self.needs or (self.links == "own" and "pairing" in self.needs)
+
+    @property
     def reads_links(self) -> bool:
         """True where a part learns from links that the word aligner reads."""
         return self.links == "own" and "read" in self.needs
@@ -194,3 +210,13 @@ class ObjectiveConfig:
     def of_layers(self, name: str) -> bool:
         """True for a part that compares the vectors of a layer."""
         return not NEEDS[name] & _LAYERLESS
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """Everything that decides what a run computes."""
+
+    objective: ObjectiveConfig
+    batching: BatchingConfig
+    train: TrainConfig
+    tuning: TuningConfig = field(default_factory=TuningConfig)

@@ -98,7 +98,7 @@ def planned() -> Forecast:
         )
         for k, language in enumerate(LANGUAGES)
     ]
-    return Forecast(tuple(corpora), 62_500, 3, 49_139_712, 49_139_712, 12.0, 2.1, None)
+    return Forecast(tuple(corpora), 62_500, 3, 49_139_712, 49_139_712, 12.0, 2.1, (24, 430, 186), 1.9, None)
 
 
 def answered(word: int | None = None) -> Answer:

@@ -28,6 +28,8 @@ class Quiet:
 
     def note(self, message: str) -> None: ...
 
+    def progress(self, what: str, done: int, total: int | None) -> None: ...
+
 
 @pytest.fixture
 def forbidden_syncs() -> Iterator[None]:

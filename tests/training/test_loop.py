@@ -80,12 +80,16 @@ class Notes:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.records: list[Record] = []
+        self.work: list[tuple[str, int, int | None]] = []
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
         self.records.append(record)
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self.work.append((what, done, total))
 
 
 def run(

@@ -172,8 +172,8 @@ def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncod
         return encode_units(encoder, tokens, config)
 
     (batch,) = batch_of(tmp_path, tiny_encoder)
-    cached = CachedStart(tiny_encoder, encode, [open_corpus(tmp_path / "de-en.tsv")])
     copied = CopiedStart(tiny_encoder, encode, dtype=torch.float32)
+    cached = CachedStart(copied, tiny_encoder, [open_corpus(tmp_path / "de-en.tsv")])
     expected = encode(tiny_encoder, batch.target).vectors
     with torch.no_grad():
         for weight in tiny_encoder.model.parameters():

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.errors import ConfigError
 from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.supervision import GivenLinks
 from otkit.training.tuning import TuningConfig
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
@@ -25,25 +21,8 @@ class Silent:
     def note(self, message: str) -> None:
         pass
 
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_trains(tmp_path: Path, tiny_encoder: TorchEncoder, name: str) -> None:
-    preset = PRESETS[name]
-    (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
-    corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    settings = AlignSettings(
-        replace(preset.objective, layers=(-1,)),
-        replace(preset.batching, batch_size=3, pairs_per_language=3),
-        replace(preset.train, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
-    )
-    links = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in (1, 2, 3)}])
-    before = tiny_encoder.model.get_input_embeddings().get_parameter("weight").detach().clone()
-    (tmp_path / "out").mkdir()
-    result = align_encoder(
-        tiny_encoder, corpora, [], settings, folder=tmp_path / "out", observer=Silent(), links=links
-    )
-    assert result.step == 2
-    assert not before.equal(tiny_encoder.model.get_input_embeddings().get_parameter("weight"))
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        pass
 
 
 def test_the_published_numbers() -> None:

@@ -33,6 +33,7 @@ from otkit.training.objectives import ObjectiveConfig
 class Silent:
     def record(self, record, *, step, steps): pass
     def note(self, message): pass
+    def progress(self, what, done, total): pass
 
 torch.set_num_threads(1)
 folder, output, accumulate, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]

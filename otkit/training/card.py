@@ -1,0 +1,262 @@
+"""The model card of an aligned encoder: what was done to it, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath, PureWindowsPath
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from otkit import __version__
+from otkit.encoders.encoder import TorchEncoder
+from otkit.training.records import Record
+from otkit.training.settings import AlignSettings, ObjectiveConfig
+
+__all__ = ["FIGURES", "described", "model_card", "portable_name"]
+
+FIGURES = {
+    "divergence": ("held-out Sinkhorn divergence", "lower"),
+    "aer": ("word-alignment AER", "lower"),
+    "aer_trained": ("word-alignment AER of the trained layers", "lower"),
+    "retrieval": ("sentence retrieval, accuracy@1", "higher"),
+}
+"""What an evaluation measures: its name for people, and which way is better."""
+
+
+def model_card(
+    encoder: TorchEncoder, settings: AlignSettings, metadata: dict[str, Any], history: Sequence[Record]
+) -> str:
+    """The README.md of a run's folder: `settings` as they were used, `metadata` as otkit.json has it."""
+    files = metadata["data"]
+    front: dict[str, Any] = {
+        "library_name": "transformers",
+        "tags": ["word-alignment", "cross-lingual", "optimal-transport", "otkit"],
+        "language": sorted({language for file in files for language in file["languages"]}),
+    }
+    if encoder.hub_name is not None:  # a folder's name is nobody's model on the Hub
+        front["base_model"] = encoder.hub_name
+    # Quoted throughout: `no` is a language, and a folder may be called `a: b`.
+    header = yaml.safe_dump(front, default_style='"', allow_unicode=True, sort_keys=False, width=10**9)
+    data = "\n".join(
+        f"- {_code(file['name'])} ({_plain('-'.join(file['languages']))}, {file['pairs']:,} pairs)"
+        for file in files
+    )
+    rows = described(settings, encoder.layers, mixed=bool(metadata.get("mixed")))
+    done = "\n".join(f"| {name} | {_plain(value)} |" for name, value in rows)
+    return f"""---
+{header}---
+
+# {_code(encoder.name)}, aligned with optimal transport
+
+Fine-tuned by otkit {__version__} so that translated sentences have the same cloud of word vectors
+(the method of [Alqahtani et al. 2021](https://arxiv.org/abs/2110.02887)).
+
+## What changed
+
+{_changes(history, settings.objective)}
+
+## What was done
+
+| setting | value |
+|---|---|
+{done}
+| optimiser steps | {metadata["steps"]:,} |
+| processes | {metadata["processes"]} |
+
+Trained on:
+
+{data}
+
+Everything needed to repeat the run is in `otkit.json`; every step is in `history.jsonl`.
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def described(settings: AlignSettings, count: int, *, mixed: bool = False) -> list[tuple[str, str]]:
+    """The settings that had an effect, each with its unit, for people; of an encoder of `count` layers, on text of
+    single languages or `mixed`."""
+    objective, batching, train, tuning = (
+        settings.objective,
+        settings.batching,
+        settings.train,
+        settings.tuning,
+    )
+    rows = [
+        ("objective", ", ".join(f"{weight:g} x {name}" for name, weight in objective.parts)),
+        ("layers compared", _layers(objective, count)),
+        ("vectors", _vectors(objective)),
+        *_transport(objective),
+        *_parts(objective),
+        ("trained", _trained(settings, count)),
+        (
+            "batches",
+            f"{batching.batch_size} pairs of {'all languages together' if mixed else 'each corpus'}, "
+            f"{train.grad_accum} to an optimiser step"
+            + (f", at most {batching.batch_tokens} subwords a pass" if batching.batch_tokens else ""),
+        ),
+        (f"pairs of {'all' if mixed else 'each corpus'} in an epoch", f"{batching.pairs_per_language}"),
+        (
+            "learning rate",
+            f"{train.lr:g} at its peak, {train.schedule}, warm-up over {train.warmup:g} of the steps",
+        ),
+        (
+            "optimiser",
+            f"AdamW, betas {train.betas[0]:g} and {train.betas[1]:g}, weight decay {train.weight_decay:g}, "
+            + (
+                f"gradients clipped at {train.max_grad_norm:g}"
+                if train.max_grad_norm
+                else "gradients not clipped"
+            ),
+        ),
+        ("precision", train.precision),
+        ("seed", f"{train.seed}"),
+    ]
+    if tuning.compile:
+        rows.append(("compiled", "yes"))
+    return rows
+
+
+def portable_name(name: str) -> str:
+    """A corpus as other machines may know it: without the folders of this one."""
+    local = (
+        PurePath(name).is_absolute() or PureWindowsPath(name).is_absolute() or name.startswith(("~", ".."))
+    )
+    return PureWindowsPath(name).name if local else name
+
+
+def _layers(objective: ObjectiveConfig, count: int) -> str:
+    listed = ", ".join(map(str, objective.layers))
+    if objective.layer_weights is not None:
+        weights = ", ".join(f"{weight:g}" for weight in objective.layer_weights)
+        return f"hidden states {listed} of {count}, each by itself, weighted {weights}"
+    many = len(objective.layers) > 1
+    return f"{'the mean of hidden states' if many else 'hidden state'} {listed} of {count}"
+
+
+def _vectors(objective: ObjectiveConfig) -> str:
+    unit = "subwords" if objective.unit == "subword" else f"words, by their {objective.word_vector} subword"
+    if objective.unit == "word" and objective.word_vector == "mean":
+        unit = "words, the mean of their subwords"
+    return unit + (", minus the mean of their sentence pair" if objective.center == "sentence" else "")
+
+
+def _transport(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+    """The transport problems that the parts solve, or only the held-out divergence."""
+    solver, unit = objective.sinkhorn, objective.temperature_unit
+    purpose = "" if objective.transports else " (of the held-out divergence)"
+    enough = "none" if solver.tolerance is None else f"{solver.tolerance:g}"
+    rows = [
+        ("cost", objective.cost),
+        ("epsilon", f"{solver.temperature:g}, in units of {unit}"),
+        (
+            "tau",
+            "none, both marginals are hard"
+            if objective.tau is None
+            else f"{objective.tau:g}, in units of {unit}",
+        ),
+        ("marginals", objective.weights),
+        ("solver", f"at most {solver.max_iterations} iterations, tolerance {enough}"),
+    ]
+    if objective.position:
+        rows.append(("position", f"{objective.position:g} times a unit's place in its sentence"))
+    if objective.scope == "batch":
+        rows.append(("scope", "all words of a batch as one cloud"))
+    return [(name + purpose, value) for name, value in rows]
+
+
+def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+    """What single parts take."""
+    needs, rows = objective.needs, []
+    if needs & {"links", "gold", "pairing"}:
+        if objective.links == "given" or "gold" in needs:
+            links = "given with the text"
+        elif objective.reads_links:
+            every = (
+                "before the first step"
+                if objective.read_every is None
+                else f"every {objective.read_every} steps"
+            )
+            links = f"its own; for link-likelihood those of the word aligner, read {every}"
+        else:
+            links = "its own, anew at each step"
+        rows.append(("links", links))
+    if objective.reads_links and objective.weighs_letters:
+        rows.append(
+            (
+                "length of words",
+                f"power {objective.letters:g}, short words lean on the next by {objective.leaning:g}",
+            )
+        )
+    if "projection" in needs:
+        head = "no head" if objective.projection is None else f"a head of width {objective.projection}"
+        rows.append(("contrast of words", f"temperature {objective.temperature:g}, {head}"))
+    if needs & {"masked", "joint"}:
+        rows.append(("hidden words", f"{objective.mask_share:g} of them"))
+    if "start" in needs or any(name == "l2" for name, _ in objective.parts):
+        rows.append(("distances reduced by", objective.anchor_reduction))
+    if objective.language_weights:
+        rows.append(
+            (
+                "weights of languages",
+                ", ".join(f"{name} {weight:g}" for name, weight in objective.language_weights),
+            )
+        )
+    rows.append(("dropout", "the encoder's" if objective.dropout else "none"))
+    return rows
+
+
+def _trained(settings: AlignSettings, count: int) -> str:
+    tuning = settings.tuning
+    first = "the embeddings and all" if tuning.frozen is None else "the"
+    below = 0 if tuning.frozen is None else tuning.frozen
+    above = count if tuning.frozen_above is None else tuning.frozen_above
+    layers = f"{first} layers {below + 1} to {above} of {count}"
+    if tuning.lora_rank is not None:
+        layers = f"adapters of rank {tuning.lora_rank} (alpha {tuning.lora_alpha}) on {layers}"
+    if tuning.discarded_above is not None and tuning.discarded_above < above:
+        layers += f"; those above {tuning.discarded_above} are saved as they were before the run"
+    return layers
+
+
+def _changes(history: Sequence[Record], objective: ObjectiveConfig) -> str:
+    """A table of the figures before and after the run, and of the losses in its first and last record."""
+    measured = [record for record in history if "divergence" in record]
+    steps = [record for record in history if "lr" in record]
+    rows = []
+    for name, value in measured[0].items() if len(measured) > 1 else ():
+        kind, _, language = name.partition("/")
+        title, better = FIGURES.get(kind, (kind, ""))
+        if name == "step" or name not in measured[-1]:
+            continue
+        label = f"{title}, {_plain(language)}" if language else title
+        rows.append(
+            (f"{label} ({better} is better)" if better and not language else label, value, measured[-1][name])
+        )
+    for name, _ in objective.parts:
+        if steps and name in steps[0]:
+            rows.append((f"loss {name} (first and last record of training)", steps[0][name], steps[-1][name]))
+    if not rows:
+        return "Nothing was measured."
+    lines = [f"| {label} | {_figure(before)} | {_figure(after)} |" for label, before, after in rows]
+    return "\n".join(["| figure | before | after |", "|---|---|---|", *lines])
+
+
+def _figure(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(text: str) -> str:
+    """Text that is one line and one cell of a table."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("|", "/")
+
+
+def _code(text: str) -> str:
+    """A name as it is, between backticks."""
+    return "`" + _plain(text).replace("`", "'") + "`"
