@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from otkit import __version__
 from otkit.cli.align import align
 from otkit.cli.check import check
+from otkit.cli.command import Command
 from otkit.cli.embed import embed
 from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
@@ -17,12 +18,25 @@ from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
-from otkit.errors import GateError, OtkitError
+from otkit.errors import OtkitError
 
 __all__ = ["app", "main"]
 
+
+class Commands(TyperGroup):
+    """Where an error becomes a line on stderr and the exit code of its kind."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OtkitError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(error.exit_code) from error
+
+
 app = typer.Typer(
     name="otkit",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -30,7 +44,7 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -50,8 +64,4 @@ def root(
 
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
-    try:
-        app()
-    except OtkitError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(3 if isinstance(error, GateError) else 1)
+    app()

@@ -8,33 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.aligning import (
-    Center,
-    Cost,
-    Distances,
-    Distortion,
-    Encoding,
-    Epsilon,
-    EpsilonRelative,
-    Leaning,
-    Letters,
-    Mass,
-    Null,
-    Strategy,
-    Tau,
-    Threshold,
-    Transport,
-    Unit,
-    Weights,
-    WordVector,
-    aligner_config,
-)
+from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
 from otkit.cli.options import (
     BatchTokens,
     Device,
     Format,
     Langs,
-    Layer,
     Model,
     OnError,
     Quiet,
@@ -44,10 +23,10 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     option,
-    parse_layers,
     set_logging,
     set_threads,
 )
+from otkit.cli.values import Number, folder
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -58,6 +37,7 @@ __all__ = ["report"]
 Example = tuple[int, tuple[str, ...], tuple[str, ...], "GoldLinks | None"]
 
 
+@aligner_options
 def report(
     file: Annotated[
         str | None,
@@ -66,14 +46,18 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the page and its data.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", parser=folder, help="Folder of the page and its data."),
     ] = Path("report"),
     target: TargetFile = None,
     gold: Annotated[
         str | None, option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
     ] = None,
     sample: Annotated[
-        int, typer.Option(metavar="N", min=1, max=5000, help="Pairs on the page, drawn at random.")
+        int,
+        typer.Option(
+            metavar="N", parser=Number(int, least=1, most=5000), help="Pairs on the page, drawn at random."
+        ),
     ] = 500,
     seed: Seed = 0,
     model: Model = None,
@@ -84,25 +68,7 @@ def report(
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
-    transport: Transport = None,
-    epsilon: Epsilon = None,
-    epsilon_relative: EpsilonRelative = None,
-    tau: Tau = None,
-    null: Null = None,
-    strategy: Strategy = None,
-    threshold: Threshold = None,
-    layer: Layer = None,
-    word_vector: WordVector = None,
-    weights: Weights = None,
-    center: Center = None,
-    distortion: Distortion = None,
-    letters: Letters = None,
-    leaning: Leaning = None,
-    cost: Cost = None,
-    unit: Unit = None,
-    encoding: Encoding = None,
-    mass: Mass = None,
-    distances: Distances = None,
+    settings: AlignerOptions = NOTHING_GIVEN,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -119,29 +85,7 @@ def report(
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    config = aligner_config(
-        {
-            "transport": transport,
-            "epsilon": epsilon,
-            "epsilon_relative": epsilon_relative,
-            "tau": tau,
-            "null": null,
-            "strategy": strategy,
-            "threshold": threshold,
-            "word_vector": word_vector,
-            "weights": weights,
-            "center": center,
-            "distortion": distortion,
-            "letters": letters,
-            "leaning": leaning,
-            "cost": cost,
-            "unit": unit,
-            "encoding": encoding,
-            "mass": mass,
-            "distances": distances,
-        },
-        layers=parse_layers(layer),
-    )
+    config = aligner_config(settings)
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
     if gold is not None and (raw or target is not None):
@@ -152,8 +96,8 @@ def report(
         name, sha256, examples = _from_gold(gold, count=sample, seed=seed)
     else:
         assert file is not None
-        settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed)
+        reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
+        name, sha256, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed)
     from otkit.cli.documents import write_document
     from otkit.cli.progress import progress_bar
     from otkit.cli.show_alignment import open_both

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import output_names
 from otkit.encoders.pooling import SENTENCE_POOLINGS
-from otkit.errors import ExportError, require_extra
+from otkit.errors import ExportError
 
 __all__ = ["DEFAULT_OPSET", "INPUTS", "write_graph"]
 
@@ -55,8 +55,6 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET
         raise ExportError(
             f"opset {opset} cannot be written", remedy=f"choose from {_OPSETS.start} to {_OPSETS.stop - 1}"
         )
-    for package in ("onnx", "onnxscript"):
-        require_extra(package, extra="export")
     bytes_needed = sum(weight.numel() * weight.element_size() for weight in encoder.model.parameters())
     # Two rows of different lengths, so that nothing is taken for a constant or for always full.
     ids = torch.full((2, 7), encoder.subwords.padding_id, dtype=torch.int64)

@@ -8,9 +8,30 @@ from typing import Literal
 
 from otkit.errors import ConfigError
 
-__all__ = ["SinkhornConfig"]
+__all__ = ["EPSILON", "SinkhornConfig", "one_temperature"]
 
 Penalty = float | None
+
+EPSILON = 0.05
+"""The temperature where none is given, in units of the cost."""
+
+
+def one_temperature(epsilon: float | None, epsilon_relative: float | None) -> dict[str, float | None]:
+    """Both fields of a temperature for `dataclasses.replace`, so that what is given wins over what a configuration
+    has in the other unit; nothing where nothing is given."""
+    if epsilon is None and epsilon_relative is None:
+        return {}
+    check_temperature(epsilon, epsilon_relative)
+    return {"epsilon": epsilon, "epsilon_relative": epsilon_relative}
+
+
+def check_temperature(epsilon: float | None, epsilon_relative: float | None) -> None:
+    """Refuse a temperature in two units at once."""
+    if epsilon is not None and epsilon_relative is not None:
+        raise ConfigError(
+            f"epsilon {epsilon} and epsilon_relative {epsilon_relative} are one temperature in two units",
+            remedy="give one of them",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts, resume_command
+from otkit.cli.align_inputs import is_main_process, objective_parts, resume_command
+from otkit.cli.values import Weighted
 from tests.cli.test_align import LINES, QUICK, folder, otkit
 
 __all__ = ["folder"]
@@ -110,9 +111,9 @@ def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(folder: Pa
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--layer-weights", "one"), 2, "not a list of numbers"),
-        (("--links", "a", "--links", "b"), 1, "2 files of links for 1 of text"),
-        (("--log-to", "paper"), 1, "unknown tracker 'paper'"),
+        (("--layer-weights", "one"), 2, "--layer-weights: received 'one'"),
+        (("--links", "a", "--links", "b"), 2, "2 files of links for 1 of text"),
+        (("--log-to", "paper"), 2, "--log-to: unknown tracker 'paper'"),
     ],
 )
 def test_nonsense_is_answered_in_one_line(
@@ -125,9 +126,10 @@ def test_nonsense_is_answered_in_one_line(
 
 
 def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named_weights(["ot", "l2:0.5", "ot:3"], option="--objective") == (("ot", 3.0), ("l2", 0.5))
+    named = list(map(Weighted(), ["ot", "l2:0.5", "ot:3"]))
+    assert objective_parts(named, None, ()) == (("ot", 3.0), ("l2", 0.5))
     assert objective_parts(None, 0.0, (("ot", 1.0), ("anchor", 1.0))) == (("ot", 1.0),)
-    assert objective_parts(["mmd:2"], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
+    assert objective_parts([("mmd", 2.0)], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
     monkeypatch.setenv("RANK", "1")
     assert not is_main_process()
 

@@ -195,7 +195,7 @@ def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -
     process.wait()
     if output.exists():
         pytest.skip("it was faster than its killer")
-    other = run(path, "--model", model, "-o", output, "--resume", "--tau", "0.3", code=1)
+    other = run(path, "--model", model, "-o", output, "--resume", "--tau", "0.3", code=2)
     assert b"differs in settings" in other.stderr
     corpus(path, [("ein", "a"), *many(3000)])
     changed = run(path, "--model", model, "-o", output, "--resume", code=1)
@@ -205,12 +205,12 @@ def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 1, "there is no corpus"),
+        ((), 2, "there is no corpus"),
         (("missing.tsv",), 1, "missing.tsv"),
-        (("-", "--resume"), 1, "--resume needs files"),
-        (("-", "--format", "pharao"), 1, "did you mean 'pharaoh'"),
-        (("-", "--strategy", "mutal"), 1, "did you mean 'mutual'"),
-        (("a", "--source", "b"), 1, "give one file"),
+        (("-", "--resume"), 2, "--resume needs files"),
+        (("-", "--format", "pharao"), 2, "did you mean 'pharaoh'"),
+        (("-", "--strategy", "mutal"), 2, "did you mean 'mutual'"),
+        (("a", "--source", "b"), 2, "give one file"),
         (("-", "--threshold", "x"), 2, "--threshold"),
     ],
 )

@@ -1,0 +1,55 @@
+"""A command of `otkit`: what is missing is said before any work, and an error about a setting names its option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from otkit.cli.extras import check_extras
+from otkit.errors import ConfigError
+
+__all__ = ["Command", "given_options"]
+
+
+class Command(TyperCommand):
+    """Checks the packages that the options need, then runs; exit codes belong to the errors."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter or error.param is None:  # a missing argument, say
+                raise
+            raise ConfigError(error.message, where=spelling(error.param)) from error
+
+    def invoke(self, ctx: Any) -> Any:
+        check_extras(self.name or "", ctx.params)
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            option = self._option(error.setting)
+            if option is None:
+                raise
+            where = option if error.where is None else f"{option}: {error.where}"
+            raise ConfigError(error.what, where=where, remedy=error.remedy) from error
+
+    def _option(self, setting: str | None) -> str | None:
+        """How a setting is spelt here: a parameter has the name of the field that it sets."""
+        return next((spelling(each) for each in self.params if each.name == setting), None)
+
+
+def spelling(parameter: Any) -> str:
+    """The long form of an option; the name of an argument as the help has it."""
+    long = [name for name in parameter.opts if name.startswith("--")]
+    return str((long or [parameter.metavar or parameter.opts[0]])[0])
+
+
+def given_options(ctx: typer.Context) -> dict[str, str]:
+    """The parameters that stand on the command line, by name, with their spelling."""
+    return {
+        each.name: spelling(each)
+        for each in ctx.command.params
+        if each.name and getattr(ctx.get_parameter_source(each.name), "name", "") == "COMMANDLINE"
+    }
