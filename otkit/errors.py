@@ -6,6 +6,7 @@ OtkitError
 ├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
 ├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
 ├── ExportError        an exported encoder cannot be written or read
+├── OutputError        an output must not or cannot be written
 ├── GateError          a quality gate was missed: the command line exits 3
 └── MissingExtraError  an optional package is needed and not installed
 
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "OtkitError",
+    "OutputError",
     "TrainingError",
     "check_extra",
     "choose",
@@ -76,6 +78,10 @@ class TrainingError(OtkitError):
 
 class ExportError(OtkitError):
     """An exported encoder cannot be written or read."""
+
+
+class OutputError(OtkitError):
+    """An output must not or cannot be written."""
 
 
 class GateError(OtkitError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,6 +16,14 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import EncoderSettings, TorchEncoder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What otkit remembers of the files it wrote is not mixed with the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

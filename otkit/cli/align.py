@@ -16,7 +16,6 @@ from otkit.cli.align_inputs import (
     objective_parts,
     open_corpora,
     open_links,
-    resume_command,
     run_length,
     sample_gold,
 )
@@ -30,6 +29,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Seed,
     SourceFile,
@@ -44,7 +44,9 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, enter
 from otkit.cli.values import NONE, Name, Number, Numbers, Weighted, changed, folder
+from otkit.files import hold
 
 if TYPE_CHECKING:
     from otkit.training.objectives import ObjectiveConfig
@@ -323,6 +325,7 @@ def align(
         ),
     ] = 15,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    overwrite: Overwrite = False,
     log_to: Annotated[
         list[str] | None,
         name_option(
@@ -364,7 +367,7 @@ def align(
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
     from otkit.cli.progress import TrainingProgress, progress_bar
-    from otkit.cli.stopping import stop_on_sigterm
+    from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder
@@ -375,6 +378,7 @@ def align(
     from otkit.training.supervision import Teacher
     from otkit.training.tuning import TuningConfig
 
+    inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     quiet = quiet or not is_main_process()
     sampled = not (files or source or links)
     chosen = PRESETS[preset or ("sample" if sampled else "paper")]
@@ -447,8 +451,12 @@ def align(
         frozen_quarter=chosen.frozen_quarter and frozen is not NONE,
         upper_discarded=chosen.upper_discarded and discarded_above is not NONE,
     )
+    if is_main_process():
+        claim_files({"json": json_path}, inputs, overwrite=overwrite)
     if not dry_run:
-        check_output(output, resume=resume)
+        check_output(output, inputs=inputs, resume=resume, overwrite=overwrite)
+        if is_main_process():
+            enter(hold(output))
     corpora, held_out = open_corpora(
         files, source, target, dev, input_format, langs, on_error, seed, links=links
     )
@@ -478,13 +486,15 @@ def align(
             )
             Console().print(forecast_table(plan))
             if json_path is not None:
-                write_document(json_path, {"forecast": asdict(plan), "settings": asdict(settings)})
+                write_document(
+                    json_path, {"forecast": asdict(plan), "settings": asdict(settings)}, overwrite=overwrite
+                )
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
     figures = Figures(
         encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
     )
-    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as should_stop:
+    with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
         observer = TrainingProgress(bar, quiet=quiet)
         result = align_encoder(
             encoder,
@@ -495,10 +505,13 @@ def align(
             observer=observer,
             resume=resume,
             figures=figures,
-            should_stop=should_stop,
+            should_stop=lambda: asked_to_stop() > 0,
             links=given_links,
             teacher=tutor,
             log_to=log_to or [],
+            inputs=inputs,
+            overwrite=overwrite,
+            main=is_main_process(),
         )
     if not result.main:
         return
@@ -506,7 +519,8 @@ def align(
         typer.echo(
             f"stopped at step {result.step} of {result.steps}; go on with: {resume_command()}", err=True
         )
-        return
+        # Not 0: what follows in a script (`align && export`) has no encoder yet.
+        raise typer.Exit(128 + asked_to_stop())
     measured = [record for record in result.history if "divergence" in record]
     Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
@@ -523,6 +537,7 @@ def align(
                 "after": measured[-1],
                 "seconds": result.seconds,
             },
+            overwrite=overwrite,
         )
 
 

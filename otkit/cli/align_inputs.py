@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,6 @@ __all__ = [
     "objective_parts",
     "open_corpora",
     "open_links",
-    "resume_command",
     "run_length",
     "sample_gold",
 ]
@@ -148,14 +145,6 @@ def sample_gold() -> list[Path]:
     from otkit.resources import sample_data
 
     return sorted((sample_data() / "gold").glob("*.dev.tsv"))
-
-
-def resume_command() -> str:
-    """The command line as it was given, with --resume; several processes are launched as several again."""
-    processes = number_of_processes()
-    start = ["accelerate", "launch", "--num_processes", str(processes), "-m", "otkit"]
-    words = [*(start if processes > 1 else ["otkit"]), *sys.argv[1:]]
-    return shlex.join(words if "--resume" in words else [*words, "--resume"])
 
 
 def number_of_processes() -> int:

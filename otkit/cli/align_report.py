@@ -89,7 +89,7 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
     held_out = {"held-out divergence": ["divergence"], "held-out accuracy": ["retrieval", "aer"]}
     losses = {f"loss {name}": [name] for name in names}
     try:
-        write_curve(history, path, panels={**losses, **held_out})
+        write_curve(history, path, panels={**losses, **held_out}, overwrite=True)
     except MissingExtraError as error:
         return f"no curve was drawn: {error}"
     return None

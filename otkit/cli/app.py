@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +18,10 @@ from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
+from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.errors import OtkitError
 
 __all__ = ["app", "main"]
@@ -30,7 +34,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except OtkitError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
+            typer.secho(f"error: {in_options(str(error))}", fg="red", err=True)
             raise typer.Exit(error.exit_code) from error
 
 
@@ -44,7 +48,7 @@ app = typer.Typer(
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command(cls=Command)(command)
+    app.command(cls=Command)(during_command(command))
 
 
 def _version(wanted: bool) -> None:
@@ -63,5 +67,20 @@ def root(
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate."""
-    app()
+    """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate, 130 interrupted."""
+    try:
+        with signals_raise():
+            app()
+    except Stopped as stop:
+        typer.secho(stopped_line(), err=True)
+        sys.exit(stop.exit_code)
+
+
+def in_options(text: str) -> str:
+    """A message of the library in the words of the command line: `overwrite=True` is --overwrite, `base=1` --base 1."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found["name"].replace("_", "-"), found["value"]
+        return f"--{name}" if value in (None, "True") else f"--{name} {value}"
+
+    return re.sub(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`", option, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     SourceFile,
@@ -28,6 +30,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.cli.values import Name, Number, changed, format_of
 from otkit.errors import ConfigError
 
@@ -105,6 +108,7 @@ def check(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -123,13 +127,16 @@ def check(
     """
     shape = format or format_of(output, _ENDINGS, default="jsonl")
     inputs = _inputs(files or [], source, target)
+    claim_files(
+        {"output": output, "json": json_path}, [model, *chain.from_iterable(inputs)], overwrite=overwrite
+    )
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.cli.progress import progress_bar
     from otkit.encoders.checkpoint import open_encoder
     from otkit.extraction.checking import TranslationChecker
+    from otkit.files import write_file
     from otkit.report.checked import CHECK_FORMATS, Entry, Worst
-    from otkit.report.files import write_whole
 
     worst = Worst(sort, top)
     config = _config(null, layers)
@@ -149,7 +156,7 @@ def check(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        write_whole(output, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_file(output, text, overwrite=overwrite)
         typer.echo(
             f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
             f"omission {worst.mean('omission'):.3f})"
@@ -159,7 +166,7 @@ def check(
     if skipped:
         note(f"{len(skipped)} lines were skipped", quiet=False)
     if json_path is not None:
-        _write_json(json_path, checker, worst, inputs, skipped=len(skipped))
+        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
 
 
 def _inputs(files: list[str], source: str | None, target: str | None) -> list[tuple[str, str | None]]:
@@ -215,9 +222,10 @@ def _write_json(
     inputs: list[tuple[str, str | None]],
     *,
     skipped: int,
+    overwrite: bool,
 ) -> None:
     from otkit.cli.documents import write_document
-    from otkit.encoders.manifest import sha256_of
+    from otkit.files import sha256_of
 
     write_document(
         path,
@@ -234,4 +242,5 @@ def _write_json(
             "skipped": skipped,
             "means": {name: worst.mean(name) for name in worst.sums},
         },
+        overwrite=overwrite,
     )

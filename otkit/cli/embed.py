@@ -18,6 +18,7 @@ from otkit.cli.options import (
     Langs,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     ResumeOutput,
@@ -33,6 +34,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, claim_folder
 from otkit.cli.values import Name, Number, folder
 from otkit.errors import ConfigError
 
@@ -121,6 +123,7 @@ def embed(
         ),
     ] = "flat",
     resume: ResumeOutput = False,
+    overwrite: Overwrite = False,
     engine: Engine = "local",
     address: Address = None,
     search: Annotated[
@@ -157,7 +160,16 @@ def embed(
         from otkit.cli.embed_search import answer
 
         set_threads(threads)
-        answer(search, files or [], k=neighbours, model=model, device=device, json_path=json_path)
+        claim_files({"json": json_path}, [search, model], overwrite=overwrite)
+        answer(
+            search,
+            files or [],
+            k=neighbours,
+            model=model,
+            device=device,
+            json_path=json_path,
+            overwrite=overwrite,
+        )
         return
     if output is None:
         raise ConfigError(
@@ -168,14 +180,20 @@ def embed(
     inputs = _inputs(files or [], source, target, input_format, langs)
     if resume and any("-" in (one.path, one.target) for one in inputs):
         raise ConfigError("--resume needs files, not standard input", remedy="name the corpus")
-    if resume and _finished(output):
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
+    claim_folder(
+        output,
+        "vectors",
+        [model, *(file for one in inputs for file in (one.path, one.target))],
+        overwrite=overwrite or resume,
+    )
+    claim_files({"json": json_path}, [], overwrite=overwrite)
 
     from otkit.cli.progress import progress_bar
+    from otkit.cli.stopping import resumable
     from otkit.cluster import map_windows
     from otkit.export.embedder import OpenEmbedder
     from otkit.export.embeddings import EmbedConfig, embed_corpora
+    from otkit.export.vector_writer import has_part
 
     config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
     opener = OpenEmbedder(
@@ -192,7 +210,7 @@ def embed(
             opener, windows, address=address, threads=opener.threads or 1, gpus=int("cuda" in device)
         )
 
-    with progress_bar(quiet=quiet) as bar:
+    with progress_bar(quiet=quiet) as bar, resumable(lambda: has_part(output)):
         report = embed_corpora(
             opener(),
             inputs,
@@ -203,13 +221,15 @@ def embed(
             engine=on_ray if engine == "ray" else None,
             progress=_watch(bar, quiet=quiet),
             note=lambda step: note(step, quiet=quiet),
+            overwrite=overwrite,
         )
-    _show(report, config)
+    if not report.made_before:
+        _show(report, config)
     if json_path is not None:
         from otkit.cli.documents import write_document
         from otkit.encoders.settings import read_json
 
-        write_document(json_path, read_json(output / "manifest.json"))
+        write_document(json_path, read_json(output / "manifest.json"), overwrite=overwrite)
 
 
 def _check_search(given: dict[str, str], *, searching: bool) -> None:
@@ -247,15 +267,11 @@ def _inputs(
     ]
 
 
-def _finished(output: Path) -> bool:
-    return (output / "manifest.json").is_file() and not (output / "state.json").exists()
-
-
 def _threads(threads: int | None, output: Path, *, resume: bool) -> int | None:
     """Those of the interrupted run where nothing else is asked for: other threads end in other digits."""
-    from otkit.export.vector_writer import read_state
+    from otkit.export.vector_writer import read_state, working_folder
 
-    state = read_state(output) if resume and threads is None else None
+    state = read_state(working_folder(output)) if resume and threads is None else None
     return threads if state is None else int(state["of"]["threads"])
 
 

@@ -15,7 +15,14 @@ __all__ = ["answer"]
 
 
 def answer(
-    folder: Path, given: list[str], *, k: int, model: str | None, device: str, json_path: Path | None
+    folder: Path,
+    given: list[str],
+    *,
+    k: int,
+    model: str | None,
+    device: str,
+    json_path: Path | None,
+    overwrite: bool = False,
 ) -> None:
     """Print what is nearest to each query; the query `-` stands for the lines of stdin."""
     from rich.console import Console
@@ -32,7 +39,8 @@ def answer(
     if json_path is not None:
         from otkit.cli.documents import write_document
 
-        write_document(json_path, {"folder": str(folder), "answers": [_plain(found) for found in answers]})
+        answered = [_plain(found) for found in answers]
+        write_document(json_path, {"folder": str(folder), "answers": answered}, overwrite=overwrite)
 
 
 def _queries(given: list[str]) -> list[str]:

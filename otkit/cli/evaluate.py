@@ -15,7 +15,6 @@ from otkit.cli.evaluate_support import (
     language_codes,
     open_with,
     print_tables,
-    write_output,
 )
 from otkit.cli.options import (
     BatchTokens,
@@ -26,6 +25,7 @@ from otkit.cli.options import (
     Layer,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Seed,
     Threads,
@@ -37,8 +37,10 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, folder
 from otkit.errors import ConfigError
+from otkit.files import write_file, write_json
 
 __all__ = ["evaluate"]
 
@@ -200,6 +202,7 @@ def evaluate(
         ),
     ] = Path("runs/evaluation"),
     resume: Annotated[bool, typer.Option("--resume", help="Use the finished parts in --output.")] = False,
+    overwrite: Overwrite = False,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -231,6 +234,8 @@ def evaluate(
     names = [name for name in TASKS if name not in unasked] if task == "all" else [task]
     check_used(given_options(ctx), [task] if task != "all" else names)
     builders = {name: TASKS[name] for name in names}
+    inputs = [*(files or []), *(gold or []), source, target, data, train, model, baseline, head]
+    claim_files({"json": json_path, "chart": chart, "markdown": markdown}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.cli.evaluate_report import (
@@ -242,6 +247,7 @@ def evaluate(
         summary_tables,
     )
     from otkit.cli.progress import progress_bar
+    from otkit.cli.stopping import resumable
     from otkit.evaluation.protocol import CellStore, run_cells
     from otkit.evaluation.summary import summarise
 
@@ -297,10 +303,10 @@ def evaluate(
     openers = {"model": opener(model if head is None else str(head))}
     if baseline is not None:
         openers["baseline"] = opener(None if baseline == "sample" else baseline)
-    store = CellStore(output, resume=resume)
+    store = CellStore(output, resume=resume, overwrite=overwrite, inputs=inputs)
     seen_codes = language_codes(seen) or aligned_on(model)
     summaries = {}
-    with progress_bar(quiet=quiet) as bar:
+    with progress_bar(quiet=quiet) as bar, resumable(store.begun):
         watch = Watch(bar, quiet=quiet)
         for name, one in tasks.items():
             cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
@@ -313,15 +319,15 @@ def evaluate(
         from otkit.report.chart import bar_chart
 
         bar_chart(
-            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)], chart
+            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)],
+            chart,
+            overwrite=overwrite,
         )
     if markdown is not None:
         from otkit.report.tables import to_markdown
 
-        write_output(markdown, "\n\n".join(map(to_markdown, tables)) + "\n")
+        write_file(markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=overwrite)
     if json_path is not None:
-        import json
-
         from otkit.provenance import versions
 
         document = {
@@ -334,5 +340,5 @@ def evaluate(
                 for name, summary in summaries.items()
             },
         }
-        write_output(json_path, json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n")
+        write_json(json_path, document, overwrite=overwrite)
     check_gates(gates, summaries)

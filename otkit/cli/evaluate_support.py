@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from otkit.encoders.encoder import Encoder
 
-__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables", "write_output"]
+__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables"]
 
 
 def open_with(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
@@ -76,10 +76,3 @@ def print_tables(tables: Any) -> None:
     console = Console(highlight=False)
     for table in tables:
         console.print(table)
-
-
-def write_output(path: Path, text: str) -> None:
-    from otkit.training.checkpoints import write_text
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)

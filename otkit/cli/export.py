@@ -12,6 +12,7 @@ import typer
 from otkit.cli.options import (
     JsonPath,
     Layer,
+    Overwrite,
     Quiet,
     Threads,
     Verbose,
@@ -21,6 +22,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files, claim_folder
 from otkit.cli.values import NONE, Name, Number, folder
 from otkit.errors import ConfigError
 
@@ -55,7 +57,7 @@ def export(
             "-o",
             metavar="DIR",
             parser=folder,
-            help="The folder to write; replaced when there.",
+            help="The folder to write.",
         ),
     ] = Path("runs/exported"),
     to: Annotated[
@@ -112,6 +114,7 @@ def export(
     ] = None,
     threads: Threads = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -146,6 +149,9 @@ def export(
                     remedy=f"leave it out, or export --to {target}",
                     setting=name,
                 )
+    inputs = [model, *(trim_vocab or [])]
+    claim_folder(output, "encoder", inputs, overwrite=overwrite)
+    claim_files({"json": json_path}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
     from rich.console import Console
@@ -182,7 +188,14 @@ def export(
         console.print(_trim_table(trimmed))
     if to == "onnx":
         report = _export_onnx(
-            encoder, output, opset, quantize, (min_cosine, min_agreement, max_retrieval_loss), progress
+            encoder,
+            output,
+            opset,
+            quantize,
+            (min_cosine, min_agreement, max_retrieval_loss),
+            progress,
+            inputs,
+            overwrite=overwrite,
         )
         figures["export"] = {**asdict(report), "folder": str(report.folder)}
         console.print(_onnx_table(report))
@@ -192,11 +205,15 @@ def export(
     else:
         from otkit.export.folders import export_folder
 
-        written = export_folder(encoder, output, to=to, gguf_type=gguf_type or "q8_0")
+        written = export_folder(
+            encoder, output, to=to, gguf_type=gguf_type or "q8_0", inputs=inputs, overwrite=overwrite
+        )
         figures["bytes"] = written
         console.print(f"{output}: {written / 1e6:.1f} MB for {to}", soft_wrap=True)
     if json_path is not None:
-        _write_json(json_path, figures)
+        from otkit.cli.documents import write_document
+
+        write_document(json_path, figures, overwrite=overwrite)
 
 
 def _export_onnx(
@@ -206,6 +223,9 @@ def _export_onnx(
     quantize: str | None,
     limits: tuple[float | None, float | None, float | None],
     progress: Any,
+    inputs: list[str | Path | None],
+    *,
+    overwrite: bool,
 ) -> ExportReport:
     from otkit.export.gate import LIMITS
     from otkit.export.graph import DEFAULT_OPSET
@@ -221,6 +241,8 @@ def _export_onnx(
         quantize=quantize,
         limits=replace(standard, **changed),
         progress=progress,
+        inputs=inputs,
+        overwrite=overwrite,
     )
 
 
@@ -281,14 +303,3 @@ def _trim_table(report: TrimReport) -> Any:
         columns=(Column("figure"), Column("before", digits=2), Column("after", digits=2)),
         rows=rows,
     )
-
-
-def _write_json(path: Path, figures: dict[str, Any]) -> None:
-    import json
-
-    from otkit import __version__
-
-    text = json.dumps({"otkit": __version__, **figures}, indent=1, ensure_ascii=False, default=str)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
-from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, watch, write_json
+from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, was_finished, watch, write_json
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -18,6 +18,7 @@ from otkit.cli.options import (
     JsonPath,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     ResumeOutput,
@@ -33,6 +34,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_files
 from otkit.cli.values import PACKED, Name, format_of
 from otkit.errors import ConfigError
 
@@ -79,6 +81,7 @@ def extract(
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Each link's share of mass, in [0, 1].")] = False,
     resume: ResumeOutput = False,
+    overwrite: Overwrite = False,
     model: Model = None,
     config: Annotated[Path | None, option("Aligner settings that tuning wrote.", "FILE")] = None,
     settings: AlignerOptions = NOTHING_GIVEN,
@@ -120,11 +123,13 @@ def extract(
     from otkit.evaluation.tuning import read_aligner_config
 
     aligner_settings = aligner_config(settings, None if config is None else read_aligner_config(config))
-    if resume and output is not None and output.exists() and not _unfinished(output):
-        note(f"{output} is finished: nothing to resume (delete it to start again)", quiet=quiet)
-        return
-
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
+    claim_files(
+        {"output": output, "json": json_path}, [place, second, model, config], overwrite=overwrite or resume
+    )
     from otkit.cli.progress import progress_bar
+    from otkit.cli.stopping import resumable
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
@@ -147,6 +152,9 @@ def extract(
             aligner, model=model_place(model), device=device, precision=precision, address=address
         )
     stream = CorpusStream(aligner, LINE_FORMATS[shape], scores=scores, raw=raw, engine=workers)
+    fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
+    if resume and output is not None and was_finished(output, fingerprint, records, stream, quiet=quiet):
+        return
     total = None if quiet or place == "-" else count_lines(Path(place))
     with progress_bar(quiet=quiet) as bar:
         show = watch(bar, stream, total, quiet=quiet)
@@ -156,17 +164,19 @@ def extract(
                 if not to_stdout(piece.text):
                     return
         else:
-            fingerprint = fingerprint_of(aligner, place, second, (shape, scores, raw, input_format, on_error))
-            with Sink(output, fingerprint=fingerprint, resume=resume) as sink:
+            with (
+                Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
+                resumable(sink.begun),
+            ):
                 set_threads(sink.known.get("threads"))
                 for piece in stream.pieces(records, sink.known):
                     sink.write(piece.text, piece.known)
                     show(piece)
-                sink.finish()
+                sink.finish({"lines": stream.lines, "sha256": stream.sha256})
     if stream.skipped:
         note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:
-        write_json(json_path, aligner, stream, place)
+        write_json(json_path, aligner, stream, place, overwrite=overwrite)
 
 
 def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:
@@ -196,7 +206,3 @@ def _format(format: str | None, output: Path | None) -> str:
         return format
     plain = output.with_suffix("") if output is not None and output.suffix.lower() == ".gz" else output
     return format_of(plain, _ENDINGS, default="pharaoh", others=True)
-
-
-def _unfinished(output: Path) -> bool:
-    return output.with_name(output.name + ".state").exists()

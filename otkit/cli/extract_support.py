@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,17 @@ from otkit.cli.options import note
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from otkit.data.parallel import BadLine, Pair
     from otkit.extraction.aligner import WordAligner
     from otkit.extraction.corpus import CorpusStream, Piece
 
-__all__ = ["count_lines", "fingerprint_of", "to_stdout", "watch", "write_json"]
+__all__ = ["count_lines", "fingerprint_of", "to_stdout", "was_finished", "watch", "write_json"]
 
 _SHOWN_BAD = 5
 
 
-def fingerprint_of(
-    aligner: WordAligner, place: str, second: str | None, rest: tuple[object, ...]
-) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
+def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:
+    """What must be the same for a run to go on; the text itself is compared as it is read."""
     from otkit import __version__
     from otkit.encoders.device import PRECISIONS
     from otkit.evaluation.protocol import encoder_fingerprint
@@ -37,7 +36,6 @@ def fingerprint_of(
         "batch-tokens": aligner.batch_tokens,
         "precision": str(PRECISIONS[aligner.precision]),
         "window": aligner.window,
-        "input": [place, second],
         "format": list(rest),
     }
 
@@ -86,10 +84,48 @@ def to_stdout(text: str) -> bool:
     return True
 
 
-def write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: str) -> None:
-    import json
+def was_finished(
+    output: Path,
+    fingerprint: dict[str, Any],
+    records: Iterator[Pair | BadLine],
+    stream: CorpusStream,
+    *,
+    quiet: bool,
+) -> bool:
+    """Whether this very run is done already; an error where the finished output is that of another."""
+    from otkit.errors import InputError
+    from otkit.extraction.sink import finished_facts
 
-    from otkit.cli.evaluate_support import write_output
+    facts = finished_facts(output, fingerprint)
+    if facts is None:
+        return False
+    lines, sha256 = stream.read_only(records)
+    written = int(facts.get("lines", lines_of(output)))
+    if lines != written or facts.get("sha256", sha256) != sha256:
+        raise InputError(
+            f"was made from another corpus ({written} lines then, {lines} now)"
+            if lines != written
+            else "was made from another corpus: its text has changed since",
+            where=str(output),
+            remedy="choose another output, or make this one again with `overwrite=True`",
+        )
+    said = "finished before: nothing to resume" if facts else "complete; what made it is not known here"
+    note(f"{output} is {said}", quiet=quiet and bool(facts))
+    return True
+
+
+def lines_of(path: Path) -> int:
+    """Lines of an output, packed or not."""
+    import gzip
+
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def write_json(
+    path: Path, aligner: WordAligner, stream: CorpusStream, place: str, *, overwrite: bool = False
+) -> None:
+    from otkit.files import write_json as write
     from otkit.provenance import versions
 
     document = {
@@ -100,4 +136,4 @@ def write_json(path: Path, aligner: WordAligner, stream: CorpusStream, place: st
         "aligner": aligner.config.to_dict(),
         "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
     }
-    write_output(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write(path, document, overwrite=overwrite)

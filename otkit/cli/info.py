@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from otkit.cli.options import JsonPath, Verbose, set_logging
+from otkit.cli.options import JsonPath, Overwrite, Verbose, set_logging
+from otkit.cli.outputs import claim_files
 
 __all__ = ["info"]
 
@@ -17,6 +18,7 @@ def info(
         typer.Argument(metavar="[MODEL]", help="As for --model elsewhere. Default: the sample encoder."),
     ] = None,
     json_path: JsonPath = None,
+    overwrite: Overwrite = False,
     verbose: Verbose = False,
 ) -> None:
     """Say what an encoder is: its size, its limits, the layers used for alignment and why, its sentence vectors.
@@ -27,6 +29,7 @@ def info(
 
     otkit info sample_data/encoder
     """
+    claim_files({"json": json_path}, [model], overwrite=overwrite)
     set_logging(verbose=verbose)
     from rich.console import Console
 
@@ -63,5 +66,5 @@ def info(
             ),
         ]
     if json_path is not None:
-        write_document(json_path, {"model": dict(rows)})
+        write_document(json_path, {"model": dict(rows)}, overwrite=overwrite)
     Console().print(Table("", (Column("what"), Column("value")), tuple(rows)))

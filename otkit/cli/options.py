@@ -24,6 +24,7 @@ __all__ = [
     "Layer",
     "Model",
     "OnError",
+    "Overwrite",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -131,6 +132,10 @@ InputFormat = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
 ResumeOutput = Annotated[
     bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
 ]
 OnError = Annotated[
     str,

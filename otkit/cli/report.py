@@ -16,6 +16,7 @@ from otkit.cli.options import (
     Langs,
     Model,
     OnError,
+    Overwrite,
     Quiet,
     Raw,
     Seed,
@@ -26,8 +27,10 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
+from otkit.cli.outputs import claim_folder
 from otkit.cli.values import Number, folder
 from otkit.errors import ConfigError, InputError
+from otkit.files import fresh_folder
 
 if TYPE_CHECKING:
     from otkit.report.view import GoldLinks, GridView
@@ -72,6 +75,7 @@ def report(
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -83,6 +87,8 @@ def report(
 
     otkit report --gold sample_data/gold/de-en.dev.tsv --model runs/aligned --compare sample --output runs/pages
     """
+    inputs = [file, target, gold, model, compare]
+    claim_folder(output, "report", inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
     config = aligner_config(settings)
@@ -134,16 +140,17 @@ def report(
         note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",
         tables=tables,
     )
-    write_page(page, output / "index.html")
-    write_document(
-        output / "figures.json",
-        {
-            "input": {"name": name, "sha256": sha256},
-            "seed": seed,
-            "config": config.to_dict(),
-            "figures": {label: corpus_figures(each) for label, each in models.items()},
-        },
-    )
+    with fresh_folder(output, "report", inputs=inputs, overwrite=overwrite) as folder:
+        write_page(page, folder / "index.html")
+        write_document(
+            folder / "figures.json",
+            {
+                "input": {"name": name, "sha256": sha256},
+                "seed": seed,
+                "config": config.to_dict(),
+                "figures": {label: corpus_figures(each) for label, each in models.items()},
+            },
+        )
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
-from otkit.cli.options import Device, Model, Threads, Verbose, set_logging, set_threads
+from otkit.cli.options import Device, Model, Overwrite, Threads, Verbose, set_logging, set_threads
+from otkit.cli.outputs import claim_files
 from otkit.cli.values import Name, Number, format_of
 from otkit.errors import ConfigError, InputError
 
@@ -84,6 +85,7 @@ def show_alignment(
     settings: AlignerOptions = NOTHING_GIVEN,
     device: Device = "auto",
     threads: Threads = None,
+    overwrite: Overwrite = False,
     verbose: Verbose = False,
 ) -> None:
     """Draw the transport plan between two sentences, and list the linked words with their share of mass.
@@ -101,6 +103,7 @@ def show_alignment(
         raise ConfigError(
             f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
         )
+    claim_files({"output": output}, [model, compare], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = aligner_config(settings)
     words = [_words(text, side=side, raw=raw) for side, text in (("source", source), ("target", target))]
@@ -119,7 +122,7 @@ def show_alignment(
         assert output is not None  # _format asked for it
         from otkit.report.html import write_page
 
-        write_page(pair_page(encoders, config, *words, gold=links), output)
+        write_page(pair_page(encoders, config, *words, gold=links), output, overwrite=overwrite)
         return
     views = [pair_view(encoder, config, *words, name=name, gold=links) for name, encoder in encoders.items()]
     if shape in _FILES:
@@ -127,13 +130,13 @@ def show_alignment(
         from otkit.cli.progress import stderr_console
         from otkit.report.picture import write_picture
 
-        for note in write_picture(views, output, format=shape):
+        for note in write_picture(views, output, format=shape, overwrite=overwrite):
             stderr_console().print(f"note: {note}", markup=False)
         return
     if shape == "grid":
-        _print_grid(views, output, width=width)
+        _print_grid(views, output, width=width, overwrite=overwrite)
     else:
-        _print_text(_lines(shape, views, list(encoders), config.to_dict()), output)
+        _print_text(_lines(shape, views, list(encoders), config.to_dict()), output, overwrite=overwrite)
 
 
 def _format(name: str | None, output: Path | None) -> str:
@@ -182,10 +185,12 @@ def open_both(model: str | None, compare: str | None, *, device: str) -> dict[st
     return {names[0]: first, names[1]: second}
 
 
-def _print_grid(views: Sequence[GridView], output: Path | None, *, width: int | None) -> None:
+def _print_grid(
+    views: Sequence[GridView], output: Path | None, *, width: int | None, overwrite: bool
+) -> None:
     from rich.console import Console
 
-    from otkit.report.files import write_whole
+    from otkit.files import write_file
     from otkit.report.summary import AlignmentPicture, ComparisonPicture
     from otkit.report.terminal import terminal_svg
 
@@ -196,14 +201,14 @@ def _print_grid(views: Sequence[GridView], output: Path | None, *, width: int | 
 
     if output.suffix == ".svg":
         svg = terminal_svg(picture, width=width or 80, title="otkit show-alignment")
-        write_whole(output, lambda path: path.write_text(svg, encoding="utf-8"))
+        write_file(output, svg, overwrite=overwrite)
         return
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as file:
             Console(file=file, width=width or 100, highlight=False).print(picture)
 
-    write_whole(output, write)
+    write_file(output, write, overwrite=overwrite)
 
 
 def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict[str, object]) -> list[str]:
@@ -223,11 +228,11 @@ def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict
     return [json.dumps(document, ensure_ascii=False, indent=1)]
 
 
-def _print_text(lines: Sequence[str], output: Path | None) -> None:
-    from otkit.report.files import write_whole
+def _print_text(lines: Sequence[str], output: Path | None, *, overwrite: bool) -> None:
+    from otkit.files import write_file
 
     text = "".join(f"{line}\n" for line in lines)
     if output is None:
         sys.stdout.write(text)
     else:
-        write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
+        write_file(output, text, overwrite=overwrite)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from otkit.encoders.attention import attention_kernel
-from otkit.encoders.folders import fresh_folder
 from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, EncoderSettings, settings_document
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError, refuse_too_long
 from otkit.errors import CheckpointError, ConfigError
+from otkit.files import fresh_folder
 
 __all__ = [
     "POOLINGS",
@@ -180,10 +180,12 @@ class TorchEncoder:
         (last,) = self.hidden_states(tokens, layers=[-1])
         return pool_sentences(last, tokens.to(last.device), pooling=self.settings.pooling)
 
-    def save(self, folder: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self, folder: Path, metadata: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    ) -> None:
         """Write a folder that transformers and otkit open: safetensors, tokenizer, otkit.json; whole or not
         at all."""
-        with fresh_folder(Path(folder)) as temporary:
+        with fresh_folder(Path(folder), "encoder", overwrite=overwrite) as temporary:
             with quiet_transformers():
                 self.model.save_pretrained(temporary)
                 self.tokenizer.save_pretrained(temporary)

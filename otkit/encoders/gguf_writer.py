@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.gguf import bert_tensors
 from otkit.encoders.gguf_tokenizer import tokenizer_fields
 from otkit.errors import ExportError, choose
+from otkit.files import replace_file
 
 __all__ = ["GGUF_TYPES", "write_gguf"]
 
@@ -49,10 +48,8 @@ def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = "q8_0") -> None
     position = "embeddings.position_embeddings.weight"
     # XLM-R counts positions from its padding index on; BERT from 0: the rows before are never used.
     state[position] = state[position][len(state[position]) - encoder_positions(encoder) :]
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
+
+    def write(temporary: Path) -> None:
         writer = gguf.GGUFWriter(temporary, "bert")
         _write_fields(writer, encoder, file_type, positions=len(state[position]))
         for name, (key, shape) in bert_tensors(config, positions=len(state[position])).items():
@@ -69,10 +66,8 @@ def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = "q8_0") -> None
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+
+    replace_file(path, write)
 
 
 def encoder_positions(encoder: TorchEncoder) -> int:

@@ -7,9 +7,9 @@ import hashlib
 import torch
 
 from otkit.encoders.encoder import Encoder, TorchEncoder
-from otkit.encoders.manifest import sha256_of
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.errors import ConfigError
+from otkit.files import sha256_of
 
 __all__ = ["weights_sha256"]
 

@@ -3,25 +3,18 @@ measured."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from otkit.encoders.settings import read_json
 from otkit.errors import CheckpointError
+from otkit.files import MARKER, sha256_of, to_json
 
-__all__ = ["FORMAT", "MANIFEST", "file_facts", "is_as_stated", "read_manifest", "sha256_of", "write_manifest"]
+__all__ = ["FORMAT", "MANIFEST", "file_facts", "is_as_stated", "read_manifest", "write_manifest"]
 
 MANIFEST = "manifest.json"
 FORMAT = "otkit-onnx-1"
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def file_facts(path: Path) -> dict[str, Any]:
@@ -39,10 +32,9 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     files = {
         path.relative_to(folder).as_posix(): file_facts(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in (MANIFEST, MARKER)
     }
-    text = json.dumps({"format": FORMAT, **facts, "files": files}, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(to_json({"format": FORMAT, **facts, "files": files}), encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from otkit.encoders.pooling import SENTENCE_POOLINGS
 from otkit.errors import CheckpointError, choose, reason_of
+from otkit.files import to_json
 
 __all__ = ["SETTINGS_FILE", "EncoderSettings", "alignment_layers_rule", "read_settings", "settings_document"]
 
@@ -85,7 +86,7 @@ def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: s
 def settings_document(name: str, settings: EncoderSettings, metadata: Mapping[str, Any]) -> str:
     """The text of `otkit.json`: the settings under `encoder`, the rest as the caller gives it."""
     stated = {**asdict(settings), "alignment_layers": list(settings.alignment_layers)}
-    return json.dumps({"name": name, **metadata, "encoder": stated}, indent=1, ensure_ascii=False) + "\n"
+    return to_json({"name": name, **metadata, "encoder": stated})
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import Observer
+from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
@@ -69,9 +70,8 @@ def fine_tune(
     best.unlink(missing_ok=True)
 
     def keep(record: Record) -> None:
-        partial = best.with_suffix(".partial")
-        save_file({key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}, partial)
-        partial.replace(best)
+        weights = {key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}
+        replace_file(best, lambda temporary: save_file(weights, temporary))
 
     def evaluate() -> Record:
         assert select is not None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,9 +18,9 @@ import numpy as np
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.identity import weights_sha256
-from otkit.errors import InputError, reason_of
+from otkit.errors import InputError, OutputError
 from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.training.checkpoints import write_text
+from otkit.files import grow_folder, hold, replace_file, to_json
 
 __all__ = [
     "Cell",
@@ -119,16 +120,45 @@ class Cell:
 class CellStore:
     """Finished cells as JSON files in a folder, each with the fingerprint it was made under."""
 
-    def __init__(self, folder: Path, *, resume: bool) -> None:
-        self.folder, self._resume = folder, resume
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"the folder cannot be written ({reason_of(error)})",
-                where=str(folder),
-                remedy="choose another --output",
-            ) from error
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        inputs: Iterable[str | Path | None] = (),
+    ) -> None:
+        # Finished cells of other tasks and runs may lie here: a folder of ours is always gone on with.
+        self.folder = grow_folder(folder, "evaluation", inputs=inputs)
+        self._resume, self._overwrite = resume, overwrite
+
+    @contextmanager
+    def task(self, name: str) -> Iterator[None]:
+        """While a task runs: nobody else writes its cells, and cells of an interrupted run are not lost unasked."""
+        unfinished = self.folder / name / "unfinished.json"
+        with hold(self.folder / name):
+            if (
+                unfinished.is_file()
+                and not (self._resume or self._overwrite)
+                and self._cells_since(unfinished)
+            ):
+                raise OutputError(
+                    f"an interrupted run of {name} left finished parts",
+                    where=str(self.folder / name),
+                    remedy="use them with `resume=True`, start over with `overwrite=True`, or choose another output",
+                )
+            if not (self._resume and unfinished.is_file()):
+                replace_file(unfinished, to_json({"task": name}))
+            yield
+            unfinished.unlink(missing_ok=True)
+
+    def _cells_since(self, unfinished: Path) -> bool:
+        begun = unfinished.stat().st_mtime_ns
+        return any(cell.stat().st_mtime_ns >= begun for cell in unfinished.parent.glob("*/*/cell.json"))
+
+    def begun(self) -> bool:
+        """Whether an interrupted run left finished cells here."""
+        return any(self._cells_since(path) for path in self.folder.glob("*/unfinished.json"))
 
     def place(self, task: str, role: str, seed: int) -> Path:
         """The folder of one cell."""
@@ -159,9 +189,8 @@ class CellStore:
     def save(self, cell: Cell, fingerprint: Mapping[str, Any]) -> None:
         """Keep a cell, whole or not at all."""
         document = {**asdict(cell), "fingerprint": fingerprint}
-        write_text(
-            self.place(cell.task, cell.role, cell.seed) / "cell.json",
-            json.dumps(document, default=_to_list, ensure_ascii=False),
+        replace_file(
+            self.place(cell.task, cell.role, cell.seed) / "cell.json", to_json(document, indent=None)
         )
 
 
@@ -174,6 +203,18 @@ def run_cells(
     observer: Observer,
 ) -> list[Cell]:
     """All cells of a task: each role of `openers` ("model", "baseline") under each seed."""
+    with store.task(task.name):
+        return _run_cells(task, openers, seeds=seeds, store=store, observer=observer)
+
+
+def _run_cells(
+    task: Task,
+    openers: Mapping[str, Callable[[], Encoder]],
+    *,
+    seeds: Sequence[int],
+    store: CellStore,
+    observer: Observer,
+) -> list[Cell]:
     cells = []
     for role, opener in openers.items():
         encoder: Encoder | None = None
@@ -208,12 +249,4 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(value, default=_to_list))
-
-
-def _to_list(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    return json.loads(to_json(value))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from otkit import __version__
 from otkit.data.parallel import BadLine
 from otkit.data.texts import SIDES, Text, read_texts
 from otkit.encoders.identity import weights_sha256
-from otkit.encoders.manifest import sha256_of
-from otkit.errors import ConfigError, InputError, choose
+from otkit.errors import ConfigError, InputError, OutputError, choose
 from otkit.export.embedder import UNITS, Embedded, Embedder
 from otkit.export.shards import DTYPES, SHARDS, Row
 from otkit.export.vector_index import INDEXES, build_index, open_index
 from otkit.export.vector_recall import Recall, measure_recall
-from otkit.export.vector_writer import VectorWriter
-from otkit.export.vectors import Vectors, growing
+from otkit.export.vector_writer import MANIFEST, VectorWriter, working_folder
+from otkit.export.vectors import Vectors, growing, open_vectors
+from otkit.files import differences, sha256_of, to_json
 from otkit.provenance import versions
 
 __all__ = ["EmbedConfig", "EmbedReport", "Progress", "TextInput", "embed_corpora"]
@@ -104,6 +105,8 @@ class EmbedReport:
     texts: int
     skipped: int
     recall: Recall | None
+    made_before: bool = False
+    """Nothing was computed: the folder was finished by an earlier run of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def embed_corpora(
     engine: Engine | None = None,
     progress: Callable[[Progress], None] = lambda state: None,
     note: Callable[[str], None] = lambda step: None,
+    overwrite: bool = False,
 ) -> EmbedReport:
     """Write `folder`: shards, index, and last the manifest. Rows stand in the order of the inputs.
 
@@ -147,6 +151,9 @@ def embed_corpora(
         "threads": torch.get_num_threads(),  # sums in another order end in other digits
         "inputs": [one.facts() for one in inputs],
     }
+    if resume and (done := _finished(folder, {**facts, "on_error": on_error})) is not None:
+        note(f"{folder} is finished: nothing to resume")
+        return EmbedReport(done, int(done.facts["texts"]), int(done.facts["skipped"]), None, made_before=True)
     writer = VectorWriter(
         folder,
         fingerprint={**facts, "on_error": on_error},
@@ -154,6 +161,8 @@ def embed_corpora(
         shards=config.shards,
         shard_rows=config.shard_rows,
         resume=resume,
+        overwrite=overwrite,
+        inputs=[embedder.path, *(file for one in inputs for file in (one.path, one.target))],
     )
     texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
     waiting: deque[_Window] = deque()
@@ -180,8 +189,24 @@ def embed_corpora(
         note("measuring its recall")
         recall = measure_recall(vectors, open_index(vectors, index))
         index["recall"] = asdict(recall)
-    writer.finish({**facts, "texts": texts, "skipped": skipped, "index": index})
-    return EmbedReport(vectors, texts, skipped, recall)
+    writer.finish({**facts, "on_error": on_error, "texts": texts, "skipped": skipped, "index": index})
+    return EmbedReport(replace(vectors, folder=folder), texts, skipped, recall)
+
+
+def _finished(folder: Path, fingerprint: Mapping[str, Any]) -> Vectors | None:
+    """The folder that this very run made before; an error where it was made otherwise."""
+    if not (folder / MANIFEST).is_file() or working_folder(folder).exists():
+        return None
+    found = open_vectors(folder)
+    now = json.loads(to_json(fingerprint))
+    changed = differences({key: found.facts.get(key) for key in now}, now)
+    if changed:
+        raise OutputError(
+            f"the finished output differs: {changed}",
+            where=str(folder),
+            remedy="choose another output, or make this one again with `overwrite=True`",
+        )
+    return found
 
 
 def _here(embedder: Embedder) -> Engine:

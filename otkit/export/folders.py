@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.folders import fresh_folder
 from otkit.encoders.gguf_writer import write_gguf
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, settings_document
 from otkit.errors import ExportError, choose
 from otkit.export.card import folder_card
+from otkit.files import fresh_folder
 
 __all__ = ["FOLDERS", "export_folder"]
 
@@ -78,12 +78,19 @@ FOLDERS: dict[str, Callable[[TorchEncoder, Path, str], None]] = {
 
 
 def export_folder(
-    encoder: TorchEncoder, folder: Path, *, to: str, gguf_type: str = "q8_0", metadata: Metadata | None = None
+    encoder: TorchEncoder,
+    folder: Path,
+    *,
+    to: str,
+    gguf_type: str = "q8_0",
+    metadata: Metadata | None = None,
+    inputs: Iterable[str | Path | None] = (),
+    overwrite: bool = False,
 ) -> int:
     """Write `folder` in the layout `to`, whole or not at all, with otkit.json and a model card; returns its
-    bytes."""
+    bytes. A folder that holds one of `inputs` is never replaced."""
     write = choose(to, FOLDERS, what="export target")
-    with fresh_folder(Path(folder)) as target:
+    with fresh_folder(Path(folder), "encoder", inputs=inputs, overwrite=overwrite) as target:
         with quiet_transformers():
             write(encoder, target, gguf_type)
         text = settings_document(encoder.name, encoder.settings, metadata or {})

@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,6 @@ import torch
 from otkit import __version__
 from otkit.data.parallel import Pair
 from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.folders import fresh_folder
 from otkit.encoders.manifest import write_manifest
 from otkit.encoders.onnx import MODEL_FILE, OnnxEncoder, output_names
 from otkit.encoders.quiet import quiet_transformers
@@ -28,6 +27,7 @@ from otkit.export.card import onnx_card
 from otkit.export.gate import LIMITS, Limits, Parity, Views, compare, fitting, look_at, missed, real_sentences
 from otkit.export.graph import DEFAULT_OPSET, INPUTS, write_graph
 from otkit.export.quantize import RECIPES, Feed, Recipe
+from otkit.files import fresh_folder
 
 __all__ = ["Attempt", "ExportReport", "export_onnx"]
 
@@ -76,12 +76,14 @@ def export_onnx(
     pairs: Mapping[str, list[Pair]] | None = None,
     metadata: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = lambda step: None,
+    inputs: Iterable[str | Path | None] = (),
+    overwrite: bool = False,
 ) -> ExportReport:
     """Write `folder` with the encoder as an ONNX graph, or raise GateError and leave nothing behind.
 
     quantize: None, `int8` or `int4`; its recipes are tried from the smallest to the most careful, and the
     first within the limits is taken. pairs: the sentences of the gate by language, by default real ones of
-    the sample data.
+    the sample data. A folder that holds one of `inputs` is never replaced.
     """
     start = time.perf_counter()
     if encoder.device.type != "cpu":
@@ -92,29 +94,31 @@ def export_onnx(
     attempts: list[Attempt] = []
     encoder.eval()
     try:
-        with fresh_folder(Path(folder)) as target, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            progress("tracing the graph")
-            whole = Path(scratch) / MODEL_FILE
-            write_graph(encoder, whole, opset=opset)
-            progress("encoding the gate's sentences with torch")
-            texts, measure = compare(fitting(pairs or real_sentences(), encoder))
-            before = look_at(encoder, texts)
-            for recipe in recipes:
-                progress(f"trying: {recipe.name}")
-                attempts.append(_attempt(encoder, recipe, whole, target, texts, before, measure, limits))
-                if not attempts[-1].missed:
-                    break
-            else:
-                raise GateError(
-                    f"the exported encoder differs too much from its original: {_reasons(attempts)}",
-                    where=str(folder),
-                    remedy="export without --quantize, or loosen the limit if the loss is acceptable to you",
-                )
+        with fresh_folder(Path(folder), "encoder", inputs=inputs, overwrite=overwrite) as target:
+            with tempfile.TemporaryDirectory(dir=target) as scratch:  # gone before the folder is sealed
+                progress("tracing the graph")
+                whole = Path(scratch) / MODEL_FILE
+                write_graph(encoder, whole, opset=opset)
+                progress("encoding the gate's sentences with torch")
+                texts, measure = compare(fitting(pairs or real_sentences(), encoder))
+                before = look_at(encoder, texts)
+                for recipe in recipes:
+                    progress(f"trying: {recipe.name}")
+                    attempts.append(_attempt(encoder, recipe, whole, target, texts, before, measure, limits))
+                    if not attempts[-1].missed:
+                        break
+                else:
+                    raise GateError(
+                        f"the exported encoder differs too much from its original: {_reasons(attempts)}",
+                        where=str(folder),
+                        remedy="export without --quantize, or loosen the limit if the loss is acceptable to you",
+                    )
+                fp32_bytes = _size(whole)
             report = ExportReport(
                 folder=Path(folder),
                 quantize=quantize,
                 opset=opset,
-                fp32_bytes=_size(whole),
+                fp32_bytes=fp32_bytes,
                 attempts=tuple(attempts),
                 seconds=time.perf_counter() - start,
             )

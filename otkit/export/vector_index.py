@@ -21,6 +21,7 @@ from otkit.encoders.manifest import file_facts
 from otkit.errors import ExportError, choose
 from otkit.export.vector_writer import INDEX_FILE
 from otkit.export.vectors import Vectors, check_file
+from otkit.files import replace_file
 
 __all__ = ["INDEXES", "IndexPlan", "build_index", "open_index", "plan", "sample", "spread"]
 
@@ -106,16 +107,13 @@ def build_index(vectors: Vectors, kind: str) -> dict[str, Any] | None:
         for block in vectors.blocks():
             index.add(block)
     path = vectors.folder / INDEX_FILE
-    temporary = path.with_name(f".new-{path.name}")
     try:
-        faiss.write_index(index, str(temporary))
-        facts = {"plan": asdict(chosen), "file": path.name, **file_facts(temporary)}
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # faiss reports a full disk as a RuntimeError
+        replace_file(path, lambda temporary: faiss.write_index(index, str(temporary)))
+    except RuntimeError as error:  # faiss's word for a full disk
         raise ExportError(
-            "the index cannot be written", where=str(path), remedy="make room, then --resume"
+            "the index cannot be written", where=str(path), remedy="make room, then go on with `resume=True`"
         ) from error
-    return facts
+    return {"plan": asdict(chosen), "file": path.name, **file_facts(path)}
 
 
 def _flat(vectors: Vectors, chosen: IndexPlan) -> Any:

@@ -4,7 +4,7 @@ from."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.encoders.manifest import file_facts, is_as_stated
-from otkit.errors import ConfigError, ExportError, choose, reason_of
+from otkit.errors import ExportError, OutputError, choose, reason_of
 from otkit.export.shards import DTYPES, SHARDS, Row, pack
+from otkit.files import (
+    MARKER,
+    check_folder,
+    check_growing,
+    differences,
+    finish_folder,
+    grow_folder,
+    replace_file,
+    to_json,
+)
 
 __all__ = [
     "FORMAT",
@@ -21,13 +31,14 @@ __all__ = [
     "MANIFEST",
     "STATE",
     "VectorWriter",
+    "has_part",
     "read_state",
     "shard_name",
+    "working_folder",
 ]
 
 FORMAT = "otkit-vectors-1"
 MANIFEST, STATE, INDEX_FILE = "manifest.json", "state.json", "index.faiss"
-_TEMPORARY = ".new-"
 
 
 def shard_name(number: int) -> str:
@@ -45,13 +56,24 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         dict(state["of"]), list(state["shards"]), dict(state["known"])
     except (ValueError, KeyError, TypeError) as error:
         raise ExportError(
-            f"is damaged ({error})", where=str(path), remedy="start again without --resume"
+            f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
         ) from error
     return dict(state)
 
 
+def working_folder(final: Path) -> Path:
+    """Where the folder of vectors grows until it is finished."""
+    return final.with_name(f"{final.name}.partial")
+
+
+def has_part(final: Path) -> bool:
+    """Whether an interrupted run left something to go on with."""
+    state = read_state(working_folder(final))
+    return state is not None and bool(state["shards"])
+
+
 class VectorWriter:
-    """Rows in order to shards of about `shard_rows` rows, each under a temporary name until it is whole.
+    """Rows in order to shards of about `shard_rows` rows, and none counts before the state says so.
 
     After every shard `state.json` says which shards there are and what the caller knew then; rows behind that
     are forgotten by a kill and come again. `fingerprint` is what must be equal for a run to go on. The
@@ -67,18 +89,30 @@ class VectorWriter:
         shards: str = "parquet",
         shard_rows: int = 8192,
         resume: bool = False,
+        overwrite: bool = False,
+        inputs: Iterable[str | Path | None] = (),
     ) -> None:
         choose(dtype, DTYPES, what="number format")
-        self.folder, self.shard_rows, self._dtype = folder, shard_rows, dtype
+        self.final = check_folder(folder, "vectors", inputs=inputs, overwrite=overwrite)
+        self.folder = working_folder(self.final)
+        """Where the run works; the final folder appears, or is replaced, when it is finished."""
+        self.shard_rows, self._dtype = shard_rows, dtype
         self._format = choose(shards, SHARDS, what="kind of shard")
         self._fingerprint = json.loads(json.dumps(fingerprint))
-        state = read_state(folder) if resume else None
-        if state is None:
-            _make_room(folder)
-        else:
+        state = read_state(self.folder)
+        if state is not None and not (resume or overwrite) and state["shards"]:
+            raise OutputError(
+                "holds a part of this output, which an interrupted run left",
+                where=str(self.folder),
+                remedy="go on with `resume=True`, or start over with `overwrite=True`",
+            )
+        if state is not None and resume:
+            check_growing(self.folder, "vectors", inputs=inputs)
             self._compare(state)
-            for leftover in folder.glob(f"{_TEMPORARY}*"):
-                leftover.unlink()
+            self._forget_what_is_not_in(state)
+        else:
+            state = None
+            grow_folder(self.folder, "vectors", inputs=inputs, overwrite=self._begun(overwrite))
         self.shards: list[dict[str, Any]] = [] if state is None else state["shards"]
         self.known: dict[str, Any] = {} if state is None else state["known"]
         """What the caller said last; at first, with the last whole shard of the run that goes on (empty at a
@@ -89,12 +123,12 @@ class VectorWriter:
             self._write_state()  # from here on the folder is known as ours
 
     def _compare(self, state: dict[str, Any]) -> None:
-        changed = [key for key, value in self._fingerprint.items() if state["of"].get(key) != value]
+        changed = differences(state["of"], self._fingerprint)
         if changed:
-            raise ConfigError(
-                f"the interrupted run differs in {', '.join(changed)}",
+            raise OutputError(
+                f"the interrupted run differs: {changed}",
                 where=str(self.folder),
-                remedy="run it with the same input and settings, or start again without --resume",
+                remedy="run it with the same input and settings, or start over with `overwrite=True`",
             )
         for name, facts in (
             (name, facts) for shard in state["shards"] for name, facts in shard["files"].items()
@@ -104,8 +138,19 @@ class VectorWriter:
                 raise ExportError(
                     "is missing or not as it was written",
                     where=str(file),
-                    remedy="start again without --resume",
+                    remedy="start over with `overwrite=True`",
                 )
+
+    def _forget_what_is_not_in(self, state: dict[str, Any]) -> None:
+        """Remove files of a shard, or of an index, that a kill left behind the last state."""
+        kept = {STATE, MARKER, *(name for shard in state["shards"] for name in shard["files"])}
+        for path in self.folder.iterdir():
+            if path.name not in kept and path.is_file():
+                path.unlink()
+
+    def _begun(self, overwrite: bool) -> bool:
+        """Whether what stands in the working folder may go: asked for, or begun by otkit and without a shard."""
+        return overwrite or read_state(self.folder) is not None
 
     @property
     def rows(self) -> int:
@@ -129,27 +174,26 @@ class VectorWriter:
             self._write_state()
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Write the manifest: the shards, and `facts`."""
+        """Write the manifest (the shards, and `facts`), and give the folder its name."""
         document = {"format": FORMAT, **facts, "rows": self.rows, "shards": self.shards}
-        self._write_text(MANIFEST, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        replace_file(self.folder / MANIFEST, to_json(document))
         (self.folder / STATE).unlink(missing_ok=True)
+        finish_folder(self.folder, self.final, "vectors")
 
     def _write_shard(self) -> None:
         name = shard_name(len(self.shards))
         try:
             packed = pack(np.concatenate(self._vectors), self._dtype)
-            self._format.write(lambda suffix: self.folder / f"{_TEMPORARY}{name}{suffix}", self._rows, packed)
-            files = {}
-            for suffix in self._format.suffixes:
-                temporary = self.folder / f"{_TEMPORARY}{name}{suffix}"
-                if temporary.exists():
-                    files[f"{name}{suffix}"] = file_facts(temporary)
-                    temporary.replace(self.folder / f"{name}{suffix}")
+            for suffix in self._format.suffixes:  # of a shard that a kill left without a state
+                (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
+            self._format.write(lambda suffix: self.folder / f"{name}{suffix}", self._rows, packed)
+            places = [self.folder / f"{name}{suffix}" for suffix in self._format.suffixes]
+            files = {place.name: file_facts(place) for place in places if place.exists()}
         except OSError as error:
             raise ExportError(
                 f"cannot be written ({reason_of(error)})",
                 where=str(self.folder / name),
-                remedy="make room, then --resume",
+                remedy="make room, then go on with `resume=True`",
             ) from error
         self.shards.append({"name": name, "rows": len(self._rows), "files": files})
         self._rows, self._vectors = [], []
@@ -157,46 +201,4 @@ class VectorWriter:
 
     def _write_state(self) -> None:
         state = {"of": self._fingerprint, "shards": self.shards, "known": self.known}
-        self._write_text(STATE, json.dumps(state))
-
-    def _write_text(self, name: str, text: str) -> None:
-        temporary = self.folder / f"{_TEMPORARY}{name}"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.folder / name)
-        except OSError as error:
-            raise ExportError(
-                f"cannot be written ({reason_of(error)})", where=str(self.folder / name), remedy="make room"
-            ) from error
-
-
-def _make_room(folder: Path) -> None:
-    """An empty folder, or an error where somebody else's files lie."""
-    ours = ("part-*", f"{_TEMPORARY}*", INDEX_FILE, STATE, MANIFEST)
-    if folder.is_dir():
-        foreign = [path for path in folder.iterdir() if not any(path.match(pattern) for pattern in ours)]
-        if foreign or (any(folder.iterdir()) and not _is_ours(folder)):
-            named = (foreign or sorted(folder.iterdir()))[0].name
-            raise ExportError(
-                f"holds other files ({named})", where=str(folder), remedy="name a new folder with --output"
-            )
-        (folder / MANIFEST).unlink(missing_ok=True)  # first: what is being emptied is not whole any more
-        for path in folder.iterdir():
-            path.unlink()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(
-            f"the folder cannot be written ({reason_of(error)})",
-            where=str(folder),
-            remedy="choose another --output",
-        ) from error
-
-
-def _is_ours(folder: Path) -> bool:
-    if (folder / STATE).is_file() or any(folder.glob(f"{_TEMPORARY}*")):
-        return True
-    try:
-        return FORMAT in (folder / MANIFEST).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return False
+        replace_file(self.folder / STATE, to_json(state, indent=None))

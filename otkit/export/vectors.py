@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.encoders.manifest import sha256_of
 from otkit.encoders.settings import read_json
 from otkit.errors import ExportError
 from otkit.export.shards import SHARDS, Row
-from otkit.export.vector_writer import FORMAT, MANIFEST, STATE, VectorWriter, shard_name
+from otkit.export.vector_writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
+from otkit.files import sha256_of
 
 __all__ = ["Vectors", "check_file", "growing", "open_vectors"]
 
@@ -107,8 +107,10 @@ def _need(facts: Mapping[str, Any], keys: Mapping[str, Any]) -> None:
 def open_vectors(folder: Path) -> Vectors:
     """The folder that `otkit embed` wrote, after a look at its manifest."""
     path = folder / MANIFEST
-    if (folder / STATE).is_file() and not path.is_file():
-        raise ExportError("is not finished", where=str(folder), remedy="run the same command with --resume")
+    if working_folder(folder).is_dir() and not path.is_file():
+        raise ExportError(
+            "is not finished", where=str(folder), remedy="run the same command with `resume=True`"
+        )
     if not path.is_file():
         raise ExportError(
             f"holds no {MANIFEST}", where=str(folder), remedy="name a folder that otkit embed wrote"

@@ -63,6 +63,12 @@ class CorpusStream:
         """Of the sentences read so far."""
         return self._hash.hexdigest()
 
+    def read_only(self, records: Iterable[Pair | BadLine]) -> tuple[int, str]:
+        """How many lines there are and their hash, without aligning any."""
+        for record in records:
+            self._count(record)
+        return self.lines, self.sha256
+
     def pieces(self, records: Iterable[Pair | BadLine], known: dict[str, Any]) -> Iterator[Piece]:
         """Pieces of text for all records, or for those behind the piece that `known` came with."""
         stream = iter(records)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otkit.errors import ConfigError, require_extra
+from otkit.files import write_file
 
 __all__ = ["Bars", "bar_chart"]
 
@@ -23,8 +24,8 @@ class Bars:
     errors: Mapping[str, Mapping[str, float | None]]
 
 
-def bar_chart(panels: Sequence[Bars], path: Path) -> None:
-    """Draw panels below each other and write them under a temporary name first."""
+def bar_chart(panels: Sequence[Bars], path: Path, *, overwrite: bool = False) -> None:
+    """Draw panels below each other into a PNG."""
     require_extra("matplotlib", extra="plots")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,10 +59,7 @@ def bar_chart(panels: Sequence[Bars], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.values) > 1:
             axes.legend(frameon=False, fontsize=8, ncols=len(panel.values), loc="lower right")
-    partial = path.with_name(f".{path.stem}.partial.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    write_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150), overwrite=overwrite)
 
 
 def _languages(panel: Bars) -> list[str]:

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from otkit.errors import ConfigError, require_extra
-from otkit.report.files import write_whole
+from otkit.files import write_file
 
 __all__ = ["series_of", "write_curve"]
 
@@ -32,7 +32,12 @@ def series_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, Seri
 
 
 def write_curve(
-    records: Sequence[Record], path: Path, *, panels: Mapping[str, Sequence[str]], format: str | None = None
+    records: Sequence[Record],
+    path: Path,
+    *,
+    panels: Mapping[str, Sequence[str]],
+    format: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw one panel under another, each with its title and the names in it, over a common step axis.
 
@@ -69,6 +74,8 @@ def write_curve(
         axes[-1].set_xlabel("step")
         kind = format or path.suffix.lstrip(".").lower() or "png"
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        write_whole(
-            path, lambda temporary: figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+        write_file(
+            path,
+            lambda temporary: figure.savefig(temporary, format=kind, dpi=150, metadata=metadata),
+            overwrite=overwrite,
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from otkit.errors import ConfigError
-from otkit.report.files import write_whole
+from otkit.files import write_file
 from otkit.report.tables import Table, format_value
 from otkit.report.view import GridView, LinkKind, Shares
 from otkit.report.words import mostly_rtl
@@ -81,10 +81,9 @@ class Page:
                 )
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
     """Write the page whole, or leave what was there."""
-    html = page_html(page)
-    write_whole(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    write_file(path, page_html(page), overwrite=overwrite)
 
 
 def page_html(page: Page) -> str:

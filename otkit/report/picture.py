@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otkit.errors import ConfigError, require_extra
-from otkit.report.files import write_whole
+from otkit.files import write_file
 from otkit.report.view import GridView, LinkKind, Shares
 from otkit.report.words import mostly_rtl, visible
 
@@ -28,7 +28,9 @@ _MARKS: dict[LinkKind, tuple[str, str]] = {  # matplotlib marker, colour
 }
 
 
-def write_picture(views: Sequence[GridView], path: Path, *, format: str | None = None) -> tuple[str, ...]:
+def write_picture(
+    views: Sequence[GridView], path: Path, *, format: str | None = None, overwrite: bool = False
+) -> tuple[str, ...]:
     """Draw one view, or several side by side, into `path`; what a reader should know is returned as notes."""
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
@@ -52,11 +54,12 @@ def write_picture(views: Sequence[GridView], path: Path, *, format: str | None =
     with rc_context(settings):  # type: ignore[arg-type]  # the stubs want literal keys
         figure = _figure(views)
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        write_whole(
+        write_file(
             path,
             lambda temporary: figure.savefig(
                 temporary, format=kind, dpi=150, bbox_inches="tight", metadata=metadata
             ),
+            overwrite=overwrite,
         )
     return (*notes, *_shaping_note(words))
 

@@ -22,7 +22,6 @@ __all__ = [
     "latest_checkpoint",
     "partial_folder",
     "write_checkpoint",
-    "write_text",
 ]
 
 _PARTIAL = ".partial-"
@@ -91,23 +90,6 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
             continue
         return Checkpoint(folder, int(manifest["step"]), manifest["progress"])
     return None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that a crash leaves the old one or the new
-    one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TrainingError(
-            f"cannot be written ({reason_of(error)})",
-            where=str(path),
-            remedy="check space and permissions",
-        ) from error
 
 
 def append_text(path: Path, text: str) -> None:

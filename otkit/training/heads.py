@@ -19,6 +19,7 @@ from torch.nn import functional
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs
 from otkit.errors import CheckpointError, ConfigError, choose
+from otkit.files import replace_file
 from otkit.training.layers import freeze
 from otkit.training.objectives import Losses
 
@@ -178,10 +179,9 @@ def _take_pooler(dense: nn.Linear, encoder: TorchEncoder) -> None:
 def save_head(head: Head, folder: Path, metadata: dict[str, Any]) -> None:
     """The tuned encoder as a transformers folder, with the head beside it."""
     settings = {"kind": head.kind, "config": asdict(head.config)}
-    head.encoder.save(folder, {**metadata, "head": settings})
-    partial = folder / f".{HEAD_FILE}.partial"
-    save_file({name: value.contiguous().cpu() for name, value in head.own_state().items()}, partial)
-    partial.replace(folder / HEAD_FILE)
+    head.encoder.save(folder, {**metadata, "head": settings}, overwrite=True)
+    weights = {name: value.contiguous().cpu() for name, value in head.own_state().items()}
+    replace_file(folder / HEAD_FILE, lambda temporary: save_file(weights, temporary))
 
 
 def load_head(encoder: TorchEncoder, folder: Path) -> Head:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from otkit.encoders.device import slow_precision
 from otkit.errors import TrainingError
+from otkit.files import replace_file
 from otkit.training.checkpoints import (
     append_text,
     latest_checkpoint,
     partial_folder,
     write_checkpoint,
-    write_text,
 )
 from otkit.training.processes import (
     TRACKERS,
@@ -130,7 +130,7 @@ def train(
     if resume:
         progress = _resume(accelerator, checkpoints, fingerprint, observer, memory)
     if main:
-        write_text(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
+        replace_file(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
     if log_to:
         accelerator.init_trackers("otkit", config=flat_settings(fingerprint))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
-from otkit.errors import InputError, reason_of
+from otkit.encoders.settings import read_json
+from otkit.errors import InputError, TrainingError
+from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
 from otkit.provenance import versions
-from otkit.training.checkpoints import write_text
 from otkit.training.frozen import open_start
 from otkit.training.layers import as_saved, copy_layers_above, exchange
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
@@ -63,12 +64,16 @@ def align_encoder(
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
     log_to: Sequence[str] = (),
+    inputs: Iterable[str | Path | None] = (),
+    overwrite: bool = False,
+    main: bool = True,
 ) -> TrainResult:
     """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
 
     Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is
     best by the divergence is kept in `folder/best`. `links` and `teacher` are for the objectives that need
-    them. Of several processes one writes.
+    them. Of several processes one writes, the `main` one. `folder` must be new or otkit's; with `overwrite` an
+    earlier run in it goes.
     """
     source = PairSource(corpora, encoder, settings.batching)
     weights = weights_hash(encoder)
@@ -99,11 +104,16 @@ def align_encoder(
         "teacher": weights_hash(teacher.encoder) if teacher is not None else None,
     }
     metadata = run_metadata(encoder, corpora, settings)
+    if main:
+        _begin(folder, fingerprint, resume=resume, overwrite=overwrite, inputs=inputs)
 
     def save(write: Callable[[TorchEncoder], None]) -> None:
         plain = plain_encoder(encoder, settings.tuning)
         with as_saved(plain, untouched):
             write(plain)
+
+    def keep_best(found: Record) -> None:
+        save(lambda best: best.save(folder / "best", {**metadata, "best": found}, overwrite=True))
 
     result = train(
         module,
@@ -114,7 +124,9 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
-        keep_best=lambda found: save(lambda best: best.save(folder / "best", {**metadata, "best": found})),
+        keep_best=lambda found: save(
+            lambda best: best.save(folder / "best", {**metadata, "best": found}, overwrite=True)
+        ),
         should_stop=should_stop,
         log_to=log_to,
         gathers="sentences" in settings.objective.needs,
@@ -124,7 +136,7 @@ def align_encoder(
     if result.main and not result.interrupted:
         ending = {**metadata, "steps": result.step, "seconds": result.seconds}
         save(lambda last: _save_beside_history(last, folder, ending))
-        write_text(folder / "README.md", _model_card(encoder, corpora, settings, result))
+        replace_file(folder / "README.md", _model_card(encoder, corpora, settings, result))
     exchange(encoder, untouched)
     if not result.main:
         return result
@@ -197,7 +209,8 @@ def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str
     config.json moves last: without it nothing takes the folder for an encoder.
     """
     whole = folder / ".encoder"
-    encoder.save(whole, metadata)
+    encoder.save(whole, metadata, overwrite=True)
+    (whole / MARKER).unlink()  # the run's own stays
     for path in sorted(whole.iterdir(), key=lambda path: path.name == "config.json"):
         path.replace(folder / path.name)
     whole.rmdir()
@@ -264,22 +277,36 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 """
 
 
-def check_output(folder: Path, *, resume: bool) -> None:
-    """Make the output folder, refusing one that holds another run unless that run is to be resumed."""
-    if not resume and (folder / "history.jsonl").exists():
+def check_output(
+    folder: Path, *, inputs: Iterable[str | Path | None] = (), resume: bool = False, overwrite: bool = False
+) -> None:
+    """Refuse, before anything is computed, a folder with an earlier run or with files that otkit did not make."""
+    if not (resume or overwrite) and (folder / "history.jsonl").exists():
         raise InputError(
             "the folder holds an earlier run",
             where=str(folder),
-            remedy="choose a new --output, or --resume it",
+            remedy="choose a new output, go on with `resume=True`, or start over with `overwrite=True`",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another process of the same run may have been faster
-    except OSError as error:
-        raise InputError(
-            f"the folder cannot be written ({reason_of(error)})",
-            where=str(folder),
-            remedy="choose another --output",
-        ) from error
+    check_growing(folder, "run", inputs=inputs, overwrite=overwrite)
+
+
+def _begin(
+    folder: Path,
+    fingerprint: Mapping[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    inputs: Iterable[str | Path | None],
+) -> None:
+    """Make the folder of a run, and note what the run is; a run that is gone on with must be that one."""
+    place = grow_folder(folder, "run", inputs=inputs, overwrite=overwrite and not resume)
+    noted = place / "run.json"
+    if resume and noted.is_file():
+        changed = differences(read_json(noted), json.loads(to_json(fingerprint)))
+        if changed:
+            raise TrainingError(
+                f"the run was started otherwise: {changed}",
+                where=str(folder),
+                remedy="resume with the settings and data of the start, or choose a new output",
+            )
+    replace_file(noted, to_json(fingerprint))

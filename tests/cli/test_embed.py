@@ -110,7 +110,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path:
         process = subprocess.Popen(
             command(*options, "--output", folder, "--resume"), stderr=subprocess.DEVNULL
         )
-        while process.poll() is None and len(list(folder.glob("part-*.parquet"))) < wanted:
+        while (
+            process.poll() is None and len(list((tmp_path / "cut.partial").glob("part-*.parquet"))) < wanted
+        ):
             time.sleep(0.002)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)

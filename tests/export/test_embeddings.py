@@ -12,7 +12,7 @@ import pytest
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.words import encode_words
-from otkit.errors import CheckpointError, ConfigError, ExportError, InputError
+from otkit.errors import CheckpointError, ExportError, InputError, OutputError
 from otkit.export import embeddings
 from otkit.export.embedder import Embedder
 from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput, embed_corpora
@@ -129,20 +129,67 @@ def test_a_cut_run_goes_on_to_the_same_bytes(
     embed_corpora(embedder, inputs, tmp_path / "whole", config=config)
     with pytest.raises(CutError):
         embed_corpora(embedder, inputs, tmp_path / "cut", config=config, progress=cut_after(windows))
-    with pytest.raises(ExportError, match="is not finished; run the same command with --resume"):
+    with pytest.raises(ExportError, match="is not finished; run the same command with `resume=True`"):
         open_vectors(tmp_path / "cut")
-    (tmp_path / "cut" / ".new-part-00009.npy").write_bytes(b"half a shard")
+    (tmp_path / "cut.partial" / "part-00002.npy").write_bytes(b"half a shard")
     embed_corpora(embedder, inputs, tmp_path / "cut", config=config, resume=True)
     assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir() if path != corpus) == ["cut", "whole"]
+
+
+def test_part_of_a_run_is_not_thrown_away_unasked(
+    tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path
+) -> None:
+    embedder, inputs, folder = Embedder(tiny_encoder), [TextInput(str(corpus))], tmp_path / "v"
+    whole = embed_corpora(embedder, inputs, folder, config=npy(dtype="int8"))
+    with pytest.raises(CutError):
+        embed_corpora(embedder, inputs, folder, config=npy(), progress=cut_after(3))
+    assert len(open_vectors(folder)) == len(
+        whole.vectors
+    )  # the finished one stays until the new one is whole
+    with pytest.raises(OutputError, match="holds a part of this output, which an interrupted run left"):
+        embed_corpora(embedder, inputs, folder, config=npy())
+    embed_corpora(embedder, inputs, folder, config=npy(), overwrite=True)
+    assert open_vectors(folder).facts["config"]["dtype"] == "float32"
+
+
+def test_a_finished_folder_is_resumed_only_as_it_was_made(
+    tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path
+) -> None:
+    embedder, inputs, folder = Embedder(tiny_encoder), [TextInput(str(corpus))], tmp_path / "v"
+    embed_corpora(embedder, inputs, folder, config=npy())
+    said: list[str] = []
+    embed_corpora(embedder, inputs, folder, config=npy(), resume=True, note=said.append)
+    assert said == [f"{folder} is finished: nothing to resume"]
+    with pytest.raises(
+        OutputError, match='the finished output differs: config: dtype was "float32", is "int8"'
+    ):
+        embed_corpora(embedder, inputs, folder, config=npy(dtype="int8"), resume=True)
+    with corpus.open("a") as file:
+        file.write("noch eins\tone more\n")
+    with pytest.raises(OutputError, match="the finished output differs: inputs was"):
+        embed_corpora(embedder, inputs, folder, config=npy(), resume=True)
+
+
+def test_a_bad_file_leaves_the_finished_folder(
+    tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path
+) -> None:
+    embedder, folder, bad = Embedder(tiny_encoder), tmp_path / "v", tmp_path / "bad.tsv"
+    embed_corpora(embedder, [TextInput(str(corpus))], folder, config=npy())
+    before = everything(folder)
+    bad.write_text("one column only\n")
+    with pytest.raises(InputError, match=r"bad\.tsv:1"):
+        embed_corpora(embedder, [TextInput(str(bad), format="tsv")], folder, config=npy())
+    assert everything(folder) == before
 
 
 def test_a_run_goes_on_only_as_it_began(tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path) -> None:
     embedder, inputs, folder = Embedder(tiny_encoder), [TextInput(str(corpus))], tmp_path / "v"
     with pytest.raises(CutError):
         embed_corpora(embedder, inputs, folder, config=npy(), progress=cut_after(3))
-    with pytest.raises(ConfigError, match="the interrupted run differs in config"):
+    with pytest.raises(OutputError, match="the interrupted run differs: config: dtype was"):
         embed_corpora(embedder, inputs, folder, config=npy(dtype="int8"), resume=True)
-    shard = folder / "part-00000.npy"
+    shard = tmp_path / "v.partial" / "part-00000.npy"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
     with pytest.raises(ExportError, match=r"part-00000\.npy: is missing or not as it was written"):
@@ -150,7 +197,7 @@ def test_a_run_goes_on_only_as_it_began(tiny_encoder: TorchEncoder, corpus: Path
     shard.write_bytes(whole)
     with corpus.open("a") as file:
         file.write("noch eins\tone more\n")  # behind what was read: only a hash of it all sees that
-    with pytest.raises(ConfigError, match="differs in inputs; run it with the same input"):
+    with pytest.raises(OutputError, match=r"differs: inputs was .* run it with the same input"):
         embed_corpora(embedder, inputs, folder, config=npy(), resume=True)
 
 
@@ -197,7 +244,7 @@ def test_a_damaged_folder_is_refused(finished: EmbedReport) -> None:
 
 
 def test_an_index_with_another_header_is_not_read(finished: EmbedReport) -> None:
-    from otkit.encoders.manifest import sha256_of
+    from otkit.files import sha256_of
 
     folder = finished.vectors.folder
     index, manifest = folder / "index.faiss", folder / "manifest.json"
@@ -233,10 +280,18 @@ def test_only_the_encoder_that_made_the_vectors_answers(
         open_search(folder)
 
 
-def test_a_folder_of_other_files_is_left_alone(tiny_encoder: TorchEncoder, corpus: Path) -> None:
-    with pytest.raises(ExportError, match=r"holds other files \(c\.de-en\.tsv\)"):
-        embed_corpora(Embedder(tiny_encoder), [TextInput(str(corpus))], corpus.parent, config=npy())
+def test_a_folder_of_other_files_is_left_alone(
+    tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "v"
+    foreign.mkdir()
+    for name in ("part-0.tsv", "state.json", "manifest.json"):  # as ours are called
+        (foreign / name).write_text("{}")
+    for folder, reason in ((corpus.parent, "holds an input"), (foreign, "otkit did not make")):
+        with pytest.raises(OutputError, match=reason):
+            embed_corpora(Embedder(tiny_encoder), [TextInput(str(corpus))], folder, config=npy())
     assert corpus.is_file()
+    assert len(list(foreign.iterdir())) == 3
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf", "none"])

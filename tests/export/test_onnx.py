@@ -17,7 +17,6 @@ from transformers import AutoConfig, AutoTokenizer
 
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TooLongError, TorchEncoder
-from otkit.encoders.manifest import sha256_of
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ConfigError, ExportError, GateError
@@ -25,6 +24,7 @@ from otkit.export.gate import Limits
 from otkit.export.graph import write_graph
 from otkit.export.onnx import ExportReport, export_onnx
 from otkit.export.quantize import RECIPES, _int8
+from otkit.files import sha256_of
 from tests.export.conftest import PAIRS
 
 SENTENCES = [["das", "haus", "ist", "klein"], ["a"], ["unbekannt", "."] * 5, []]

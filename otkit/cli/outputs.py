@@ -1,0 +1,55 @@
+"""What a command does with its outputs before any work: check them all, and keep other runs away from them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import ContextVar
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from otkit.files import check_file, check_folder, check_outputs, hold, is_stream
+
+__all__ = ["claim_files", "claim_folder", "during_command", "enter"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_stack: ContextVar[ExitStack] = ContextVar("otkit_command")
+
+
+def during_command(command: Callable[P, T]) -> Callable[P, T]:
+    """The command with a stack of its own, on which `enter` puts what is to be left when the command ends."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **options: P.kwargs) -> T:
+        with ExitStack() as stack:
+            token = _stack.set(stack)
+            try:
+                return command(*args, **options)
+            finally:
+                _stack.reset(token)
+
+    return run
+
+
+def enter(context: AbstractContextManager[T]) -> T:
+    """Enter a context until the running command ends."""
+    return _stack.get().enter_context(context)
+
+
+def claim_files(
+    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None], *, overwrite: bool
+) -> None:
+    """Files that the command will write, by the names of their settings."""
+    check_outputs(outputs, inputs)
+    for path in outputs.values():
+        if path is not None and not is_stream(path):
+            check_file(path, overwrite=overwrite)
+            enter(hold(path))
+
+
+def claim_folder(folder: Path, kind: str, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
+    """A folder that the command will replace as a whole."""
+    check_folder(folder, kind, inputs=inputs, overwrite=overwrite)
+    enter(hold(folder))

@@ -1,0 +1,588 @@
+"""The one door through which everything is written: whole or not at all, and never over what a user has.
+
+A file or a folder gets its final name in one rename, when it is whole. What stood there before is replaced only
+where otkit made it and nobody changed it since, or where the caller says `overwrite`; a home folder, a root, the
+current folder, a parent of these, a link, a mount point and whatever holds an input of the run are never replaced.
+
+How otkit knows what it made: a folder holds the file `.made-by-otkit.json`, which lists its files and is the last
+that is written; of single files a record lies in the user's cache folder (see `remember`). A file that was changed
+afterwards is newer than the list, or no longer fits its record, and counts as the user's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from otkit.errors import OutputError, reason_of
+
+__all__ = [
+    "MARKER",
+    "check_file",
+    "check_folder",
+    "check_growing",
+    "check_outputs",
+    "differences",
+    "finish_folder",
+    "fresh_folder",
+    "grow_folder",
+    "hold",
+    "is_stream",
+    "made_here",
+    "open_new",
+    "remember",
+    "replace_file",
+    "sha256_of",
+    "to_json",
+    "write_file",
+    "write_json",
+]
+
+MARKER = ".made-by-otkit.json"
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_RECORDS = 4096  # of single files; the oldest are forgotten first
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def to_json(document: Any, *, indent: int | None = 1) -> str:
+    """Valid JSON for every reader: what is not a number (NaN, infinity) is null, paths are text."""
+    return json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):  # numpy's float64 is one
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays, tensors and their scalars
+        return _plain(value.tolist())
+    return str(value)
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What two fingerprints differ in, each with both values; empty where they are equal."""
+    found = []
+    for key in dict.fromkeys((*then, *now)):
+        was, is_now = then.get(key), now.get(key)
+        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
+            if inner := differences(was, is_now):
+                found.append(f"{key}: {inner}")
+        elif was != is_now:
+            found.append(f"{key} was {_short(was)}, is {_short(is_now)}")
+    return "; ".join(found)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# --- single files
+
+
+def is_stream(path: Path) -> bool:
+    """True for what is written to and never renamed over: a device, a pipe, a descriptor of the shell's."""
+    if str(path).startswith(("/dev/fd/", "/dev/std", "/proc/")):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse an output that is an input or another output, under any spelling of its path.
+
+    outputs: by the name of the setting that gives them. inputs: `-`, None and what does not exist are passed over.
+    """
+    given = {name: path for name, path in outputs.items() if path is not None and not is_stream(path)}
+    read = [Path(one) for one in inputs if one is not None and str(one) != "-"]
+    for name, path in given.items():
+        for one in read:
+            if _same(path, one):
+                raise OutputError(
+                    f"the output `{name}` is an input of this run",
+                    where=str(path),
+                    remedy="name another file",
+                )
+        for other, path_of_other in given.items():
+            if other != name and _same(path, path_of_other):
+                raise OutputError(
+                    f"is named twice as an output, by `{name}` and `{other}`",
+                    where=str(path),
+                    remedy="name two files",
+                )
+
+
+def _same(first: Path, second: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if first.samefile(second):
+            return True
+    return first.resolve() == second.resolve()
+
+
+def check_file(path: Path, *, overwrite: bool = False) -> Path:
+    """The place that a file will have, links followed; an error where something stands there that is the user's."""
+    try:
+        place = path.resolve(strict=True) if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise OutputError("is a link to nothing", where=str(path), remedy="name a file") from error
+    if place.is_dir():
+        raise OutputError("is a folder", where=str(path), remedy="name a file")
+    if not overwrite and place.exists() and place.stat().st_size and made_here(place) is None:
+        raise OutputError(
+            "exists, and otkit did not make it or it was changed since",
+            where=str(path),
+            remedy="choose another name, or replace it with `overwrite=True`",
+        )
+    return place
+
+
+def write_file(
+    path: Path,
+    content: str | bytes | Callable[[Path], object],
+    *,
+    overwrite: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a file whole: a text (UTF-8), bytes, or what `content` puts into the path that it is called with.
+
+    facts: what the record of this file holds beside its size and time.
+    """
+    if is_stream(path):
+        with _told(path), tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder) / (path.name + ".new")
+            _fill(scratch, content)
+            with scratch.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        return
+    place = check_file(path, overwrite=overwrite)
+    replace_file(place, content)
+    remember(place, facts or {})
+
+
+def replace_file(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
+    """The same for a file in a folder that otkit made: what stands there is otkit's own."""
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
+            mode = temporary.stat().st_mode
+            _fill(temporary, content)
+            temporary.chmod(stat.S_IMODE(mode))  # some writers make private files of their own
+            _flush(temporary)
+            temporary.replace(path)
+
+
+def _fill(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+
+
+def write_json(path: Path, document: Any, *, overwrite: bool = False) -> None:
+    """Write a JSON file whole."""
+    write_file(path, to_json(document), overwrite=overwrite)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own way
+        raise OutputError(
+            f"cannot be written ({reason_of(error)})",
+            where=str(path),
+            remedy="make room, or choose another output; what was there before is kept",
+        ) from error
+
+
+def open_new(path: Path) -> int:
+    """A descriptor of a new file that nothing stood in for, with the permissions that the umask leaves."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666)
+
+
+def _stem(place: Path) -> str:
+    """What names of temporary files of this output begin with: short, whatever the output is called."""
+    return f".otkit-{hashlib.sha256(place.name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+@contextmanager
+def _temporary(place: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A new file or folder beside `place` under a name that nobody can foresee; gone at the end if it is still there.
+
+    A lock on it says that its process lives: what a killed process left is found without one and cleared.
+    """
+    _clear(place)
+    temporary = place.with_name(f"{_stem(place)}-new-{secrets.token_hex(8)}{place.suffix[:16]}")
+    if folder:
+        temporary.mkdir()
+        descriptor = os.open(temporary, os.O_RDONLY) if os.name == "posix" else None
+    else:
+        descriptor = open_new(temporary)
+    if descriptor is not None:
+        _try_lock(descriptor)
+    try:
+        yield temporary
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        if folder:
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _clear(place: Path) -> None:
+    """Remove what killed processes left of this output; a folder set aside between two renames gets its name back."""
+    for left in place.parent.glob(f"{_stem(place)}-*"):
+        if left.is_symlink():
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | _NOFOLLOW)
+            try:
+                if not _try_lock(descriptor):
+                    continue
+                if left.name.startswith(f"{_stem(place)}-old-") and not place.exists():
+                    left.rename(place)
+                elif left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _flush(path: Path) -> None:
+    """Bring a file to the disk before its name says that it is whole."""
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- what otkit made
+
+
+def _records() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "written"
+
+
+def _record_of(place: Path) -> Path:
+    name = hashlib.sha256(str(place.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
+    return _records() / f"{name[:32]}.json"
+
+
+def _stamp(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def remember(place: Path, facts: Mapping[str, Any]) -> None:
+    """Note that otkit wrote this file, and what it was made from; without a cache folder nothing is noted."""
+    with contextlib.suppress(OSError):
+        record = _record_of(place)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        document = {"path": str(place.resolve()), "stamp": _stamp(place), "facts": dict(facts)}
+        temporary = record.with_name(f".{secrets.token_hex(8)}")
+        try:
+            descriptor = open_new(temporary)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(to_json(document))
+            temporary.replace(record)
+        finally:
+            temporary.unlink(missing_ok=True)
+        kept = list(record.parent.glob("*.json"))
+        if len(kept) > 2 * _RECORDS:
+            for old in sorted(kept, key=lambda one: one.stat().st_mtime)[:-_RECORDS]:
+                old.unlink(missing_ok=True)
+
+
+def made_here(place: Path) -> dict[str, Any] | None:
+    """The facts of a file that otkit wrote and nobody changed since; None of any other."""
+    try:
+        document = json.loads(_record_of(place).read_text(encoding="utf-8"))
+        return dict(document["facts"]) if document["stamp"] == _stamp(place) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+# --- folders
+
+
+def check_folder(
+    folder: Path, kind: str, *, inputs: Iterable[str | Path | None] = (), overwrite: bool = False
+) -> Path:
+    """The place that a folder will have; an error where it must not be replaced.
+
+    kind: what the folder holds; one of another kind is not replaced. inputs: what the run reads.
+    """
+    place = _allowed(folder, inputs)
+    if overwrite or not place.exists():
+        return place
+    entries = sorted(path.name for path in place.iterdir())
+    if not entries:
+        return place
+    marked = _marker(place)
+    if marked is None:
+        shown = next((name for name in entries if not name.startswith(".")), entries[0])
+        raise OutputError(
+            f"the folder holds files that otkit did not make ({shown})",
+            where=str(folder),
+            remedy="choose a new folder, or replace this one with `overwrite=True`",
+        )
+    if marked["kind"] != kind:
+        raise OutputError(
+            f"the folder holds {_KINDS.get(marked['kind'], marked['kind'])}, not {_KINDS[kind]}",
+            where=str(folder),
+            remedy="choose a new folder, or replace this one with `overwrite=True`",
+        )
+    changed = _changed(place, marked["files"])
+    if changed is not None:
+        raise OutputError(
+            f"the folder holds a file that was added or changed since otkit made it ({changed})",
+            where=str(folder),
+            remedy="choose a new folder, or replace this one with `overwrite=True`",
+        )
+    return place
+
+
+_KINDS = {
+    "encoder": "an encoder",
+    "run": "a training run",
+    "vectors": "vectors",
+    "report": "a report",
+    "evaluation": "an evaluation",
+}
+
+
+def _allowed(folder: Path, inputs: Iterable[str | Path | None]) -> Path:
+    """The resolved place, if a folder may be made or replaced there at all; `overwrite` changes nothing here."""
+
+    def refused(why: str) -> OutputError:
+        return OutputError(why, where=str(folder), remedy="name a new folder")
+
+    if folder.is_symlink():
+        raise refused("is a link, and a link is never replaced by a folder")
+    place = folder.resolve()
+    for kept, what in _kept():
+        if place == kept or place in kept.parents:
+            holds = "is" if place == kept else "holds"
+            raise refused(f"{holds} {what}, which is never replaced")
+    if place.exists() and not place.is_dir():
+        raise refused("is a file, not a folder")
+    if os.path.ismount(place):
+        raise refused("is a mount point, which is never replaced")
+    for one in inputs:
+        if one is None or str(one) == "-":
+            continue
+        read = Path(one).expanduser()
+        if read.exists() and (place == read.resolve() or place in read.resolve().parents):
+            raise refused(f"is or holds an input of this run ({one})")
+    return place
+
+
+def _kept() -> Iterator[tuple[Path, str]]:
+    yield Path(Path.cwd().anchor), "the root folder"
+    yield Path.cwd().resolve(), "the current folder"
+    with contextlib.suppress(RuntimeError):
+        yield Path.home().resolve(), "a home folder"
+    with contextlib.suppress(ImportError, KeyError):
+        import pwd
+
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir).resolve(), "a home folder"
+
+
+def _marker(place: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads((place / MARKER).read_text(encoding="utf-8"))
+        return {"kind": str(document["kind"]), "files": dict(document["files"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _listed(place: Path) -> dict[str, int]:
+    """Sizes only: the same run writes the same bytes, this list among them."""
+    return {
+        path.relative_to(place).as_posix(): path.stat().st_size
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and path.name != MARKER
+    }
+
+
+def _changed(place: Path, stated: Mapping[str, Any]) -> str | None:
+    """The first file that was added or changed since the list was written; one that is missing hurts nobody."""
+    sealed = (place / MARKER).stat().st_mtime_ns
+    for name, size in _listed(place).items():
+        if stated.get(name) != size or (place / name).stat().st_mtime_ns > sealed:
+            return name
+    return None
+
+
+def _mark(place: Path, kind: str, files: Mapping[str, Any]) -> None:
+    from otkit import __version__
+
+    document = {"otkit": __version__, "kind": kind, "files": dict(files)}
+    (place / MARKER).write_text(to_json(document), encoding="utf-8")
+
+
+@contextmanager
+def fresh_folder(
+    final: Path, kind: str, *, inputs: Iterable[str | Path | None] = (), overwrite: bool = False
+) -> Iterator[Path]:
+    """A temporary folder beside `final` that takes its place when the block ends well, and vanishes otherwise.
+
+    A folder that was there before is set aside first and deleted last; a kill between the two renames leaves it
+    under a hidden name, and the next run gives it its name back.
+    """
+    place = check_folder(final, kind, inputs=inputs, overwrite=overwrite)
+    with _told(final):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with _told(final), _temporary(place, folder=True) as temporary:
+        yield temporary
+        finish_folder(temporary, place, kind)
+
+
+def finish_folder(temporary: Path, place: Path, kind: str) -> None:
+    """Give a whole folder its final name; the one that has it is deleted last, or gets it back."""
+    _settle(temporary)
+    _mark(temporary, kind, _listed(temporary))
+    aside = place.with_name(f"{_stem(place)}-old-{secrets.token_hex(8)}")
+    if place.exists():
+        place.rename(aside)
+    try:
+        temporary.rename(place)
+    except OSError:
+        if aside.exists():
+            aside.rename(place)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _settle(folder: Path) -> None:
+    """Files with the permissions that the umask leaves (safetensors makes private ones), and on the disk."""
+    mode = stat.S_IMODE(folder.stat().st_mode) & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
+            _flush(path)
+
+
+def check_growing(
+    folder: Path, kind: str, *, inputs: Iterable[str | Path | None] = (), overwrite: bool = False
+) -> Path:
+    """The place of a folder that fills during a run: new, empty, or begun by otkit for the same kind."""
+    place = _allowed(folder, inputs)
+    if not overwrite and place.exists() and any(place.iterdir()):
+        marked = _marker(place)
+        if marked is None or marked["kind"] != kind:
+            check_folder(folder, kind)
+    return place
+
+
+def grow_folder(
+    folder: Path, kind: str, *, inputs: Iterable[str | Path | None] = (), overwrite: bool = False
+) -> Path:
+    """Make such a folder, or go on in it; with `overwrite` what stood there is removed first."""
+    place = check_growing(folder, kind, inputs=inputs, overwrite=overwrite)
+    with _told(folder):
+        if overwrite and place.exists():
+            shutil.rmtree(place)
+        place.mkdir(parents=True, exist_ok=True)
+        if not (place / MARKER).exists():
+            _mark(place, kind, {})
+    return place
+
+
+# --- one run at a time
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Keep other runs away from an output while the block runs; the lock of a process that died does not count."""
+    if is_stream(path):
+        yield
+        return
+    place = path.resolve()
+    with _told(path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the output; within a folder where its parent is closed to this user.
+        inside = place.is_dir() and not os.access(place.parent, os.W_OK)
+        lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
+        descriptor = _locked(lock, path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+        if not _try_lock(descriptor):
+            holder = os.read(descriptor, 4096).decode("utf-8", "replace").strip()
+            os.close(descriptor)
+            raise OutputError(
+                f"another run writes it ({holder or 'which has just begun'})",
+                where=str(path),
+                remedy="wait for that run, or choose another output",
+            )
+        # The one that held it may have removed the name since it was opened: then this lock keeps nobody away.
+        with contextlib.suppress(OSError):
+            if lock.stat().st_ino == os.fstat(descriptor).st_ino:
+                now = time.strftime("%Y-%m-%d %H:%M:%S")
+                os.truncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()}, since {now}\n".encode())
+                return descriptor
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Whether this process has the file now; the system frees it when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: better no lock than no output
+        return True
+    return True
