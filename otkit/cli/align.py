@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -47,9 +47,6 @@ from otkit.cli.options import (
 from otkit.cli.outputs import claim_files, enter
 from otkit.cli.values import NONE, Name, Number, Numbers, Weighted, changed, folder
 from otkit.files import hold
-
-if TYPE_CHECKING:
-    from otkit.training.objectives import ObjectiveConfig
 
 __all__ = ["align"]
 
@@ -411,8 +408,15 @@ def align(
             remedy="leave it out, or add --objective ot-distill",
             setting="teacher",
         )
-    if tau is None and objective.tau is not None and _unit(objective) != _unit(chosen.objective):
-        note(f"tau {objective.tau:g} is now in units of {_unit(objective)}, as epsilon is", quiet=quiet)
+    if (
+        tau is None
+        and objective.tau is not None
+        and objective.temperature_unit != chosen.objective.temperature_unit
+    ):
+        note(
+            f"tau {objective.tau:g} is now in units of {objective.temperature_unit}, as epsilon is",
+            quiet=quiet,
+        )
     settings = AlignSettings(
         objective=objective,
         batching=changed(
@@ -539,7 +543,3 @@ def align(
             },
             overwrite=overwrite,
         )
-
-
-def _unit(objective: ObjectiveConfig) -> str:
-    return "the cost" if objective.epsilon_relative is None else "the mean cost"

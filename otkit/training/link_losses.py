@@ -16,7 +16,7 @@ from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
 from otkit.transport.phrases import weighted_shares
 from otkit.transport.plan import LINKED, shares
-from otkit.transport.sinkhorn import sinkhorn
+from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 
 __all__ = [
     "aligner_links",
@@ -148,19 +148,21 @@ def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     unit = mean_cost(cost, real)[:, None, None]
     cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
     solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
-    if config.epsilon_relative is not None:
-        # In units of the mean cost by meaning alone, as the aligner counts.
-        cost, unit = cost / unit, torch.ones_like(unit)
-        solver = replace(solver, epsilon=config.epsilon_relative, epsilon_relative=None)
+    # As the aligner counts, the mean is that of the cost by meaning alone.
+    mean = unit[:, 0, 0] if solver.relative else None
     weights = pairs.source_weights, pairs.target_weights
+
+    def solved(support: Tensor, solver: SinkhornConfig) -> Tensor:
+        lowered = cost - AGREEMENT * unit * support
+        return shares(sinkhorn(lowered, *weights, config=solver, unit=mean).matrix, real)
+
     with torch.no_grad():
         support = torch.zeros_like(cost)
         for _ in range(ROUNDS):
-            plan = sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix
-            support = neighbour_support(shares(plan, real))
+            support = neighbour_support(solved(support, solver))
     if torch.is_grad_enabled():
         solver = replace(solver, gradient="unroll", tolerance=None)
-    return shares(sinkhorn(cost - AGREEMENT * unit * support, *weights, config=solver).matrix, real)
+    return solved(support, solver)
 
 
 def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:

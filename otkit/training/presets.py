@@ -96,6 +96,8 @@ PRESETS: dict[str, Preset] = {
                 ("anchor", 0.1),
             ),
             cost="cosine",
+            # Both in units of each pair's mean cost, in every part: those that the parts' own links are read off
+            # (contrastive-weak) and those of the word aligner (link-likelihood).
             epsilon_relative=0.075,
             tau=0.1,
             center="sentence",

@@ -246,6 +246,9 @@ def _model_card(
     last = result.history[-1] if result.history else {}
     figures = "\n".join(f"| {name} | {value} |" for name, value in last.items())
     objective = ", ".join(f"{name} x {weight:g}" for name, weight in settings.objective.parts)
+    epsilon = (
+        f"{settings.objective.sinkhorn.temperature:g} (in units of {settings.objective.temperature_unit})"
+    )
     return f"""---
 library_name: transformers
 tags: [word-alignment, cross-lingual, optimal-transport, otkit]
@@ -258,7 +261,7 @@ base_model: {encoder.name}
 Fine-tuned by otkit {__version__} so that translated sentences have the same cloud of word vectors
 (the method of [Alqahtani et al. 2021](https://arxiv.org/abs/2110.02887)).
 
-- objective: {objective}; cost {settings.objective.cost}, epsilon {settings.objective.epsilon:g}
+- objective: {objective}; cost {settings.objective.cost}, epsilon {epsilon}
 - data: {"; ".join(f"{corpus.name} ({len(corpus)} pairs)" for corpus in files)}
 - optimiser steps: {result.step}; learning rate {settings.train.lr:g}; seed {settings.train.seed}
 

@@ -55,9 +55,10 @@ class ObjectiveConfig:
 
     parts             (name, weight) of each loss, names from OBJECTIVES
     cost              ground cost between vectors, from transport.cost.COSTS
-    epsilon           entropic temperature, in units of the cost
-    epsilon_relative  the same in units of each problem's mean cost; set, it replaces `epsilon`
-    tau               KL penalty on both marginals, in units of the cost (None: hard marginals)
+    epsilon           entropic temperature, in units of the cost; 0.05 where neither it nor the next is given
+    epsilon_relative  the same in units of each problem's mean cost; both is an error, and `one_temperature` is how a
+                      configuration changes from one to the other
+    tau               KL penalty on both marginals, in the unit of the temperature (None: hard marginals)
     scope             "pair": one transport problem a sentence pair; "batch": all words of a micro-step as one
                       cloud
     unit              "word" or "subword" are the points; special tokens never are
@@ -91,7 +92,7 @@ class ObjectiveConfig:
 
     parts: tuple[tuple[str, float], ...] = (("ot", 1.0), ("anchor", 1.0))
     cost: str = "euclidean"
-    epsilon: float = 0.05
+    epsilon: float | None = None
     epsilon_relative: float | None = None
     tau: float | None = None
     scope: str = "pair"
@@ -165,7 +166,7 @@ class ObjectiveConfig:
         if self.projection is not None and self.projection < 1:
             raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")
         # The solver has its own say on its settings, before any data is read.
-        _ = self.sinkhorn
+        object.__setattr__(self, "epsilon", self.sinkhorn.epsilon)
 
     @property
     def sinkhorn(self) -> SinkhornConfig:
@@ -177,6 +178,11 @@ class ObjectiveConfig:
             max_iterations=self.iterations,
             tolerance=self.tolerance,
         )
+
+    @property
+    def temperature_unit(self) -> str:
+        """What epsilon and tau are in units of, in words."""
+        return "the mean cost" if self.sinkhorn.relative else "the cost"
 
     @property
     def weighs_letters(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from otkit.errors import ConfigError
 
@@ -16,7 +16,7 @@ EPSILON = 0.05
 """The temperature where none is given, in units of the cost."""
 
 
-def one_temperature(epsilon: float | None, epsilon_relative: float | None) -> dict[str, float | None]:
+def one_temperature(epsilon: float | None, epsilon_relative: float | None) -> dict[str, Any]:
     """Both fields of a temperature for `dataclasses.replace`, so that what is given wins over what a configuration
     has in the other unit; nothing where nothing is given."""
     if epsilon is None and epsilon_relative is None:
@@ -31,6 +31,7 @@ def check_temperature(epsilon: float | None, epsilon_relative: float | None) -> 
         raise ConfigError(
             f"epsilon {epsilon} and epsilon_relative {epsilon_relative} are one temperature in two units",
             remedy="give one of them",
+            setting="epsilon",
         )
 
 
@@ -43,14 +44,13 @@ class SinkhornConfig:
     a few hundredths of a second on it. Below eps = 1e-4 of the mean cost raise `max_iterations`.
     """
 
-    epsilon: float = 0.05
-    """Entropic temperature, in units of the cost."""
+    epsilon: float | None = None
+    """Entropic temperature, in units of the cost; `EPSILON` where neither it nor the next is given."""
     epsilon_relative: float | None = None
-    """If set, replaces `epsilon`: the temperature in units of each problem's own mean cost over its real
-    units."""
+    """The same in units of each problem's own mean cost over its real units; both is an error."""
     tau: float | tuple[float | None, float | None] | None = None
-    """KL penalty on the (source, target) marginal, in units of the cost: None is a hard marginal, 0 a free
-    one."""
+    """KL penalty on the (source, target) marginal, in the unit of the temperature: None is a hard marginal, 0 a
+    free one."""
     max_iterations: int = 300
     """The most iterations that a problem may take (ten times as many of the GPU kernel's, which are plain); with
     `tolerance=None` the number that all take (30 do, in `envelope` mode, down to eps = 1e-3 of the mean cost)."""
@@ -69,6 +69,9 @@ class SinkhornConfig:
                 bound = "greater than" if strict else "at least"
                 raise ConfigError(f"{name} is {value}", remedy=f"give a finite number {bound} {least:g}")
 
+        check_temperature(self.epsilon, self.epsilon_relative)
+        if self.epsilon is None and self.epsilon_relative is None:
+            object.__setattr__(self, "epsilon", EPSILON)
         finite("epsilon", self.epsilon, least=0.0, strict=True)
         finite("epsilon_relative", self.epsilon_relative, least=0.0, strict=True)
         finite("tolerance", self.tolerance, least=0.0, strict=True)
@@ -82,6 +85,18 @@ class SinkhornConfig:
             raise ConfigError(f"max_iterations is {self.max_iterations}", remedy="allow at least 1")
         if self.gradient not in ("envelope", "unroll"):
             raise ConfigError(f"unknown gradient {self.gradient!r}", remedy="choose envelope or unroll")
+
+    @property
+    def temperature(self) -> float:
+        """epsilon as a number, in the unit that `relative` tells."""
+        found = self.epsilon if self.epsilon_relative is None else self.epsilon_relative
+        assert found is not None  # filled in where neither was given
+        return found
+
+    @property
+    def relative(self) -> bool:
+        """True where epsilon and tau are in units of each problem's mean cost, False where of the cost."""
+        return self.epsilon_relative is not None
 
     @property
     def penalties(self) -> tuple[Penalty, Penalty]:

@@ -16,7 +16,7 @@ from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
 from otkit.transport.cost import at_least_fp32, pairwise_cost
 from otkit.transport.plan import Plan
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn, temperatures
+from otkit.transport.sinkhorn import SinkhornConfig, problem_units, sinkhorn
 from otkit.transport.slopes import with_slopes
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
@@ -51,8 +51,8 @@ def sinkhorn_divergence(
 ) -> Divergence:
     """S between clouds x (B,N,D) with weights a (B,N) and y (B,M,D) with weights b (B,M), 0 at padding.
 
-    The self terms take their own cost matrices and the temperature of the cross term (with `epsilon_relative`
-    too: three different temperatures would not cancel). They are symmetric problems, solved with one
+    The self terms take their own cost matrices and the temperature and tau of the cross term (with
+    `epsilon_relative` too: three different temperatures would not cancel). They are symmetric problems, solved with one
     potential by averaged updates (Feydy et al. 2019, section 3.1). The unbalanced divergence has a further
     term eps/2 (m_a - m_b)^2 (Sejourne et al. 2019, definition 3), which is 0 for weights that sum to 1.
 
@@ -94,14 +94,14 @@ def _group(
     a, b = a.to(x.dtype), b.to(x.dtype)
     errors, used = [], 0
 
-    def between(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor, symmetric: bool) -> Tensor:
+    def between(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor, symmetric: bool) -> Tensor:
         nonlocal used
         plan = sinkhorn(
             pairwise_cost(z, w, cost=cost),
             c,
             d,
             config=config,
-            epsilon=epsilon,
+            unit=unit if config.relative else None,
             symmetric=symmetric,
             regroup=False,
         )
@@ -109,21 +109,21 @@ def _group(
         used = max(used, plan.iterations)
         return plan.value
 
-    def cross(z: Tensor, w: Tensor, c: Tensor, d: Tensor, epsilon: Tensor) -> Tensor:
-        return between(z, w, c, d, epsilon, False)
+    def cross(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor) -> Tensor:
+        return between(z, w, c, d, unit, False)
 
-    def itself(z: Tensor, c: Tensor, epsilon: Tensor) -> Tensor:
-        return between(z, z, c, c, epsilon, True)
+    def itself(z: Tensor, c: Tensor, unit: Tensor) -> Tensor:
+        return between(z, z, c, c, unit, True)
 
-    def warmth(z: Tensor, w: Tensor) -> Tensor:
-        return temperatures(pairwise_cost(z, w, cost=cost), a, b, config=config)
+    def units(z: Tensor, w: Tensor) -> Tensor:
+        return problem_units(pairwise_cost(z, w, cost=cost), a, b)
 
     solve = _at_once if config.gradient == "envelope" else _as_it_is
-    fixed = config.epsilon_relative is None
-    epsilon = torch.full_like(x[:, 0, 0], config.epsilon) if fixed else solve(warmth, x, y)
-    source, target = solve(itself, x, a, epsilon), solve(itself, y, b, epsilon)
-    value = solve(cross, x, y, a, b, epsilon) - 0.5 * (source + target)
+    unit = solve(units, x, y) if config.relative else torch.ones_like(x[:, 0, 0])
+    source, target = solve(itself, x, a, unit), solve(itself, y, b, unit)
+    value = solve(cross, x, y, a, b, unit) - 0.5 * (source + target)
     if config.tau is not None:
+        epsilon = config.temperature * unit
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
     return value, torch.stack(errors).amax(0), used
 

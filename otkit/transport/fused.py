@@ -8,6 +8,7 @@ they would be thousands: `converged` says so, and training looks before it relie
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from subprocess import SubprocessError
@@ -60,9 +61,17 @@ def suits(cost: Tensor, config: SinkhornConfig) -> bool:
 
 
 def solve_fused(
-    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig, symmetric: bool
+    cost: Tensor,
+    a: Tensor,
+    b: Tensor,
+    epsilon: Tensor,
+    *,
+    unit: Tensor | None = None,
+    config: SinkhornConfig,
+    symmetric: bool,
 ) -> Plan:
-    """The plans of problems that `suits`, with matrix and value: shapes and units as in `sinkhorn`.
+    """The plans of problems that `suits`, with matrix and value: shapes and units as in `sinkhorn`, epsilon in units
+    of the cost and tau in `unit`.
 
     Symmetric problems by averaged updates (Feydy et al. 2019, section 3.1); the others along a path of falling
     temperatures, then over-relaxed. What has not reached the tolerance says so in its error.
@@ -71,7 +80,10 @@ def solve_fused(
 
     assert config.tolerance is not None
     batch, n, m = cost.shape
-    inputs = [tensor.detach().float().contiguous() for tensor in (cost, a, b, epsilon)]
+    problem = (cost, a, b, epsilon)
+    if unit is not None:
+        problem = (cost / unit[:, None, None], a, b, epsilon / unit)
+    inputs = [tensor.detach().float().contiguous() for tensor in problem]
     matrix, f = torch.empty_like(inputs[0]), torch.empty_like(inputs[1])
     g = f if symmetric else torch.empty_like(inputs[2])
     value, error = torch.empty_like(inputs[3]), torch.empty_like(inputs[3])
@@ -90,4 +102,11 @@ def solve_fused(
             cross_kernel[(batch,)](
                 *inputs, f, g, *found, n, m, *limits, *tau, SOFT_A=soft[0], SOFT_B=soft[1], **shape
             )
-    return Plan(cost, a, b, f, g, epsilon, config.max_iterations, error, config, known=(matrix, value))
+    if unit is not None:
+        size_of = unit.detach().float()
+        f, g, value = f * size_of[:, None], g * size_of[:, None], value * size_of
+    used = replace(config, max_iterations=limits[0])
+    known = matrix, value
+    return Plan(
+        cost, a, b, f, g, epsilon, limits[0], error, used, known=known, unit=unit, goal=config.tolerance
+    )

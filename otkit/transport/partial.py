@@ -25,7 +25,7 @@ from otkit.transport.cost import at_least_fp32
 from otkit.transport.exact import check_mass
 from otkit.transport.plan import FixedPlan
 from otkit.transport.problem import Problem, check_shapes, softmin, working_dtype
-from otkit.transport.sinkhorn import temperatures
+from otkit.transport.sinkhorn import problem_units, temperatures
 
 __all__ = ["Reference", "capacitated", "partial"]
 
@@ -83,11 +83,13 @@ def _solve(
         a, b = a.to(outer.dtype), b.to(outer.dtype)
         real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
         wide = working_dtype(outer)
+        unit = problem_units(outer, a, b) if config.relative else None
+        epsilon = temperatures(outer, unit, config=config)
         problem = Problem(
             torch.where(real, outer, 0.0).to(wide),
             a.to(wide),
             b.to(wide),
-            temperatures(outer, a, b, config=config).to(wide),
+            epsilon.to(wide),
             (None, None),
         )
         plan, error, used = _iterate(problem, real, config, reference == "counting", mass, hard_source)

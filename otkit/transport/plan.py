@@ -44,14 +44,20 @@ class Plan:
     epsilon: Tensor
     """(B,), in units of the cost."""
     iterations: int
-    """Iterations that the slowest problem of the batch took; `max_iterations` where nothing is read back from the
-    device."""
+    """Iterations that the slowest problem of the batch took; the config's `max_iterations` where nothing is read back
+    from the device."""
     marginal_error: Tensor
     """(B,), the total absolute deviation of both marginals from those of the solution, as a share of the
     mass."""
     config: SinkhornConfig
+    """What it was solved with: what was asked for, but where a device is not read back, which takes iterations of its
+    own number and, beside the kernel's, no tolerance."""
     known: tuple[Tensor, Tensor] | None = None
     """(B,N,M) masses and (B,) values, where the solver has them already."""
+    unit: Tensor | None = None
+    """(B,) what the config's tau is in units of; None: the cost."""
+    goal: float | None = None
+    """The tolerance that was asked for."""
 
     @cached_property
     def matrix(self) -> Tensor:
@@ -91,7 +97,9 @@ class Plan:
                 value = self._dual(self.a, self.b, self.matrix.sum((1, 2)))
         if not (
             torch.is_grad_enabled()
-            and any(t.requires_grad for t in (self.cost, self.a, self.b, self.epsilon))
+            and any(
+                t.requires_grad for t in (self.cost, self.a, self.b, self.epsilon, self.unit) if t is not None
+            )
         ):
             return value
         return _envelope(self, value)
@@ -100,11 +108,16 @@ class Plan:
         f, g = self.source_potential, self.target_potential
         wide = f.dtype
         tau_a, tau_b = self.config.penalties
-        reached = (a.to(wide) * marginal_utility(f, tau_a)).sum(1) + (
-            b.to(wide) * marginal_utility(g, tau_b)
-        ).sum(1)
+        reached = (a.to(wide) * self._earned(f, tau_a)).sum(1) + (b.to(wide) * self._earned(g, tau_b)).sum(1)
         excess = mass.to(wide) - a.to(wide).sum(1) * b.to(wide).sum(1)
         return (reached - self.epsilon.to(wide) * excess).to(self.cost.dtype)
+
+    def _earned(self, potential: Tensor, tau: float | None) -> Tensor:
+        """What a unit of weight earns in the dual, in units of the cost."""
+        if self.unit is None:
+            return marginal_utility(potential, tau)
+        unit = self.unit.to(potential.dtype)[:, None]
+        return unit * marginal_utility(potential / unit, tau)
 
     @cached_property
     def linear_value(self) -> Tensor:
@@ -114,9 +127,8 @@ class Plan:
 
     @cached_property
     def converged(self) -> Tensor:
-        """(B,) bool: the marginal error is within the tolerance (within 1e-3 where none was set)."""
-        tolerance = 1e-3 if self.config.tolerance is None else self.config.tolerance
-        return self.marginal_error <= tolerance
+        """(B,) bool: the marginal error is within the tolerance asked for (within 1e-3 where none was)."""
+        return self.marginal_error <= (1e-3 if self.goal is None else self.goal)
 
 
 def marginal_utility(potential: Tensor, tau: float | None) -> Tensor:
@@ -156,7 +168,7 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
             if given.requires_grad:
                 own, other, epsilon = given.to(wide), opposite.to(wide), plan.epsilon.to(wide)[:, None]
                 density = matrix.sum(side).to(wide) / torch.where(own > 0, own, 1.0)
-                slope = marginal_utility(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
+                slope = plan._earned(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
                 slopes.append(torch.where(own > 0, slope, 0.0).to(plan.cost.dtype))
             else:
                 slopes.append(given)  # never asked for
@@ -166,8 +178,19 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
             gap = (f * matrix.sum(2)).sum(1) + (g * matrix.sum(1)).sum(1) - plan.linear_value.detach()
             excess = matrix.sum((1, 2)) - plan.a.to(wide).sum(1) * plan.b.to(wide).sum(1)
             slope_epsilon = (gap / plan.epsilon.to(wide) - excess).to(plan.cost.dtype)
-    owners = (plan.cost, plan.a, plan.b, plan.epsilon)
-    return with_slopes(value, owners, (matrix, slopes[0], slopes[1], slope_epsilon))
+        owners = [plan.cost, plan.a, plan.b, plan.epsilon]
+        slopes = [matrix, *slopes, slope_epsilon]
+        if plan.unit is not None:
+            unit = plan.unit.to(wide)[:, None]
+            slope = torch.zeros_like(unit[:, 0])
+            for given, potential, tau in zip((plan.a, plan.b), (f, g), plan.config.penalties, strict=True):
+                if tau:  # d/du of u tau (1 - exp(-f / (u tau))): tau times the KL divergence of this marginal
+                    kept = (-potential / (unit * tau)).exp()
+                    earned = marginal_utility(potential / unit, tau) - potential / unit * kept
+                    slope = slope + (given.to(wide) * earned).sum(1)
+            owners.append(plan.unit)
+            slopes.append(slope.to(plan.cost.dtype))
+    return with_slopes(value, owners, slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

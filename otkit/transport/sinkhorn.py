@@ -41,15 +41,17 @@ def sinkhorn(
     *,
     config: SinkhornConfig,
     epsilon: Tensor | None = None,
+    unit: Tensor | None = None,
     symmetric: bool = False,
     regroup: bool = True,
 ) -> Plan:
     """Solve B problems: cost (B,N,M), weights a (B,N) and b (B,M), exactly 0 at padding.
 
-    `epsilon` (B,) replaces the temperature of the config; `symmetric` says that a is b and the cost its own
-    transpose, and halves the work. Half precision is solved in fp32 and autocast is switched off inside.
-    What stands in the cost at padding (NaN included) has no influence, and neither have the other problems
-    of the batch.
+    `epsilon` (B,) replaces the temperature of the config: it and tau are then in units of the cost. `unit` (B,)
+    replaces the cost or the mean cost as what the config's epsilon and tau are in units of. `symmetric` says that a
+    is b and the cost its own transpose, and halves the work. Half precision is solved in fp32 and autocast is
+    switched off inside. What stands in the cost at padding (NaN included) has no influence, and neither have the
+    other problems of the batch.
 
     Fails softly: a problem that has not reached the tolerance within `max_iterations` says so in
     `marginal_error` and `converged`; balanced weights of unequal mass never converge.
@@ -58,20 +60,29 @@ def sinkhorn(
     with torch.autocast(device_type=cost.device.type, enabled=False):
         cost = at_least_fp32(cost)
         a, b = a.to(cost.dtype), b.to(cost.dtype)
-        if epsilon is None:
-            epsilon = temperatures(cost, a, b, config=config)
+        if epsilon is not None:
+            unit = None
+        else:
+            if unit is None and config.relative:
+                unit = problem_units(cost, a, b)
+            epsilon = temperatures(cost, unit, config=config)
+        if not any(config.penalties):
+            unit = None  # nothing beside epsilon is in it
         if suits(cost, config):
-            return solve_fused(cost, a, b, epsilon, config=config, symmetric=symmetric)
+            return solve_fused(cost, a, b, epsilon, unit=unit, config=config, symmetric=symmetric)
+        actual = _unread(config, cost)
         with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
-            problem = _prepare(cost, a, b, epsilon, config=config)
-            f, g, error, used = _solve(
-                problem, config=_unread(config, cost), symmetric=symmetric, regroup=regroup
-            )
+            problem = _prepare(cost, a, b, epsilon, unit, config=config)
+            f, g, error, used = _solve(problem, config=actual, symmetric=symmetric, regroup=regroup)
+            if unit is not None:
+                f, g = f * unit.to(f.dtype)[:, None], g * unit.to(g.dtype)[:, None]
             # A problem with an empty side has no plan, and nothing to say about its potentials.
             some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
             f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)
             error = torch.where(some[:, 0], error, 0.0)
-    return Plan(cost, a, b, f, g, epsilon, used, error.to(cost.dtype), config)
+    return Plan(
+        cost, a, b, f, g, epsilon, used, error.to(cost.dtype), actual, unit=unit, goal=config.tolerance
+    )
 
 
 def _unread(config: SinkhornConfig, cost: Tensor) -> SinkhornConfig:
@@ -81,21 +92,29 @@ def _unread(config: SinkhornConfig, cost: Tensor) -> SinkhornConfig:
     return config
 
 
-def temperatures(cost: Tensor, a: Tensor, b: Tensor, *, config: SinkhornConfig) -> Tensor:
-    """(B,) epsilon of each problem: fixed, or in units of its mean cost over the rectangle of its real
-    units."""
-    if config.epsilon_relative is None:
-        return torch.full_like(cost[:, 0, 0], config.epsilon)
-    real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
-    # Where every cost is 0 any temperature gives the same plan.
-    return config.epsilon_relative * mean_cost(cost, real)
+def problem_units(cost: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """(B,) the mean cost of each problem over the rectangle of its real units."""
+    # Where every cost is 0 any unit gives the same plan.
+    return mean_cost(cost, (a > 0)[:, :, None] & (b > 0)[:, None, :])
 
 
-def _prepare(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, config: SinkhornConfig) -> Problem:
+def temperatures(cost: Tensor, unit: Tensor | None, *, config: SinkhornConfig) -> Tensor:
+    """(B,) epsilon of each problem in units of its cost, from the config's in units of `unit`."""
+    if unit is None:
+        return torch.full_like(cost[:, 0, 0], config.temperature)
+    return config.temperature * unit
+
+
+def _prepare(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, unit: Tensor | None, *, config: SinkhornConfig
+) -> Problem:
+    """The problems as solvers take them: costs and temperatures in `unit`, as tau is, which is one for all."""
     wide = working_dtype(cost)
     real = (a > 0)[:, :, None] & (b > 0)[:, None, :]
-    cost = torch.where(real, cost, 0.0).to(wide)
-    return Problem(cost, a.to(wide), b.to(wide), epsilon.to(wide), config.penalties)
+    cost, epsilon = torch.where(real, cost, 0.0).to(wide), epsilon.to(wide)
+    if unit is not None:
+        cost, epsilon = cost / unit.to(wide)[:, None, None], epsilon / unit.to(wide)
+    return Problem(cost, a.to(wide), b.to(wide), epsilon, config.penalties)
 
 
 def _solve(

@@ -22,6 +22,7 @@ from otkit.training.frozen import CopiedStart
 from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveConfig, encode_units
 from otkit.training.settings import NEEDS
 from otkit.training.supervision import GivenLinks, Teacher, read_links
+from otkit.transport.config import one_temperature
 
 CONFIG = ObjectiveConfig(
     parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
@@ -582,6 +583,37 @@ def test_the_position_feature_is_one_more_coordinate() -> None:
     assert value("ot", pairs, position=10.0, **settings) == pytest.approx(
         value("ot", by_hand, **settings), rel=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "power"),
+    [
+        *(("ot", 1), ("ot-value", 1), ("ot-linear", 1), ("ot-distill", 1), ("l2", 2)),
+        *(("contrastive-weak", 0), ("contrastive-strong", 0), ("link-likelihood", 0)),
+        ("word-alignment-supervised", 0),
+    ],
+)
+def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name: str, power: int) -> None:
+    """Temperature and tau, whichever part asks for the plan: in one unit, all of them are indifferent to scale."""
+    pairs = random_pairs()
+    scaled = {
+        side: encoded.with_vectors(10 * encoded.vectors)
+        for side in ("source", "target", "teacher")
+        if (encoded := getattr(pairs, side)) is not None
+    }
+    settings = {
+        **one_temperature(None, 0.2),
+        "tau": 0.3,
+        "cost": "euclidean",
+        "iterations": 300,
+        "links": "given" if name == "word-alignment-supervised" else "own",
+    }
+    found = value(name, pairs, **settings)
+    assert value(name, replace(pairs, **scaled), **settings) == pytest.approx(found * 10**power, rel=1e-4)
+    # Both matter: otherwise their unit could not be seen.
+    if name not in ("l2", "contrastive-weak", "contrastive-strong"):
+        for other in ({"tau": 0.6}, one_temperature(None, 0.4)):
+            assert value(name, pairs, **{**settings, **other}) != pytest.approx(found, rel=1e-4)
 
 
 def test_hidden_words_are_the_same_for_the_same_batch_and_others_at_the_next_visit(

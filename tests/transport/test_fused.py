@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from otkit.transport import fused
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
@@ -59,6 +60,29 @@ def test_plans_are_newtons(device: str, tau: float | tuple[float | None, float |
     torch.testing.assert_close(plan.value.cpu().double(), exact.value, rtol=2e-4, atol=2e-4)
     reached = plan.matrix.sum(1)
     assert torch.equal(reached == 0, b == 0)
+
+
+@pytest.mark.parametrize("tau", [0.3, (0.2, None)], ids=str)
+def test_tau_in_another_unit_is_newtons(
+    device: str, tau: float | tuple[float | None, float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost, a, b, _ = problems(device, 6)
+    cost = torch.where((a > 0)[:, :, None] & (b > 0)[:, None, :], cost, 0.0)
+    config = SinkhornConfig(epsilon_relative=0.2, tau=tau, tolerance=1e-4, max_iterations=1000)
+    monkeypatch.setattr(fused, "has_kernel", lambda device: True)
+    slopes, values, matrices = [], [], []
+    for leaf in (cost.clone().requires_grad_(), cost.cpu().double().requires_grad_()):
+        kernel = leaf.dtype == torch.float32
+        settings = config if kernel else replace(config, tolerance=1e-8)
+        plan = sinkhorn(leaf, a.to(leaf), b.to(leaf), config=settings)
+        assert (plan.known is not None) == kernel
+        assert plan.config.max_iterations == plan.iterations if kernel else plan.config == settings
+        slopes.append(torch.autograd.grad(plan.value.sum(), leaf)[0].cpu().double())
+        values.append(plan.value.detach().cpu().double())
+        matrices.append(plan.matrix.cpu().double())
+    assert (matrices[0] - matrices[1]).abs().sum((1, 2)).max() < 2e-3
+    torch.testing.assert_close(values[0], values[1], rtol=2e-4, atol=2e-4)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=5e-3, atol=5e-4)
 
 
 @pytest.mark.parametrize("tau", [None, 0.3])

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from otkit.errors import ConfigError
+from otkit.transport.config import one_temperature
 from otkit.transport.exact import exact, exact_partial, fused_gromov
 from otkit.transport.null import NULL_COSTS, null_cost, one_sided
 from otkit.transport.partial import capacitated, partial
@@ -57,7 +58,7 @@ def test_partial_with_the_product_reference_is_the_same_problem_with_a_shifted_c
 def test_partial_keeps_its_constraints_and_tends_to_the_exact_partial_plan() -> None:
     chosen = problems(seed=32)
     cost, a, b, _ = padded_batch(chosen, extra=1)
-    config = dataclasses.replace(CONFIG, epsilon_relative=0.01, tolerance=1e-6)
+    config = dataclasses.replace(CONFIG, **one_temperature(None, 0.01), tolerance=1e-6)
     plan, wanted = partial(cost, a, b, mass=0.5, config=config), exact_partial(cost, a, b, mass=0.5)
     assert float(plan.marginal_error.max()) < 1e-6
     assert bool((plan.matrix.sum(2) <= a + 1e-6).all() & (plan.matrix.sum(1) <= b + 1e-6).all())

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from otkit.errors import ConfigError
-from otkit.transport.sinkhorn import Plan, SinkhornConfig, sinkhorn
+from otkit.transport import fused
+from otkit.transport.config import EPSILON, one_temperature
+from otkit.transport.sinkhorn import UNREAD, Plan, SinkhornConfig, sinkhorn
 from tests.transport import reference
 from tests.transport.problems import (
     Single,
@@ -207,10 +209,78 @@ def test_epsilon_relative_follows_each_problem_over_its_real_units() -> None:
         dataclasses.replace(p, epsilon=0.3 * float(p.cost.mean())) for p in random_problems(12, seed=13)
     ]
     cost, a, b, epsilon = padded_batch(problems, extra=5, rubbish=1e6)
-    plan = sinkhorn(cost, a, b, config=dataclasses.replace(EXACT, epsilon_relative=0.3))
+    relative = dataclasses.replace(EXACT, **one_temperature(None, 0.3))
+    plan = sinkhorn(cost, a, b, config=relative)
     torch.testing.assert_close(plan.epsilon, epsilon)
-    scaled = sinkhorn(100 * cost, a, b, config=dataclasses.replace(EXACT, epsilon_relative=0.3))
+    scaled = sinkhorn(100 * cost, a, b, config=relative)
     torch.testing.assert_close(scaled.matrix, plan.matrix, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("tau", [0.4, (None, 0.4), (0.2, None), (0.3, 0.6)])
+@pytest.mark.parametrize("gradient", ["envelope", "unroll"])
+def test_tau_is_in_the_unit_of_the_temperature(tau: Penalties, gradient: str) -> None:
+    base = UNROLLED if gradient == "unroll" else EXACT
+    relative = dataclasses.replace(base, **one_temperature(None, 0.3), tau=tau)
+    singles = [p for p in random_problems(12, seed=13) if len(p.a) > 1 and len(p.b) > 1]
+    cost, a, b, _ = padded_batch(singles, extra=5, rubbish=1e6)
+    plan = sinkhorn(cost, a, b, config=relative)
+    for i, problem in enumerate(singles):
+        mean = float(problem.cost.mean())
+        penalties = tuple(None if t is None else t * mean for t in relative.penalties)
+        fixed = dataclasses.replace(base, epsilon=0.3 * mean, tau=penalties)
+        alone = sinkhorn(problem.cost[None], problem.a[None], problem.b[None], config=fixed)
+        np.testing.assert_allclose(single(plan, i, problem), alone.matrix[0].numpy(), atol=1e-9)
+        torch.testing.assert_close(plan.value[i], alone.value[0], atol=1e-8, rtol=1e-8)
+        potential = plan.source_potential[i, : len(problem.a)]
+        torch.testing.assert_close(potential, alone.source_potential[0], atol=1e-6, rtol=1e-6)
+    scaled = sinkhorn(100 * cost, a, b, config=relative)
+    torch.testing.assert_close(scaled.matrix, plan.matrix, atol=1e-9, rtol=0)
+    torch.testing.assert_close(scaled.value, 100 * plan.value, atol=1e-8, rtol=1e-8)
+
+
+def test_a_unit_from_outside_replaces_the_mean_cost() -> None:
+    cost, a, b, _ = padded_batch(random_problems(6, seed=16), rubbish=0.0)
+    config = dataclasses.replace(EXACT, **one_temperature(None, 0.2), tau=0.5)
+    unit = torch.linspace(0.5, 2.0, len(cost), dtype=cost.dtype)
+    plan = sinkhorn(cost, a, b, config=config, unit=unit)
+    torch.testing.assert_close(plan.epsilon, 0.2 * unit)
+    for i in range(len(cost)):
+        fixed = dataclasses.replace(EXACT, epsilon=0.2 * float(unit[i]), tau=0.5 * float(unit[i]))
+        alone = sinkhorn(cost[i : i + 1], a[i : i + 1], b[i : i + 1], config=fixed)
+        torch.testing.assert_close(plan.matrix[i], alone.matrix[0], atol=1e-9, rtol=0)
+
+
+def test_one_temperature_of_two_wins_or_both_are_refused() -> None:
+    relative = SinkhornConfig(epsilon_relative=0.1)
+    assert (relative.epsilon, relative.temperature, relative.relative) == (None, 0.1, True)
+    plain = SinkhornConfig()
+    assert (plain.epsilon, plain.epsilon_relative, plain.relative) == (EPSILON, None, False)
+    assert dataclasses.replace(relative, **one_temperature(0.2, None)) == SinkhornConfig(epsilon=0.2)
+    assert dataclasses.replace(plain, **one_temperature(None, 0.1)) == relative
+    assert dataclasses.replace(relative, **one_temperature(None, None)) == relative
+    for refused in (
+        lambda: SinkhornConfig(epsilon=0.2, epsilon_relative=0.1),
+        lambda: dataclasses.replace(relative, epsilon=0.2),
+        lambda: one_temperature(0.2, 0.1),
+    ):
+        with pytest.raises(ConfigError, match="one temperature in two units"):
+            refused()
+
+
+def test_a_plan_carries_what_it_was_solved_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost, a, b, _ = padded_batch(random_problems(6, seed=17), rubbish=0.0)
+    config = SinkhornConfig(epsilon=0.3, tolerance=1e-3, max_iterations=77)
+    assert sinkhorn(cost, a, b, config=config).config == config
+    # As on a GPU that has the kernel: what is too large (or in float64) takes Newton steps that nobody counts.
+    monkeypatch.setattr(fused, "has_kernel", lambda device: True)
+    plan = sinkhorn(cost, a, b, config=config)
+    assert (plan.iterations, plan.config.max_iterations, plan.config.tolerance) == (UNREAD, UNREAD, None)
+    assert plan.goal == 1e-3
+    again = sinkhorn(cost, a, b, config=plan.config)
+    assert torch.equal(again.matrix, plan.matrix)
+    # It has converged where it is as good as was asked for.
+    judged = dataclasses.replace(plan, marginal_error=torch.linspace(0, 2e-3, len(cost), dtype=cost.dtype))
+    assert judged.converged.tolist() == [True, True, True, False, False, False]
 
 
 # Precision
@@ -292,6 +362,7 @@ def test_one_problem_of_700_by_700() -> None:
     ("settings", "message"),
     [
         ({"epsilon": 0.0}, "epsilon is 0.0"),
+        ({"epsilon": 0.1, "epsilon_relative": 0.1}, "two units"),
         ({"epsilon": float("nan")}, "epsilon is nan"),
         ({"epsilon_relative": -1.0}, "epsilon_relative is -1.0"),
         ({"tau": -0.5}, "tau is -0.5"),
