@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,40 @@ def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
     assert found[0].caption == "tiny, layer 0+2, balanced"
     with pytest.raises(ConfigError, match="did you mean 'balanced'"):
         align_words(DE, EN, tiny_encoder, transport="balance")
+
+
+SETTINGS = {
+    "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "epsilon_relative": 0.9, "tau": 3.0, "mass": 0.2,
+    "null": "0.01", "weights": "norm", "unit": "subword", "word_vector": "first", "layers": (2,), "encoding": "joint",
+    "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0, "distances": "position",
+    "letters": 9.0, "leaning": 9.0, "strategy": "backward", "threshold": 0.9,
+}  # fmt: skip
+BESIDE = {
+    "mass": {"transport": "partial"},
+    "structure": {"transport": "fgw"},
+    "distances": {"transport": "fgw", "structure": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(AlignerConfig)])
+def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: TorchEncoder) -> None:
+    source, target = "hausboot ist kleiner", "the houseboat is smaller"
+    beside: dict[str, Any] = dict(BESIDE.get(name, {}))
+    before, after = (
+        align_words(source, target, tiny_encoder, **settings)[0]
+        for settings in (beside, {**beside, name: SETTINGS[name]})
+    )
+    config = AlignerConfig(**{**beside, name: SETTINGS[name]})
+    expected = next(WordAligner(tiny_encoder, config).align([(source.split(), target.split())]))
+    assert after.links == expected.links
+    assert (after.links, after.plan.tolist()) != (before.links, before.plan.tolist())
+
+
+def test_a_temperature_in_two_units_is_refused(tiny_encoder: TorchEncoder) -> None:
+    with pytest.raises(ConfigError, match="are one temperature in two units; give one of them"):
+        align_words(DE, EN, tiny_encoder, epsilon=0.1, epsilon_relative=0.1)
+    assert AlignerConfig(epsilon=0.1).epsilon_relative is None
+    assert (AlignerConfig().epsilon, AlignerConfig().epsilon_relative) == (None, 0.075)
 
 
 def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:

@@ -36,7 +36,8 @@ def _name(table: str, what: str, help_text: str) -> Any:
 
 
 def _number(help_text: str, kind: type[int] | type[float] = float, **bounds: Any) -> Any:
-    return Annotated[float | None, _option(help_text, "N" if kind is int else "X", Number(kind, **bounds))]
+    option = _option(help_text, "N" if kind is int else "X", Number(kind, **bounds))
+    return Annotated[kind | None, option]
 
 
 def _option(help_text: str, metavar: str, parser: Callable[[Any], Any]) -> Any:

@@ -41,9 +41,9 @@ class Command(TyperCommand):
 
 
 def spelling(parameter: Any) -> str:
-    """The long form of an option; the name of an argument as the help has it."""
-    long = [name for name in parameter.opts if name.startswith("--")]
-    return str((long or [parameter.metavar or parameter.opts[0]])[0])
+    """The long form of an option; an argument as the help has it."""
+    options = sorted((name for name in parameter.opts if name.startswith("-")), key=len)
+    return str(options[-1] if options else parameter.metavar or parameter.name)
 
 
 def given_options(ctx: typer.Context) -> dict[str, str]:

@@ -99,11 +99,11 @@ def report(
             "--gold holds both sentences and their words", remedy="leave --raw and --target out"
         )
     if gold is not None:
-        name, sha256, examples = _from_gold(gold, count=sample, seed=seed)
+        facts, examples = _from_gold(gold, count=sample, seed=seed)
     else:
         assert file is not None
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        name, sha256, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed)
+        facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed)
     from otkit.cli.documents import write_document
     from otkit.cli.progress import progress_bar
     from otkit.cli.show_alignment import open_both
@@ -134,7 +134,7 @@ def report(
     )
     views = zip(*models.values(), strict=True)
     page = Page(
-        title=f"Alignments of {Path(name).name}",
+        title=f"Alignments of {Path(facts['name']).name}",
         variants=tuple(variants),
         pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
         note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",
@@ -145,7 +145,7 @@ def report(
         write_document(
             folder / "figures.json",
             {
-                "input": {"name": name, "sha256": sha256},
+                "input": facts,
                 "seed": seed,
                 "config": config.to_dict(),
                 "figures": {label: corpus_figures(each) for label, each in models.items()},
@@ -160,7 +160,7 @@ def report(
 
 def _from_corpus(
     file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int
-) -> tuple[str, str, list[Example]]:
+) -> tuple[dict[str, Any], list[Example]]:
     from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
 
@@ -170,10 +170,16 @@ def _from_corpus(
         (pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw), None)
         for pair in chosen
     ]
-    return corpus.name, corpus.sha256, examples
+    try:
+        languages = list(corpus.languages)
+    except InputError:  # a page needs none; but what --langs says must be some
+        if settings["langs"] is not None:
+            raise
+        languages = []
+    return {"name": corpus.name, "languages": languages, "sha256": corpus.sha256}, examples
 
 
-def _from_gold(file: str, *, count: int, seed: int) -> tuple[str, str, list[Example]]:
+def _from_gold(file: str, *, count: int, seed: int) -> tuple[dict[str, Any], list[Example]]:
     from otkit.data.gold import read_gold
     from otkit.report.view import GoldLinks
 
@@ -182,7 +188,7 @@ def _from_gold(file: str, *, count: int, seed: int) -> tuple[str, str, list[Exam
     examples: list[Example] = [
         (index + 1, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for index, pair in chosen
     ]
-    return pairs.name, pairs.sha256, examples
+    return {"name": pairs.name, "sha256": pairs.sha256}, examples
 
 
 def _sample(size: int, count: int, seed: int, *, name: str) -> Iterator[int]:

@@ -144,7 +144,7 @@ class AlignerConfig:
             )
         if self.weights == "idf":
             raise ConfigError(
-                "a stream of pairs has no document frequencies",
+                "weights are 'idf', and a stream of pairs has no document frequencies",
                 remedy="use uniform or norm",
                 setting="weights",
             )
