@@ -3,23 +3,35 @@
 python use_onnx.py FOLDER "Das ist ein Haus ." "This is a house ."
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-folder, source, target = Path(sys.argv[1]), *sys.argv[2:]
+parser = argparse.ArgumentParser(description="Similarity and word links of two sentences.")
+parser.add_argument("folder", type=Path, help="what `otkit export` wrote")
+parser.add_argument("source", help="a sentence, its words between spaces")
+parser.add_argument("target", help="its translation, likewise")
+given = parser.parse_args()
+folder: Path = given.folder
+for name in ("model.onnx", "otkit.json", "manifest.json", "tokenizer.json"):
+    if not (folder / name).is_file():
+        parser.error(f"{folder} has no {name}: name a folder that `otkit export` wrote")
+if not given.source.split() or not given.target.split():
+    parser.error("a sentence is empty")
 prefix = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))["encoder"]["prefix"]
 padding = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["encoder"]["padding_id"]
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_padding(pad_id=padding)
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
-skip = len(prefix.split())
-words = [prefix.split() + text.split() for text in (source, target)]
+skip = len(prefix.encode().split())  # of bytes: ASCII white space alone separates words
+words = [
+    [word.decode() for word in f"{prefix} {text}".encode().split()] for text in (given.source, given.target)
+]
 batch = tokenizer.encode_batch(words, is_pretokenized=True)
 feed = {
     "input_ids": np.array([encoding.ids for encoding in batch], np.int64),

@@ -16,7 +16,7 @@ from otkit.extraction.aligner import WordAligner
 from otkit.extraction.alignment import Alignment
 from otkit.extraction.config import AlignerConfig
 from otkit.report.fragment import STYLE, fragment_html
-from otkit.report.variants import layers_name
+from otkit.report.variants import caption_of
 from otkit.report.view import GridView, view_of
 
 __all__ = ["Alignments", "DrawnAlignment", "Sentences", "align_words"]
@@ -35,11 +35,12 @@ class DrawnAlignment(Alignment):
     """An Alignment that a notebook shows as a picture."""
 
     caption: str = ""
+    settings: str = ""
 
     @cached_property
     def view(self) -> GridView:
         """What `otkit.report.picture.write_picture` and `otkit.report.html.write_page` draw from."""
-        return view_of(self, caption=self.caption)
+        return view_of(self, caption=self.caption, settings=self.settings)
 
     def __repr__(self) -> str:
         return f"<{' '.join(self.source)} | {' '.join(self.target)} | {self.pharaoh}>"
@@ -131,9 +132,9 @@ def align_words(
         )
     encoder = open_encoder(model, device=device) if model is None or isinstance(model, str | Path) else model
     aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
-    caption = f"{encoder.name}, layer {layers_name(aligner.layers)}, {config.transport}"
+    caption, used = caption_of(aligner, name=encoder.name), config.described()
     return Alignments(
-        DrawnAlignment(**{name: getattr(found, name) for name in _FIELDS}, caption=caption)
+        DrawnAlignment(**{name: getattr(found, name) for name in _FIELDS}, caption=caption, settings=used)
         for found in aligner.align(zip(*sides, strict=True))
     )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ __all__ = [
     "MissingExtraError",
     "OtkitError",
     "OutputError",
+    "Remedy",
     "TrainingError",
     "check_extra",
     "choose",
@@ -40,16 +41,33 @@ __all__ = [
 
 T = TypeVar("T")
 
+Remedy = str | tuple[str, ...]
+
 
 class OtkitError(Exception):
-    """One line for a person: `where: what; remedy`."""
+    """One line for a person: `where: what; remedy`.
+
+    A remedy is one thing to do, or several of which each would help. It names a setting as a Python call has it, in
+    backticks: `on_error='skip'`. Who prints the line may word each remedy anew, or leave it out.
+    """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
-        self.what, self.where, self.remedy = what, where, remedy
-        located = f"{where}: {what}" if where else what
-        super().__init__(f"{located}; {remedy}" if remedy else located)
+    def __init__(self, what: str, *, where: str | None = None, remedy: Remedy | None = None) -> None:
+        self.what, self.where = what, where
+        self.remedies = () if remedy is None else (remedy,) if isinstance(remedy, str) else remedy
+        super().__init__(self.told(lambda remedy: remedy))
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do."""
+        return ", or ".join(self.remedies) or None
+
+    def told(self, worded: Callable[[str], str | None]) -> str:
+        """The line with its remedies as `worded` has them; None leaves one out."""
+        remedies = list(filter(None, map(worded, self.remedies)))
+        located = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{located}; {', or '.join(remedies)}" if remedies else located
 
 
 class ConfigError(OtkitError):
@@ -58,7 +76,7 @@ class ConfigError(OtkitError):
     exit_code = 2
 
     def __init__(
-        self, what: str, *, where: str | None = None, remedy: str | None = None, setting: str | None = None
+        self, what: str, *, where: str | None = None, remedy: Remedy | None = None, setting: str | None = None
     ) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.setting = setting

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -54,6 +55,8 @@ __all__ = [
 
 MARKER = ".made-by-otkit.json"
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# Half a surrogate pair is no UTF-8; the others end a line for some readers, or command a terminal.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _RECORDS = 4096  # of single files; the oldest are forgotten first
 
 
@@ -64,8 +67,13 @@ def sha256_of(path: Path) -> str:
 
 
 def to_json(document: Any, *, indent: int | None = 1) -> str:
-    """Valid JSON for every reader: what is not a number (NaN, infinity) is null, paths are text."""
-    return json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    """Valid JSON for every reader: what is not a number (NaN, infinity) is null, paths are text, and characters that
+    are not text are escaped."""
+    try:
+        text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # something in it is no number, or no type of JSON's
+        text = json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -96,7 +104,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = to_json(value, indent=None).rstrip("\n")
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,19 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import EncoderSettings, TorchEncoder
+
+BENCHMARK_DATA = Path(
+    os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
+"""Published test sets, which the repository does not hold."""
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """The folder of published test sets; without it the test is skipped."""
+    if not BENCHMARK_DATA.is_dir():
+        pytest.skip("the benchmark data is not here")
+    return BENCHMARK_DATA
 
 
 @pytest.fixture(scope="session", autouse=True)

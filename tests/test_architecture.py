@@ -14,6 +14,7 @@ ROOT = Path(otkit.__file__).parent
 
 FLOORS = {
     "errors": 0,
+    "files": 1,
     "cluster": 1,
     "resources": 1,
     "provenance": 1,

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     path.stem.replace("_", "-")
     for path in (ROOT / "otkit" / "cli").glob("*.py")
-    if f"def {path.stem}(" in path.read_text(encoding="utf-8")
+    if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8")
 )
 # `otkit align` alone is the demonstration itself, minutes of work: `make demo` runs it.
 LONG = {"otkit align", "otkit align --output demo/aligned"}
@@ -111,6 +111,29 @@ def test_site_examples_run(
     assert (stop.value.code or 0) == (1 if error else 0), shown.err
     if error:
         assert shown.err.strip() == error
+
+
+def test_the_search_recipe_shows_what_its_commands_answer(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from otkit.cli.app import main
+
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("COLUMNS", "90")
+    page = (ROOT / "docs" / "recipes" / "search.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)[0]
+    for number, command in enumerate(blocks(page)[0].strip().splitlines()):
+        words = shlex.split(command.removeprefix("$ "))
+        # A folder of its own: the other tests of the page write the one that it names.
+        words = [word.replace("runs/search", "runs/search-shown") for word in words]
+        monkeypatch.setattr(sys, "argv", [*words, "--quiet"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out = capsys.readouterr().out
+        assert not stop.value.code
+        if number == 1:
+            assert [line.rstrip() for line in out.strip().splitlines()] == shown.strip().splitlines()
+            assert "de-en.dev.tsv:4" in out.splitlines()[4]
 
 
 @pytest.mark.parametrize(("command", "examples"), list(help_examples()))

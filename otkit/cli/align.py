@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +40,7 @@ from otkit.cli.options import (
     count_option,
     name_option,
     note,
+    note_corpus,
     number_option,
     option,
     set_logging,
@@ -359,11 +361,10 @@ def align(
     """
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import TrainingProgress, progress_bar
+    from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
     from otkit.encoders.checkpoint import open_encoder
@@ -462,7 +463,7 @@ def align(
         if is_main_process():
             enter(hold(output))
     corpora, held_out = open_corpora(
-        files, source, target, dev, input_format, langs, on_error, seed, links=links
+        files, source, target, dev, input_format, langs, on_error, seed, links=links, quiet=quiet
     )
     device = local_device(device)
     encoder = open_encoder(model, device=device)
@@ -476,7 +477,7 @@ def align(
     settings = replace(settings, objective=replace(settings.objective, layers=compared), tuning=tuning)
     if mix or (mix is None and chosen.mixed and not (links or language_weights)):
         corpora, settings = mixed(corpora, settings, links=links)
-    given_links = open_links(links, corpora)
+    given_links = open_links(links, corpora, on_error=on_error)
     tutor = None
     if teacher is not None:
         found = open_encoder(teacher, device=device)
@@ -488,18 +489,26 @@ def align(
             plan = forecast(
                 encoder, corpora, settings, links=given_links, teacher=tutor, processes=number_of_processes()
             )
-            Console().print(forecast_table(plan))
+            show(forecast_table(plan))
             if json_path is not None:
                 write_document(
                     json_path, {"forecast": asdict(plan), "settings": asdict(settings)}, overwrite=overwrite
                 )
+            last_line("nothing was trained or written: a dry run", then="leave --dry-run out", quiet=quiet)
         return
     gold_files = [Path(name) for name in gold or []] or (sample_gold() if sampled else [])
-    figures = Figures(
-        encoder, held_out, [read_gold(path) for path in gold_files], layers=settings.objective.layers
-    )
+    gold_sets = [read_gold(path, format="tsv", on_error=on_error) for path in gold_files]
+    for found_gold in gold_sets if gold else []:
+        note_corpus(found_gold, quiet=quiet)
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
-        observer = TrainingProgress(bar, quiet=quiet)
+        observer = TrainingProgress(bar)
+        figures = Figures(
+            encoder,
+            held_out,
+            gold_sets,
+            layers=settings.objective.layers,
+            progress=observer.progress,
+        )
         result = align_encoder(
             encoder,
             corpora,
@@ -526,7 +535,6 @@ def align(
         # Not 0: what follows in a script (`align && export`) has no encoder yet.
         raise typer.Exit(128 + asked_to_stop())
     measured = [record for record in result.history if "divergence" in record]
-    Console().print(change_table(measured[0], measured[-1], output=output))
     missing = draw_curve(
         result.history, output / "curve.png", names=[name for name, _ in settings.objective.parts]
     )
@@ -543,3 +551,10 @@ def align(
             },
             overwrite=overwrite,
         )
+    show(change_table(measured[0], measured[-1], output=output))
+    last_line(
+        f"wrote {output}: the encoder after {counted(result.step, 'step')} in {result.seconds / 60:.1f} minutes, "
+        f"its card, history.jsonl{'' if missing else ', curve.png'}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
+        quiet=quiet,
+    )

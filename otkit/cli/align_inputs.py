@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otkit.cli.options import note_corpus
 from otkit.cli.values import given
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def open_corpora(
     seed: int,
     *,
     links: list[str] | None = None,
+    quiet: bool = False,
 ) -> tuple[list[PairCorpus], list[PairCorpus]]:
     """Training and held-out corpora, English last in each; gold files of `links` are the text where no other
     is named."""
@@ -72,26 +74,28 @@ def open_corpora(
     from otkit.resources import sample_data
     from otkit.training.supervision import gold_corpus
 
-    def opened(names: list[str]) -> list[PairCorpus]:
-        return [
-            english_last(open_corpus(name, format=input_format, langs=langs, on_error=on_error))
+    def opened(names: list[str], other: str | None = None) -> list[PairCorpus]:
+        found = [
+            open_corpus(name, target=other, format=input_format, langs=langs, on_error=on_error)
             for name in names
         ]
+        for corpus in found:
+            note_corpus(corpus, quiet=quiet)
+        return [english_last(corpus) for corpus in found]
 
     if (source is None) != (target is None):
         raise ConfigError(
             "--source and --target belong together", remedy="give both files, line by line alike"
         )
     if source is not None and target is not None:
-        of_two = "auto" if files else input_format  # where there are files too, the format is theirs
-        corpora = [
-            english_last(open_corpus(source, target=target, format=of_two, langs=langs, on_error=on_error))
-        ]
-        corpora += opened(files or [])
+        corpora = [*opened([source], target), *opened(files or [])]
     elif files:
         corpora = opened(files)
     elif links:
-        corpora = [english_last(gold_corpus(Path(name), langs=langs)) for name in links]
+        golds = [gold_corpus(Path(name), langs=langs, on_error=on_error) for name in links]
+        for gold in golds:
+            note_corpus(gold, quiet=quiet)
+        corpora = [english_last(gold) for gold in golds]
     else:
         folder = sample_data() / "parallel"
         corpora = opened([str(path) for path in sorted(folder.glob("*.train.tsv"))])
@@ -99,7 +103,9 @@ def open_corpora(
     return (corpora, opened(dev)) if dev else hold_out(corpora, seed=seed)
 
 
-def open_links(files: list[str] | None, corpora: Sequence[PairCorpus]) -> GivenLinks | None:
+def open_links(
+    files: list[str] | None, corpora: Sequence[PairCorpus], *, on_error: str = "raise"
+) -> GivenLinks | None:
     """Files of links, one for each corpus in order; their sides are exchanged where the corpus's are."""
     from otkit.data.views import CorpusView
     from otkit.errors import ConfigError
@@ -115,7 +121,11 @@ def open_links(files: list[str] | None, corpora: Sequence[PairCorpus]) -> GivenL
     return GivenLinks(
         corpora,
         [
-            read_links(Path(name), swap=isinstance(corpus, CorpusView) and corpus.swapped)
+            read_links(
+                Path(name),
+                swap=isinstance(corpus, CorpusView) and corpus.swapped,
+                on_error=on_error,
+            )
             for name, corpus in zip(files, corpora, strict=True)
         ],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,11 @@ from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.extraction.aligner import AlignerConfig, WordAligner
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from otkit.report.tables import Table
     from otkit.training.forecast import Forecast
     from otkit.training.loop import Record
 
-__all__ = ["Figures", "change_table", "draw_curve", "forecast_table"]
+__all__ = ["PANELS", "Figures", "change_table", "draw_curve", "forecast_table"]
 
 # How a figure is called in the table, and which way is better.
 _SHOWN = {
@@ -27,6 +26,13 @@ _SHOWN = {
     "aer": ("word-alignment AER", "lower"),
     "aer_trained": ("word-alignment AER of the trained layers", "lower"),
     "retrieval": ("sentence retrieval, accuracy@1", "higher"),
+}
+
+# The panels of the curve: what is better higher and what is better lower do not share one.
+PANELS = {
+    "held-out divergence (lower is better)": ["divergence"],
+    "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
+    "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
 }
 
 
@@ -40,8 +46,9 @@ class Figures:
         gold: Sequence[GoldSet],
         *,
         layers: tuple[int, ...],
+        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     ) -> None:
-        self._encoder, self._dev, self._gold = encoder, dev, gold
+        self._encoder, self._dev, self._gold, self._progress = encoder, dev, gold, progress
         # Alignments are read where the encoder says they are best, which need not be where it is trained.
         self._aligners = {"aer": WordAligner(encoder)}
         trained = resolve_layers(layers, encoder.layers)
@@ -53,10 +60,23 @@ class Figures:
         record: Record = {}
         self._encoder.eval()
         for name, aligner in self._aligners.items() if self._gold else ():
-            scores = [_aer(aligner, gold) for gold in self._gold]
+            scores, done = [], 0
+            for gold in self._gold:
+                self._progress("measuring word alignment", done, sum(map(len, self._gold)))
+                scores.append(_aer(aligner, gold))
+                done += len(gold)
+            self._progress("measuring word alignment", done, done)
             record[name] = sum(scores) / len(scores)
         if self._dev:
-            retrieval = [score.mean for score in evaluate_retrieval(self._encoder, self._dev).values()]
+            total = 2 * sum(map(len, self._dev))
+            self._progress("measuring retrieval", 0, total)
+            found = evaluate_retrieval(
+                self._encoder,
+                self._dev,
+                progress=lambda done: self._progress("measuring retrieval", done, total),
+            )
+            self._progress("measuring retrieval", total, total)
+            retrieval = [score.mean for score in found.values()]
             record["retrieval"] = sum(retrieval) / len(retrieval)
         return record
 
@@ -69,7 +89,7 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
     return float(ALIGNMENT_METRICS["aer"](alignment_table(links, gold).sum(0)))
 
 
-def change_table(before: Record, after: Record, *, output: Path) -> RenderableType:
+def change_table(before: Record, after: Record, *, output: Path) -> Table:
     """The figures before and after, those that were measured."""
     from otkit.report.tables import before_after
 
@@ -86,26 +106,34 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
     from otkit.errors import MissingExtraError
     from otkit.report.curve import write_curve
 
-    held_out = {"held-out divergence": ["divergence"], "held-out accuracy": ["retrieval", "aer"]}
     losses = {f"loss {name}": [name] for name in names}
     try:
-        write_curve(history, path, panels={**losses, **held_out}, overwrite=True)
+        write_curve(history, path, panels={**losses, **PANELS}, overwrite=True)
     except MissingExtraError as error:
         return f"no curve was drawn: {error}"
     return None
 
 
-def forecast_table(plan: Forecast) -> RenderableType:
+def forecast_table(plan: Forecast) -> Table:
     """The plan of a run that was not run."""
-    from rich.console import Group
-    from rich.table import Table
+    from otkit.report.tables import Column, Table
 
-    table = Table("file", "languages", "pairs", "visits of each in an epoch")
-    for corpus in plan.corpora:
-        table.add_row(corpus.name, "-".join(corpus.languages), f"{corpus.pairs:,}", f"{corpus.visits:.2f}")
-    lines = (
-        f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
-        f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
-        f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+    return Table(
+        title="the run as it would be",
+        columns=(
+            Column("file", kind="path"),
+            Column("languages", drop=1),
+            Column("pairs", kind="figure"),
+            Column("visits of each in an epoch", digits=2),
+        ),
+        rows=tuple(
+            (corpus.name, "-".join(corpus.languages), f"{corpus.pairs:,}", corpus.visits)
+            for corpus in plan.corpora
+        ),
+        notes=(
+            f"{plan.micro_steps_per_epoch:,} micro-steps an epoch, {plan.steps:,} optimiser steps",
+            f"{plan.trained:,} of {plan.weights:,} weights trained (heads included)",
+            f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
+            *(() if plan.slow is None else (plan.slow,)),
+        ),
     )
-    return Group(table, *lines, *([] if plan.slow is None else [plan.slow]))

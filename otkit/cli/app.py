@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from otkit.cli.info import info
 from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
+from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.errors import OtkitError
 
@@ -34,7 +34,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except OtkitError as error:
-            typer.secho(f"error: {in_options(str(error))}", fg="red", err=True)
+            typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(error.exit_code) from error
 
 
@@ -53,7 +53,7 @@ for command in (align, show_alignment, extract, embed, evaluate, export, check, 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"otkit {__version__}")
+        write_data(f"otkit {__version__}\n")
         raise typer.Exit
 
 
@@ -69,18 +69,8 @@ def root(
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 wrong options, 3 a missed quality gate, 130 interrupted."""
     try:
-        with signals_raise():
+        with guarded(), signals_raise():
             app()
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)
         sys.exit(stop.exit_code)
-
-
-def in_options(text: str) -> str:
-    """A message of the library in the words of the command line: `overwrite=True` is --overwrite, `base=1` --base 1."""
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found["name"].replace("_", "-"), found["value"]
-        return f"--{name}" if value in (None, "True") else f"--{name} {value}"
-
-    return re.sub(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`", option, text)

@@ -132,7 +132,8 @@ def check(
     )
     set_logging(verbose=verbose)
     set_threads(threads)
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.stdout import write_data
     from otkit.encoders.checkpoint import open_encoder
     from otkit.extraction.checking import TranslationChecker
     from otkit.files import write_file
@@ -143,30 +144,35 @@ def check(
     checker = TranslationChecker(open_encoder(model, device=device), config, batch_tokens=batch_tokens)
     skipped: list[str] = []
     with progress_bar(quiet=quiet) as bar:
-        task = bar.add_task("check", total=None, text="")
+        named = [name for pair in inputs for name in pair if name is not None]
+        total = None if quiet else count_lines([first for first, _ in inputs])
+        step = bar.step("check", unit="pairs", total=None if "-" in named else total)
+        checker.on_encoded = step.under_way
         for place, second in inputs:
             settings = {"target": second, "format": input_format, "on_error": on_error}
-            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped):
+            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped, quiet=quiet):
                 worst.add(Entry(place, pair.line, checked))
-                bar.update(task, completed=worst.pairs)
+                step.update(worst.pairs + len(skipped))
     entries = worst.entries()
     title = f"The {len(entries)} worst of {worst.pairs} translations"
     lines = CHECK_FORMATS[shape](entries, len(inputs) > 1, title)
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace").decode("utf-8")
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
+    if output is not None:
         write_file(output, text, overwrite=overwrite)
-        typer.echo(
-            f"{title}, by {sort}: {output} (means over all: hallucination {worst.mean('hallucination'):.3f}, "
-            f"omission {worst.mean('omission'):.3f})"
-        )
+    if json_path is not None:
+        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
+    if output is None:
+        write_data(text)
     for complaint in skipped[:5]:
         note(f"skipped: {complaint}", quiet=quiet)
     if skipped:
         note(f"{len(skipped)} lines were skipped", quiet=False)
-    if json_path is not None:
-        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
+    last_line(
+        f"wrote {output or 'to stdout'}: the {len(entries):,} worst of {worst.pairs:,} translations by {sort}; means "
+        f"over all: hallucination {worst.mean('hallucination'):.3f}, omission {worst.mean('omission'):.3f}",
+        then="" if shape == "html" else "the same with --output worst.html marks the words on a page",
+        quiet=quiet,
+    )
 
 
 def _inputs(files: list[str], source: str | None, target: str | None) -> list[tuple[str, str | None]]:
@@ -193,26 +199,37 @@ def _config(null: str | None, layers: Any) -> CheckConfig:
 
 
 def _checked(
-    checker: TranslationChecker, place: str, settings: dict[str, Any], *, raw: bool, skipped: list[str]
+    checker: TranslationChecker,
+    place: str,
+    settings: dict[str, Any],
+    *,
+    raw: bool,
+    skipped: list[str],
+    quiet: bool,
 ) -> Iterator[tuple[Pair, Any]]:
     """Each pair of an input with its scores; the input is read a window ahead."""
     from collections import deque
 
     from otkit.cli.show_alignment import words_between
+    from otkit.data.lines import SpaceCount
     from otkit.data.parallel import BadLine, read_pairs
 
     waiting: deque[Pair] = deque()
+    spaces = SpaceCount()
 
     def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        for record in read_pairs(place, **settings):
+        for record in read_pairs(place, **settings, note=lambda text: note(text, quiet=quiet)):
             if isinstance(record, BadLine):
-                skipped.append(str(record.error))
+                skipped.append(f"{record.error.where}: {record.error.what}")
                 continue
+            if not raw:
+                spaces.look(record.line, record.source, record.target)
             waiting.append(record)
             yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
 
     for checked in checker.check(sentences()):
         yield waiting.popleft(), checked
+    note(spaces.note(place), quiet=quiet)
 
 
 def _write_json(
@@ -232,7 +249,7 @@ def _write_json(
         {
             "model": checker.encoder.name,
             "layers": list(checker.layers),
-            "config": checker.config.to_dict(),
+            **checker.used(),
             "inputs": [[name for name in pair if name is not None] for pair in inputs],
             "sha256": [
                 [None if name == "-" else sha256_of(Path(name)) for name in pair if name is not None]

@@ -1,20 +1,20 @@
-"""A command of `otkit`: what is missing is said before any work, and an error about a setting names its option."""
+"""A command of `otkit`: wrong values and missing packages end it before any work, and errors name their options."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
+from otkit.cli import messages
 from otkit.cli.extras import check_extras
 from otkit.errors import ConfigError
 
 __all__ = ["Command", "given_options"]
 
 
-class Command(TyperCommand):
-    """Checks the packages that the options need, then runs; exit codes belong to the errors."""
+class Command(messages.Command):
+    """Checks the packages that the options need, then runs; an error about a setting begins with its option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -29,15 +29,11 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            option = self._option(error.setting)
-            if option is None:
-                raise
-            where = option if error.where is None else f"{option}: {error.where}"
-            raise ConfigError(error.what, where=where, remedy=error.remedy) from error
-
-    def _option(self, setting: str | None) -> str | None:
-        """How a setting is spelt here: a parameter has the name of the field that it sets."""
-        return next((spelling(each) for each in self.params if each.name == setting), None)
+            # A parameter has the name of the field that it sets.
+            for each in self.params:
+                if each.name == error.setting:
+                    error.args = (f"{spelling(each)}: {error}",)
+            raise
 
 
 def spelling(parameter: Any) -> str:

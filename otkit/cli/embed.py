@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,9 +40,9 @@ from otkit.cli.values import Name, Number, folder
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
-    from otkit.export.embedder import Embedded
+    from otkit.cli.progress import Progress as Bar
+    from otkit.cli.progress import Total
+    from otkit.export.embedder import Embedded, Embedder
     from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
 
 __all__ = ["embed"]
@@ -149,7 +150,7 @@ def embed(
 
     otkit embed sample_data/parallel/de-en.dev.tsv sample_data/parallel/zh-en.dev.tsv --output runs/vectors
 
-    otkit embed --search runs/vectors "Where can I buy bread?" -k 3
+    otkit embed --search runs/vectors "Où sont mes clés ?" -k 3
 
     otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
     """
@@ -157,18 +158,19 @@ def embed(
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
-        from otkit.cli.embed_search import answer
+        from otkit.cli.embed_search import answer, read_queries
 
         set_threads(threads)
         claim_files({"json": json_path}, [search, model], overwrite=overwrite)
         answer(
             search,
-            files or [],
+            read_queries(files or [], on_error=on_error, quiet=quiet),
             k=neighbours,
             model=model,
             device=device,
             json_path=json_path,
             overwrite=overwrite,
+            quiet=quiet,
         )
         return
     if output is None:
@@ -188,7 +190,7 @@ def embed(
     )
     claim_files({"json": json_path}, [], overwrite=overwrite)
 
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import last_line, progress_bar
     from otkit.cli.stopping import resumable
     from otkit.cluster import map_windows
     from otkit.export.embedder import OpenEmbedder
@@ -210,26 +212,51 @@ def embed(
             opener, windows, address=address, threads=opener.threads or 1, gpus=int("cuda" in device)
         )
 
+    embedder = opener()
+    total = None if quiet else _texts(inputs, side)
     with progress_bar(quiet=quiet) as bar, resumable(lambda: has_part(output)):
         report = embed_corpora(
-            opener(),
+            embedder,
             inputs,
             output,
             config=config,
             on_error=on_error,
             resume=resume,
             engine=on_ray if engine == "ray" else None,
-            progress=_watch(bar, quiet=quiet),
+            progress=_watch(bar, embedder, total, resume=resume, quiet=quiet),
             note=lambda step: note(step, quiet=quiet),
             overwrite=overwrite,
         )
-    if not report.made_before:
-        _show(report, config)
     if json_path is not None:
         from otkit.cli.documents import write_document
         from otkit.encoders.settings import read_json
 
         write_document(json_path, read_json(output / "manifest.json"), overwrite=overwrite)
+    if report.made_before:
+        return
+    if report.skipped:
+        note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)
+    last_line(
+        _summary(report, config),
+        then=f'otkit embed --search {shlex.quote(str(output))} "a question"',
+        quiet=quiet,
+    )
+
+
+def _summary(report: EmbedReport, config: EmbedConfig) -> str:
+    vectors, found = report.vectors, report.recall
+    size = sum(path.stat().st_size for path in vectors.folder.iterdir()) / 1e6
+    recall = (
+        ""
+        if found is None
+        else (
+            f"; recall against flat search, {found.queries} queries: {found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
+        )
+    )
+    return (
+        f"wrote {vectors.folder}: {len(vectors):,} {config.unit} vectors of width {vectors.dimension} "
+        f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB{recall}"
+    )
 
 
 def _check_search(given: dict[str, str], *, searching: bool) -> None:
@@ -281,37 +308,40 @@ def _default_shards() -> str:
     return "parquet" if find_spec("pyarrow") else "npy"
 
 
-def _watch(bar: Bar, *, quiet: bool) -> Callable[[Progress], None]:
-    import time
+def _texts(inputs: list[TextInput], side: str) -> Total | None:
+    """How many texts there are to embed, for the remaining time."""
+    from otkit.cli.progress import Total, count_lines
+    from otkit.data.lines import LineSource
+    from otkit.data.parallel import see_format
 
-    task = bar.add_task("embed", total=None, text="")
-    begun, first, named = time.perf_counter(), -1, 0
+    found, exact = 0, True
+    for one in inputs:
+        lines = None if "-" in (one.path, one.target) else count_lines([one.path])
+        if lines is None:
+            return None
+        parallel = one.format not in ("auto", "text") or one.target is not None
+        if one.format == "auto" and not parallel:
+            parallel = see_format(one.path, LineSource(one.path).blocks()).format is not None
+        found += lines.count * (2 if parallel and side == "both" else 1)
+        exact = exact and lines.exact
+    return Total(found, exact)
+
+
+def _watch(
+    bar: Bar, embedder: Embedder, total: Total | None, *, resume: bool, quiet: bool
+) -> Callable[[Progress], None]:
+    step, named, begun = bar.step("embed", unit="texts", total=total), 0, not resume
+    embedder.on_encoded = step.under_way
 
     def show(state: Progress) -> None:
-        nonlocal first, named
+        nonlocal named, begun
         done = state.texts + state.skipped
-        first = done if first < 0 else first  # what an earlier run did does not count for the rate
-        rate = (done - first) / (time.perf_counter() - begun)
-        bar.update(task, completed=done, text=f"{rate:.0f} texts/s")
+        if not begun:
+            step.start_from(done)  # what an earlier run did does not count for the rate
+            begun = True
+        step.update(done)
         for bad in state.bad[: max(0, _SHOWN_BAD - named)]:
             note(f"skipped: {bad.where}: {bad.what}", quiet=quiet)
         named += len(state.bad)
 
     return show
-
-
-def _show(report: EmbedReport, config: EmbedConfig) -> None:
-    vectors = report.vectors
-    size = sum(path.stat().st_size for path in vectors.folder.iterdir()) / 1e6
-    typer.echo(
-        f"{vectors.folder}: {len(vectors)} {config.unit} vectors of width {vectors.dimension} "
-        f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB"
-    )
-    if report.recall is not None:
-        found = report.recall
-        typer.echo(
-            f"recall against flat search, {found.queries} queries: "
-            f"{found.at_1:.3f} at 1, {found.at_5:.3f} at 5"
-        )
-    if report.skipped:
-        note(f"{report.skipped} of {report.texts + report.skipped} lines were skipped", quiet=False)

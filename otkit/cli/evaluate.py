@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +15,6 @@ from otkit.cli.evaluate_support import (
     aligned_on,
     language_codes,
     open_with,
-    print_tables,
 )
 from otkit.cli.options import (
     BatchTokens,
@@ -42,6 +42,9 @@ from otkit.cli.values import Ending, Name, Number, folder
 from otkit.errors import ConfigError
 from otkit.files import write_file, write_json
 
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
+
 __all__ = ["evaluate"]
 
 
@@ -62,7 +65,18 @@ def evaluate(
     ] = None,
     source: Annotated[str | None, option("Source side of two files.", "FILE")] = None,
     target: Annotated[str | None, option("Target side of two files.", "FILE")] = None,
-    gold: Annotated[list[str] | None, option("Gold word links, or gold pairs for mining.", "FILE")] = None,
+    gold: Annotated[
+        list[str] | None,
+        option("Gold word links (of FILE, where it holds no text itself), or gold pairs for mining.", "FILE"),
+    ] = None,
+    base: Annotated[
+        int | None,
+        option(
+            "What gold links count words from. Default: seen from the file.",
+            "0|1",
+            Number(int, least=0, most=1),
+        ),
+    ] = None,
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
@@ -246,7 +260,8 @@ def evaluate(
         summary_document,
         summary_tables,
     )
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.cli.stopping import resumable
     from otkit.evaluation.protocol import CellStore, run_cells
     from otkit.evaluation.summary import summarise
@@ -254,6 +269,7 @@ def evaluate(
     request = Request(
         files=tuple(files or ()),
         gold=tuple(gold or ()),
+        base=base,
         source=source,
         target=target,
         format=input_format,
@@ -287,12 +303,20 @@ def evaluate(
         head=head,
         save_heads=save_heads,
         strict=task != "all",
+        quiet=quiet,
     )
     tasks = {name: builder(request) for name, builder in builders.items()}
     gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])
 
-    def opener(name: str | None) -> Any:
-        return lambda: open_with(name, device=device, pooling=pooling, prefix=prefix)
+    encoders: dict[str, dict[str, Any]] = {}
+
+    def opener(role: str, name: str | None) -> Any:
+        def opened() -> Encoder:
+            encoder = open_with(name, device=device, pooling=pooling, prefix=prefix)
+            encoders[role] = {"name": encoder.name, **asdict(encoder.settings)}
+            return encoder
+
+        return opened
 
     if head is not None and (model is not None or task not in ("xnli", "xquad")):
         raise ConfigError(
@@ -300,21 +324,20 @@ def evaluate(
             remedy="use it with xnli or xquad, without --model",
             setting="head",
         )
-    openers = {"model": opener(model if head is None else str(head))}
+    openers = {"model": opener("model", model if head is None else str(head))}
     if baseline is not None:
-        openers["baseline"] = opener(None if baseline == "sample" else baseline)
+        openers["baseline"] = opener("baseline", None if baseline == "sample" else baseline)
     store = CellStore(output, resume=resume, overwrite=overwrite, inputs=inputs)
     seen_codes = language_codes(seen) or aligned_on(model)
     summaries = {}
     with progress_bar(quiet=quiet) as bar, resumable(store.begun):
-        watch = Watch(bar, quiet=quiet)
+        watch = Watch(bar)
         for name, one in tasks.items():
             cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
             summaries[name] = summarise(cells, one.metrics, seen=seen_codes)
     tables = [table for name, summary in summaries.items() for table in summary_tables(name, summary)]
     if task == "all":
         tables.append(overview(summaries))
-    print_tables(tables)
     if chart is not None:
         from otkit.report.chart import bar_chart
 
@@ -334,6 +357,7 @@ def evaluate(
             "command": "evaluate",
             "model": model or "sample encoder",
             "baseline": baseline,
+            "encoders": encoders,
             "versions": versions(),
             "tasks": {
                 name: {**summary_document(summary), "settings": tasks[name].fingerprint}
@@ -341,4 +365,13 @@ def evaluate(
             },
         }
         write_json(json_path, document, overwrite=overwrite)
+    show(*tables)
+    written = ", ".join(str(path) for path in (json_path, chart, markdown) if path is not None)
+    scored = len({language for summary in summaries.values() for language in summary.rows})
+    last_line(
+        f"{', '.join(summaries)}: {counted(scored, 'language')}{written and f'; wrote {written}'}; finished parts "
+        f"are in {output}",
+        then="" if baseline is not None else "--baseline sample compares with the sample encoder",
+        quiet=quiet,
+    )
     check_gates(gates, summaries)

@@ -14,7 +14,11 @@ from otkit.report.tables import Column, Table, Value
 
 __all__ = ["check_gates", "overview", "parse_gates", "summary_bars", "summary_document", "summary_tables"]
 
-_INTERVAL_NOTE = "change: model minus baseline; 95 %: its paired bootstrap interval over the test items"
+_INTERVAL_NOTE = (
+    "change: model minus baseline, of the figures as shown; 95 %: the paired bootstrap interval of the difference over"
+    " the test items"
+)
+_DIGITS = 4  # of figures that are compared: differences of a hundredth of a percent count
 
 _SHORT = {"word-alignment": "links", "word-retrieval": "words"}  # so that all tasks fit a line
 
@@ -47,7 +51,7 @@ def _known(metric: Metric, summary: Summary) -> bool:
 def _figures(title: str, metrics: Sequence[Metric], summary: Summary) -> Table:
     columns = [Column("language")]
     for metric in metrics:
-        columns.append(Column(metric.name.removeprefix(f"{metric.group} ")))
+        columns.append(Column(metric.name.removeprefix(f"{metric.group} "), metric.digits))
         if len(summary.seeds) > 1:
             columns.append(Column("±"))
 
@@ -65,11 +69,12 @@ def _figures(title: str, metrics: Sequence[Metric], summary: Summary) -> Table:
 
 def _comparison(name: str, metric: Metric, summary: Summary) -> Table:
     several = len(summary.seeds) > 1
-    columns = [Column("language"), Column("baseline"), Column("model"), Column("change", change=True)]
+    columns = [Column("language"), Column("baseline", _DIGITS), Column("model", _DIGITS)]
     if several:
-        columns[2:2] = [Column("±")]
-        columns[4:4] = [Column("±")]
-    columns.append(Column("95 %"))
+        columns[2:2] = [Column("±", _DIGITS)]
+        columns.append(Column("±", _DIGITS))
+    columns.append(Column("change", _DIGITS, change=True, of=(1, 3 if several else 2)))
+    columns.append(Column("95 %", kind="figure"))
 
     def cells(row: Mapping[str, Figure]) -> list[Value]:
         figure = row.get(metric.name)
@@ -78,7 +83,7 @@ def _comparison(name: str, metric: Metric, summary: Summary) -> Table:
         values: list[Value] = [figure.baseline, figure.mean, figure.difference]
         if several:
             values = [figure.baseline, figure.baseline_std, figure.mean, figure.std, figure.difference]
-        interval = None if figure.low is None else f"{figure.low:+.3f} {figure.high:+.3f}"
+        interval = None if figure.low is None else f"{figure.low:+.{_DIGITS}f} {figure.high:+.{_DIGITS}f}"
         return [*values, interval]
 
     return _table(f"{name}: {metric.name}", columns, summary, cells, better=metric.better)
@@ -108,9 +113,10 @@ def overview(summaries: Mapping[str, Summary]) -> Table:
     languages = list(dict.fromkeys(language for _, summary, _ in chosen for language in summary.rows))
     columns = [Column("language")]
     for task, _, metric in chosen:
-        columns.append(Column(f"{_SHORT.get(task, task)} {metric.name}"))
+        short = _SHORT.get(task, task)
+        columns.append(Column(f"{short} {metric.name}"))
         if _compared(summaries[task], metric):
-            columns.append(Column("change", change=True))
+            columns.append(Column(f"{short} change", change=True))
 
     def cells(of: str, name: str) -> list[Value]:
         values: list[Value] = []
@@ -149,7 +155,10 @@ def summary_bars(name: str, summary: Summary) -> list[Bars]:
         if _compared(summary, metric):
             series["baseline"] = {language: figure.baseline for language, figure in rows.items()}
             deviations["baseline"] = {language: figure.baseline_std for language, figure in rows.items()}
-        panels.append(Bars(f"{name}: {metric.name}", {**series, **values}, {**deviations, **errors}))
+        title = f"{name}: {metric.name}"
+        if metric.better != "none":
+            title += f" ({metric.better} is better)"
+        panels.append(Bars(title, {**series, **values}, {**deviations, **errors}))
     return panels
 
 

@@ -59,6 +59,7 @@ class Request:
 
     files: tuple[str, ...] = ()
     gold: tuple[str, ...] = ()
+    base: int | None = None
     source: str | None = None
     target: str | None = None
     data: str | None = None
@@ -92,6 +93,17 @@ class Request:
     head: Path | None = None
     save_heads: bool = False
     strict: bool = True
+    quiet: bool = False
+
+    @property
+    def texts(self) -> list[tuple[str, str | None]]:
+        """The parallel inputs: files of pairs, and the two files of --source and --target."""
+        if (self.source is None) != (self.target is None):
+            raise ConfigError(
+                "two line-aligned files go together", remedy="give both of --source and --target"
+            )
+        both = [] if self.source is None else [(self.source, self.target)]
+        return [*((name, None) for name in self.files), *both]
 
     @property
     def language_centred(self) -> bool:

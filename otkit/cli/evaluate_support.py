@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
+    from otkit.cli.progress import Progress
     from otkit.encoders.encoder import Encoder
 
-__all__ = ["Watch", "aligned_on", "language_codes", "open_with", "print_tables"]
+__all__ = ["Watch", "aligned_on", "language_codes", "open_with"]
 
 
 def open_with(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
@@ -56,23 +55,15 @@ def aligned_on(model: str | None) -> tuple[str, ...]:
 
 
 class Watch:
-    """The protocol's observer on a terminal: one bar for the running task."""
+    """The protocol's observer on a terminal: a bar for each thing that a task is busy with."""
 
-    def __init__(self, bar: Progress, *, quiet: bool) -> None:
-        self._bar, self._quiet = bar, quiet
-        self._task = bar.add_task("evaluate", total=None, text="")
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._step = bar, bar.step("evaluate")
 
     def note(self, message: str) -> None:
-        if not self._quiet:
-            self._bar.console.print(message, markup=False)
+        self._bar.note(message)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=total)
-
-
-def print_tables(tables: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for table in tables:
-        console.print(table)
+        if what != self._step.name or done < self._step.done:  # the next task, language or encoder
+            self._step.turn_to(what)
+        self._step.update(done, total=total)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from otkit.cli.evaluate_request import Request, check_languages, files_of
 from otkit.cli.evaluate_transfer import xnli, xquad
 from otkit.cli.evaluate_words import word_alignment, word_retrieval
+from otkit.cli.options import note_corpus
 from otkit.cli.values import changed
 from otkit.errors import ConfigError, InputError
 
@@ -43,7 +44,6 @@ def _retrieval(request: Request) -> Task:
 
 def _mining(request: Request) -> Task:
     from otkit.data.languages import languages_of
-    from otkit.data.lines import LineSource
     from otkit.evaluation.codes import short_code
     from otkit.evaluation.mining import MiningConfig, read_mining
     from otkit.evaluation.tasks import mining_task
@@ -55,13 +55,7 @@ def _mining(request: Request) -> Task:
         )
     default = MiningConfig()
     search = _search(request, default.retrieval.search)
-    data = read_mining(request.source, request.target, request.gold[0])
-    digests = {}
-    for path in (request.source, request.target, request.gold[0]):
-        lines = LineSource(path)
-        for _ in lines:
-            pass
-        digests[path] = lines.sha256
+    data = read_mining(request.source, request.target, request.gold[0], on_error=request.on_error)
     try:
         language = short_code(languages_of(request.gold[0], request.langs)[0])
     except InputError:
@@ -75,7 +69,7 @@ def _mining(request: Request) -> Task:
             batch_tokens=request.batch_tokens or default.retrieval.batch_tokens,
         ),
     )
-    return mining_task({language: data}, digests, config)
+    return mining_task({language: data}, config)
 
 
 def _search(request: Request, default: SearchConfig) -> SearchConfig:
@@ -104,17 +98,18 @@ def _corpora(request: Request) -> list[PairCorpus]:
     from otkit.data.views import english_last
     from otkit.evaluation.codes import short_code
 
-    if request.source is not None and request.target is not None:
-        opened = [
-            open_corpus(request.source, target=request.target, langs=request.langs, on_error=request.on_error)
-        ]
-    else:
-        opened = [
-            open_corpus(name, format=request.format, langs=request.langs, on_error=request.on_error)
-            for name in request.files
-            or files_of(request, "tatoeba", "*.tsv*")
-            or _sample("parallel", "??-??.dev.tsv")
-        ]
+    texts = request.texts or [
+        (name, None)
+        for name in files_of(request, "tatoeba", "*.tsv*") or _sample("parallel", "??-??.dev.tsv")
+    ]
+    opened = [
+        open_corpus(
+            name, target=target, format=request.format, langs=request.langs, on_error=request.on_error
+        )
+        for name, target in texts
+    ]
+    for corpus in opened:
+        note_corpus(corpus, quiet=request.quiet)
     corpora = [english_last(corpus) for corpus in opened]
     kept = {
         short_code(corpus.languages[0]): corpus

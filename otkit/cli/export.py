@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from otkit.encoders.encoder import TorchEncoder
     from otkit.export.onnx import ExportReport
     from otkit.export.trim import TrimReport
+    from otkit.report.tables import Table
 
-__all__ = ["TARGETS", "export"]
+__all__ = ["TARGETS", "export", "onnx_table", "trim_table"]
 
 TARGETS = {
     "onnx": "one graph for ONNX Runtime",
@@ -154,9 +156,8 @@ def export(
     claim_files({"json": json_path}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
-    from rich.console import Console
-
-    from otkit.cli.progress import stderr_console
+    from otkit.cli.progress import last_line, progress_bar
+    from otkit.cli.stdout import show
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.encoder import TorchEncoder, resolve_layers
 
@@ -170,50 +171,55 @@ def export(
     if layers not in (None, NONE):
         encoder.settings = replace(encoder.settings, alignment_layers=resolve_layers(layers, encoder.layers))
     figures: dict[str, Any] = {"model": encoder.name, "to": to, "settings": asdict(encoder.settings)}
-    console, notes = Console(highlight=False), stderr_console()
+    tables = []
+    with progress_bar(quiet=quiet) as bar:
 
-    def progress(step: str) -> None:
-        if not quiet:
-            notes.print(f"[dim]{step} ...[/dim]")
+        def progress(step: str) -> None:
+            bar.note(f"{step} ...")
+            bar.step(step, alone=True)
 
-    if trim_vocab:
-        from otkit.export.trim import pieces_of, trim_vocabulary
+        if trim_vocab:
+            from otkit.export.trim import pieces_of, trim_vocabulary
 
-        progress("trimming the vocabulary")
-        vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
-        texts = [file for file in trim_vocab if file not in vocabularies]
-        named = frozenset[str]().union(*map(pieces_of, vocabularies))
-        encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
-        figures["trim"] = asdict(trimmed)
-        console.print(_trim_table(trimmed))
-    if to == "onnx":
-        report = _export_onnx(
-            encoder,
-            output,
-            opset,
-            quantize,
-            (min_cosine, min_agreement, max_retrieval_loss),
-            progress,
-            inputs,
-            overwrite=overwrite,
-        )
-        figures["export"] = {**asdict(report), "folder": str(report.folder)}
-        console.print(_onnx_table(report))
-        console.print(
-            f"{report.folder}: {report.chosen.bytes / 1e6:.1f} MB, {report.share:.0%} of fp32", soft_wrap=True
-        )
-    else:
-        from otkit.export.folders import export_folder
+            progress("trimming the vocabulary")
+            vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
+            texts = [file for file in trim_vocab if file not in vocabularies]
+            named = frozenset[str]().union(*map(pieces_of, vocabularies))
+            encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
+            figures["trim"] = asdict(trimmed)
+            tables.append(trim_table(trimmed))
+        if to == "onnx":
+            report = _export_onnx(
+                encoder,
+                output,
+                opset,
+                quantize,
+                (min_cosine, min_agreement, max_retrieval_loss),
+                progress,
+                inputs,
+                overwrite=overwrite,
+            )
+            figures["export"] = {**asdict(report), "folder": str(report.folder)}
+            tables.append(onnx_table(report))
+            written, size = report.chosen.bytes, f"ONNX, {report.share:.0%} of fp32"
+        else:
+            from otkit.export.folders import export_folder
 
-        written = export_folder(
-            encoder, output, to=to, gguf_type=gguf_type or "q8_0", inputs=inputs, overwrite=overwrite
-        )
-        figures["bytes"] = written
-        console.print(f"{output}: {written / 1e6:.1f} MB for {to}", soft_wrap=True)
+            progress(f"writing for {to}")
+            written = export_folder(
+                encoder, output, to=to, gguf_type=gguf_type or "q8_0", inputs=inputs, overwrite=overwrite
+            )
+            figures["bytes"], size = written, f"for {to}"
     if json_path is not None:
         from otkit.cli.documents import write_document
 
         write_document(json_path, figures, overwrite=overwrite)
+    show(*tables)
+    last_line(
+        f"wrote {output}: {written / 1e6:.1f} MB {size}",
+        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}",
+        quiet=quiet,
+    )
 
 
 def _export_onnx(
@@ -257,7 +263,8 @@ def _lines(files: list[Path]) -> Iterator[str]:
             yield line
 
 
-def _onnx_table(report: ExportReport) -> Any:
+def onnx_table(report: ExportReport) -> Table:
+    """The recipes that were tried, the one that was taken last."""
     from otkit.report.tables import Column, Table
 
     rows = tuple(
@@ -289,7 +296,8 @@ def _onnx_table(report: ExportReport) -> Any:
     )
 
 
-def _trim_table(report: TrimReport) -> Any:
+def trim_table(report: TrimReport) -> Table:
+    """What a smaller vocabulary saves and costs."""
     from otkit.report.tables import Column, Table
 
     rows = (

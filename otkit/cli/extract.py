@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
-from otkit.cli.extract_support import count_lines, fingerprint_of, to_stdout, was_finished, watch, write_json
+from otkit.cli.extract_support import fingerprint_of, was_finished, watch, write_json
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -83,7 +84,7 @@ def extract(
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
-    config: Annotated[Path | None, option("Aligner settings that tuning wrote.", "FILE")] = None,
+    config: Annotated[Path | None, option("Aligner settings: a JSON object.", "FILE")] = None,
     settings: AlignerOptions = NOTHING_GIVEN,
     precision: Annotated[
         str,
@@ -128,7 +129,8 @@ def extract(
     claim_files(
         {"output": output, "json": json_path}, [place, second, model, config], overwrite=overwrite or resume
     )
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import count_lines, counted, last_line, progress_bar
+    from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
@@ -138,7 +140,13 @@ def extract(
     from otkit.extraction.lines import LINE_FORMATS
     from otkit.extraction.sink import Sink
 
-    records = read_pairs(place, target=second, format=input_format, on_error=on_error)
+    records = read_pairs(
+        place,
+        target=second,
+        format=input_format,
+        on_error=on_error,
+        note=lambda text: note(text, quiet=quiet),
+    )
     aligner = WordAligner(
         open_encoder(model, device=device), aligner_settings, batch_tokens=batch_tokens, precision=precision
     )
@@ -155,13 +163,14 @@ def extract(
     fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
     if resume and output is not None and was_finished(output, fingerprint, records, stream, quiet=quiet):
         return
-    total = None if quiet or place == "-" else count_lines(Path(place))
-    with progress_bar(quiet=quiet) as bar:
-        show = watch(bar, stream, total, quiet=quiet)
+    total = None if quiet or place == "-" else count_lines([place])
+    # Lines on a terminal are progress enough, and a bar between them is none.
+    with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
+        show = watch(bar, aligner, stream, total, quiet=quiet)
         if output is None:
             for piece in stream.pieces(records, {}):
                 show(piece)
-                if not to_stdout(piece.text):
+                if not write_data(piece.text):
                     return
         else:
             with (
@@ -173,10 +182,16 @@ def extract(
                     sink.write(piece.text, piece.known)
                     show(piece)
                 sink.finish({"lines": stream.lines, "sha256": stream.sha256})
+    note(stream.spaces.note(place), quiet=quiet)
     if stream.skipped:
         note(f"{stream.skipped} of {stream.lines} lines were skipped: their lines are empty", quiet=False)
     if json_path is not None:
         write_json(json_path, aligner, stream, place, overwrite=overwrite)
+    last_line(
+        f"wrote {output or 'to stdout'}: {counted(stream.lines, 'line')}, {counted(stream.links, 'link')}",
+        then="" if place == "-" or second is not None else f"otkit report {shlex.quote(place)}",
+        quiet=quiet,
+    )
 
 
 def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:

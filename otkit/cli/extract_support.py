@@ -1,9 +1,7 @@
-"""What `otkit extract` does around its stream: fingerprint, progress, a closed pipe, figures."""
+"""What `otkit extract` does around its stream: fingerprint, progress, figures."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from otkit.cli.options import note
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
+    from otkit.cli.progress import Progress, Total
     from otkit.data.parallel import BadLine, Pair
     from otkit.extraction.aligner import WordAligner
     from otkit.extraction.corpus import CorpusStream, Piece
 
-__all__ = ["count_lines", "fingerprint_of", "to_stdout", "was_finished", "watch", "write_json"]
+__all__ = ["fingerprint_of", "was_finished", "watch", "write_json"]
 
 _SHOWN_BAD = 5
 
@@ -40,48 +37,24 @@ def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, 
     }
 
 
-def watch(bar: Progress, stream: CorpusStream, total: int | None, *, quiet: bool) -> Callable[[Piece], None]:
-    """Moves the bar with its rate, and names the first bad lines."""
-    import time
-
-    task = bar.add_task("extract", total=total, text="")
-    begun, first, named = time.perf_counter(), 0, 0
+def watch(
+    bar: Progress, aligner: WordAligner, stream: CorpusStream, total: Total | None, *, quiet: bool
+) -> Callable[[Piece], None]:
+    """Moves the bar, within a window too, and names the first bad lines."""
+    step, named, begun = bar.step("extract", unit="lines", total=total), 0, False
+    aligner.on_encoded = step.under_way
 
     def show(piece: Piece) -> None:
-        nonlocal first, named
-        if stream.lines == piece.lines or first == 0:
-            first = stream.lines - piece.lines  # lines of an earlier run do not count for the rate
-        rate = (stream.lines - first) / (time.perf_counter() - begun)
-        bar.update(task, completed=stream.lines, text=f"{rate:.0f} pairs/s")
+        nonlocal named, begun
+        if not begun and stream.lines > piece.lines:
+            step.start_from(stream.lines)  # the lines of an earlier run do not count for the rate
+        begun = True
+        step.update(stream.lines)
         for bad in piece.bad[: max(0, _SHOWN_BAD - named)]:
             note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
         named += len(piece.bad)
 
     return show
-
-
-def count_lines(path: Path) -> int | None:
-    """Lines of a plain file, for the remaining time; None for a packed one."""
-    try:
-        with path.open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
-                return None
-            file.seek(0)
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or None
-    except OSError:
-        return None
-
-
-def to_stdout(text: str) -> bool:
-    """Whether the reader of the pipe still listens."""
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes stdout at exit and would complain: give it somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 def was_finished(
@@ -133,7 +106,8 @@ def write_json(
         "versions": versions(),
         "model": aligner.encoder.name,
         "layers": list(aligner.layers),
-        "aligner": aligner.config.to_dict(),
+        "aligner": aligner.used(),
+        "units": aligner.config.units(),
         "input": {"name": place, "lines": stream.lines, "skipped": stream.skipped, "sha256": stream.sha256},
     }
     write(path, document, overwrite=overwrite)

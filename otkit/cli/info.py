@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otkit.cli.options import JsonPath, Overwrite, Verbose, set_logging
+from otkit.cli.options import JsonPath, Overwrite, Quiet, Verbose, set_logging
 from otkit.cli.outputs import claim_files
 
-__all__ = ["info"]
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
+    from otkit.report.tables import Table
+
+__all__ = ["facts_table", "info"]
 
 
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="As for --model elsewhere. Default: the sample encoder."),
+        typer.Argument(
+            metavar="[MODEL]", help="A Hub name, a folder or a .gguf file. Default: the sample encoder."
+        ),
     ] = None,
     json_path: JsonPath = None,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Say what an encoder is: its size, its limits, the layers used for alignment and why, its sentence vectors.
@@ -31,15 +39,33 @@ def info(
     """
     claim_files({"json": json_path}, [model], overwrite=overwrite)
     set_logging(verbose=verbose)
-    from rich.console import Console
-
     from otkit.cli.documents import write_document
+    from otkit.cli.progress import last_line
+    from otkit.cli.stdout import show
     from otkit.encoders.checkpoint import open_encoder
+
+    encoder = open_encoder(model, device="cpu")
+    table = facts_table(encoder)
+    if json_path is not None:
+        write_document(
+            json_path, {"model": {str(what): value for what, value in table.rows}}, overwrite=overwrite
+        )
+    show(table)
+    last_line(
+        f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
+        then=f"otkit evaluate word-alignment --model {shlex.quote(model)}"
+        if model
+        else "otkit evaluate word-alignment",
+        quiet=quiet,
+    )
+
+
+def facts_table(encoder: Encoder) -> Table:
+    """A row for each thing to know of an encoder."""
     from otkit.encoders.encoder import TorchEncoder
     from otkit.encoders.settings import alignment_layers_rule
     from otkit.report.tables import Column, Table
 
-    encoder = open_encoder(model, device="cpu")
     settings = encoder.settings
     ruled, reason = alignment_layers_rule(encoder.layers)
     layers = ", ".join(map(str, settings.alignment_layers))
@@ -65,6 +91,4 @@ def info(
                 f"{sum(weight.numel() * weight.element_size() for weight in weights) / 2**20:.0f} MiB",
             ),
         ]
-    if json_path is not None:
-        write_document(json_path, {"model": dict(rows)}, overwrite=overwrite)
-    Console().print(Table("", (Column("what"), Column("value")), tuple(rows)))
+    return Table("", (Column("what"), Column("value")), tuple(rows))

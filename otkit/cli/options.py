@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otkit.cli.messages import with_options
 from otkit.cli.values import Ending, Name, Number, Numbers, device_name
 from otkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from otkit.data.gold import GoldSet
+    from otkit.data.parallel import ParallelCorpus
+    from otkit.training.supervision import GoldCorpus
 
 __all__ = [
     "ENGINES",
@@ -37,6 +43,7 @@ __all__ = [
     "model_place",
     "name_option",
     "note",
+    "note_corpus",
     "number_option",
     "option",
     "set_engine",
@@ -199,10 +206,18 @@ def model_place(model: str | None) -> str | None:
     return str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().exists() else model
 
 
-def note(text: str, *, quiet: bool) -> None:
+def note(text: str | None, *, quiet: bool) -> None:
     """Say something beside the result, on stderr."""
-    if not quiet:
-        typer.echo(f"note: {text}", err=True)
+    if text and not quiet:
+        typer.echo(f"note: {with_options(text)}", err=True)
+
+
+def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, raw: bool = False) -> None:
+    """Say how a corpus was read: its format, what was skipped, and words that other programs count otherwise, which
+    raw text has none of."""
+    for text in corpus.notes:
+        note(text, quiet=quiet)
+    note(None if raw else corpus.spaces.note(corpus.name), quiet=quiet)
 
 
 def set_threads(threads: int | None) -> None:

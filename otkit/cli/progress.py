@@ -1,55 +1,296 @@
-"""Progress on stderr: bars with rate, remaining time and current loss; nothing when quiet."""
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from otkit.training.loop import Record
 
-__all__ = ["TrainingProgress", "progress_bar", "stderr_console"]
+__all__ = [
+    "Progress",
+    "Step",
+    "Total",
+    "TrainingProgress",
+    "count_lines",
+    "counted",
+    "last_line",
+    "progress_bar",
+    "stderr_console",
+]
+
+_FIRST, _EVERY = 2.0, 10.0
+"""Seconds until a step says its first line where there is no terminal, and from one line to the next."""
+
+_COUNTED = 1 << 26
+"""Bytes of a file, as it lies on the disk, in which lines are counted; the rest is estimated."""
 
 
-def stderr_console() -> Console:
-    """A console on stderr, where progress and logs belong."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+@dataclass(frozen=True)
+class Total:
+    """How much there is to do; `exact` is False for an estimate."""
+
+    count: int
+    exact: bool = True
+
+
+@dataclass(eq=False)
+class Step:
+    """How far one step of a command is, and what is said of it: count, elapsed time, rate, remaining time.
+
+    `first` was done by an earlier run, and does not count for the rate.
+    """
+
+    name: str
+    unit: str = ""
+    total: Total | None = None
+    detail: str = ""
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.start_from(0)
+
+    def start_from(self, first: int) -> None:
+        """Reckon from here on: what an earlier run did took none of this run's time."""
+        self.first = self.done = self._settled = first
+        self.begun = self._moved = self.clock()
+
+    def turn_to(self, name: str) -> None:
+        """Begin with something else, at the moment when the last thing was seen to move."""
+        self.name, self.begun = name, self._moved
+        self.first = self.done = self._settled = 0
+
+    def update(self, done: int, *, total: int | None = None, detail: str | None = None) -> None:
+        """So much is finished."""
+        if total is not None:
+            self.total = Total(total)
+        self.detail = self.detail if detail is None else detail
+        self._settled, self.done = done, max(done, self.done)
+        self._moved = self.clock()
+
+    def under_way(self, more: int) -> None:
+        """Beside what is finished, so much of what is worked on together is past the longest part of the work."""
+        self.done, self._moved = max(self.done, self._settled + more), self.clock()
+
+    @property
+    def share(self) -> float | None:
+        """How much of the whole is done, in [0, 1]."""
+        return None if self.total is None else min(1.0, self.done / max(1, self.total.count))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return self.clock() - self.begun
+
+    def line(self) -> str:
+        """`1,024/9,800 pairs in 0:00:12, 85 pairs/s, 0:01:43 left`."""
+        if self.total is None and self.done == 0:
+            return f"{_duration(self.elapsed)} so far"
+        count = f"{self.done:,}"
+        if self.total is not None:
+            most = max(self.total.count, self.done)
+            count += f"/{most:,}" if self.total.exact else f"/~{most:,}"
+        unit = f" {self.unit}" if self.unit else ""
+        parts = [f"{count}{unit} in {_duration(self.elapsed)}"]
+        spent = self._moved - self.begun
+        rate = (self.done - self.first) / spent if spent > 0 else 0.0
+        if rate > 0:
+            parts.append(f"{_rate(rate)}{unit}/s")
+            if self.total is not None and self.done < self.total.count:
+                ahead = (self.total.count - self.done) / rate - (self.clock() - self._moved)
+                parts.append(f"{_duration(max(0.0, ahead))} left")
+        return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+class Progress:
+    """The steps of a command that are under way, for a person who waits."""
+
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.quiet, self._clock = quiet, clock
+        self.console = stderr_console()
+        self.steps: list[Step] = []
+        self._said: dict[Step, float] = {}
+
+    def step(
+        self, name: str, *, unit: str = "", total: Total | int | None = None, alone: bool = False
+    ) -> Step:
+        """A new step, which is shown from now on; `alone`: in the place of those before it."""
+        total = Total(total) if isinstance(total, int) else total
+        step = Step(name, unit, total, clock=self._clock)
+        self.steps = [step] if alone else [*self.steps, step]
+        return step
+
+    def end(self, step: Step) -> None:
+        """Show the step no more."""
+        self.steps = [other for other in self.steps if other is not step]
+
+    def note(self, message: str) -> None:
+        """A line above the bar."""
+        if not self.quiet:
+            self.console.print(message, markup=False)
+
+    def tick(self) -> None:
+        """Without a terminal: a line for each step that has been silent for long enough."""
+        now = self._clock()
+        for step in list(self.steps):
+            due = self._said[step] + _EVERY if step in self._said else step.begun + _FIRST
+            if now >= due:
+                self._said[step] = now
+                detail = f"; {step.detail}" if step.detail else ""
+                self.console.print(f"{step.name}: {step.line()}{detail}", markup=False)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for step in list(self.steps):
+            line = Text(step.line(), no_wrap=True)
+            room = options.max_width - len(step.name) - len(line) - 2
+            row = Table.grid(padding=(0, 1))
+            bar = ProgressBar(
+                total=None if step.share is None else 1.0, completed=step.share or 0.0, width=min(24, room)
+            )
+            cells = [Text(step.name, no_wrap=True), bar, line] if room >= 4 else [Text(step.name), line]
+            row.add_row(*cells)
+            yield row
+            if step.detail:
+                yield Text(f"  {step.detail}", no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Progress]:
-    """A progress bar with counts, rate text, elapsed and remaining time."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    with Progress(*columns, console=stderr_console(), disable=quiet) as bar:
-        yield bar
+    """Steps that show themselves while the block runs."""
+    progress = Progress(quiet=quiet)
+    if quiet:
+        yield progress
+    elif sys.stderr.isatty() and not progress.console.is_dumb_terminal:
+        with Live(progress, console=progress.console, refresh_per_second=8):
+            yield progress
+    else:
+        with _ticking(progress):
+            yield progress
+
+
+@contextmanager
+def _ticking(progress: Progress) -> Iterator[None]:
+    """A thread that looks once a second: a step may be silent for minutes, and says so then."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(1.0):
+            progress.tick()
+
+    thread = threading.Thread(target=look, name="otkit-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+class _Tolerant:
+    """stderr, whose loss (a full disk, a closed pipe) is no reason to lose the work that is reported there."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def stderr_console() -> Console:
+    """A console on stderr, where progress and logs belong."""
+    return Console(file=_Tolerant(sys.stderr), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+
+
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """`1 line`, `1,024 lines`."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def last_line(what: str, *, then: str = "", quiet: bool) -> None:
+    """How a command ends: what was written where and how much, and what to do next."""
+    if not quiet:
+        stderr_console().print(f"{what}; next: {then}" if then else what, markup=False)
+
+
+def count_lines(paths: Sequence[str | Path], *, most: int = _COUNTED, chunk: int = 1 << 20) -> Total | None:
+    """The lines of files, plain or gzip, for the remaining time; None where one cannot be read twice.
+
+    Of a file of more than `most` bytes that many are counted, and the rest is taken to be like them.
+    """
+    total, exact = 0, True
+    for path in map(Path, paths):
+        try:
+            if not path.is_file():
+                return None
+            counted = _count(path, most, chunk)
+        except OSError:
+            return None
+        total, exact = total + counted.count, exact and counted.exact
+    return Total(total, exact)
+
+
+def _count(path: Path, most: int, chunk: int) -> Total:
+    import zlib
+
+    size, read, lines, last = path.stat().st_size, 0, 0, b"\n"
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        inflate = zlib.decompressobj(wbits=31)
+        while read < most and (raw := file.read(chunk)):
+            read += len(raw)
+            try:
+                while raw:
+                    text = inflate.decompress(raw) if packed else raw
+                    lines, last = lines + text.count(b"\n"), text[-1:] or last
+                    raw = inflate.unused_data.lstrip(b"\0") if packed else b""
+                    if raw:
+                        inflate = zlib.decompressobj(wbits=31)
+            except zlib.error:  # whoever reads the text says what is wrong with it
+                break
+    if read < size:
+        return Total(max(1, round(lines * size / max(read, 1))), exact=False)
+    return Total(lines + (last != b"\n"))
 
 
 class TrainingProgress:
     """The observer of a training run on a terminal."""
 
-    def __init__(self, bar: Progress, *, quiet: bool) -> None:
-        self._bar, self._quiet = bar, quiet
-        self._task = bar.add_task("align", total=None, text="")
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._step = progress, progress.step("align", unit="steps")
+        self._beside: Step | None = None
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
         """Move the bar on and show the losses."""
@@ -58,9 +299,19 @@ class TrainingProgress:
         ]
         if "pairs_per_second" in record:
             shown.append(f"{record['pairs_per_second']:.0f} pairs/s")
-        self._bar.update(self._task, completed=step, total=steps, text="  ".join(shown))
+        self._step.update(step, total=steps, detail="  ".join(shown) or None)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """How far something beside the steps is, such as a measurement; it ends when all is done."""
+        if self._beside is None or self._beside.name != what:
+            if self._beside is not None:
+                self._progress.end(self._beside)
+            self._beside = self._progress.step(what)
+        self._beside.update(done, total=total)
+        if done == total:
+            self._progress.end(self._beside)
+            self._beside = None
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""
-        if not self._quiet:
-            self._bar.console.print(message, markup=False)
+        self._progress.note(message)

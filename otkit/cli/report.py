@@ -23,6 +23,7 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    note_corpus,
     option,
     set_logging,
     set_threads,
@@ -99,32 +100,36 @@ def report(
             "--gold holds both sentences and their words", remedy="leave --raw and --target out"
         )
     if gold is not None:
-        facts, examples = _from_gold(gold, count=sample, seed=seed)
+        facts, examples = _from_gold(gold, count=sample, seed=seed, on_error=on_error, quiet=quiet)
     else:
         assert file is not None
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed)
+        facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
     from otkit.cli.documents import write_document
-    from otkit.cli.progress import progress_bar
+    from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
+    from otkit.cli.stdout import show
     from otkit.extraction.aligner import WordAligner
     from otkit.report.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
     from otkit.report.html import Page, PagePair, Variant, write_page
-    from otkit.report.variants import layers_name
+    from otkit.report.variants import layers_name, page_threshold
     from otkit.report.view import view_of
 
     models: dict[str, list[GridView]] = {}
-    variants = []
+    variants, layers = [], {}
     with progress_bar(quiet=quiet) as bar:
         for label, encoder in open_both(model, compare, device=device).items():
             aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
-            variants.append(Variant(label, f"layer {layers_name(aligner.layers)}", config.transport))
-            task = bar.add_task(f"align with {label}", total=len(examples), text="")
+            layers[label] = list(aligner.layers)
+            named = f"layer {layers_name(aligner.layers)}"
+            variants.append(Variant(label, named, config.transport, config.described()))
+            step = bar.step(f"align with {label}", unit="pairs", total=len(examples))
+            aligner.on_encoded = step.under_way
             models[label] = []
             alignments = aligner.align((source, target_words) for _, source, target_words, _ in examples)
             for (_, _, _, links), alignment in zip(examples, alignments, strict=True):
                 models[label].append(view_of(alignment, gold=links))
-                bar.advance(task)
+                step.update(len(models[label]))
     first = next(iter(models.values()))
     tables = (
         figures_table(models),
@@ -133,12 +138,15 @@ def report(
         lonely_words(first, side="target"),
     )
     views = zip(*models.values(), strict=True)
+    worst = "the highest error rate (AER)" if gold is not None else "the lowest mass on links"
     page = Page(
         title=f"Alignments of {Path(facts['name']).name}",
         variants=tuple(variants),
         pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
-        note=f"{len(examples)} pairs drawn with seed {seed}; words and pairs counted for {variants[0].model}.",
+        note=f"{len(examples)} pairs drawn with seed {seed}, {worst} first; words and pairs counted for "
+        f"{variants[0].model}.",
         tables=tables,
+        threshold=page_threshold(config),
     )
     with fresh_folder(output, "report", inputs=inputs, overwrite=overwrite) as folder:
         write_page(page, folder / "index.html")
@@ -147,24 +155,29 @@ def report(
             {
                 "input": facts,
                 "seed": seed,
-                "config": config.to_dict(),
+                "config": config.used(),
+                "layers": layers,
+                "units": config.units(),
+                "order": page.order,
                 "figures": {label: corpus_figures(each) for label, each in models.items()},
             },
         )
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(tables[0])
-    console.print(f"page: {output / 'index.html'}", markup=False, soft_wrap=True)
+    show(tables[0])
+    last_line(
+        f"wrote {output / 'index.html'}: {counted(len(examples), 'pair')}, the worst first, and figures.json",
+        then=f"open {output / 'index.html'} in a browser",
+        quiet=quiet,
+    )
 
 
 def _from_corpus(
-    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int
+    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int, quiet: bool
 ) -> tuple[dict[str, Any], list[Example]]:
     from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
 
     corpus = open_corpus(file, **settings)
+    note_corpus(corpus, quiet=quiet, raw=raw)
     chosen = [corpus[index] for index in _sample(len(corpus), count, seed, name=corpus.name)]
     examples: list[Example] = [
         (pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw), None)
@@ -179,14 +192,17 @@ def _from_corpus(
     return {"name": corpus.name, "languages": languages, "sha256": corpus.sha256}, examples
 
 
-def _from_gold(file: str, *, count: int, seed: int) -> tuple[dict[str, Any], list[Example]]:
+def _from_gold(
+    file: str, *, count: int, seed: int, on_error: str, quiet: bool
+) -> tuple[dict[str, Any], list[Example]]:
     from otkit.data.gold import read_gold
     from otkit.report.view import GoldLinks
 
-    pairs = read_gold(file)
-    chosen = [(index, pairs[index]) for index in _sample(len(pairs), count, seed, name=pairs.name)]
+    pairs = read_gold(file, format="tsv", on_error=on_error)
+    note_corpus(pairs, quiet=quiet)
+    chosen = [pairs[index] for index in _sample(len(pairs), count, seed, name=pairs.name)]
     examples: list[Example] = [
-        (index + 1, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for index, pair in chosen
+        (pair.line, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for pair in chosen
     ]
     return {"name": pairs.name, "sha256": pairs.sha256}, examples
 

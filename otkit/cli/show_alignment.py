@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
-from otkit.cli.options import Device, Model, Overwrite, Threads, Verbose, set_logging, set_threads
+from otkit.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Quiet,
+    Threads,
+    Verbose,
+    note,
+    set_logging,
+    set_threads,
+)
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Name, Number, format_of
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
+    from otkit.extraction.config import AlignerConfig
     from otkit.report.view import GridView
 
 __all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
@@ -86,6 +96,7 @@ def show_alignment(
     device: Device = "auto",
     threads: Threads = None,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Draw the transport plan between two sentences, and list the linked words with their share of mass.
@@ -106,7 +117,10 @@ def show_alignment(
     claim_files({"output": output}, [model, compare], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = aligner_config(settings)
-    words = [_words(text, side=side, raw=raw) for side, text in (("source", source), ("target", target))]
+    words = [
+        _words(text, side=side, raw=raw, quiet=quiet)
+        for side, text in (("source", source), ("target", target))
+    ]
     from otkit.report.variants import pair_page, pair_view
     from otkit.report.view import parse_gold
 
@@ -115,28 +129,41 @@ def show_alignment(
         try:
             links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
         except InputError as error:  # here the links are no file's, but the option's value
-            raise ConfigError(error.what, where=error.where, remedy=error.remedy) from error
+            raise ConfigError(error.what, where=error.where, remedy=error.remedies) from error
     set_threads(threads)
     encoders = open_both(model, compare, device=device)
+    from otkit.cli.progress import counted, last_line
+
     if shape == "html":
         assert output is not None  # _format asked for it
         from otkit.report.html import write_page
 
-        write_page(pair_page(encoders, config, *words, gold=links), output, overwrite=overwrite)
+        page = pair_page(encoders, config, *words, gold=links)
+        write_page(page, output, overwrite=overwrite)
+        last_line(
+            f"wrote {output}: one pair in {len(page.variants)} views by model, layer and transport",
+            then=f"open {output} in a browser",
+            quiet=quiet,
+        )
         return
     views = [pair_view(encoder, config, *words, name=name, gold=links) for name, encoder in encoders.items()]
     if shape in _FILES:
         assert output is not None
-        from otkit.cli.progress import stderr_console
         from otkit.report.picture import write_picture
 
-        for note in write_picture(views, output, format=shape, overwrite=overwrite):
-            stderr_console().print(f"note: {note}", markup=False)
-        return
-    if shape == "grid":
+        for remark in write_picture(views, output, format=shape, overwrite=overwrite):
+            note(remark, quiet=quiet)
+    elif shape == "grid":
         _print_grid(views, output, width=width, overwrite=overwrite)
     else:
-        _print_text(_lines(shape, views, list(encoders), config.to_dict()), output, overwrite=overwrite)
+        _print_text(_lines(shape, views, encoders, config), output, overwrite=overwrite)
+    counts = " and ".join(counted(len(view.links), "link") for view in views)
+    place = "" if output is None else f"wrote {output}: "
+    last_line(
+        f"{place}{counts} between {len(words[0])} and {counted(len(words[1]), 'word')}",
+        then="the same with --output page.html shows every layer and transport",
+        quiet=quiet,
+    )
 
 
 def _format(name: str | None, output: Path | None) -> str:
@@ -148,12 +175,12 @@ def _format(name: str | None, output: Path | None) -> str:
     return name
 
 
-def _words(text: str, *, side: str, raw: bool) -> tuple[str, ...]:
+def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
     words = words_between(text, raw=raw)
     if not words:
         remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
         raise InputError(f"the {side} sentence is empty", remedy=remedy)
-    if raw:
+    if raw and not quiet:
         from otkit.cli.progress import stderr_console
 
         stderr_console().print(f"{side}: found {len(words)} words: {' '.join(words)}", markup=False)
@@ -190,13 +217,14 @@ def _print_grid(
 ) -> None:
     from rich.console import Console
 
+    from otkit.cli.stdout import show
     from otkit.files import write_file
     from otkit.report.summary import AlignmentPicture, ComparisonPicture
     from otkit.report.terminal import terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
     if output is None:
-        Console(width=width, highlight=False).print(picture)
+        show(picture, width=width, piped=80)
         return
 
     if output.suffix == ".svg":
@@ -211,7 +239,10 @@ def _print_grid(
     write_file(output, write, overwrite=overwrite)
 
 
-def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict[str, object]) -> list[str]:
+def _lines(
+    shape: str, views: Sequence[GridView], encoders: dict[str, Encoder], config: AlignerConfig
+) -> list[str]:
+    from otkit.extraction.aligner import WordAligner
     from otkit.report.plain import alignment_document, pair_lines, pharaoh_line
 
     if shape == "pharaoh":
@@ -220,19 +251,21 @@ def _lines(shape: str, views: Sequence[GridView], names: list[str], config: dict
         return pair_lines(views[0])
     if shape == "pairs":
         return [
-            f"{name}\t{line}" for name, view in zip(names, views, strict=True) for line in pair_lines(view)
+            f"{name}\t{line}" for name, view in zip(encoders, views, strict=True) for line in pair_lines(view)
         ]
-    import json
+    from otkit.files import to_json
 
-    document = alignment_document(views, names, [config] * len(views))
-    return [json.dumps(document, ensure_ascii=False, indent=1)]
+    used = [WordAligner(encoder, config).used() for encoder in encoders.values()]
+    document = {**alignment_document(views, list(encoders), used), "units": config.units()}
+    return [to_json(document).rstrip("\n")]
 
 
 def _print_text(lines: Sequence[str], output: Path | None, *, overwrite: bool) -> None:
+    from otkit.cli.stdout import write_data
     from otkit.files import write_file
 
     text = "".join(f"{line}\n" for line in lines)
     if output is None:
-        sys.stdout.write(text)
+        write_data(text)
     else:
         write_file(output, text, overwrite=overwrite)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import typer
 
 from otkit.errors import ConfigError, choose
+from otkit.files import is_stream
 
 __all__ = [
     "NONE",
@@ -223,11 +224,11 @@ def folder(value: Any) -> Path:
 
 
 def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
-    """The format that the ending of --output asks for; the default for stdout and for a name without an ending.
+    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
 
     An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
     """
-    ending = "" if output is None else output.suffix.lower()
+    ending = "" if output is None or is_stream(output) else output.suffix.lower()
     if output is None or not ending or (others and ending not in endings and not own_kind(output)):
         return default
     if ending not in endings:

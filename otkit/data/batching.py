@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from otkit.data.lines import words_of
+from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, Tokens, TooLongError
@@ -181,11 +181,8 @@ class PairSource:
         except TooLongError as error:
             if self.config.on_error == "skip":
                 return True
-            raise InputError(
-                error.what,
-                where=f"{corpus.name}:{pair.line}",
-                remedy="split the sentence, or use --on-error skip",
-            ) from error
+            refusal = InputError(error.what, remedy="split the sentence")
+            raise unskipped(refusal, f"{corpus.name}:{pair.line}") from error
         return False
 
     def _collate(

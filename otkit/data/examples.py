@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 
-from otkit.data.lines import ON_ERROR, located
+from otkit.data.lines import ON_ERROR, located, unskipped
 from otkit.errors import InputError, choose
 
 __all__ = ["NLI_LABELS", "Answer", "Example", "NliExample", "QaExample", "TaskSet", "gather"]
@@ -100,10 +100,9 @@ def gather(
         else:
             examples.append(item)
             continue
-        error = problem if problem.where else located(problem, where)
         if on_error == "raise":
-            raise error
-        bad.append(error)
+            raise unskipped(problem, where)
+        bad.append(located(problem, where))
     if not examples:
         first = f"; the first: {bad[0]}" if bad else ""
         raise InputError(f"no usable item, {len(bad)} bad ones{first}", where=name, remedy="check the file")

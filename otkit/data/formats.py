@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from otkit.data.lines import quote, refuse_unwritable
+from otkit.data.lines import quote, refuse_unwritable, trimmed
 from otkit.errors import InputError
 
-__all__ = ["PARSERS", "form_of"]
+__all__ = ["MARKS", "PARSERS", "forms_of"]
 
 OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')  # a sentence may begin with a brace too
 
@@ -18,9 +18,9 @@ OBJECT = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')  # a sentence may begin wi
 def _split(line: str, separator: str, mark: str, form: str) -> tuple[str, str]:
     """One line of a format with a separator; `mark` is what may occur only once."""
     source, _, target = line.partition(separator)
-    source, target = source.strip(), target.strip()
-    if source and target and line.count(mark) == 1:
-        return source, target
+    # What is seen of neither side is empty, whatever white space it is; what is kept loses no word.
+    if source.strip() and target.strip() and line.count(mark) == 1:
+        return trimmed(source), trimmed(target)
     raise _complaint(line, mark, form)
 
 
@@ -29,7 +29,7 @@ def _complaint(line: str, mark: str, form: str) -> InputError:
     received = f"(received {quote(line)})"
     write = f"write {form}"
     if not line.strip():
-        return InputError("the line is empty", remedy=f"{write}, or skip such lines (--on-error skip)")
+        return InputError("the line is empty", remedy=write)
     count = line.count(mark)
     if count > 1:
         remedy = "keep two columns (cut -f1,2)" if mark == "\t" else f"{write}, the bars once"
@@ -40,14 +40,12 @@ def _complaint(line: str, mark: str, form: str) -> InputError:
         sides = [side.strip() for side in line.split(mark)]
         if not all(sides):
             empty = "source" if not sides[0] else "target"
-            return InputError(
-                f"the {empty} is empty {received}", remedy="fill it, or skip the line (--on-error skip)"
-            )
+            return InputError(f"the {empty} is empty {received}", remedy="fill it")
         return InputError(
             f"no space around the bars {received}", remedy=f"{write}, a space on each side of |||"
         )
-    other = form_of(line)
-    seen = f"; the line looks like {other}" if other else ""
+    other = forms_of(line)
+    seen = f"; the line looks like {' or '.join(other)}" if other else ""
     return InputError(
         f"no separator {quote(mark)} {received}{seen}", remedy=f"{write}, in every line the same format"
     )
@@ -76,7 +74,9 @@ def _jsonl(line: str) -> tuple[str, str]:
     try:
         record = DECODER.decode(line)
     except (ValueError, RecursionError) as error:
-        what = f"invalid JSON ({error}; received {quote(line)})" if line.strip() else "the line is empty"
+        # Other errors than those of the syntax end in advice for the interpreter.
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else str(error).partition(":")[0]
+        what = f"invalid JSON ({reason}; received {quote(line)})" if line.strip() else "the line is empty"
         raise InputError(what, remedy=expected) from error
     if not isinstance(record, dict):
         raise InputError(f"received a JSON {_kind(record)}, expected an object", remedy=expected)
@@ -95,9 +95,9 @@ def _text(record: dict[str, Any], key: str, expected: str) -> str:
     value = record[key]
     if not isinstance(value, str):
         raise InputError(f"{key!r} is a JSON {_kind(value)}, expected a string", remedy=expected)
-    if not (value := value.strip()):
-        raise InputError(f"the {key} is empty", remedy="fill it, or skip the line (--on-error skip)")
-    return value
+    if not value.strip():
+        raise InputError(f"the {key} is empty", remedy="fill it")
+    return trimmed(value)
 
 
 def _kind(value: object) -> str:
@@ -107,12 +107,27 @@ def _kind(value: object) -> str:
 
 PARSERS: dict[str, Callable[[str], tuple[str, str]]] = {"tsv": _tsv, "bars": _bars, "jsonl": _jsonl}
 
+MARKS = {"tsv": "\t", "bars": "|||"}
+"""What separates the sides of a line in the formats that have a separator."""
 
-def form_of(line: str) -> str | None:
-    """The format a single line speaks for; None where it speaks for none."""
+
+def forms_of(line: str) -> tuple[str, ...]:
+    """The formats that a line may be in, none where it has no sign of any.
+
+    Of a line with both separators it is the one that the line has exactly as needed, or both where that is so of both.
+    """
     if OBJECT.match(line):
-        return "jsonl"
-    for name, mark in (("tsv", "\t"), ("bars", "|||")):
-        if mark in line:
-            return name
-    return None
+        return ("jsonl",)
+    marked = tuple(name for name, mark in MARKS.items() if mark in line)
+    if len(marked) < 2:
+        return marked
+    fitting = tuple(name for name in marked if _fits(line, name))
+    return fitting if len(fitting) == 1 else marked
+
+
+def _fits(line: str, form: str) -> bool:
+    try:
+        PARSERS[form](line)
+    except InputError:
+        return False
+    return True

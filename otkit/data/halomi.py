@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from otkit.data.lines import ON_ERROR, LineSource, quote
+from otkit.data.lines import ON_ERROR, LineSource, quote, unskipped
 from otkit.errors import InputError, choose
 
 __all__ = ["CLASSES", "Judged", "JudgedSet", "Spans", "read_halomi", "spans_of"]
@@ -47,12 +47,14 @@ class Judged:
 
 @dataclass(frozen=True)
 class JudgedSet:
-    """Judged translations; `unmarked` sides have no spans to score words with, `skipped` lines were bad."""
+    """Judged translations; `unmarked` sides have no spans to score words with, `skipped` lines were bad, `bad` holds
+    the first ten."""
 
     name: str
     items: tuple[Judged, ...]
     unmarked: int
     skipped: int
+    bad: tuple[InputError, ...]
     sha256: str
 
 
@@ -61,8 +63,8 @@ def read_halomi(path: str | Path, *, on_error: str = "raise") -> JudgedSet:
     choose(on_error, ON_ERROR, what="way to treat bad lines")
     source = LineSource(path)
     places: dict[str, int] = {}
-    width = skipped = 0
-    items = []
+    width = 0
+    items, bad = [], []
     for number, line in enumerate(source, 1):
         where = f"{source.name}:{number}"
         if isinstance(line, str) and not places:
@@ -73,14 +75,14 @@ def read_halomi(path: str | Path, *, on_error: str = "raise") -> JudgedSet:
             if isinstance(line, InputError):
                 raise line
             items.append(_judged(line.split("\t"), places, width, where))
-        except InputError:
+        except InputError as error:
             if on_error == "raise":
-                raise
-            skipped += 1
+                raise unskipped(error, where) from None
+            bad.append(error)
     if not items:
         raise InputError("no judged translation", where=source.name, remedy=_FORM)
     unmarked = sum((item.source_spans is None) + (item.target_spans is None) for item in items)
-    return JudgedSet(source.name, tuple(items), unmarked, skipped, source.sha256)
+    return JudgedSet(source.name, tuple(items), unmarked, len(bad), tuple(bad[:10]), source.sha256)
 
 
 def _places(header: Sequence[str], where: str) -> dict[str, int]:

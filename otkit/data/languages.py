@@ -29,7 +29,7 @@ TWO, THREE = frozenset(_TWO.split()), frozenset(_THREE.split())
 CODE = r"[a-z]{2,3}(?:[_][A-Z][A-Za-z]{1,3})?"
 PAIR = re.compile(rf"(?<![A-Za-z0-9])(?=({CODE})-({CODE})(?![A-Za-z0-9]))")
 STATED = re.compile(r"([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)-([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)")
-REMEDY = "state them, source first: --langs de-en"
+REMEDY = "state them, source first: `langs='de-en'`"
 
 
 def is_known(code: str) -> bool:

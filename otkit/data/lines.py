@@ -1,4 +1,10 @@
-"""Bytes from a file, a gzip file or stdin, as checked lines of text: the one door that every reader uses.
+"""Bytes from a file, a gzip file or stdin, as checked lines of text: the one door that every reader uses; and
+what separates the words of a line.
+
+A line ends at a line feed, with or without a carriage return before it, and nowhere else: U+2028, U+0085, vertical
+tabs and form feeds are inside it. Words are separated by ASCII white space, and by nothing else: a no-break space
+(U+00A0, U+202F), an ideographic one (U+3000) and their like are part of a word, as they are for fast_align, eflomal,
+Marian and published gold.
 
 Blocks of lines are decoded at once; only a block that holds something wrong is looked at line by line, so a
 clean file costs a fraction of a microsecond a line. A wrong line is handed on as an InputError in its place
@@ -12,7 +18,8 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,23 +28,38 @@ from otkit.errors import InputError
 __all__ = [
     "LINE_LIMIT",
     "ON_ERROR",
+    "SKIP",
+    "SPACES",
     "LineSource",
+    "SpaceCount",
     "checked",
+    "counted",
     "joint_sha256",
     "located",
     "quote",
     "refuse_unwritable",
+    "skipped_note",
+    "trimmed",
+    "unskipped",
     "words_of",
 ]
 
 LINE_LIMIT = 1_000_000
 """Bytes of the longest line that is read into memory."""
 
+SKIP = "skip such lines: `on_error='skip'`"
+"""What a reader that can leave bad lines out says beside what is wrong with one."""
+
 ON_ERROR: dict[str, str] = {
     "raise": "stop at the first bad line",
     "skip": "leave bad lines out, keep the count and say how many they were",
 }
 
+SPACES = " \t\n\r\x0b\x0c"
+"""What separates words: ASCII white space, as C's isspace and bytes.split() have it."""
+
+# White space for Unicode and for str.split(), and part of a word here.
+OTHER_SPACE = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 CHUNK = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -65,14 +87,70 @@ FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"BZh[1-9]1AY&SY", "bzip2-compressed", "decompress it (bzip2 -dc) or use gzip"),
         (rb"\x28\xb5\x2f\xfd", "zstandard-compressed", "decompress it (zstd -dc) or use gzip"),
         (rb"\x1f\x8b\x08", "gzip inside gzip", "decompress it once (gzip -dc)"),
-        (rb"GGUF", "a GGUF model", "give a text file here; models go to --model"),
+        (rb"GGUF", "a GGUF model", "give a text file here, and the model as `model='FILE'`"),
     )
 )
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a tokenised sentence: split at white space, as other aligners and gold sets count."""
-    return tuple(text.split())
+    """The words of a tokenised sentence, as other aligners and gold sets count them: split at `SPACES`."""
+    return tuple([word.decode("utf-8", "surrogatepass") for word in _bytes(text).split()])
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def trimmed(text: str) -> str:
+    """The text without the `SPACES` around it: no word of it is touched."""
+    return text.strip(SPACES)
+
+
+class SpaceCount:
+    """Counts the lines of an input in which splitting at any Unicode white space would find more words."""
+
+    def __init__(self) -> None:
+        self.lines = self.first = self._last = 0
+
+    def look(self, line: int, *texts: str) -> None:
+        """Take in a line, counted from 1, by its sentences; it may come sentence by sentence."""
+        if line == self._last:
+            return
+        if any(OTHER_SPACE.search(text) and len(text.split()) != len(_bytes(text).split()) for text in texts):
+            self.lines += 1
+            self.first, self._last = self.first or line, line
+
+    def note(self, name: str) -> str | None:
+        """A sentence for a person about the input of that name; None where there is no such line."""
+        if not self.lines:
+            return None
+        return (
+            f"{name}: {counted(self.lines, 'line')} (the first: line {self.first}) with a no-break space or "
+            "its like, which is part of a word here: what splits at any Unicode white space counts more words"
+        )
+
+
+def skipped_note(errors: Iterable[InputError], count: int, *, what: str = "line", shown: int = 3) -> str:
+    """`FILE: 2 lines were skipped: line 2 (...); line 3 (...)`: of `count` bad ones the first, without remedies."""
+    first = list(islice(errors, shown))
+    places = [(error.where or "").rpartition(":") for error in first]
+    one_file = len({file for file, _, _ in places}) == 1
+    named = [
+        f"{_line(place.strip()) if one_file else error.where} ({error.what})"
+        for error, (_, _, place) in zip(first, places, strict=True)
+    ]
+    more = [] if count <= len(first) else [f"and {count - len(first)} more"]
+    said = f"{counted(count, what)} {'was' if count == 1 else 'were'} skipped: {'; '.join([*named, *more])}"
+    return f"{places[0][0]}: {said}" if one_file else said
+
+
+def _line(place: str) -> str:
+    return f"line {place}" if place.isdigit() else place
+
+
+def counted(count: int, what: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def quote(text: str, limit: int = 60) -> str:
@@ -103,8 +181,13 @@ def checked(line: str | InputError) -> str:
 
 
 def located(error: InputError, where: str) -> InputError:
-    """The same complaint with its place."""
-    return InputError(error.what, where=where, remedy=error.remedy)
+    """The same complaint with its place, where it has none."""
+    return InputError(error.what, where=error.where or where, remedy=error.remedies)
+
+
+def unskipped(error: InputError, where: str) -> InputError:
+    """The complaint as a reader raises it that could have left the line out instead."""
+    return InputError(error.what, where=error.where or where, remedy=(*error.remedies, SKIP))
 
 
 class LineSource:
@@ -160,7 +243,7 @@ class LineSource:
             return InputError(
                 f"the line is longer than {self.line_limit:,} bytes",
                 where=where,
-                remedy="one sentence a line is expected: cut the line, or skip it (--on-error skip)",
+                remedy="one sentence a line is expected: cut the line",
             )
         if (at := raw.find(b"\0")) >= 0:
             return InputError(
@@ -174,7 +257,7 @@ class LineSource:
             return InputError(
                 f"invalid UTF-8 at byte {error.start} of the line (0x{raw[error.start]:02x}: {error.reason})",
                 where=where,
-                remedy="convert the file to UTF-8 (iconv -t UTF-8), or skip the line (--on-error skip)",
+                remedy="convert the file to UTF-8 (iconv -t UTF-8)",
             )
 
     def _recognise(self, head: bytes) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from otkit.data.lines import quote, words_of
+from otkit.data.lines import located, quote, words_of
 from otkit.errors import InputError
 
-__all__ = ["GOLD_FORMATS", "READERS", "RawGold", "RawLink", "Texts", "Words", "format_of", "parse_links"]
+__all__ = ["GOLD_FORMATS", "READERS", "RawGold", "RawLink", "Text", "Words", "format_of", "parse_links"]
 
 Words = tuple[str, ...]
-Texts = Sequence[tuple[Words, Words]]
+Text = tuple[Words, Words] | InputError
+"""A sentence pair, or what is wrong with it."""
+Line = str | InputError
 
 GOLD_FORMATS: dict[str, str] = {
     "auto": "seen from the content",
@@ -21,6 +23,7 @@ GOLD_FORMATS: dict[str, str] = {
     "naacl": "a link on each line, id i j [S|P], for two text files (NAACL 2003, WPT 2005); 0 is no word",
 }
 LINK = re.compile(r"([0-9]{1,6})([-p?])([0-9]{1,6})")
+ROW_OF = re.compile(r"\s*([0-9]{1,9})\s")
 ROW = re.compile(r"([0-9]{1,9})\s+([0-9]{1,6})\s+([0-9]{1,6})(?:\s+([SP]))?(?:\s+[0-9.]+)?")
 MARKED = re.compile(r"<s snum=\"?([0-9]{1,9})\"?>(.*)</s>")
 
@@ -36,19 +39,25 @@ class RawLink:
     line: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class RawGold:
-    """What a format's reader hands on."""
+    """What a format's reader hands on: the text, its links, and lines of links whose pair is not known."""
 
-    texts: Texts
-    links: list[RawLink]
+    texts: list[Text]
+    links: list[RawLink] = field(default_factory=list)
+    bad: list[InputError] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+
+    def spoil(self, pair: int, error: InputError, where: str) -> None:
+        """The pair cannot be scored: its line of text or of links is bad."""
+        if not isinstance(self.texts[pair], InputError):
+            self.texts[pair] = located(error, where)
 
 
 def parse_links(text: str, *, where: str | None = None) -> list[tuple[int, int, bool]]:
     """(source, target, sure) of every `i-j`, `ipj` and `i?j` in `text`, as counted there."""
     links = []
-    for item in text.split():
+    for item in words_of(text):
         match = LINK.fullmatch(item)
         if match is None:
             remedy = "write i-j (sure), ipj or i?j (possible)"
@@ -57,90 +66,123 @@ def parse_links(text: str, *, where: str | None = None) -> list[tuple[int, int, 
     return links
 
 
-def format_of(lines: list[str], name: str) -> str:
-    """By the first line that is not blank; a file of blank lines holds sentences without links."""
-    first = next((line for line in lines if line.strip()), "")
-    if first and all(LINK.fullmatch(item) for item in first.split()):
-        return "pharaoh"  # by tabs too, two of which look like three columns
-    if first.count("\t") == 2 and ROW.fullmatch(first.strip()) is None:
-        return "tsv"
-    if ROW.fullmatch(first.strip()):
-        return "naacl"
-    if not first or any(LINK.fullmatch(item) for item in first.split()):
+def format_of(lines: Iterable[Line], name: str) -> str:
+    """By the first line that shows one; a file of blank lines holds sentences without links."""
+    filled = [line for line in lines if isinstance(line, str) and line.strip()]
+    found = next(filter(None, map(_shown, filled)), None)
+    if found:
+        return found
+    if not filled or any(LINK.fullmatch(item) for line in filled for item in words_of(line)):
         return "pharaoh"
     raise InputError(
-        f"no gold format that is known (received {quote(first)})",
+        f"no gold format that is known (received {quote(filled[0])})",
         where=name,
         remedy="write " + "; or ".join(what for key, what in GOLD_FORMATS.items() if key != "auto"),
     )
 
 
-def _read_tsv(lines: list[str], texts: Texts, name: str) -> RawGold:
-    own: list[tuple[Words, Words]] = []
-    links = []
+def _shown(line: str) -> str | None:
+    if all(LINK.fullmatch(item) for item in words_of(line)):
+        return "pharaoh"  # by tabs too, two of which look like three columns
+    if ROW.fullmatch(line.strip()):
+        return "naacl"
+    return "tsv" if line.count("\t") == 2 else None
+
+
+def _read_tsv(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
+    raw = RawGold([])
     for number, line in enumerate(lines, 1):
-        where, columns = f"{name}:{number}", line.split("\t")
-        if len(columns) != 3:
-            what = f"{len(columns)} columns, expected 3 (received {quote(line)})"
-            raise InputError(what, where=where, remedy=f"write {GOLD_FORMATS['tsv']}")
-        words = (words_of(columns[0]), words_of(columns[1]))
-        if not all(words):
-            side = "target" if words[0] else "source"
-            raise InputError(f"the {side} is empty (received {quote(line)})", where=where, remedy="fill it")
-        links += [
-            RawLink(len(own), i, j, sure, number) for i, j, sure in parse_links(columns[2], where=where)
-        ]
-        own.append(words)
-    return RawGold(own, links)
+        where, pair = f"{name}:{number}", len(raw.texts)
+        try:
+            text, links = _columns(line)
+        except InputError as error:
+            raw.texts.append(located(error, where))
+        else:
+            raw.texts.append(text)
+            raw.links += [RawLink(pair, i, j, sure, number) for i, j, sure in links]
+    return raw
 
 
-def _read_pharaoh(lines: list[str], texts: Texts, name: str) -> RawGold:
+def _columns(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool]]]:
+    if isinstance(line, InputError):
+        raise line
+    columns = line.split("\t")
+    if len(columns) != 3:
+        what = f"{len(columns)} columns, expected 3 (received {quote(line)})"
+        raise InputError(what, remedy=f"write {GOLD_FORMATS['tsv']}")
+    for side, column in zip(("source", "target"), columns, strict=False):
+        if not column.strip():
+            raise InputError(f"the {side} is empty (received {quote(line)})", remedy="fill it")
+    return (words_of(columns[0]), words_of(columns[1])), parse_links(columns[2])
+
+
+def _read_pharaoh(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
     if len(lines) != len(texts):
         what = f"{len(lines)} lines of links, but the text has {len(texts)} sentence pairs"
         raise InputError(
             what, where=name, remedy="give one line of links for each pair, blank where it has none"
         )
-    links = [
-        RawLink(number - 1, i, j, sure, number)
-        for number, line in enumerate(lines, 1)
-        for i, j, sure in parse_links(line, where=f"{name}:{number}")
-    ]
-    return RawGold(texts, links)
-
-
-def _read_naacl(lines: list[str], texts: Texts, name: str) -> RawGold:
-    rows = []
+    raw = RawGold(list(texts))
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        match = ROW.fullmatch(line.strip())
-        if match is None:
+        try:
+            if isinstance(line, InputError):
+                raise line
+            raw.links += [RawLink(number - 1, i, j, sure, number) for i, j, sure in parse_links(line)]
+        except InputError as error:
+            raw.spoil(number - 1, error, f"{name}:{number}")
+    return raw
+
+
+def _read_naacl(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
+    rows: list[tuple[int, re.Match[str]]] = []
+    bad: list[tuple[int | None, InputError]] = []
+    for number, line in enumerate(lines, 1):
+        where = f"{name}:{number}"
+        if isinstance(line, InputError):
+            bad.append((None, line))
+        elif match := ROW.fullmatch(line.strip()):
+            rows.append((number, match))
+        elif line.strip():
             what = f"received {quote(line)}, expected `id i j`, with S or P if any"
-            raise InputError(what, where=f"{name}:{number}", remedy="write one link on each line")
-        rows.append((int(match[1]), int(match[2]), int(match[3]), match[4] != "P", number))
-    texts, place, notes = _numbered(texts, {row[0] for row in rows}, name)
-    for ident, _, _, _, number in rows:
-        if ident not in place:
-            what = f"sentence {ident}, but the text has {len(texts)} sentence pairs"
-            raise InputError(
-                what, where=f"{name}:{number}", remedy="give the text that these links belong to"
-            )
-    return RawGold(
-        texts, [RawLink(place[ident], i, j, sure, line) for ident, i, j, sure, line in rows], notes
-    )
+            sentence = ROW_OF.match(line)
+            error = InputError(what, where=where, remedy="write one link on each line")
+            bad.append((int(sentence[1]) if sentence else None, error))
+    idents = {int(row[1]) for _, row in rows} | {ident for ident, _ in bad if ident is not None}
+    raw, place = _numbered(texts, idents, name)
+    for ident, error in bad:
+        if ident is None or ident not in place:
+            raw.bad.append(error)
+        else:
+            raw.spoil(place[ident], error, name)
+    for number, row in rows:
+        if int(row[1]) in place:
+            raw.links.append(RawLink(place[int(row[1])], int(row[2]), int(row[3]), row[4] != "P", number))
+        else:
+            what = f"sentence {int(row[1])}, but the text has {len(texts)} sentence pairs"
+            remedy = "give the text that these links belong to"
+            raw.bad.append(InputError(what, where=f"{name}:{number}", remedy=remedy))
+    return raw
 
 
-def _numbered(texts: Texts, idents: set[int], name: str) -> tuple[Texts, dict[int, int], tuple[str, ...]]:
+def _numbered(texts: Sequence[Text], idents: set[int], name: str) -> tuple[RawGold, dict[int, int]]:
     """Which sentence an id means: marked with it, else the line of that number, else of that rank."""
-    marks = [MARKED.fullmatch(" ".join(source)) for source, _ in texts]
-    if texts and all(marks):
-        place = {int(mark[1]): index for index, mark in enumerate(marks) if mark}
-        return [(_unmarked(source), _unmarked(target)) for source, target in texts], place, ()
+    marks = {
+        index: MARKED.fullmatch(" ".join(text[0]))
+        for index, text in enumerate(texts)
+        if not isinstance(text, InputError)
+    }
+    if marks and all(marks.values()):
+        place = {int(mark[1]): index for index, mark in marks.items() if mark}
+        unmarked: list[Text] = [
+            text if isinstance(text, InputError) else (_unmarked(text[0]), _unmarked(text[1]))
+            for text in texts
+        ]
+        return RawGold(unmarked), place
     if len(idents) == len(texts) and max(idents, default=0) > len(texts):
         span = f"{min(idents)} to {max(idents)}"
         note = f"{name}: its {len(idents)} sentence ids ({span}) go to the lines in order"
-        return texts, {ident: rank for rank, ident in enumerate(sorted(idents))}, (note,)
-    return texts, {index + 1: index for index in range(len(texts))}, ()
+        return RawGold(list(texts), notes=(note,)), {ident: rank for rank, ident in enumerate(sorted(idents))}
+    return RawGold(list(texts)), {index + 1: index for index in range(len(texts))}
 
 
 def _unmarked(words: Words) -> Words:
@@ -148,7 +190,7 @@ def _unmarked(words: Words) -> Words:
     return words_of(mark[2]) if mark else words
 
 
-READERS: dict[str, Callable[[list[str], Texts, str], RawGold]] = {
+READERS: dict[str, Callable[[Sequence[Line], Sequence[Text], str], RawGold]] = {
     "tsv": _read_tsv,
     "pharaoh": _read_pharaoh,
     "naacl": _read_naacl,

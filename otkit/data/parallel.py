@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -16,15 +16,27 @@ from typing import Any, overload
 
 import numpy as np
 
-from otkit.data.formats import PARSERS, form_of
+from otkit.data.formats import MARKS, PARSERS, forms_of
 from otkit.data.languages import languages_of
-from otkit.data.lines import LINE_LIMIT, ON_ERROR, LineSource, joint_sha256, located, quote
+from otkit.data.lines import (
+    LINE_LIMIT,
+    ON_ERROR,
+    LineSource,
+    SpaceCount,
+    joint_sha256,
+    located,
+    quote,
+    skipped_note,
+    trimmed,
+    unskipped,
+)
 from otkit.errors import ConfigError, InputError, choose
 
 __all__ = [
     "FORMATS",
     "BadLine",
     "Pair",
+    "PairReader",
     "ParallelCorpus",
     "languages_of",
     "open_corpus",
@@ -33,6 +45,7 @@ __all__ = [
 
 FilePath = str | Path
 Block = list[str | InputError]
+Note = Callable[[str], None]
 
 FORMATS: dict[str, str] = {
     "auto": "seen from the content",
@@ -61,6 +74,44 @@ class BadLine:
     error: InputError
 
 
+def silent(text: str) -> None:
+    """Nobody is told."""
+
+
+class PairReader:
+    """The pairs of one input in order, streamed, to be read once; `-` is stdin.
+
+    A bad line raises, or comes as a BadLine in its place. A missing file raises at once; a file that is no text, or two
+    files of different length, whenever it is seen. `note` is told what was decided on the way. `sha256` is that of
+    what was read so far.
+    """
+
+    def __init__(
+        self,
+        path: FilePath,
+        *,
+        target: FilePath | None = None,
+        format: str = "auto",
+        on_error: str = "raise",
+        line_limit: int = LINE_LIMIT,
+        note: Note = silent,
+    ) -> None:
+        choose(on_error, ON_ERROR, what="way to treat bad lines")
+        self._sources = _sources(path, target, format, line_limit)
+        self._format, self._on_error, self._note = format, on_error, note
+        self.name = " + ".join(source.name for source in self._sources)
+
+    @property
+    def sha256(self) -> str:
+        return joint_sha256([source.sha256 for source in self._sources])
+
+    def __iter__(self) -> Iterator[Pair | BadLine]:
+        if len(self._sources) == 2:
+            source, target = self._sources
+            return _two_files(source, target, self._on_error)
+        return _one_file(self._sources[0], self._format, self._on_error, self._note)
+
+
 def read_pairs(
     path: FilePath,
     *,
@@ -68,25 +119,26 @@ def read_pairs(
     format: str = "auto",
     on_error: str = "raise",
     line_limit: int = LINE_LIMIT,
+    note: Note = silent,
 ) -> Iterator[Pair | BadLine]:
-    """The pairs of one input in order, streamed; `-` is stdin. A bad line raises, or comes as a BadLine.
-
-    A missing file raises here; a file that is no text, or two files of different length, whenever it is seen.
-    """
-    choose(on_error, ON_ERROR, what="way to treat bad lines")
-    return _pairs(_sources(path, target, format, line_limit), format, on_error)
+    """The pairs of a `PairReader`."""
+    return iter(
+        PairReader(path, target=target, format=format, on_error=on_error, line_limit=line_limit, note=note)
+    )
 
 
 def _sources(path: FilePath, target: FilePath | None, format: str, line_limit: int) -> list[LineSource]:
     choose(format, FORMATS, what="format")
     if target is None:
         if format == "files":
-            raise ConfigError("the format 'files' needs two files", remedy="name both: --source F --target F")
+            raise ConfigError(
+                "the format 'files' needs two files", remedy="name both: `source='F'` `target='F'`"
+            )
         return [LineSource(path, line_limit=line_limit)]
     if format not in ("auto", "files"):
         raise ConfigError(
             f"a target file was given, but the format {format!r} keeps both sides in one file",
-            remedy="drop --target, or use --format files",
+            remedy=("leave the target file out", "say `format='files'`"),
         )
     if str(path) == str(target):
         same = "standard input" if str(path) == "-" else str(path)
@@ -94,38 +146,82 @@ def _sources(path: FilePath, target: FilePath | None, format: str, line_limit: i
     return [LineSource(side, line_limit=line_limit) for side in (path, target)]
 
 
-def _pairs(sources: list[LineSource], format: str, on_error: str) -> Iterator[Pair | BadLine]:
-    if len(sources) == 2:
-        return _two_files(sources[0], sources[1], on_error)
-    return _one_file(sources[0], format, on_error)
-
-
 def bad_line(error: InputError, where: str, line: int, on_error: str) -> BadLine:
     """Raise the complaint, or give it in the place of its line."""
-    error = error if error.where else located(error, where)
     if on_error == "raise":
-        raise error
-    return BadLine(line, error)
+        raise unskipped(error, where)
+    return BadLine(line, located(error, where))
 
 
-def _one_file(source: LineSource, format: str, on_error: str) -> Iterator[Pair | BadLine]:
-    blocks = source.blocks()
+def _one_file(source: LineSource, format: str, on_error: str, note: Note) -> Iterator[Pair | BadLine]:
+    blocks: Iterator[Block] = source.blocks()
     if format == "auto":
-        found, seen = seen_format(blocks)
-        if found is None:
-            _unknown_format(source, seen, on_error)
-        format, blocks = found or "tsv", chain(seen, blocks)
+        seen = see_format(source.name, blocks)
+        if seen.format is None:
+            _unknown_format(source, seen.blocks, on_error)
+        format, blocks = seen.format or "tsv", seen.and_rest(blocks, note)
     yield from parse_blocks(source.name, blocks, format, on_error)
 
 
-def seen_format(blocks: Iterator[Block]) -> tuple[str | None, list[Block]]:
-    """The format that the first line to speak for one speaks for, and the blocks that were read to see it."""
+@dataclass(frozen=True)
+class SeenFormat:
+    """The format that a line of the file shows, which line that is, and the blocks that were read to see it."""
+
+    name: str
+    format: str | None
+    line: int
+    blocks: list[Block]
+
+    def and_rest(self, blocks: Iterator[Block], note: Note) -> Iterator[Block]:
+        """All blocks; the first line that has both separators is noted."""
+        number, said = 0, self.format not in MARKS
+        for block in chain(self.blocks, blocks):
+            line = None if said else _first_with_both(block)
+            if line is not None:
+                said = True
+                other = next(form for form in MARKS if form != self.format)
+                note(
+                    f"{self.name}: line {number + line} has both a tab and |||; the file is read as "
+                    f"{FORMATS[self.format or 'tsv']}, as line {self.line} shows (else say `format='{other}'`)"
+                )
+            number += len(block)
+            yield block
+
+
+def _first_with_both(block: Block) -> int | None:
+    return next(
+        (
+            line
+            for line, text in enumerate(block, 1)
+            if isinstance(text, str) and all(mark in text for mark in MARKS.values())
+        ),
+        None,
+    )
+
+
+def see_format(name: str, blocks: Iterator[Block]) -> SeenFormat:
+    """The format of the first line that can be in one only, among the first thousand.
+
+    A line with a tab and bars may be in two: the lines after it decide. An error where none of them does.
+    """
     seen: list[Block] = []
-    found: str | None = None
-    while not found and sum(map(len, seen)) < DECIDE_WITHIN and (block := next(blocks, None)):
+    number = contested = 0
+    while number < DECIDE_WITHIN and (block := next(blocks, None)):
         seen.append(block)
-        found = next(filter(None, (form_of(line) for line in block if isinstance(line, str))), None)
-    return found, seen
+        for line in block:
+            number += 1
+            forms = forms_of(line) if isinstance(line, str) else ()
+            if len(forms) == 1:
+                return SeenFormat(name, forms[0], number, seen)
+            if forms:
+                contested = contested or number
+    if contested:
+        raise InputError(
+            "either a tab or ||| may separate the sides of this line, and no other line decides",
+            where=f"{name}:{contested}",
+            remedy="say which: `format='tsv'` or `format='bars'`",
+        )
+    return SeenFormat(name, None, 0, seen)
 
 
 def parse_blocks(name: str, blocks: Iterable[Block], format: str, on_error: str) -> Iterator[Pair | BadLine]:
@@ -151,11 +247,11 @@ def _unknown_format(source: LineSource, seen: Sequence[Block], on_error: str) ->
         return
     first = next(line for block in seen for line in block)
     if isinstance(first, InputError):
-        raise first
+        raise unskipped(first, source.name)
     raise InputError(
         f"no tab, ||| or JSON object in the first {sum(map(len, seen))} lines (line 1: {quote(first)})",
         where=source.name,
-        remedy="write source<TAB>target, or give two line-aligned files (--source F --target F)",
+        remedy=("write source<TAB>target", "give two line-aligned files (`source='F'` `target='F'`)"),
     )
 
 
@@ -171,11 +267,9 @@ def _two_files(source: LineSource, target: LineSource, on_error: str) -> Iterato
                     where=name,
                     remedy="the two files must have one line for each other's line: compare wc -l",
                 )
-            if isinstance(line, str) and not (line := line.strip()):
-                line = InputError(
-                    "the line is empty", where=f"{name}:{number}", remedy="fill it, or --on-error skip"
-                )
-            texts.append(line)
+            if isinstance(line, str) and not line.strip():
+                line = InputError("the line is empty", where=f"{name}:{number}", remedy="fill it")
+            texts.append(trimmed(line) if isinstance(line, str) else line)
         first, second = texts
         if isinstance(first, str) and isinstance(second, str):
             yield Pair(first, second, number)
@@ -189,7 +283,8 @@ class ParallelCorpus(Sequence[Pair]):
 
     The text lies in an anonymous temporary file (TMPDIR chooses the disk), memory-mapped; what stays in
     memory is the offsets, 16 bytes a pair, and 8 more for line numbers if lines were skipped. `bad` holds the
-    first ten of those.
+    first ten of those; `notes` what a person should know of how the input was read; `spaces` the lines whose words
+    other programs may count otherwise.
     """
 
     def __init__(
@@ -204,6 +299,8 @@ class ParallelCorpus(Sequence[Pair]):
         self._languages = languages
         self.sha256 = ""
         self.skipped = 0
+        self.notes: tuple[str, ...] = ()
+        self.spaces = SpaceCount()
         bad: list[BadLine] = []
         lengths, numbers = array("q"), array("q")
         try:
@@ -214,6 +311,7 @@ class ParallelCorpus(Sequence[Pair]):
                         if len(bad) < keep_bad:
                             bad.append(pair)
                         continue
+                    self.spaces.look(pair.line, pair.source, pair.target)
                     first, second = pair.source.encode(), pair.target.encode()
                     spool.write(first)
                     spool.write(second)
@@ -222,13 +320,15 @@ class ParallelCorpus(Sequence[Pair]):
                     numbers.append(pair.line)
                 if not numbers:
                     what = f"all {self.skipped} lines are bad; the first: {bad[0].error}"
-                    raise InputError(what, where=name, remedy="check --format")
+                    raise InputError(what, where=name, remedy="check its format (`format`)")
                 spool.flush()
                 self._text = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             what = f"the temporary copy of the text cannot be kept ({error})"
             raise InputError(what, where=name, remedy="point TMPDIR at a disk with more room") from error
         self.bad = tuple(bad)
+        if self.skipped:
+            self.notes = (skipped_note([one.error for one in bad], self.skipped),)
         self._ends = np.cumsum(np.frombuffer(lengths, dtype=np.int64))
         self._lines = np.frombuffer(numbers, dtype=np.int64) if self.skipped else None
 
@@ -271,7 +371,6 @@ def open_corpus(
     line_limit: int = LINE_LIMIT,
 ) -> ParallelCorpus:
     """Read one input to its end, for random access; settings as in `read_pairs` and `languages_of`."""
-    choose(on_error, ON_ERROR, what="way to treat bad lines")
     languages: tuple[str, str] | InputError
     try:
         languages = languages_of(path, langs, target=target)
@@ -279,8 +378,11 @@ def open_corpus(
         if langs is not None:
             raise
         languages = error
-    sources = _sources(path, target, format, line_limit)
-    name = " + ".join(source.name for source in sources)
-    corpus = ParallelCorpus(_pairs(sources, format, on_error), name=name, languages=languages)
-    corpus.sha256 = joint_sha256([source.sha256 for source in sources])
+    notes: list[str] = []
+    reader = PairReader(
+        path, target=target, format=format, on_error=on_error, line_limit=line_limit, note=notes.append
+    )
+    corpus = ParallelCorpus(iter(reader), name=reader.name, languages=languages)
+    corpus.notes = (*notes, *corpus.notes)
+    corpus.sha256 = reader.sha256
     return corpus

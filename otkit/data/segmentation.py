@@ -55,8 +55,9 @@ def _character_places(text: str) -> list[int] | None:
 
 
 def _without_space(text: str, start: int, end: int) -> Iterator[Segment]:
-    """What of a segment is no white space. (A segment may hold an ideographic or no-break space.)"""
-    for word in text[start:end].split():
+    """A segment without the white space around it, of any kind; what the breaker kept together stays together, such as
+    the digits of a number around a narrow no-break space."""
+    word = text[start:end].strip()
+    if word:
         start = text.index(word, start)
         yield Segment(word, start, start + len(word))
-        start += len(word)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.data.examples import NLI_LABELS, Answer, NliExample, QaExample, TaskSet, gather
-from otkit.data.lines import LineSource, quote, refuse_unwritable
+from otkit.data.lines import LineSource, quote, refuse_unwritable, trimmed
 from otkit.errors import InputError
 
 __all__ = [
@@ -56,11 +56,11 @@ def _nli_records(source: LineSource) -> Iterator[tuple[str, Record | InputError]
         if isinstance(line, InputError):
             yield where, line
         elif not line.strip():
-            yield where, InputError("the line is empty", remedy="delete it, or --on-error skip")
+            yield where, InputError("the line is empty", remedy="delete it")
         elif line.lstrip().startswith("{") and "\t" not in line:
             yield where, _json_record(line)
         else:
-            cells = [cell.strip() for cell in line.split("\t")]
+            cells = [trimmed(cell) for cell in line.split("\t")]
             if names is None:
                 lower = [cell.lower() for cell in cells]
                 if any(name in lower for name in PREMISE) and any(name in lower for name in HYPOTHESIS):
@@ -125,7 +125,7 @@ def nli_example(record: Record) -> NliExample:
             what = f"the {names[0]} is {'empty' if text == '' else quote(repr(text))}, expected text"
             raise InputError(what, remedy=NLI_FORM)
         refuse_unwritable(text, names[0])
-        texts.append(text.strip())
+        texts.append(trimmed(text))
     label = _first(record, LABEL)
     if isinstance(label, int) and not isinstance(label, bool) and -1 <= label < len(NLI_LABELS):
         label = NLI_LABELS[label] if label >= 0 else None
@@ -135,7 +135,7 @@ def nli_example(record: Record) -> NliExample:
     if label not in NLI_LABELS:
         disagreed = "; '-' marks items without agreement, leave them out" if label == "-" else ""
         what = f"the label {label!r} is none of {', '.join(NLI_LABELS)}{disagreed}"
-        raise InputError(what, remedy="correct it, or --on-error skip")
+        raise InputError(what, remedy="correct it")
     return NliExample(texts[0], texts[1], label)
 
 
@@ -244,5 +244,5 @@ def _answer(answer: Any, context: str) -> Answer:
         found = context.find(text)
         there = f"it stands at {found}" if found >= 0 else "it stands nowhere in it"
         what = f"the answer {quote(text)} is not in its context at character {start} ({there})"
-        raise InputError(what, remedy="correct answer_start, or --on-error skip")
+        raise InputError(what, remedy="correct answer_start")
     return Answer(text, start)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from itertools import chain
 
 from otkit.data.languages import language_of, languages_of
-from otkit.data.lines import LINE_LIMIT, ON_ERROR, LineSource
+from otkit.data.lines import LINE_LIMIT, ON_ERROR, LineSource, trimmed
 from otkit.data.parallel import (
     FORMATS,
     BadLine,
     Block,
     FilePath,
+    Note,
     Pair,
     bad_line,
     parse_blocks,
     read_pairs,
-    seen_format,
+    see_format,
+    silent,
 )
 from otkit.errors import InputError, choose
 
@@ -49,6 +51,7 @@ def read_texts(
     format: str = "auto",
     side: str = "both",
     on_error: str = "raise",
+    note: Note = silent,
 ) -> Iterator[Text | BadLine]:
     """The texts of one input, the source of a line before its target; as `read_pairs` otherwise.
 
@@ -58,20 +61,23 @@ def read_texts(
     choose(format, TEXT_FORMATS, what="format")
     wanted = choose(side, SIDES, what="side")
     if target is not None or format not in ("auto", "text"):
-        return _sides(read_pairs(path, target=target, format=format, on_error=on_error), wanted)
-    return _one_file(LineSource(path, line_limit=LINE_LIMIT), format, wanted, on_error)
+        return _sides(read_pairs(path, target=target, format=format, on_error=on_error, note=note), wanted)
+    return _one_file(LineSource(path, line_limit=LINE_LIMIT), format, wanted, on_error, note)
 
 
 def _one_file(
-    source: LineSource, format: str, wanted: tuple[str, ...], on_error: str
+    source: LineSource, format: str, wanted: tuple[str, ...], on_error: str, note: Note
 ) -> Iterator[Text | BadLine]:
-    blocks = source.blocks()
-    found, seen = (None, []) if format == "text" else seen_format(blocks)
-    rest = chain(seen, blocks)
-    if found is None:
+    blocks: Iterator[Block] = source.blocks()
+    if format == "text":
+        yield from _plain(source.name, blocks, on_error)
+        return
+    seen = see_format(source.name, blocks)
+    rest = seen.and_rest(blocks, note)
+    if seen.format is None:
         yield from _plain(source.name, rest, on_error)
     else:
-        yield from _sides(parse_blocks(source.name, rest, found, on_error), wanted)
+        yield from _sides(parse_blocks(source.name, rest, seen.format, on_error), wanted)
 
 
 def _sides(pairs: Iterator[Pair | BadLine], wanted: tuple[str, ...]) -> Iterator[Text | BadLine]:
@@ -85,13 +91,12 @@ def _sides(pairs: Iterator[Pair | BadLine], wanted: tuple[str, ...]) -> Iterator
 
 def _plain(name: str, blocks: Iterator[Block], on_error: str) -> Iterator[Text | BadLine]:
     for number, line in enumerate(chain.from_iterable(blocks), 1):
-        text = line.strip() if isinstance(line, str) else line
-        if not text:
-            text = InputError("the line is empty", remedy="remove it, or skip such lines (--on-error skip)")
-        if isinstance(text, InputError):
-            yield bad_line(text, f"{name}:{number}", number, on_error)
+        if isinstance(line, str) and not line.strip():
+            line = InputError("the line is empty", remedy="remove it")
+        if isinstance(line, InputError):
+            yield bad_line(line, f"{name}:{number}", number, on_error)
         else:
-            yield Text(text, "text", number)
+            yield Text(trimmed(line), "text", number)
 
 
 def languages_of_texts(

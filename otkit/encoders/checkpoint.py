@@ -13,9 +13,11 @@ from safetensors import SafetensorError
 
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.families import refuse_family
 from otkit.encoders.manifest import MANIFEST
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, read_json, read_settings
+from otkit.encoders.soundness import check_states, check_weights
 from otkit.errors import CheckpointError, ConfigError
 from otkit.resources import sample_encoder
 
@@ -29,7 +31,17 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 def open_encoder(model: str | Path | None = None, *, device: str = "auto") -> Encoder:
     """The encoder under this name, ready on `device`, in evaluation mode; None is the embedded sample
-    encoder."""
+    encoder.
+
+    What cannot give a finite vector for each token, another for another word, is an error here.
+    """
+    encoder = _open(model, device=device)
+    with quiet_transformers():  # some families remark on their first batch
+        check_states(encoder, encoder.name if model is None else str(model))
+    return encoder
+
+
+def _open(model: str | Path | None, *, device: str) -> Encoder:
     if model is None:
         return _open_gguf(_only_gguf(sample_encoder()), name="sample encoder", device=device)
     path = Path(model).expanduser()
@@ -44,7 +56,7 @@ def open_encoder(model: str | Path | None = None, *, device: str = "auto") -> En
             remedy="give a .gguf file, a folder or a Hub name",
         )
     if isinstance(model, Path) or path.suffix == ".gguf" or not _HUB_NAME.fullmatch(str(model)):
-        raise CheckpointError("no such file or folder", where=str(model), remedy="check the path of --model")
+        raise CheckpointError("no such file or folder", where=str(model), remedy="check the path")
     return _open_folder(_download(str(model)), name=str(model), device=device)
 
 
@@ -60,7 +72,7 @@ def _download(name: str) -> Path:
     except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(
             f"there is no file or folder {name!r}, and the Hub gives none ({type(error).__name__})",
-            remedy="check the spelling; without network give a folder, or no --model for the sample encoder",
+            remedy="check the spelling; without network give a folder, or nothing for the sample encoder",
         ) from error
 
 
@@ -89,7 +101,7 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     raise CheckpointError(
         f"holds no encoder: looked for {sought}; found {have}",
         where=str(folder),
-        remedy="check the path of --model",
+        remedy="check the path",
     )
 
 
@@ -133,7 +145,7 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
 
 def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> TorchEncoder:
     """A transformers folder; `root` is where sentence-transformers keeps modules.json (the same, mostly)."""
-    from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
     place = choose_device(device)
     if not any((folder / file).is_file() for file in _TOKENIZERS):
@@ -143,9 +155,12 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
             remedy="copy tokenizer.json beside the encoder",
         )
     with quiet_transformers():
+        config = _need(lambda: AutoConfig.from_pretrained(folder), folder, what="encoder")
+        refuse_family(config, str(folder))
         model, report = _need(
             lambda: AutoModel.from_pretrained(
                 folder,
+                config=config,
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
@@ -174,6 +189,7 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
             where=str(folder),
             remedy="convert it and save tokenizer.json beside the encoder",
         )
+    check_weights(model, str(folder))
     defaults = _sentence_transformers_settings(root)
     settings = read_settings(folder, layers=int(model.config.num_hidden_layers), **defaults)
     return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings)

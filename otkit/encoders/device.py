@@ -28,7 +28,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "mps":
         if not torch.backends.mps.is_available():
             raise ConfigError(
-                "this machine has no Apple GPU (mps)", remedy="use --device cpu or auto", setting="device"
+                "this machine has no Apple GPU (mps)",
+                remedy="use `device='cpu'` or `device='auto'`",
+                setting="device",
             )
         return torch.device("mps")
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
@@ -41,7 +43,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if not torch.cuda.is_available():
         raise ConfigError(
             f"no CUDA device can be used here, and {name} was asked for",
-            remedy="use --device cpu, or install a CUDA build of torch",
+            remedy=("use `device='cpu'`", "install a CUDA build of torch"),
             setting="device",
         )
     number = int(match.group(1) or 0)
@@ -83,7 +85,7 @@ def slow_precision(device: torch.device, precision: str) -> str | None:
     """What a person should know who asked for a precision that the device has no instructions for."""
     if multiplies_in(device, choose(precision, PRECISIONS, what="precision")):
         return None
-    return f"this processor has no instructions for {precision}: --precision fp32 will be many times faster"
+    return f"this processor has no instructions for {precision}: fp32 will be many times faster"
 
 
 def send(values: Tensor, device: torch.device | str) -> Tensor:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from otkit.encoders.attention import attention_kernel
+from otkit.encoders.families import (
+    UNMASKED,
+    layer_stack,
+    position_limit,
+    settle,
+    shortened,
+    table_rows,
+)
 from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
 from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, EncoderSettings, settings_document
@@ -92,19 +100,20 @@ class TorchEncoder:
         name: str,
         settings: EncoderSettings,
     ) -> None:
+        settle(model)
         self.model, self.tokenizer, self.name, self.settings = model, tokenizer, name, settings
         config = model.config
         resolve_layers(settings.alignment_layers, self.layers)
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else config.pad_token_id
         unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else padding
-        self.max_tokens = _position_limit(model, tokenizer)
+        self.max_tokens = position_limit(model, tokenizer)
         self.subwords = SubwordTokenizer(
             tokenizer.backend_tokenizer,
             unknown_id=unknown or 0,
             padding_id=padding or 0,
             limit=self.max_tokens,
         )
-        rows = len(model.get_input_embeddings().get_parameter("weight"))
+        rows = table_rows(model, name)
         pieces = tokenizer.backend_tokenizer.get_vocab_size()
         if pieces > rows:
             raise CheckpointError(
@@ -154,27 +163,61 @@ class TorchEncoder:
         asked = resolve_layers(layers, self.layers)
         refuse_too_long(tokens, self.max_tokens)
         tokens = tokens.to(self.device)
-        inputs = {"input_ids": tokens.ids, "attention_mask": tokens.attention.to(torch.int64)}
-        stack = _layer_stack(self.model)
+        return self.states(tokens.ids, tokens.attention, asked)
+
+    def states(
+        self, ids: Tensor, attention: Tensor, layers: Sequence[int], *, types: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """(B, T, D) for each of `layers`, counted from 0, out of ids, attention and token types (B, T; None: all 0)
+        on the encoder's device. What lies in a row does not depend on the others."""
+        if self.model.config.model_type in UNMASKED and len(ids):
+            return self._by_length(ids, attention, layers, types)
+        return self._padded(ids, attention, layers, types)
+
+    def _by_length(
+        self, ids: Tensor, attention: Tensor, layers: Sequence[int], types: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Rows of one length at a time, without padding."""
+        lengths = attention.sum(1)
+        groups: list[Tensor] = []
+        parts: list[tuple[Tensor, ...]] = []
+        for length in sorted(set(lengths.tolist())):
+            rows = (lengths == length).nonzero().flatten()
+            kinds = None if types is None else types[rows, :length]
+            states = self._padded(ids[rows, :length], attention[rows, :length], layers, kinds)
+            parts.append(tuple(pad(state, (0, 0, 0, ids.shape[1] - length)) for state in states))
+            groups.append(rows)
+        order = torch.cat(groups).argsort()
+        return tuple(torch.cat(of_layer)[order] for of_layer in zip(*parts, strict=True))
+
+    def _padded(
+        self, ids: Tensor, attention: Tensor, layers: Sequence[int], types: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        inputs = {"input_ids": ids, "attention_mask": attention.to(torch.int64)}
+        if types is not None:
+            inputs["token_type_ids"] = types
+        width, stack = ids.shape[1], layer_stack(self.model)
         if stack is None:  # an architecture whose insides we do not know is computed whole
-            with attention_kernel(self.model, tokens.ids):
+            with attention_kernel(self.model, ids):
                 states = self.model(**inputs, output_hidden_states=True).hidden_states
-            return tuple(states[layer] for layer in asked)
+            return tuple(states[layer][:, :width] for layer in layers)
         if self.device.type != "cpu" and self.model.config._attn_implementation == "sdpa":
             # As each layer takes it: transformers would wait for the device to say whether there is padding at all.
-            inputs["attention_mask"] = tokens.attention[:, None, None, :]
-        top = max(asked)
+            inputs["attention_mask"] = attention[:, None, None, :]
+        top = max(layers)
         found: dict[int, Tensor] = {}
-        hooks = [
-            stack[layer].register_forward_pre_hook(_keep_input(found, layer)) for layer in set(asked) - {top}
-        ]
+        hooked = set(layers) - ({top} if top else set())
+        hooks = [stack[layer].register_forward_pre_hook(_keep_input(found, layer)) for layer in hooked]
         try:
-            with attention_kernel(self.model, tokens.ids):
-                found[top] = _shortened(self.model, top)(**inputs).last_hidden_state
+            with attention_kernel(self.model, ids):
+                # Some families cannot be run without a layer: state 0 is what enters the first.
+                last = shortened(self.model, max(top, 1))(**inputs).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
-        return tuple(found[layer] for layer in asked)
+        found.setdefault(top, last)
+        # Longformer pads its batch to whole windows.
+        return tuple(found[layer][:, :width] for layer in layers)
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         (last,) = self.hidden_states(tokens, layers=[-1])
@@ -200,55 +243,3 @@ def _keep_input(found: dict[int, Tensor], layer: int) -> Any:
         found[layer] = inputs[0]
 
     return keep
-
-
-# Where the layers lie in the model families whose forward pass is a plain walk over them without a last norm.
-_STACKS = (("encoder", "layer"), ("transformer", "layer"))
-
-
-def _stack_path(model: PreTrainedModel) -> tuple[str, str] | None:
-    for outer, inner in _STACKS:
-        layers = getattr(getattr(model, outer, None), inner, None)
-        if isinstance(layers, nn.ModuleList) and len(layers) == model.config.num_hidden_layers:
-            return outer, inner
-    return None
-
-
-def _layer_stack(model: PreTrainedModel) -> nn.ModuleList | None:
-    path = _stack_path(model)
-    return None if path is None else getattr(getattr(model, path[0]), path[1])
-
-
-def _shortened(model: PreTrainedModel, depth: int) -> nn.Module:
-    """The same modules and weights with only the first `depth` layers, and no pooler: nothing above is
-    computed.
-
-    Three shallow copies stand in for the containers, so the model itself is never changed, not even for a
-    moment.
-    """
-    path = _stack_path(model)
-    assert path is not None
-    outer, inner = path
-    short, stack = _shallow(model), _shallow(getattr(model, outer))
-    stack._modules[inner] = getattr(stack, inner)[:depth]
-    short._modules[outer] = stack
-    if "pooler" in short._modules:
-        short._modules["pooler"] = None
-    return short
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    twin = copy.copy(module)
-    twin.__dict__["_modules"] = dict(module._modules)
-    return twin
-
-
-def _position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
-    """Tokens that the encoder has positions for; the tokenizer may state fewer."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding):
-        # RoBERTa's family starts to count after the padding index and so loses those rows.
-        limit = table.num_embeddings - (table.padding_idx + 1 if table.padding_idx is not None else 0)
-    stated = tokenizer.model_max_length  # about 1e30 where nobody stated it
-    return int(min(limit or stated, stated, 1_000_000))

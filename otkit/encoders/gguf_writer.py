@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
-from gguf.quants import quantize
+from gguf.quants import dequantize, quantize
 
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.gguf import bert_tensors
@@ -61,7 +61,16 @@ def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = "q8_0") -> None
             if exact or values.shape[-1] % block:
                 writer.add_tensor(name, values)
             else:
-                writer.add_tensor(name, quantize(values, stored), raw_dtype=stored)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    packed = quantize(values, stored)
+                    held = np.isfinite(dequantize(packed, stored)).all()
+                if not held:
+                    raise ExportError(
+                        f"the tensor {key!r} has numbers that {kind} cannot hold",
+                        where=encoder.name,
+                        remedy="choose the GGUF type f32",
+                    )
+                writer.add_tensor(name, packed, raw_dtype=stored)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

@@ -87,7 +87,7 @@ class OnnxEncoder:
                 raise ConfigError(
                     f"the exported graph has no layer {layer}",
                     where=str(self._path),
-                    remedy=f"use --layer {','.join(map(str, there))}, or export again with that layer",
+                    remedy=(f"use `layer='{','.join(map(str, there))}'`", "export again with that layer"),
                 )
         names = ["token_states" if len(there) == 1 else layer_output(layer) for layer in asked]
         return self.run(tokens, names)
@@ -152,7 +152,7 @@ def _providers(device: str) -> list[str]:
         raise ConfigError(
             "this ONNX Runtime has no CUDA provider",
             setting="device",
-            remedy="pip install onnxruntime-gpu, or use --device cpu",
+            remedy=("pip install onnxruntime-gpu", "use `device='cpu'`"),
         )
     if device.startswith("cuda") or (device == "auto" and "CUDAExecutionProvider" in available):
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]

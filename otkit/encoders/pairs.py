@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from otkit.encoders.attention import attention_kernel
 from otkit.encoders.device import send
 from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.tokens import own_tokenizer
 from otkit.errors import CheckpointError
 
 __all__ = ["JointInputs", "PairTokenizer", "Pieces", "collate", "shorten_pair"]
@@ -44,11 +43,8 @@ class JointInputs:
 
     def states(self, encoder: TorchEncoder) -> Tensor:
         """(B, T, D) the last hidden state."""
-        inputs = {"input_ids": self.ids, "attention_mask": self.attention.to(torch.int64)}
-        if self.types is not None:
-            inputs["token_type_ids"] = self.types
-        with attention_kernel(encoder.model, self.ids):
-            return encoder.model(**inputs).last_hidden_state  # type: ignore[no-any-return]
+        (last,) = encoder.states(self.ids, self.attention, (encoder.layers,), types=self.types)
+        return last
 
 
 class PairTokenizer:
@@ -58,11 +54,7 @@ class PairTokenizer:
     """
 
     def __init__(self, encoder: TorchEncoder) -> None:
-        backend = Tokenizer.from_str(encoder.tokenizer.backend_tokenizer.to_str())
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = True  # "</s>" in a text is text
-        self._backend = backend
+        self._backend = backend = own_tokenizer(encoder.tokenizer.backend_tokenizer)
         self.padding = encoder.subwords.padding_id
         self.limit = encoder.max_tokens
         self.typed = "token_type_ids" in encoder.tokenizer.model_input_names

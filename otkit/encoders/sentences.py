@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.encoders.encoder import Encoder, pool_sentences
+from otkit.encoders.soundness import refuse_not_finite
 
 __all__ = ["encode_sentences"]
 
@@ -42,7 +43,9 @@ def encode_sentences(
             else:
                 (hidden,) = encoder.hidden_states(tokens, layers=[-1 if layer is None else layer])
                 pooled = pool_sentences(hidden, tokens, pooling=pooling or encoder.settings.pooling)
-        vectors[members] = pooled.float().cpu().numpy()
+        pooled = pooled.float().cpu()
+        refuse_not_finite(pooled, encoder, "a sentence vector")
+        vectors[members] = pooled.numpy()
         first += len(members)
         progress(first)
     return vectors

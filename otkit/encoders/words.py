@@ -12,6 +12,7 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
+from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.tokens import Sentence, Tokens
 from otkit.errors import ConfigError, choose
 
@@ -48,7 +49,8 @@ def encode_words(
     fits = tokens.lengths <= encoder.max_tokens
     if bool(fits.all()):
         tokens = tokens.to(encoder.device)
-        return tuple(units(states, tokens) for states in encoder.hidden_states(tokens, layers=layers))
+        found = tuple(units(states, tokens) for states in encoder.hidden_states(tokens, layers=layers))
+        return _finite(found, encoder, layers)
     if long == "error":
         encoder.tokenize(sentences, prefix=prefix)  # raises, and names the sentence
     groups = [fits.nonzero().flatten()] if bool(fits.any()) else []
@@ -60,7 +62,13 @@ def encode_words(
         some = some.to(encoder.device)
         parts.append(tuple(units(layer, some) for layer in states))
     order = torch.cat(groups).argsort().to(encoder.device)
-    return tuple(_join(of_layer, order) for of_layer in zip(*parts, strict=True))
+    return _finite(tuple(_join(of_layer, order) for of_layer in zip(*parts, strict=True)), encoder, layers)
+
+
+def _finite(found: tuple[Encoded, ...], encoder: Encoder, layers: Sequence[int]) -> tuple[Encoded, ...]:
+    for layer, units in zip(layers, found, strict=True):
+        refuse_not_finite(units.vectors, encoder, f"hidden state {layer}")
+    return found
 
 
 def _unit_function(unit: str, word_vector: str) -> Callable[[Tensor, Tokens], Encoded]:

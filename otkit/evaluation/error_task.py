@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from otkit.data.halomi import CLASSES, JudgedSet
+from otkit.data.lines import skipped_note
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.evaluation.significance import Interval
@@ -50,6 +51,8 @@ def translation_errors_task(data: JudgedSet, config: CheckConfig) -> Task:
             "class that check puts in order; words: area of marked words against the others",
             "omission is scored on translations without hallucination; a direction needs items of both kinds",
         ]
+        if data.skipped:
+            notes.append(skipped_note(data.bad, data.skipped))
         if data.unmarked:
             notes.append(f"{data.unmarked} texts differ from their marked copies: their words are not scored")
         for error, task in scores.tasks.items():

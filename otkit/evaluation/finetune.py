@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from otkit.data.examples import TaskSet
+from otkit.data.lines import skipped_note
 from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
@@ -128,9 +129,9 @@ def transfer_notes(
     unlabelled = [language for language, one in tests.items() if not one.labelled]
     if unlabelled:
         notes.append(f"unlabelled and so not scored: {', '.join(unlabelled)}")
-    skipped = sum(one.skipped for one in tests.values()) + (trained_on.skipped if trained_on else 0)
-    if skipped:
-        notes.append(f"{skipped} bad items were skipped")
+    read = [*tests.values(), *([trained_on] if trained_on else [])]
+    if skipped := sum(one.skipped for one in read):
+        notes.append(skipped_note((bad for one in read for bad in one.bad), skipped, what="item"))
     return tuple(notes)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.data.lines import LineSource, quote
+from otkit.data.lines import ON_ERROR, LineSource, joint_sha256, quote, trimmed, unskipped, words_of
 from otkit.encoders.encoder import Encoder
-from otkit.errors import ConfigError, InputError
-from otkit.evaluation.retrieval import RetrievalConfig, encode_texts
+from otkit.errors import ConfigError, InputError, choose
+from otkit.evaluation.retrieval import RetrievalConfig, encode_texts, equal_rows
 from otkit.evaluation.search import SearchConfig, search_both_ways
 
 __all__ = [
@@ -52,12 +52,16 @@ class MiningConfig:
 
 @dataclass(frozen=True)
 class MiningSet:
-    """Two collections and the pairs of rows (source, target) that are translations."""
+    """Two collections and the pairs of rows (source, target) that are translations; `skipped` lines were bad, `bad`
+    holds the first ten."""
 
     name: str
     source: tuple[str, ...]
     target: tuple[str, ...]
     gold: frozenset[tuple[int, int]]
+    skipped: int = 0
+    bad: tuple[InputError, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,17 @@ class Mined:
 
 @dataclass(frozen=True)
 class MiningScores:
-    """Precision, recall and F1 at the threshold that the dev part chose; `gold` pairs in the scored part."""
+    """Precision, recall and F1 at the threshold that the dev part chose; `gold` pairs in the scored part.
+
+    equal_f1  F1 where a pair of sentences equal to a gold pair counts as right
+    repeated  sentences of both collections that occur twice or more
+    """
 
     precision: float
     recall: float
     f1: float
+    equal_f1: float
+    repeated: int
     threshold: float
     dev_f1: float
     gold: int
@@ -158,57 +168,118 @@ def score_mined(found: Mined, data: MiningSet, config: MiningConfig) -> MiningSc
         )
     kept = ~in_dev & (found.scores >= threshold)
     hits, mined = int(right[kept].sum()), int(kept.sum())
+    sides = [equal_rows([words_of(text) for text in side]) for side in (data.source, data.target)]
+    wanted = frozenset((i, j) for i, j in data.gold if not dev_rows[i])
     return MiningScores(
         precision=hits / mined if mined else 0.0,
         recall=hits / gold,
         f1=2 * hits / (mined + gold),
+        equal_f1=_equal_f1(
+            list(zip(found.source[kept].tolist(), found.target[kept].tolist(), strict=True)), wanted, sides
+        ),
+        repeated=sum(int((np.bincount(side)[side] > 1).sum()) for side in sides),
         threshold=threshold,
         dev_f1=dev_f1,
         gold=gold,
     )
 
 
-def read_mining(source: str | Path, target: str | Path, gold: str | Path) -> MiningSet:
-    """The three files of BUCC: `id<TAB>sentence` twice, and `id<TAB>id` for the pairs."""
-    sides = [_collection(path) for path in (source, target)]
-    places = [{name: row for row, (name, _) in enumerate(side)} for side in sides]
+def _equal_f1(
+    mined: Sequence[tuple[int, int]], gold: frozenset[tuple[int, int]], sides: Sequence[NDArray[np.int64]]
+) -> float:
+    """F1 of pairs of rows, each standing for all rows that are equal to it."""
+    source, target = sides
+    given, wanted = ([(int(source[i]), int(target[j])) for i, j in pairs] for pairs in (mined, gold))
+    precision, recall = _share(given, set(wanted)), _share(wanted, set(given))
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _share(pairs: Sequence[tuple[int, int]], among: Collection[tuple[int, int]]) -> float:
+    return sum(pair in among for pair in pairs) / len(pairs) if pairs else 0.0
+
+
+def read_mining(
+    source: str | Path, target: str | Path, gold: str | Path, *, on_error: str = "raise"
+) -> MiningSet:
+    """The three files of BUCC: `id<TAB>sentence` twice, and `id<TAB>id` for the pairs. A skipped sentence takes the
+    pairs with it."""
+    choose(on_error, ON_ERROR, what="way to treat bad lines")
+    files = [_Fields(path) for path in (source, target, gold)]
+    bad: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        if on_error == "raise":
+            raise unskipped(error, str(gold))
+        bad.append(error)
+
+    sides = [_collection(file, refuse) for file in files[:2]]
+    places = [{name: row for row, name in enumerate(side)} for side in sides]
     pairs: set[tuple[int, int]] = set()
-    for number, fields in _fields(gold):
-        for name, known, path in zip(fields, places, (source, target), strict=True):
-            if name not in known:
-                raise InputError(
-                    f"the gold names {quote(name)}, which {path} does not have",
-                    where=f"{gold}:{number}",
+    for where, names in files[2].rows(refuse):
+        unknown = [
+            (name, file) for name, known, file in zip(names, places, files, strict=False) if name not in known
+        ]
+        for name, file in unknown[:1]:
+            refuse(
+                InputError(
+                    f"the gold names {quote(name)}, which {file.name} does not have",
+                    where=where,
                     remedy="give the gold of these two files",
                 )
-        pairs.add((places[0][fields[0]], places[1][fields[1]]))
-    texts = [tuple(text for _, text in side) for side in sides]
-    return MiningSet(name=str(gold), source=texts[0], target=texts[1], gold=frozenset(pairs))
-
-
-def _collection(path: str | Path) -> list[tuple[str, str]]:
-    rows = [fields for _, fields in _fields(path)]
-    seen: set[str] = set()
-    for number, (name, _) in enumerate(rows, 1):
-        if name in seen:
-            raise InputError(
-                f"the id {quote(name)} occurs twice", where=f"{path}:{number}", remedy="make ids unique"
             )
-        seen.add(name)
-    return rows
+        if not unknown:
+            pairs.add((places[0][names[0]], places[1][names[1]]))
+    texts = [tuple(side.values()) for side in sides]
+    return MiningSet(
+        name=str(gold),
+        source=texts[0],
+        target=texts[1],
+        gold=frozenset(pairs),
+        skipped=len(bad),
+        bad=tuple(bad[:10]),
+        sha256=joint_sha256([file.sha256 for file in files]),
+    )
 
 
-def _fields(path: str | Path) -> Sequence[tuple[int, tuple[str, str]]]:
-    found = []
-    for number, line in enumerate(LineSource(path), 1):
-        if isinstance(line, InputError):
-            raise line
-        first, tab, second = line.partition("\t")
-        if not (tab and first.strip() and second.strip()):
-            raise InputError(
-                f"received {quote(line)}, expected two fields with a tab between",
-                where=f"{path}:{number}",
-                remedy="write id<TAB>sentence, and id<TAB>id in the gold",
-            )
-        found.append((number, (first.strip(), second.strip())))
-    return found
+Refuse = Callable[[InputError], None]
+
+
+def _collection(file: _Fields, refuse: Refuse) -> dict[str, str]:
+    """The sentences by id, in order."""
+    sentences: dict[str, str] = {}
+    for where, (name, text) in file.rows(refuse):
+        if name in sentences:
+            refuse(InputError(f"the id {quote(name)} occurs twice", where=where, remedy="make ids unique"))
+        else:
+            sentences[name] = text
+    return sentences
+
+
+class _Fields:
+    """A file of two fields with a tab between."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._source = LineSource(path)
+        self.name = self._source.name
+
+    @property
+    def sha256(self) -> str:
+        return self._source.sha256
+
+    def rows(self, refuse: Refuse) -> Iterator[tuple[str, tuple[str, str]]]:
+        """(place, fields) of every line that is not refused."""
+        for number, line in enumerate(self._source, 1):
+            where = f"{self.name}:{number}"
+            first, tab, second = ("", "", "") if isinstance(line, InputError) else line.partition("\t")
+            if isinstance(line, InputError):
+                refuse(line)
+            elif tab and first.strip() and second.strip():
+                yield where, (trimmed(first), trimmed(second))
+            else:
+                refuse(
+                    InputError(
+                        f"received {quote(line)}, expected two fields with a tab between",
+                        where=where,
+                        remedy="write id<TAB>sentence, and id<TAB>id in the gold",
+                    )
+                )

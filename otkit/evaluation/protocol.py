@@ -7,6 +7,7 @@ evaluation goes on where it stopped; `summary` computes averages and intervals f
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class Metric:
     better     which way is good
     headline   whether the comparison with a baseline shows it
     group      metrics of one group stand in one table
+    digits     after the point, in a table; 0 for a count
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     better: Literal["higher", "lower", "none"] = "higher"
     headline: bool = True
     group: str = ""
+    digits: int = 3
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,14 @@ class CellStore:
             return None
         found = stored.pop("findings")
         tables = {
-            language: {name: np.asarray(rows) for name, rows in row.items()}
+            language: {name: _array(rows) for name, rows in row.items()}
             for language, row in found["tables"].items()
         }
-        return Cell(**stored, findings=Findings(tables, found["figures"], tuple(found["notes"])))
+        figures = {
+            language: {name: math.nan if value is None else value for name, value in row.items()}
+            for language, row in found["figures"].items()
+        }
+        return Cell(**stored, findings=Findings(tables, figures, tuple(found["notes"])))
 
     def save(self, cell: Cell, fingerprint: Mapping[str, Any]) -> None:
         """Keep a cell, whole or not at all."""
@@ -246,6 +253,12 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
         "settings": asdict(encoder.settings),
         "weights": weights_sha256(encoder),
     }
+
+
+def _array(rows: list[Any]) -> FloatArray:
+    """Rows of numbers from JSON, which has null where one was not a number."""
+    found = np.asarray(rows)
+    return found.astype(np.float64) if found.dtype == object else found
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

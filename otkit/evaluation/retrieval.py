@@ -1,37 +1,40 @@
 """Sentence retrieval across languages: does a sentence find its translation, and how does the space look?
 
 Line-aligned files, as in Tatoeba: line i of one side is the translation of line i of the other, and every
-other line of the file is a distractor. A twin of the right line counts as wrong, as in the published figures.
+other line of the file is a distractor. A line equal to the right one counts as wrong, as in the published figures
+(XTREME); beside them stands how many lines have such an equal, and the accuracy with those counted as right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.data.lines import words_of
+from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, TooLongError
 from otkit.encoders.sentences import encode_sentences
 from otkit.errors import InputError
 from otkit.evaluation.metrics import accuracy_at, hubness, reciprocal_rank
-from otkit.evaluation.search import SearchConfig, search_both_ways
+from otkit.evaluation.search import Neighbours, SearchConfig, search_both_ways
 
 __all__ = [
     "Direction",
     "RetrievalConfig",
     "RetrievalScores",
     "encode_texts",
+    "equal_rows",
     "evaluate_retrieval",
     "random_cosine",
     "score_retrieval",
 ]
 
 Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 _HUBNESS_K = 10
 
@@ -60,11 +63,15 @@ class Direction:
     ranks    (N,) the place of each query's translation, from 1; 0 where it is past the candidates
     strong   (N,) whether the translation is also nearer than every other sentence of the query's own language
              (strong alignment: both languages in the pool; by cosine)
+    equal    (N,) whether the first place has the translation or an item equal to it
+    repeated how many of the N translations have an equal in the pool
     hubness  skewness of how often an item is among the 10 nearest of a query: 0 is even, high means hubs
     """
 
-    ranks: NDArray[np.int64]
+    ranks: Rows
     strong: NDArray[np.bool_]
+    equal: NDArray[np.bool_]
+    repeated: int
     hubness: float
 
     def accuracy(self, k: int) -> float:
@@ -125,15 +132,27 @@ def evaluate_retrieval(
             raise InputError(
                 f"two files have the first language {language!r}",
                 where=corpus.name,
-                remedy="evaluate them one after another, or tell them apart with --langs",
+                remedy="evaluate them one after another",
             )
         pairs, skipped = _usable(encoder, corpus, config.on_error)
         texts = [pair.source for pair in pairs] + [pair.target for pair in pairs]
         vectors = encode_texts(encoder, texts, config, progress=_shifted(progress, done))
         done += len(texts)
         source, target = vectors[: len(pairs)], vectors[len(pairs) :]
-        scores[language] = score_retrieval(source, target, config=config, skipped=corpus.skipped + skipped)
+        equals = tuple(
+            equal_rows([words_of(text) for text in side])
+            for side in (texts[: len(pairs)], texts[len(pairs) :])
+        )
+        scores[language] = score_retrieval(
+            source, target, config=config, skipped=corpus.skipped + skipped, equals=(equals[0], equals[1])
+        )
     return scores
+
+
+def equal_rows(items: Sequence[Hashable]) -> Rows:
+    """(len(items),) a number for each item, the same for equal ones."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(item, len(numbers)) for item in items], dtype=np.int64)
 
 
 def _shifted(progress: Callable[[int], None], start: int) -> Callable[[int], None]:
@@ -161,28 +180,33 @@ def encode_texts(
 
 
 def score_retrieval(
-    source: Vectors, target: Vectors, *, config: RetrievalConfig, skipped: int = 0, linked: int | None = None
+    source: Vectors,
+    target: Vectors,
+    *,
+    config: RetrievalConfig,
+    skipped: int = 0,
+    linked: int | None = None,
+    equals: tuple[Rows, Rows] | None = None,
 ) -> RetrievalScores:
-    """Scores of unit vectors (N, D) and (M, D) whose first `linked` rows (None: all) are translations."""
+    """Scores of unit vectors (N, D) and (M, D) whose first `linked` rows (None: all) are translations; `equals`
+    has the `equal_rows` of both sides (None: no two rows are equal)."""
     count = len(source) if linked is None else linked
     if config.center:
         source, target = _centred(source), _centred(target)
     found = search_both_ways(source, target, config.search)
     matched = (source[:count] * target[:count]).sum(axis=1)
     everything = float(source.sum(axis=0, dtype=np.float64) @ target.sum(axis=0, dtype=np.float64))
-    gold = np.arange(count)
+    numbers = equals or (np.arange(len(source)), np.arange(len(target)))
     forward, backward = (
-        Direction(
-            ranks=side.first(count).ranks(gold),
-            strong=(nearest[:count] == gold) & (rivals[:count] < matched),
-            hubness=hubness(side.ids[:, :_HUBNESS_K], size),
+        _direction(
+            side.first(count),
+            nearest[:count],
+            rivals[:count] < matched,
+            hubness(side.ids[:, :_HUBNESS_K], len(pool)),
+            pool,
         )
-        for side, nearest, rivals, size in zip(
-            (found.forward, found.backward),
-            found.nearest,
-            found.rivals,
-            (len(target), len(source)),
-            strict=True,
+        for side, nearest, rivals, pool in zip(
+            (found.forward, found.backward), found.nearest, found.rivals, numbers[::-1], strict=True
         )
     )
     return RetrievalScores(
@@ -195,6 +219,22 @@ def score_retrieval(
         count=count,
         skipped=skipped,
         recall=found.recall,
+    )
+
+
+def _direction(
+    found: Neighbours, nearest: Rows, beats_rivals: NDArray[np.bool_], skewness: float, pool: Rows
+) -> Direction:
+    """The figures of queries whose translations are the first rows of the pool; `pool` says which rows are equal."""
+    gold = np.arange(len(nearest))
+    first = found.ids[:, 0]
+    sizes = np.bincount(pool)
+    return Direction(
+        ranks=found.ranks(gold),
+        strong=(nearest == gold) & beats_rivals,
+        equal=(first >= 0) & (pool[first] == pool[gold]),
+        repeated=int((sizes[pool[gold]] > 1).sum()),
+        hubness=skewness,
     )
 
 
@@ -221,11 +261,7 @@ def _usable(encoder: Encoder, corpus: PairCorpus, on_error: str) -> tuple[list[P
         if error is None:
             kept.append(pair)
         elif on_error != "skip":
-            raise InputError(
-                error.what,
-                where=f"{corpus.name}:{pair.line}",
-                remedy="split the sentence, or leave it out with --on-error skip",
-            )
+            raise unskipped(InputError(error.what, remedy="split the sentence"), f"{corpus.name}:{pair.line}")
     if not kept:
         raise InputError("the file has no usable sentence pair", where=corpus.name, remedy="check its lines")
     return kept, len(corpus) - len(kept)

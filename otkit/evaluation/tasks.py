@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from otkit.data.gold import GoldPair
+from otkit.data.lines import skipped_note
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError
@@ -28,12 +29,15 @@ def _mean_of(column: int) -> Statistic:
     return lambda sums: np.asarray(sums[..., column] / sums[..., -1])
 
 
+_COLUMNS = (*(f"@{depth}" for depth in _DEPTHS), "MRR", "strong", "@1 equal")
+
+
 def _direction_metrics(name: str) -> tuple[Metric, ...]:
-    columns = [*(f"@{depth}" for depth in _DEPTHS), "MRR", "strong"]
-    return tuple(
+    means = [
         Metric(f"{name} {column}", _mean_of(place), table=name, headline=column == "@1", group=name)
-        for place, column in enumerate(columns)
-    )
+        for place, column in enumerate(_COLUMNS)
+    ]
+    return (*means, Metric(f"{name} repeated", better="none", headline=False, group=name, digits=0))
 
 
 RETRIEVAL_METRICS: tuple[Metric, ...] = (
@@ -53,6 +57,10 @@ _SPACE_NOTE = (
     "matched, random: mean cosine of translations and of other pairs, gap their difference; isotropy: 1 - "
     "mean cosine within a language; hubness: skewness of 10-occurrence, 0 is even"
 )
+_EQUAL_NOTE = (
+    "repeated: targets that occur twice or more; @1 wants the one of the query's own line, "
+    "@1 equal takes any of them"
+)
 
 
 def retrieval_task(corpora: Sequence[PairCorpus], config: RetrievalConfig) -> Task:
@@ -69,7 +77,11 @@ def retrieval_task(corpora: Sequence[PairCorpus], config: RetrievalConfig) -> Ta
         name="retrieval",
         metrics=RETRIEVAL_METRICS,
         run=run,
-        fingerprint={"config": asdict(config), "data": {corpus.name: corpus.sha256 for corpus in corpora}},
+        fingerprint={
+            "config": asdict(config),
+            "columns": _COLUMNS,
+            "data": {corpus.name: corpus.sha256 for corpus in corpora},
+        },
     )
 
 
@@ -77,7 +89,7 @@ def retrieval_findings(scores: Mapping[str, RetrievalScores]) -> Findings:
     """Scores by language as tables and numbers of the protocol."""
     names = {language: short_code(language) for language in scores}
     skipped = sum(score.skipped for score in scores.values())
-    notes = [_SPACE_NOTE, "averages weigh every language alike"]
+    notes = [_SPACE_NOTE, _EQUAL_NOTE, "averages weigh every language alike"]
     if skipped:
         notes.append(f"{skipped} lines were skipped")
     return Findings(
@@ -85,25 +97,29 @@ def retrieval_findings(scores: Mapping[str, RetrievalScores]) -> Findings:
             names[language]: {"forward": _table(score.forward), "backward": _table(score.backward)}
             for language, score in scores.items()
         },
-        figures={names[language]: _space(score) for language, score in scores.items()},
+        figures={names[language]: _numbers(score) for language, score in scores.items()},
         notes=tuple(notes),
     )
 
 
 def _table(direction: Direction) -> FloatArray:
-    """(N, 6): hits within 1, 5 and 10, reciprocal rank, strong hit, and one."""
+    """(N, 7): hits within 1, 5 and 10, reciprocal rank, strong hit, equal hit, and one."""
     ranks = direction.ranks
     columns = [
         *(accuracy_at(ranks, depth) for depth in _DEPTHS),
         reciprocal_rank(ranks),
         direction.strong,
+        direction.equal,
         np.ones(len(ranks)),
     ]
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _space(score: RetrievalScores) -> dict[str, float]:
+def _numbers(score: RetrievalScores) -> dict[str, float]:
+    """What is no mean over queries."""
     figures = {
+        "forward repeated": score.forward.repeated,
+        "backward repeated": score.backward.repeated,
         "matched": score.matched,
         "random": score.random,
         "gap": score.gap,
@@ -137,7 +153,11 @@ def word_retrieval_task(
         return Findings(
             findings.tables,
             findings.figures,
-            (*notes, f"words with exactly one sure link: {counts}", *findings.notes),
+            (
+                *notes,
+                f"words with exactly one sure link: {counts}; equal are the words at one place of equal sentences",
+                *findings.notes,
+            ),
         )
 
     return Task(
@@ -146,19 +166,27 @@ def word_retrieval_task(
         run=run,
         fingerprint={
             "config": asdict(config),
+            "columns": _COLUMNS,
             "data": {language: digest for language, (_, digest) in sets.items()},
         },
     )
 
 
-def mining_task(sets: Mapping[str, MiningSet], digests: Mapping[str, str], config: MiningConfig) -> Task:
+_MINING_METRICS = (
+    *(Metric(name) for name in ("F1", "precision", "recall")),
+    Metric("F1 equal", headline=False),
+    Metric("repeated", headline=False, better="none", digits=0),
+    *(Metric(name, headline=False) for name in ("threshold", "dev F1")),
+)
+
+
+def mining_task(sets: Mapping[str, MiningSet], config: MiningConfig) -> Task:
     """Bitext mining with gold, the threshold chosen on a dev part."""
     if not sets:
-        raise InputError("there is nothing to mine in", remedy="give --source, --target and --gold")
-    names = ("F1", "precision", "recall", "threshold", "dev F1")
+        raise InputError("there is nothing to mine in", remedy="give two collections and their gold pairs")
 
     def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
-        figures = {}
+        figures: dict[str, dict[str, float]] = {}
         for language, data in sets.items():
             total = len(data.source) + len(data.target)
             scores = evaluate_mining(
@@ -167,15 +195,31 @@ def mining_task(sets: Mapping[str, MiningSet], digests: Mapping[str, str], confi
                 config=config,
                 progress=lambda done, total=total: observer.progress("mining", done, total),  # type: ignore[misc]
             )
-            values = (scores.f1, scores.precision, scores.recall, scores.threshold, scores.dev_f1)
-            figures[language] = dict(zip(names, values, strict=True))
+            figures[language] = {
+                "F1": scores.f1,
+                "precision": scores.precision,
+                "recall": scores.recall,
+                "F1 equal": scores.equal_f1,
+                "repeated": scores.repeated,
+                "threshold": scores.threshold,
+                "dev F1": scores.dev_f1,
+            }
         share = f"{config.dev_share:.0%}"
-        note = f"the threshold was chosen on {share} of the source sentences; the figures are of the others"
-        return Findings(tables={}, figures=figures, notes=(note,))
+        notes = [
+            f"the threshold was chosen on {share} of the source sentences; the figures are of the others",
+            "repeated: sentences of both collections that occur twice or more; F1 equal: a pair of sentences equal "
+            "to a gold pair counts as right",
+        ]
+        notes += [skipped_note(data.bad, data.skipped) for data in sets.values() if data.skipped]
+        return Findings(tables={}, figures=figures, notes=tuple(notes))
 
     return Task(
         name="mining",
-        metrics=tuple(Metric(name, headline=place < 3) for place, name in enumerate(names)),
+        metrics=_MINING_METRICS,
         run=run,
-        fingerprint={"config": asdict(config), "data": dict(digests)},
+        fingerprint={
+            "config": asdict(config),
+            "metrics": [metric.name for metric in _MINING_METRICS],
+            "data": {language: data.sha256 for language, data in sets.items()},
+        },
     )

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from otkit.data.halomi import Judged, Spans
+from otkit.data.lines import words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.words import token_states
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
@@ -183,7 +185,7 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
 
 def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
     """(n, D) L2-normalised vectors of texts of any length."""
-    words = [text.split() for text in texts]
+    words = [words_of(text) for text in texts]
     lengths = encoder.subwords.encode(words, prefix=encoder.settings.prefix).lengths
     fits = (lengths <= encoder.max_tokens).tolist()
     vectors = np.zeros((len(texts), encoder.dimension))
@@ -192,6 +194,7 @@ def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
         tokens = encoder.subwords.encode([words[place]], prefix=encoder.settings.prefix)
         (states,) = token_states(encoder, tokens, layers=[encoder.layers])
         pooled = pool_sentences(states, tokens.to(encoder.device), pooling=encoder.settings.pooling)
+        refuse_not_finite(pooled, encoder, "a sentence vector")
         vectors[place] = pooled[0].float().cpu().numpy()
     return vectors
 

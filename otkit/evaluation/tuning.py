@@ -111,7 +111,7 @@ def tune_word_alignment(
 
 def read_aligner_config(path: Path) -> AlignerConfig:
     """Settings that tuning (or a person) wrote: a JSON object, or one under the name `aligner`."""
-    remedy = "give a file that --tune wrote"
+    remedy = "give a JSON object of aligner settings, such as `otkit extract --json` writes"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -53,7 +53,7 @@ def make_windows(
         if room < 1:
             raise ConfigError(
                 f"a length of {limit} has no room beside a question of {len(question)} subwords",
-                remedy="raise --max-length",
+                remedy="raise `max_length`",
             )
         first = 0
         while True:

@@ -178,7 +178,8 @@ def word_alignment_task(
         metrics=WORD_ALIGNMENT_METRICS,
         run=run,
         fingerprint={
-            "config": config.to_dict(),
+            "config": config.used(),
+            "units": config.units(),
             "links": links,
             "data": {language: sha256 for language, (_, sha256) in sets.items()},
         },

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,13 +18,14 @@ from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import Encoder, Sentence
 from otkit.encoders.words import encode_words
 from otkit.errors import InputError, choose
-from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, score_retrieval
+from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, equal_rows, score_retrieval
 from otkit.evaluation.search import SearchConfig
 
 __all__ = ["WordRetrievalConfig", "evaluate_word_retrieval", "one_to_one", "word_matrix"]
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Values = TypeVar("Values", Vectors, Rows)
 
 POOLS = ("aligned", "all")
 
@@ -81,16 +83,28 @@ def evaluate_word_retrieval(
         ],
         dtype=np.int64,
     )
-    if config.pool == "all":
-        source, target, count = (
-            _linked_first(source, rows[:, 0]),
-            _linked_first(target, rows[:, 1]),
-            len(rows),
+    # Nothing tells a word from the word at the same place of an equal sentence.
+    sides = [
+        (vectors, equal_rows([(words, i) for words in sentences for i in range(len(words))]), linked)
+        for vectors, sentences, linked in (
+            (source, [pair.source for pair in pairs], rows[:, 0]),
+            (target, [pair.target for pair in pairs], rows[:, 1]),
         )
-    else:
-        source, target, count = source[rows[:, 0]], target[rows[:, 1]], len(rows)
-    settings = RetrievalConfig(search=config.search, center=config.center)
-    return score_retrieval(source, target, config=settings, linked=count)
+    ]
+    chosen = [
+        (_linked_first(vectors, linked), _linked_first(equals, linked))
+        if config.pool == "all"
+        else (vectors[linked], equals[linked])
+        for vectors, equals, linked in sides
+    ]
+    (source, source_equals), (target, target_equals) = chosen
+    return score_retrieval(
+        source,
+        target,
+        config=RetrievalConfig(search=config.search, center=config.center),
+        linked=len(rows),
+        equals=(source_equals, target_equals),
+    )
 
 
 def word_matrix(
@@ -131,8 +145,8 @@ def word_matrix(
     return vectors, starts
 
 
-def _linked_first(vectors: Vectors, rows: Rows) -> Vectors:
+def _linked_first(values: Values, rows: Rows) -> Values:
     """All rows, those with a link first and in the order of the links."""
-    others = np.ones(len(vectors), dtype=bool)
+    others = np.ones(len(values), dtype=bool)
     others[rows] = False
-    return np.concatenate([vectors[rows], vectors[others]])
+    return np.concatenate([values[rows], values[others]])

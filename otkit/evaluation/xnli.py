@@ -101,7 +101,7 @@ def xnli_task(
     """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
-            "there are no labelled English pairs to train on", remedy="give --train FILE, or --head DIR"
+            "there are no labelled English pairs to train on", remedy="give `train='FILE'`, or `head='DIR'`"
         )
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:
@@ -215,7 +215,7 @@ def features(tokenizer: PairTokenizer, pairs: Sequence[NliExample], max_length: 
     """(ids, types) of each pair, within `max_length` and the encoder's own limit."""
     room = min(max_length, tokenizer.limit) - tokenizer.added
     if room < 2:
-        raise ConfigError(f"a length of {max_length} has no room for two texts", remedy="raise --max-length")
+        raise ConfigError(f"a length of {max_length} has no room for two texts", remedy="raise `max_length`")
     pieces = tokenizer.pieces(text for pair in pairs for text in (pair.premise, pair.hypothesis))
     return [
         tokenizer.join(*shorten_pair(pieces[pair.premise].ids, pieces[pair.hypothesis].ids, room))

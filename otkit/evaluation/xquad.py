@@ -121,7 +121,7 @@ def xquad_task(
     """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
-            "there are no English questions to train on", remedy="give --train FILE, or --head DIR"
+            "there are no English questions to train on", remedy="give `train='FILE'`, or `head='DIR'`"
         )
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:

@@ -5,7 +5,7 @@ Shapes: R rows (vectors), D width, K alignment layers, U words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,8 @@ class Embedder:
         self.encoder, self.unit, self.raw, self.path = encoder, unit, raw, path
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         alone = encoder.subwords.encode([["a"]], prefix=encoder.settings.prefix)
+        self.on_encoded: Callable[[int], None] = lambda texts: None
+        """Told how many of the texts are through the encoder."""
         self._around = int(alone.lengths[0]) - len(encoder.subwords.pieces(["a"])[0])
 
     def __call__(self, texts: Sequence[str]) -> Embedded:
@@ -70,7 +72,10 @@ class Embedder:
         lengths = [self._around + sum(map(len, pieces(words))) for words in sentences]
         kept = [index for index, length in enumerate(lengths) if length <= limit]
         vectors = encode_sentences(
-            self.encoder, [sentences[index] for index in kept], batch_tokens=self.batch_tokens
+            self.encoder,
+            [sentences[index] for index in kept],
+            batch_tokens=self.batch_tokens,
+            progress=self.on_encoded,
         )
         too_long = tuple((index, length) for index, length in enumerate(lengths) if length > limit)
         return Embedded(vectors, np.array(kept, dtype=np.int64), too_long=too_long)
@@ -85,6 +90,7 @@ class Embedder:
                 unit="word",
                 word_vector="mean",
                 batch_tokens=self.batch_tokens,
+                progress=self.on_encoded,
             )
             mean = torch.nn.functional.normalize(store.vectors.mean(1), dim=-1)  # (U, D)
         counts = store.counts.cpu().numpy()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from otkit import __version__
+from otkit.data.lines import SKIP, SpaceCount
 from otkit.data.parallel import BadLine
 from otkit.data.texts import SIDES, Text, read_texts
 from otkit.encoders.identity import weights_sha256
@@ -139,7 +140,17 @@ def embed_corpora(
     engine: what maps windows of texts to vectors, in order; None is this process.
     """
     streams = [
-        (read_texts(one.path, target=one.target, format=one.format, side=config.side, on_error=on_error), one)
+        (
+            read_texts(
+                one.path,
+                target=one.target,
+                format=one.format,
+                side=config.side,
+                on_error=on_error,
+                note=note,
+            ),
+            one,
+        )
         for one in inputs
     ]
     model = _model_facts(embedder)
@@ -166,7 +177,7 @@ def embed_corpora(
     )
     texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
     waiting: deque[_Window] = deque()
-    records = islice(_records(streams), texts + skipped, None)
+    records = islice(_records(streams, None if config.raw else note), texts + skipped, None)
     found = (engine or _here(embedder))(_texts(_windows(records), waiting))
     for embedded in found:
         window = waiting.popleft()
@@ -180,7 +191,8 @@ def embed_corpora(
     writer.close({"texts": texts, "skipped": skipped})
     if not writer.rows:
         raise InputError(
-            f"all {skipped} lines were skipped: there is nothing to embed", remedy="check --format"
+            f"all {skipped} lines were skipped: there is nothing to embed",
+            remedy="check their format (`format`)",
         )
     vectors = growing(writer, embedder.encoder.dimension, config.shards)
     note("building the index")
@@ -227,10 +239,19 @@ def _model_facts(embedder: Embedder) -> dict[str, Any]:
 Record = tuple[Text | BadLine, TextInput]
 
 
-def _records(streams: Iterable[tuple[Iterator[Text | BadLine], TextInput]]) -> Iterator[Record]:
+def _records(
+    streams: Iterable[tuple[Iterator[Text | BadLine], TextInput]], note: Callable[[str], None] | None
+) -> Iterator[Record]:
+    """All records; `note` is told of words that other programs count otherwise (None: there are no words yet)."""
     for stream, one in streams:
+        spaces = SpaceCount()
         for record in stream:
+            if isinstance(record, Text):
+                spaces.look(record.line, record.text)
             yield record, one
+        text = spaces.note(" + ".join(dict.fromkeys(one.names.values())))
+        if text and note:
+            note(text)
 
 
 def _windows(records: Iterator[Record]) -> Iterator[_Window]:
@@ -270,7 +291,7 @@ def _rows(window: _Window, embedded: Embedded) -> tuple[list[Row], list[InputErr
             InputError(
                 f"the sentence has {tokens} tokens, more than the encoder takes",
                 where=f"{one.names[text.side]}:{text.line}",
-                remedy="cut it, or skip such lines (--on-error skip)",
+                remedy=("cut it", SKIP),
             )
         )
     return rows, too_long

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, settings_document
 from otkit.errors import ExportError, choose
 from otkit.export.card import folder_card
-from otkit.files import fresh_folder
+from otkit.files import fresh_folder, to_json
 
 __all__ = ["FOLDERS", "export_folder"]
 
@@ -67,7 +66,7 @@ def _gguf(encoder: TorchEncoder, folder: Path, kind: str) -> None:
 
 
 def _write_json(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    path.write_text(to_json(document), encoding="utf-8")
 
 
 FOLDERS: dict[str, Callable[[TorchEncoder, Path, str], None]] = {

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
@@ -89,7 +90,7 @@ def fitting(pairs: Mapping[str, list[Pair]], *encoders: TorchEncoder) -> dict[st
     """The pairs whose sentences every one of the encoders can take whole."""
 
     def fits(pair: Pair) -> bool:
-        sides = [pair.source.split(), pair.target.split()]
+        sides = [words_of(pair.source), words_of(pair.target)]
         return all(
             int(e.subwords.encode(sides, prefix=e.settings.prefix).lengths.max()) <= e.max_tokens
             for e in encoders
@@ -113,7 +114,7 @@ def look_at(encoder: TorchEncoder | OnnxEncoder, texts: Sequence[str]) -> Views:
     vectors: dict[int, Vectors] = {}
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
-        tokens = encoder.tokenize([texts[row].split() for row in rows])
+        tokens = encoder.tokenize([words_of(texts[row]) for row in rows])
         with torch.inference_mode():
             token_states, pooled = (part.float().cpu() for part in _both(encoder, tokens))
         units = pool_words(token_states, tokens, word_vector="mean")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.families import UNMASKED
 from otkit.encoders.onnx import output_names
 from otkit.encoders.pooling import SENTENCE_POOLINGS
-from otkit.errors import ExportError
+from otkit.errors import ExportError, reason_of
 
 __all__ = ["DEFAULT_OPSET", "INPUTS", "write_graph"]
 
@@ -28,6 +30,7 @@ _OPSETS = range(18, 25)
 _ATTENTION_OPSET = 23
 _SINGLE_FILE_LIMIT = 2_000_000_000  # a protobuf message ends at 2 GiB
 INPUTS = ("input_ids", "attention_mask")
+_OTHER = "choose --to transformers or --to sentence-transformers"
 
 
 class _Graph(nn.Module):
@@ -55,6 +58,13 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET
         raise ExportError(
             f"opset {opset} cannot be written", remedy=f"choose from {_OPSETS.start} to {_OPSETS.stop - 1}"
         )
+    family = encoder.model.config.model_type
+    if family in UNMASKED:
+        raise ExportError(
+            f"the architecture {family!r} has no mask for padding, so a graph would give other states in a batch",
+            where=encoder.name,
+            remedy=_OTHER,
+        )
     bytes_needed = sum(weight.numel() * weight.element_size() for weight in encoder.model.parameters())
     # Two rows of different lengths, so that nothing is taken for a constant or for always full.
     ids = torch.full((2, 7), encoder.subwords.padding_id, dtype=torch.int64)
@@ -62,19 +72,35 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET
     mask[1, 4:] = 0
     axes = {0: "batch", 1: "tokens"}
     with _silence(), torch.inference_mode(), _plain_attention(encoder, unless=opset >= _ATTENTION_OPSET):
-        torch.onnx.export(
-            _Graph(encoder).eval(),
-            (ids, mask),
-            str(path),
-            input_names=list(INPUTS),
-            output_names=list(output_names(encoder.settings.alignment_layers)),
-            opset_version=opset,
-            dynamo=True,
-            external_data=bytes_needed > _SINGLE_FILE_LIMIT,
-            dynamic_shapes=dict.fromkeys(INPUTS, axes),
-            custom_translation_table={torch.ops.aten.gelu.default: _gelu},
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(
+                _Graph(encoder).eval(),
+                (ids, mask),
+                str(path),
+                input_names=list(INPUTS),
+                output_names=list(output_names(encoder.settings.alignment_layers)),
+                opset_version=opset,
+                dynamo=True,
+                external_data=bytes_needed > _SINGLE_FILE_LIMIT,
+                dynamic_shapes=dict.fromkeys(INPUTS, axes),
+                custom_translation_table={torch.ops.aten.gelu.default: _gelu},
+                verbose=False,
+            )
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # what tracing and translation raise has no common class
+            raise ExportError(
+                f"the architecture {family!r} cannot be written as one graph ({_cause(error)})",
+                where=encoder.name,
+                remedy=_OTHER,
+            ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the innermost error of a failed export says, in one line: those around it are advice in colours."""
+    while isinstance(inner := error.__cause__, Exception):
+        error = inner
+    return re.sub(r"\x1b\[[0-9;]*m", "", reason_of(error))[:200]
 
 
 @contextlib.contextmanager
@@ -105,16 +131,16 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """torch.onnx talks on every channel there is (missing torchvision, renamed axes); failures are
+    """torch.onnx talks on every channel there is (missing torchvision, renamed axes, whole graphs); failures are
     exceptions."""
-    talkers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [talker.level for talker in talkers]
-    for talker in talkers:
-        talker.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.ExitStack() as quiet:
+            quiet.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            quiet.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            quiet.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             yield
     finally:
-        for talker, level in zip(talkers, levels, strict=True):
-            talker.setLevel(level)
+        logging.disable(before)

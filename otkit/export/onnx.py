@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from otkit import __version__
+from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.manifest import write_manifest
@@ -149,7 +150,7 @@ def _attempt(
 ) -> Attempt:
     for path in target.glob(f"{MODEL_FILE}*"):
         path.unlink()
-    tokens = encoder.tokenize([text.split() for text in texts[:_CALIBRATION]])
+    tokens = encoder.tokenize([words_of(text) for text in texts[:_CALIBRATION]])
     feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.to(torch.int64).numpy()}
     recipe.write(whole, target / MODEL_FILE, feed)
     exported = OnnxEncoder(

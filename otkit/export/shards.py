@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import require_extra
+from otkit.files import to_json
 
 __all__ = ["DTYPES", "SHARDS", "Packed", "Row", "ShardFormat", "pack"]
 
@@ -136,8 +137,7 @@ def _write_npy(place: Callable[[str], Path], rows: Sequence[Row], packed: Packed
     with place(".jsonl").open("w", encoding="utf-8") as file:
         for row in rows:
             known = {name: value for name, value in row._asdict().items() if value is not None}
-            line = json.dumps({**known, "hash": _text_hash(row.text)}, ensure_ascii=False)
-            file.write(f"{line}\n")
+            file.write(to_json({**known, "hash": _text_hash(row.text)}, indent=None))
 
 
 def _npy_vectors(place: Callable[[str], Path]) -> Packed:

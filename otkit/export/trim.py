@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from otkit.data.lines import words_of
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ExportError, InputError
 from otkit.export.gate import Parity, compare, fitting, look_at, real_sentences
@@ -42,11 +43,11 @@ class TrimReport:
 
 
 def count_pieces(encoder: TorchEncoder, texts: Iterable[str]) -> Counter[int]:
-    """How often each piece occurs in a stream of texts (words split by spaces)."""
+    """How often each piece occurs in the words of a stream of texts."""
     counts: Counter[int] = Counter()
     stream = iter(texts)
     while batch := list(islice(stream, _BATCH)):
-        for pieces in encoder.subwords.pieces([word for text in batch for word in text.split()]):
+        for pieces in encoder.subwords.pieces([word for text in batch for word in words_of(text)]):
             counts.update(pieces)
     return counts
 
@@ -62,7 +63,7 @@ def trim_vocabulary(
     """
     counts = count_pieces(encoder, texts)
     if not counts and not also:
-        raise InputError("the corpus for --trim-vocab has no words", remedy="give a file with text")
+        raise InputError("the corpus of the new vocabulary has no words", remedy="give a file with text")
     document = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
     pieces = _pieces(document)
     wanted = {number for number, times in counts.items() if times >= minimum}
@@ -121,7 +122,7 @@ def _pieces(document: dict[str, Any]) -> dict[int, str]:
     else:
         raise ExportError(
             f"a {model['type']} vocabulary cannot be trimmed: its pieces are built from others",
-            remedy="leave --trim-vocab out",
+            remedy="keep it whole",
         )
     return pieces | {token["id"]: token["content"] for token in document["added_tokens"]}
 
@@ -145,7 +146,7 @@ def _smaller_tokenizer(
     names = {
         name: getattr(tokenizer, name) for name in _SPECIAL_NAMES if getattr(tokenizer, name) is not None
     }
-    backend = Tokenizer.from_str(json.dumps(document, ensure_ascii=False))
+    backend = Tokenizer.from_str(json.dumps(document, ensure_ascii=False, allow_nan=False))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **names
     )

@@ -98,7 +98,7 @@ class VectorWriter:
         """Where the run works; the final folder appears, or is replaced, when it is finished."""
         self.shard_rows, self._dtype = shard_rows, dtype
         self._format = choose(shards, SHARDS, what="kind of shard")
-        self._fingerprint = json.loads(json.dumps(fingerprint))
+        self._fingerprint = json.loads(to_json(fingerprint))
         state = read_state(self.folder)
         if state is not None and not (resume or overwrite) and state["shards"]:
             raise OutputError(

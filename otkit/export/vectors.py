@@ -58,6 +58,12 @@ class Vectors:
                 where=str(self.folder / str(shard["name"])),
                 remedy="embed the corpus again",
             )
+        if not np.isfinite(vectors).all():
+            raise ExportError(
+                "holds numbers that are not finite",
+                where=str(self.folder / str(shard["name"])),
+                remedy="embed the corpus again",
+            )
         return vectors
 
     def _read(self, shard: Mapping[str, Any], what: str, *rest: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,6 +73,12 @@ class WordAligner:
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
+        self.on_encoded: Callable[[int], None] = lambda pairs: None
+        """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
+
+    def used(self) -> dict[str, Any]:
+        """The settings as they were used, for a record: no default is left open, and figures have their unit."""
+        return {**self.config.used(), "layers": list(self.layers)}
 
     def align(self, pairs: Iterable[SentencePair], *, plans: bool = True) -> Iterator[Alignment]:
         """One alignment for each pair, in order; with `plans` the plan too, a matrix a pair."""
@@ -115,6 +122,7 @@ class WordAligner:
                 unit=self.config.unit,
                 word_vector=self.config.word_vector,
                 batch_tokens=self.batch_tokens,
+                progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),
             )
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)

@@ -12,8 +12,9 @@ is the same for all pairs lets scores be compared between them: `benchmarks/READ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +86,25 @@ class TranslationChecker:
         self.layers = resolve_layers(self.config.layers, encoder.layers)
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self._measured: list[FloatArray] = []  # one array, once somebody has asked
+        self.on_encoded: Callable[[int], None] = lambda pairs: None
+        """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
+
+    def used(self) -> dict[str, Any]:
+        """The settings as they were used, for a record: no default is left open, and figures have their unit."""
+        nulls = {"hallucination": self.config.hallucination_null, "omission": self.config.omission_null}
+        prices = {
+            name: float(np.quantile(self._measured[0], null))
+            for name, null in nulls.items()
+            if self._measured and not isinstance(null, str)
+        }
+        units = {"epsilon": "price of the null", "null_prices": "cost"}
+        units |= {
+            f"{name}_null": "share of unaligned words that find a partner at this price"
+            for name, null in nulls.items()
+            if not isinstance(null, str)
+        }
+        used = {**self.config.to_dict(), "layers": list(self.layers), "null_prices": prices}
+        return {"config": used, "units": units}
 
     def share_prices(self, other: TranslationChecker) -> None:
         """Take the prices of a checker of the same encoder and layers, which measures them if it has to."""
@@ -97,11 +117,14 @@ class TranslationChecker:
             sentences = [sentence for pair in window for sentence in pair]
             # Not around the yield: the mode would leak to whoever consumes the stream.
             with torch.inference_mode():
-                found = self.check_store(self.encode(sentences))
+                store = self.encode(sentences, progress=lambda texts: self.on_encoded(texts // 2))
+                found = self.check_store(store)
             for (source, target), (lost, made_up) in zip(window, found, strict=True):
                 yield Checked(tuple(source), tuple(target), lost, made_up)
 
-    def encode(self, sentences: Sequence[Sentence]) -> UnitStore:
+    def encode(
+        self, sentences: Sequence[Sentence], *, progress: Callable[[int], None] = lambda done: None
+    ) -> UnitStore:
         """The word vectors of source and target sentences in turn."""
         return encode_window(
             self.encoder,
@@ -110,6 +133,7 @@ class TranslationChecker:
             unit="word",
             word_vector=self.config.word_vector,
             batch_tokens=self.batch_tokens,
+            progress=progress,
         )
 
     def check_store(self, store: UnitStore) -> list[tuple[FloatArray, FloatArray]]:

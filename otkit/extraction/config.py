@@ -9,7 +9,7 @@ from typing import Any
 from otkit.encoders.pooling import POOLINGS
 from otkit.encoders.words import UNITS
 from otkit.errors import ConfigError, choose
-from otkit.extraction.strategies import DEFAULT_THRESHOLDS, STRATEGIES
+from otkit.extraction.strategies import DEFAULT_THRESHOLDS, STRATEGIES, THRESHOLD_UNITS
 from otkit.transport.config import check_temperature
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
@@ -51,6 +51,8 @@ NULLS = {
 }
 
 _COUNTING = ("itermax", "top-k")  # their threshold is a number of rounds, and of ranks
+# Settings that only one transport looks at.
+_OF_TRANSPORT = {"tau": "unbalanced", "mass": "partial", "structure": "fgw", "distances": "fgw"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,9 +202,56 @@ class AlignerConfig:
         _check_number("null", value, least=0.0, strict=False, most=math.inf)
         return value
 
+    @property
+    def tempered(self) -> bool:
+        """True where there is a temperature."""
+        return self.transport not in ("exact", "fgw") and self.cost != "dot"
+
+    @property
+    def compared_with(self) -> float | None:
+        """What the strategy compares with, its default where nothing is given; None where there is no such thing."""
+        if self.strategy not in DEFAULT_THRESHOLDS:
+            return None
+        return DEFAULT_THRESHOLDS[self.strategy] if self.threshold is None else self.threshold
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` reads it back."""
         return dataclasses.asdict(self)
+
+    def used(self) -> dict[str, Any]:
+        """What was used, without open defaults and without settings of other transports; `from_dict` reads it back.
+
+        `units` says what the numbers are counted in.
+        """
+        values = {**self.to_dict(), "threshold": self.compared_with}
+        unused = {"epsilon" if self.epsilon is None else "epsilon_relative"}
+        unused |= set() if self.tempered else {"epsilon", "epsilon_relative"}
+        unused |= {name for name, transport in _OF_TRANSPORT.items() if transport != self.transport}
+        return {name: value for name, value in values.items() if value is not None and name not in unused}
+
+    def units(self) -> dict[str, str]:
+        """The unit of each number of `used` that has one."""
+        ground = "mean cost of the pair" if self.epsilon is None else "cost"
+        units = {"epsilon": ground, "epsilon_relative": ground, "tau": ground}
+        units |= {"distortion": "mean cost of the pair", "agreement": "mean cost of the pair"}
+        units |= {"mass": "share of the mass", "threshold": THRESHOLD_UNITS.get(self.strategy, "")}
+        return {name: unit for name, unit in units.items() if name in self.used()}
+
+    def described(self) -> str:
+        """The temperature and the rule for links, as a caption says them."""
+        used, parts = self.used(), []
+        ground = "the mean cost" if self.epsilon is None else "the cost"
+        warmth = [("epsilon", used.get("epsilon", used.get("epsilon_relative"))), ("tau", used.get("tau"))]
+        figures = [f"{name} {value:g}" for name, value in warmth if value is not None]
+        if figures:
+            parts.append(f"{' and '.join(figures)} in units of {ground}")
+        if self.strategy == "threshold":
+            parts.append(f"links from a share of mass of {self.compared_with:g}")
+        elif self.compared_with is not None:
+            parts.append(f"{self.strategy} links ({self.compared_with:g} {THRESHOLD_UNITS[self.strategy]})")
+        else:
+            parts.append(f"{self.strategy} links")
+        return "; ".join(parts)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AlignerConfig:

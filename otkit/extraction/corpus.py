@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from otkit.data.lines import words_of
+from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair
 from otkit.data.segmentation import Segment, segments
 from otkit.errors import InputError
@@ -56,7 +56,8 @@ class CorpusStream:
         self._aligner, self._format, self._scores, self._raw = aligner, line_format, scores, raw
         self._hash = hashlib.sha256()
         self._waiting: deque[tuple[Pair | BadLine, Segments | None]] = deque()
-        self.lines = self.skipped = 0
+        self.lines = self.skipped = self.links = 0
+        self.spaces = SpaceCount()
 
     @property
     def sha256(self) -> str:
@@ -93,6 +94,7 @@ class CorpusStream:
                 torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
             )
             self._aligner.means = source, target
+        self.links = int(known.get("links", 0))
 
     def _words(self, record: Pair | BadLine) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The words of a record for the aligner, which asks for them on its reading thread."""
@@ -113,6 +115,8 @@ class CorpusStream:
             self.skipped += 1
             self._hash.update(b"\0")
         else:
+            if not self._raw:
+                self.spaces.look(record.line, record.source, record.target)
             self._hash.update(f"{record.source}\t{record.target}\n".encode("utf-8", "surrogatepass"))
 
     def _piece(self, window: list[Any]) -> Piece:
@@ -123,13 +127,16 @@ class CorpusStream:
             if isinstance(record, BadLine):
                 bad.append(record)
                 texts.append("")
-            elif sides is None:
+                continue
+            self.links += len(alignment.links)
+            if sides is None:
                 texts.append(self._format(Line(record.line, alignment), self._scores))
             else:
                 texts.append(self._format(Line.of_segments(record.line, alignment, sides), self._scores))
         means = self._aligner.means
         known = {
             "lines": self.lines,
+            "links": self.links,
             "sha256": self._hash.hexdigest(),
             "threads": torch.get_num_threads(),  # sums in another order end in other digits
             "means": None if means is None else [mean.tolist() for mean in means],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otkit.data.segmentation import Segment
 from otkit.extraction.alignment import Alignment
+from otkit.files import to_json
 
 __all__ = ["LINE_FORMATS", "Line", "LineFormat"]
 
@@ -57,7 +57,7 @@ def jsonl(line: Line, scores: bool) -> str:
         del document["source_null"], document["target_null"]
     if line.places is not None:
         document["source_places"], document["target_places"] = line.places
-    return json.dumps(document, ensure_ascii=False)
+    return to_json(document, indent=None).rstrip("\n")
 
 
 LINE_FORMATS: Mapping[str, LineFormat] = {"pharaoh": pharaoh, "jsonl": jsonl, "words": words}

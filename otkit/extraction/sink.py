@@ -39,7 +39,7 @@ class Sink:
     def __init__(
         self, path: Path, *, fingerprint: Mapping[str, Any], resume: bool = False, overwrite: bool = False
     ) -> None:
-        self.path, self._fingerprint = path, json.loads(json.dumps(fingerprint))
+        self.path, self._fingerprint = path, json.loads(to_json(fingerprint))
         self._packed = path.suffix == ".gz"
         self._stream = is_stream(path)
         self.known: dict[str, Any] = {}
@@ -183,7 +183,7 @@ def finished_facts(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any]
     facts = made_here(path)
     if facts is None or "of" not in facts:
         return {}
-    changed = differences(facts["of"], json.loads(json.dumps(fingerprint)))
+    changed = differences(facts["of"], json.loads(to_json(fingerprint)))
     if changed:
         raise OutputError(
             f"the finished output differs: {changed}",

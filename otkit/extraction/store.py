@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
+from otkit.encoders.soundness import refuse_not_finite_layers
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
 from otkit.encoders.words import token_states
 from otkit.errors import ConfigError
@@ -156,10 +157,12 @@ def encode_window(
     unit: str,
     word_vector: str,
     batch_tokens: int,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> UnitStore:
     """Every sentence of the window through the encoder, in batches of at most `batch_tokens` padded
-    subwords."""
+    subwords; `progress` gets the number of texts done after each."""
     parts: list[tuple[Tensor, tuple[Encoded, ...]]] = []
+    done = 0
 
     def units(tokens: Tokens) -> tuple[Encoded, ...]:
         states = token_states(encoder, tokens, layers=layers)
@@ -171,9 +174,14 @@ def encode_window(
     if window.tokens is not None:
         for rows in _by_length(window.tokens.lengths, batch_tokens):
             parts.append((window.usual[rows], units(window.tokens.select(rows))))
+            done += len(rows)
+            progress(done)
     for index in window.long:
         parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
+        done += 1
+        progress(done)
     store = _joined(parts, window, len(layers), encoder)
+    refuse_not_finite_layers(store.vectors, encoder, layers)
     if not window.joint:
         return store
     return store.split(torch.tensor([len(first) for first, _ in window.texts], device=encoder.device))

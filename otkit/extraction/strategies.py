@@ -18,7 +18,14 @@ from torch import Tensor
 from otkit.errors import ConfigError, choose
 from otkit.transport.plan import LINKED, shares
 
-__all__ = ["DEFAULT_THRESHOLDS", "STRATEGIES", "Strategy", "entmax15", "extract_links"]
+__all__ = [
+    "DEFAULT_THRESHOLDS",
+    "STRATEGIES",
+    "THRESHOLD_UNITS",
+    "Strategy",
+    "entmax15",
+    "extract_links",
+]
 
 Strategy = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -195,6 +202,14 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
     "entmax": 0.0,
     "itermax": 2,
     "top-k": 2,
+}
+
+THRESHOLD_UNITS: Mapping[str, str] = {
+    "threshold": "share of mass",
+    "softmax": "probability",
+    "entmax": "probability",
+    "itermax": "rounds",
+    "top-k": "links of a word",
 }
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otkit.errors import ConfigError, require_extra
 from otkit.files import write_file
 
-__all__ = ["Bars", "bar_chart"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Bars", "bar_chart", "bars_figure"]
 
 # Grey is what the others are compared with; a lone series has nothing to be compared with.
 _COLOURS = ("#9aa5b1", "#2563a8", "#c0632d", "#3c8d5a")
@@ -26,6 +30,12 @@ class Bars:
 
 def bar_chart(panels: Sequence[Bars], path: Path, *, overwrite: bool = False) -> None:
     """Draw panels below each other into a PNG."""
+    figure = bars_figure(panels)
+    write_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150), overwrite=overwrite)
+
+
+def bars_figure(panels: Sequence[Bars]) -> Figure:
+    """The panels as a picture of matplotlib's."""
     require_extra("matplotlib", extra="plots")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,8 +68,9 @@ def bar_chart(panels: Sequence[Bars], path: Path, *, overwrite: bool = False) ->
         axes.set_title(panel.title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.values) > 1:
-            axes.legend(frameon=False, fontsize=8, ncols=len(panel.values), loc="lower right")
-    write_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150), overwrite=overwrite)
+            # Beside the axes, where no bar can reach.
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
 def _languages(panel: Bars) -> list[str]:

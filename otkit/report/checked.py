@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from otkit.errors import choose
+from otkit.files import to_json
 from otkit.report.html import asset
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _jsonl(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]
             "source_scores": [round(float(score), 4) for score in one.source_scores],
             "target_scores": [round(float(score), 4) for score in one.target_scores],
         }
-        yield json.dumps(document, ensure_ascii=False)
+        yield to_json(document, indent=None).rstrip("\n")
 
 
 def _tsv(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:

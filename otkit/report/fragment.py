@@ -54,7 +54,7 @@ def fragment_html(view: GridView) -> str:
 
 def _notes(view: GridView) -> str:
     """What the colours do not say: which settings, how dear the pair is, and the words that found no partner."""
-    lines = [view.caption] if view.caption else []
+    lines = [line for line in (view.caption, view.settings) if line]
     if view.score is not None:
         lines.append(f"transport cost {view.score:.3f} (lower is closer)")
     parts = [escape(visible(" · ".join(lines)))] if lines else []

@@ -17,7 +17,7 @@ columns of two cells leave twenty of eighty to the words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil
 
@@ -26,7 +26,17 @@ from rich.text import Text
 from otkit.report.view import GridView, LinkKind
 from otkit.report.words import anchor_line, cell_width, clip, isolate, visible
 
-__all__ = ["ASCII", "KIND_STYLES", "SHADE_FROM", "UNICODE", "Glyphs", "assemble", "grid_lines", "spell"]
+__all__ = [
+    "ASCII",
+    "KIND_STYLES",
+    "SHADE_FROM",
+    "UNICODE",
+    "Glyphs",
+    "assemble",
+    "glyphs_for",
+    "grid_lines",
+    "spell",
+]
 
 SHADE_FROM = (0.05, 0.25, 0.5, 0.75)
 KIND_STYLES: dict[LinkKind, str] = {
@@ -41,7 +51,7 @@ NULL_SHOWN_FROM = 0.05
 
 @dataclass(frozen=True)
 class Glyphs:
-    """One character for each shade (from none to full) and each kind of link."""
+    """One character for each shade (from none to full) and each kind of link; words keep to `encoding`."""
 
     shades: str
     kinds: dict[LinkKind, str]
@@ -49,6 +59,12 @@ class Glyphs:
     corner: str
     arrow: str
     null: str
+    encoding: str = "utf-8"
+
+    @property
+    def plain(self) -> bool:
+        """True where no sign is wider or more joined than a letter of Europe."""
+        return self.encoding != "utf-8"
 
 
 UNICODE = Glyphs(
@@ -66,7 +82,13 @@ ASCII = Glyphs(
     corner=",",
     arrow="->",
     null="0",
+    encoding="ascii",
 )
+
+
+def glyphs_for(encoding: str) -> Glyphs:
+    """What a terminal of this encoding can show."""
+    return UNICODE if encoding.lower().startswith("utf") else replace(ASCII, encoding=encoding)
 
 
 def grid_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
@@ -139,9 +161,10 @@ def _line(cells: list[tuple[str, str]], word: str, style: str, *, width: int, gl
 
 
 def spell(word: str, cells: int, glyphs: Glyphs) -> str:
-    """The word in at most `cells` cells; escaped for an ASCII terminal, else isolated if right-to-left."""
-    if glyphs is ASCII:
-        return clip(visible(word).encode("ascii", "backslashreplace").decode("ascii"), cells, ellipsis="~")
+    """The word in at most `cells` cells; what the encoding lacks is escaped, what is right-to-left isolated."""
+    if glyphs.plain:
+        escaped = visible(word).encode(glyphs.encoding, "backslashreplace").decode(glyphs.encoding)
+        return clip(escaped, cells, ellipsis="~")
     return isolate(clip(word, cells))
 
 

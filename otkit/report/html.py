@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from otkit.errors import ConfigError
+from otkit.extraction.strategies import DEFAULT_THRESHOLDS
 from otkit.files import write_file
-from otkit.report.tables import Table, format_value
+from otkit.report.tables import Table
 from otkit.report.view import GridView, LinkKind, Shares
 from otkit.report.words import mostly_rtl
 
@@ -26,8 +27,9 @@ __all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
 
 _HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
 _ORDERS = {
-    "file": "as in the file",
+    "error": "highest error rate (AER) against gold",
     "mass": "lowest mass on links",
+    "file": "as in the file",
     "nulls": "most words without a partner",
     "cost": "highest transport cost",
     "longest": "longest",
@@ -49,6 +51,7 @@ class Variant:
     model: str
     layer: str = ""
     transport: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,27 @@ class PagePair:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows: pairs in their variants, and tables of figures above them."""
+    """What a page shows: pairs in their variants, and tables of figures above them.
+
+    `threshold` is the share of mass that links were cut at, where the slider rests.
+    """
 
     title: str
     variants: tuple[Variant, ...]
     pairs: tuple[PagePair, ...]
     note: str = ""
     tables: tuple[Table, ...] = ()
+    threshold: float = DEFAULT_THRESHOLDS["threshold"]
+
+    @property
+    def gold(self) -> bool:
+        """Whether its pairs have gold links."""
+        return any(pair.views[0].gold is not None for pair in self.pairs)
+
+    @property
+    def order(self) -> str:
+        """What the page opens by, the worst first: the error rate where there is gold, else the mass on links."""
+        return "error" if self.gold else "mass"
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -89,7 +106,6 @@ def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
 def page_html(page: Page) -> str:
     """The page as one HTML document."""
     many = len(page.pairs) > 1
-    gold = any(pair.views[0].gold is not None for pair in page.pairs)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -104,7 +120,7 @@ def page_html(page: Page) -> str:
         "</header><main>",
         _tables(page.tables),
         "<h2>Alignments</h2>" if many or page.tables else '<h2 class="hidden">Alignment</h2>',
-        _key(gold=gold),
+        _key(gold=page.gold),
         _controls(page, many=many),
         '<div id="pairs"></div><div id="end"></div></main>',
         f'<p id="status" role="status">{escape(_HINT)}</p>',
@@ -136,6 +152,7 @@ def _page_data(page: Page) -> dict[str, object]:
         "hint": _HINT,
         "variants": [vars(variant) for variant in page.variants],
         "second": (others or [len(page.variants) - 1])[0],
+        "order": page.order,
         "pairs": [_pair_data(pair) for pair in page.pairs],
     }
 
@@ -182,10 +199,11 @@ def _key(*, gold: bool) -> str:
 def _controls(page: Page, *, many: bool) -> str:
     listing = ""
     if many:
+        there = {"error": page.gold, "disagreement": len(page.variants) > 1}
         orders = [
-            f'<option value="{name}">{text}</option>'
-            for name, text in _ORDERS.items()
-            if name != "disagreement" or len(page.variants) > 1
+            f'<option value="{name}">{"worst first: " if name == page.order else ""}{text}</option>'
+            for name, text in sorted(_ORDERS.items(), key=lambda order: order[0] != page.order)
+            if there.get(name, True)
         ]
         listing = (
             f'<label>order <select id="order">{"".join(orders)}</select></label>'
@@ -193,20 +211,25 @@ def _controls(page: Page, *, many: bool) -> str:
         )
     return (
         '<div class="controls" role="group" aria-label="controls">'
-        '<label>link from <input id="threshold" type="range" min="1" max="100" value="50"></label>'
+        '<label>link from <input id="threshold" type="range" min="1" max="100" '
+        f'value="{_percent(page.threshold)}"></label>'
         '<output id="threshold-value" for="threshold">as extracted</output>'
         '<button id="extracted" class="plain" type="button">reset</button>'
         f'<span id="choices"></span>{listing}</div>'
     )
 
 
+def _percent(share: float) -> int:
+    """A share on the slider."""
+    return min(100, max(1, round(100 * share)))
+
+
 def _tables(tables: Sequence[Table]) -> str:
     drawn = []
     for table in tables:
-        numeric = [
-            any(isinstance(row[k], int | float) for row in table.rows) for k in range(len(table.columns))
+        classes = [
+            ' class="number"' if table.kind(place) == "figure" else "" for place in range(len(table.columns))
         ]
-        classes = [' class="number"' if right else "" for right in numeric]
         head = "".join(
             f'<th scope="col"{name}>{escape(column.name)}</th>'
             for name, column in zip(classes, table.columns, strict=True)
@@ -214,8 +237,8 @@ def _tables(tables: Sequence[Table]) -> str:
         body = []
         for number, row in enumerate(table.rows):
             cells = "".join(
-                f"<td{name}><bdi>{escape(format_value(value, column))}</bdi></td>"
-                for value, column, name in zip(row, table.columns, classes, strict=True)
+                f"<td{name}><bdi>{escape(cell)}</bdi></td>"
+                for cell, name in zip(table.cells(row), classes, strict=True)
             )
             footer = ' class="footer"' if number == len(table.rows) - table.footers else ""
             body.append(f"<tr{footer}>{cells}</tr>")

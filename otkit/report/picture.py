@@ -114,7 +114,7 @@ def _draw(view: GridView, axes: Axes) -> None:
     if view.gold is not None:
         for cell in sorted(view.gold.possible):
             _box(axes, cell, sure=cell in view.gold.sure)
-    title = [visible(view.caption)] if view.caption else []
+    title = [visible(line) for line in (view.caption, *view.settings.split("; ")) if line]
     title += [f"transport cost {view.score:.3f}"] if view.score is not None else []
     axes.set_xlabel("\n".join(title))
 

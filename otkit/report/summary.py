@@ -9,7 +9,16 @@ from math import ceil
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from otkit.report.grid import ASCII, KIND_STYLES, SHADE_FROM, UNICODE, Glyphs, assemble, grid_lines, spell
+from otkit.report.grid import (
+    KIND_STYLES,
+    SHADE_FROM,
+    UNICODE,
+    Glyphs,
+    assemble,
+    glyphs_for,
+    grid_lines,
+    spell,
+)
 from otkit.report.view import Cell, GridView, LinkKind, compare_links
 from otkit.report.words import cell_width, is_rtl, is_steady
 
@@ -31,9 +40,11 @@ class AlignmentPicture:
     view: GridView
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        glyphs = ASCII if options.ascii_only else UNICODE
+        glyphs = glyphs_for(options.encoding)
         if self.view.caption:
             yield Text(self.view.caption, style="italic")
+        if self.view.settings:
+            yield Text(self.view.settings)
         yield from grid_lines(self.view, width=options.max_width, glyphs=glyphs)
         yield Text("")
         yield from summary_lines(self.view, width=options.max_width, glyphs=glyphs)
@@ -47,9 +58,10 @@ class ComparisonPicture:
     right: GridView
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        glyphs = ASCII if options.ascii_only else UNICODE
+        glyphs = glyphs_for(options.encoding)
         width = options.max_width
         yield from _beside(self.left, self.right, width=width, glyphs=glyphs)
+        yield from map(Text, dict.fromkeys(filter(None, (self.left.settings, self.right.settings))))
         yield Text("")
         yield from _key_lines(self.left, width=width, glyphs=glyphs)
         source, target = self.left.source, self.left.target
@@ -139,7 +151,7 @@ def _link_lines(view: GridView, width: int, glyphs: Glyphs) -> list[Text]:
     entries = [_link_entry(view, cell, width, glyphs) for cell in marked]
     widest = max((sum(cell_width(text) for text, _ in entry) for entry in entries), default=0) + 3
     steady = all(is_steady(word) for word in (*view.source, *view.target))
-    per_line = max(1, (width + 3) // widest) if steady or glyphs is ASCII else 1
+    per_line = max(1, (width + 3) // widest) if steady or glyphs.plain else 1
     height = ceil(len(entries) / per_line)
     lines = []
     for row in range(height):  # read downwards, like a dictionary

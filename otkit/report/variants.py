@@ -9,10 +9,11 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder, Sentence, Tokens
 from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.extraction.strategies import DEFAULT_THRESHOLDS
 from otkit.report.html import Page, PagePair, Variant
 from otkit.report.view import GoldLinks, GridView, view_of
 
-__all__ = ["layers_name", "pair_page", "pair_view"]
+__all__ = ["caption_of", "layers_name", "page_threshold", "pair_page", "pair_view"]
 
 # Those that a reader would compare; fused Gromov-Wasserstein is slow and looks like its neighbours.
 _TRANSPORTS = ("unbalanced", "balanced", "semi", "partial", "exact", "none")
@@ -47,6 +48,11 @@ def layers_name(layers: Sequence[int]) -> str:
     return "+".join(map(str, layers))
 
 
+def caption_of(aligner: WordAligner, *, name: str) -> str:
+    """Which encoder, layers and transport a picture shows."""
+    return f"{name}, layer {layers_name(aligner.layers)}, {aligner.config.transport}"
+
+
 def pair_view(
     encoder: Encoder,
     config: AlignerConfig,
@@ -58,8 +64,12 @@ def pair_view(
 ) -> GridView:
     """What the encoder with these settings finds, under a caption that says which it is."""
     aligner = WordAligner(encoder, config)
-    caption = f"{name}, layer {layers_name(aligner.layers)}, {config.transport}"
-    return view_of(next(aligner.align([(source, target)])), gold=gold, caption=caption)
+    return view_of(
+        next(aligner.align([(source, target)])),
+        gold=gold,
+        caption=caption_of(aligner, name=name),
+        settings=config.described(),
+    )
 
 
 def pair_page(
@@ -85,7 +95,20 @@ def pair_page(
                 if config.cost == "dot" and transport != "none":
                     continue
                 settings = dataclasses.replace(config, layers=layers, transport=transport)
-                variants.append(Variant(name, f"layer {layers_name(layers)}", transport))
+                variants.append(
+                    Variant(name, f"layer {layers_name(layers)}", transport, settings.described())
+                )
                 views.append(pair_view(once, settings, source, target, name=name, gold=gold))
     title = f"{' '.join(source[:12])} – {' '.join(target[:12])}"
-    return Page(title=title, variants=tuple(variants), pairs=(PagePair(1, tuple(views)),))
+    return Page(
+        title=title,
+        variants=tuple(variants),
+        pairs=(PagePair(1, tuple(views)),),
+        threshold=page_threshold(config),
+    )
+
+
+def page_threshold(config: AlignerConfig) -> float:
+    """Where a page's slider rests: at the share of mass that links were cut at, or would have been."""
+    given = config.threshold if config.strategy == "threshold" else None
+    return DEFAULT_THRESHOLDS["threshold"] if given is None else given

@@ -62,6 +62,8 @@ class GridView:
     score: float | None = None
     gold: GoldLinks | None = None
     caption: str = ""
+    settings: str = ""
+    """What the caption leaves open: temperature, rule for links."""
     scores: dict[Cell, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -162,7 +164,9 @@ def shares_of(plan: npt.NDArray[np.floating]) -> Shares:
     return np.asarray(masses / np.sqrt(np.where(total > 0, total, 1.0))).clip(0.0, 1.0)
 
 
-def view_of(alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "") -> GridView:
+def view_of(
+    alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "", settings: str = ""
+) -> GridView:
     """The picture of what the aligner found for one pair."""
     source_null = np.asarray(alignment.source_null, dtype=np.float64)
     target_null = np.asarray(alignment.target_null, dtype=np.float64)
@@ -183,6 +187,7 @@ def view_of(alignment: Alignment, *, gold: GoldLinks | None = None, caption: str
         score=None if math.isnan(alignment.cost) else float(alignment.cost),
         gold=gold,
         caption=caption,
+        settings=settings,
         scores=scores,
     )
 

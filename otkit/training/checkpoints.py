@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from otkit.errors import TrainingError, reason_of
+from otkit.files import to_json
 
 __all__ = [
     "Checkpoint",
@@ -54,7 +55,7 @@ def write_checkpoint(
         partial.mkdir(parents=True)
         save(partial)
         manifest = {"step": step, "progress": progress, "files": _hashes(partial)}
-        (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        (partial / _MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)

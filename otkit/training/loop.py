@@ -7,6 +7,7 @@ alignment, the classification head and the span head all come as a module and a 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from otkit.encoders.device import slow_precision
 from otkit.errors import TrainingError
-from otkit.files import replace_file
+from otkit.files import differences, replace_file, to_json
 from otkit.training.checkpoints import (
     append_text,
     latest_checkpoint,
@@ -130,7 +131,7 @@ def train(
     if resume:
         progress = _resume(accelerator, checkpoints, fingerprint, observer, memory)
     if main:
-        replace_file(history_file, "".join(json.dumps(record) + "\n" for record in progress.history))
+        replace_file(history_file, "".join(to_json(record, indent=None) for record in progress.history))
     if log_to:
         accelerator.init_trackers("otkit", config=flat_settings(fingerprint))
 
@@ -154,7 +155,7 @@ def train(
     def log(record: Record) -> None:
         progress.history.append(record)
         if main:
-            append_text(history_file, json.dumps(record) + "\n")
+            append_text(history_file, to_json(record, indent=None))
             observer.record(record, step=progress.step, steps=steps)
         if log_to:
             numbers = {name: value for name, value in record.items() if isinstance(value, float)}
@@ -186,8 +187,8 @@ def train(
         with whole_weights(model):
             figures: Record = {"step": progress.step, **evaluate()}
         log(figures)
-        better = progress.best is None or float(figures[best_by]) < float(progress.best[best_by])
-        if better:
+        found = float(figures[best_by])
+        if math.isfinite(found) and (progress.best is None or found < float(progress.best[best_by])):
             progress.best = figures
             # Without evaluations on the way the best is the last, which the caller saves anyway, as it has the start.
             if keep_best is not None and config.eval_every is not None and progress.step > 0:
@@ -277,12 +278,10 @@ def _resume(
         observer.note(f"{checkpoints}: no checkpoint yet, starting from the beginning")
         return _Progress()
     was = found.progress.pop("fingerprint")
-    now = json.loads(json.dumps(fingerprint))
-    changed = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
-    if changed:
-        name = changed[0]
+    now = json.loads(to_json(fingerprint))
+    if changed := differences(was, now):
         raise TrainingError(
-            f"the run was started with another {name}: {was.get(name)!r}, now {now.get(name)!r}",
+            f"the run was started otherwise: {changed}",
             where=str(found.folder),
             remedy="resume with the settings and data of the start, or choose a new --output",
         )

@@ -1,8 +1,7 @@
-"""What a run reads off its data and its encoder: held-out divergence, rarity of subwords, a mark of the weights."""
+"""What a run reads off its data and its encoder: held-out divergence, rarity of subwords."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.objectives import AlignmentModel, optimal_transport
 
-__all__ = ["held_out_divergence", "inverse_document_frequency", "weights_hash"]
+__all__ = ["held_out_divergence", "inverse_document_frequency"]
 
 _IDF_SAMPLE = 20_000
 _DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
@@ -64,13 +63,3 @@ def inverse_document_frequency(encoder: TorchEncoder, corpora: Sequence[PairCorp
                 counts += present.sum(0)
                 sentences += len(side)
     return torch.log((1 + sentences) / (1 + counts)) + 1
-
-
-def weights_hash(encoder: TorchEncoder) -> str:
-    """A fingerprint of the weights that training starts from."""
-    digest = hashlib.sha256()
-    for name, tensor in encoder.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().double().sum().cpu().numpy().tobytes())
-        digest.update(tensor.detach().flatten()[:64].float().cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -74,7 +74,7 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, fl
             flat.update(flat_settings(value, f"{prefix}{name}/"))
         else:
             flat[f"{prefix}{name}"] = (
-                value if isinstance(value, bool | int | float | str) else json.dumps(value)
+                value if isinstance(value, bool | int | float | str) else json.dumps(value, allow_nan=False)
             )
     return flat
 

@@ -12,6 +12,7 @@ from otkit import __version__
 from otkit.data.batching import BatchingConfig, PairSource, padding_share
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
+from otkit.encoders.identity import weights_sha256
 from otkit.encoders.settings import read_json
 from otkit.errors import InputError, TrainingError
 from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
@@ -19,7 +20,7 @@ from otkit.provenance import versions
 from otkit.training.frozen import open_start
 from otkit.training.layers import as_saved, copy_layers_above, exchange
 from otkit.training.loop import Record, TrainConfig, TrainResult, train
-from otkit.training.measures import held_out_divergence, inverse_document_frequency, weights_hash
+from otkit.training.measures import held_out_divergence, inverse_document_frequency
 from otkit.training.objectives import (
     AlignmentModel,
     ObjectiveConfig,
@@ -76,7 +77,7 @@ def align_encoder(
     earlier run in it goes.
     """
     source = PairSource(corpora, encoder, settings.batching)
-    weights = weights_hash(encoder)
+    weights = weights_sha256(encoder)
     untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
     module = build_model(encoder, corpora, settings, observer=observer, links=links, teacher=teacher)
     _note_discarded(encoder, settings, observer)
@@ -101,7 +102,7 @@ def align_encoder(
         "data": _hashes(corpora),
         "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
-        "teacher": weights_hash(teacher.encoder) if teacher is not None else None,
+        "teacher": weights_sha256(teacher.encoder) if teacher is not None else None,
     }
     metadata = run_metadata(encoder, corpora, settings)
     if main:
@@ -222,7 +223,7 @@ def run_metadata(
     """What otkit.json remembers of a run: settings, versions, data hashes, seeds."""
     return {
         "start": encoder.name,
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": json.loads(to_json(asdict(settings))),
         "versions": versions(),
         "data": [
             {

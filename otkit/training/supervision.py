@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from otkit.data.batching import PairBatch
-from otkit.data.gold import GoldPair, parse_links, read_gold
+from otkit.data.gold import GoldSet, gold_format, parse_links, read_gold
 from otkit.data.languages import languages_of
 from otkit.data.lines import LineSource, checked, words_of
-from otkit.data.links import format_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
@@ -29,19 +28,16 @@ WordLinks = Iterable[tuple[int, int]]
 class GoldCorpus:
     """Gold pairs as parallel text to train on, the same sentences in the same order."""
 
-    skipped = 0
-
-    def __init__(
-        self, pairs: Sequence[GoldPair], *, name: str, sha256: str, languages: tuple[str, str]
-    ) -> None:
-        self.pairs, self.name, self.sha256, self.languages = pairs, name, sha256, languages
+    def __init__(self, gold: GoldSet, *, languages: tuple[str, str]) -> None:
+        self.pairs, self.name, self.sha256, self.languages = gold.pairs, gold.name, gold.sha256, languages
+        self.skipped, self.notes, self.spaces = gold.skipped, gold.notes, gold.spaces
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
         pair = self.pairs[index]
-        return Pair(" ".join(pair.source), " ".join(pair.target), index + 1)
+        return Pair(" ".join(pair.source), " ".join(pair.target), pair.line)
 
 
 class GivenLinks:
@@ -87,30 +83,26 @@ def spread_links(words: Tensor, source: Encoded, target: Encoded) -> Tensor:
     return words[batch, rows, columns] & source.mask[:, :, None] & target.mask[:, None, :]
 
 
-def gold_corpus(path: Path, *, langs: str | None = None) -> GoldCorpus:
+def gold_corpus(path: Path, *, langs: str | None = None, on_error: str = "raise") -> GoldCorpus:
     """The sentences of a gold file (`source<TAB>target<TAB>links`) as text to train on."""
-    if format_of([checked(line) for line in LineSource(path)], str(path)) != "tsv":
+    if gold_format(path) != "tsv":
         raise InputError(
             "the file holds links without their sentences",
             where=str(path),
-            remedy="name the text that they belong to: otkit align FILE --links LINKS",
+            remedy="give the text that they belong to as well",
         )
-    gold = read_gold(path)
-    return GoldCorpus(
-        gold.pairs, name=gold.name, sha256=gold.sha256, languages=languages_of(path.name, langs)
-    )
+    return GoldCorpus(read_gold(path, on_error=on_error), languages=languages_of(path.name, langs))
 
 
-def read_links(path: Path, *, swap: bool = False) -> dict[int, WordLinks]:
+def read_links(path: Path, *, swap: bool = False, on_error: str = "raise") -> dict[int, WordLinks]:
     """The links of every line of a text, by line from 1: Pharaoh `i-j`, or a gold file's third column, sure
     and possible ones. `swap` exchanges the sides.
     """
     found: dict[int, WordLinks] = {}
-    lines = [checked(line) for line in LineSource(path)]
-    if format_of(lines, str(path)) == "tsv":
-        found = {line: pair.possible for line, pair in enumerate(read_gold(path), 1)}
+    if gold_format(path) == "tsv":
+        found = {pair.line: pair.possible for pair in read_gold(path, on_error=on_error)}
     else:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(map(checked, LineSource(path)), 1):
             found[number] = [(i, j) for i, j, _ in parse_links(line, where=f"{path}:{number}")]
     return {line: [(j, i) for i, j in links] for line, links in found.items()} if swap else found
 

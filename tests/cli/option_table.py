@@ -41,8 +41,8 @@ class Row:
 
 
 BASES = {
-    "align": "align de-en.tsv --model tiny --output out --steps 2 --batch-size 2 --lr 1e-3 --threads 1 -q",
-    "align many": "align de-en.tsv fr-en.tsv --model tiny --output out --steps 2 --batch-size 2 --threads 1 -q",
+    "align": "align de-en.tsv --model tiny --output out --pairs-per-language 8 --steps 2 --batch-size 2 --threads 1 -q",
+    "align many": "align de-en.tsv fr-en.tsv --model tiny --output out --pairs-per-language 8 --steps 2 --threads 1 -q",
     "align short": "align de-en.tsv --model tiny --output out --pairs-per-language 4 --batch-size 2 --threads 1 -q",
     "align two": "align --source x.de --target x.en --langs de-en --model tiny --output out --steps 1 --threads 1 -q",
     "extract": "extract de-en.tsv --model tiny --scores -q",
@@ -50,7 +50,7 @@ BASES = {
     "extract bad": "extract bad.tsv --model tiny -q",
     "extract raw": "extract raw.tsv --model tiny -q",
     "extract to": "extract de-en.tsv --model tiny --output out.align -q",
-    "show-alignment": "show-alignment SOURCE TARGET --model tiny --format pairs",
+    "show-alignment": "show-alignment SOURCE TARGET --model tiny --format pairs -q",
     "show-alignment grid": "show-alignment SOURCE TARGET --model tiny",
     "report": "report de-en.tsv --model tiny --output out -q",
     "report raw": "report raw.tsv --langs de-en --model tiny --output out -q",
@@ -74,7 +74,7 @@ BASES = {
     "xquad": "evaluate xquad --data qa --languages de --model tiny --frozen 0 --output out --json o.json",
     "export": "export tiny --output out --to transformers -q",
     "export gguf": "export tiny --output out --to gguf -q",
-    "info": "info tiny",
+    "info": "info tiny -q",
 }
 
 # What several commands share, said once.
@@ -201,6 +201,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--device": DEVICE,
         "--threads": THREADS,
         "--overwrite": Row(foreign="out.pairs", beside="--output out.pairs"),
+        "--quiet": QUIET,
         "--verbose": VERBOSE,
         "--help": HELP,
     },
@@ -266,6 +267,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--source": Row("y.de", base="evaluate two"),
         "--target": Row("y.en", base="evaluate two"),
         "--gold": Row("more.de-en.gold.tsv", base="words", instead="--gold de-en.gold.tsv"),
+        "--base": Row("1", base="words", wrong="2 -1", refused="index 0"),
         "--format": Row("bars", wrong="csv", refused="separator"),
         "--langs": Row("nl-en"),
         "--on-error": Row("skip", base="evaluate bad", **ON_ERROR),
@@ -389,6 +391,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "model": Row("other", instead="tiny"),
         "--json": JSON,
         "--overwrite": Row(foreign="figures.json", beside="--json figures.json"),
+        "--quiet": QUIET,
         "--verbose": VERBOSE,
         "--help": HELP,
     },

@@ -64,8 +64,11 @@ def everything(folder: Path) -> dict[str, bytes]:
 def test_embed_then_ask(run: Run, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "v"
     text = "das haus ist klein .\tthe house is small .\nein hund\ta dog\n"
-    said = run("-", "--langs", "de-en", "--model", model, "--output", folder, "--shards", "npy", text=text)
-    assert "4 sentence vectors of width 32" in said
+    assert not run(
+        "-", "--langs", "de-en", "--model", model, "--output", folder, "--shards", "npy", text=text
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["rows"], manifest["model"]["dimension"]) == (4, 32)
     said = run("--search", folder, "a dog", "-k", 2)
     assert said.index("a dog") < said.index("<stdin>:2")
     assert "1.000" in said

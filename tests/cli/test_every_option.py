@@ -42,6 +42,7 @@ from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
 from tests.conftest import make_tiny_encoder
 
 GROUP = typer.main.get_command(app)
+RUNNING = typer.main.get_command(app)  # built once: that takes longer than to refuse a value
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
 WALK = [(command, option) for command, rows in TABLE.items() for option in rows]
 WRONG = [
@@ -182,6 +183,7 @@ def run(words: str, *, hidden: str = "") -> Outcome:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["otkit", *spelt])
+        patch.setattr("otkit.cli.app.app", RUNNING)
         patch.setenv("COLUMNS", "200")
         # A curve takes two thirds of so short a run, and without matplotlib there is none.
         for name in filter(None, [hidden, "matplotlib" if words.startswith("align ") else ""]):

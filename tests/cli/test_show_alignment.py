@@ -150,7 +150,12 @@ def test_the_page_offers_every_layer_and_transport(otkit: Run, tmp_path: Path) -
     found = re.search('type="application/json">(.*)</script>', (tmp_path / "page.html").read_text("utf-8"))
     assert found is not None
     data = json.loads(found[1])
-    assert data["variants"][0] == {"model": "tiny", "layer": "layer 2", "transport": "unbalanced"}
+    assert data["variants"][0] == {
+        "model": "tiny",
+        "layer": "layer 2",
+        "transport": "unbalanced",
+        "settings": "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a share of mass of 0.45",
+    }
     assert {variant["layer"] for variant in data["variants"]} == {"layer 1", "layer 2"}
     assert {"balanced", "exact", "none"} <= {variant["transport"] for variant in data["variants"]}
     shares = {(view["p"], view["c"]) for view in data["pairs"][0]["v"]}
@@ -162,7 +167,11 @@ def test_raw_text_is_cut_into_words_and_says_so(otkit: Run, tmp_path: Path) -> N
     code, out, err = show(otkit, "--raw", "-f", "json", pair=("das haus, klein.", "the small house."))
     assert code == 0
     assert json.loads(out)["source"] == ["das", "haus", ",", "klein", "."]
-    assert err == "source: found 5 words: das haus , klein .\ntarget: found 4 words: the small house .\n"
+    assert err.splitlines()[:2] == [
+        "source: found 5 words: das haus , klein .",
+        "target: found 4 words: the small house .",
+    ]
+    assert show(otkit, "--raw", "--quiet", pair=("das haus, klein.", "the small house."))[2] == ""
     (tmp_path / "raw.tsv").write_text("das haus, klein.\tthe small house.\n", encoding="utf-8")
     otkit("report", "raw.tsv", "--raw", "--model", "tiny", "--output", "a", "--quiet")
     assert (
@@ -227,6 +236,9 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     assert found is not None
     data = json.loads(found[1])
     assert [variant["model"] for variant in data["variants"]] == ["tiny", "other"]
+    assert data["order"] == "mass"
+    assert '<option value="mass">worst first: lowest mass on links</option>' in html
+    assert "the lowest mass on links first" in html
     numbers = [pair["n"] for pair in data["pairs"]]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 15
@@ -234,6 +246,8 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     figures = json.loads((tmp_path / "a" / "figures.json").read_text("utf-8"))
     assert figures["figures"]["tiny"]["pairs"] == 15
     assert figures["config"]["strategy"] == "threshold"
+    assert (figures["config"]["threshold"], figures["units"]["threshold"]) == (0.45, "share of mass")
+    assert figures["layers"] == {"tiny": [1], "other": [1]}
     otkit(*words, "--output", "b", "--compare", "other")
     assert (tmp_path / "b" / "index.html").read_text("utf-8") == html
 
@@ -245,6 +259,70 @@ def test_a_report_over_gold_shows_its_error_rate(otkit: Run, tmp_path: Path) -> 
     code, out, err = otkit("report", "--gold", "gold.tsv", "--model", "tiny", "--output", "a", "--quiet")
     assert code == 0, err
     assert "AER" in out
+    html = (tmp_path / "a" / "index.html").read_text("utf-8")
+    assert "worst first: highest error rate (AER) against gold" in html
+    assert "the highest error rate (AER) first" in html
+    otkit("report", "--gold", "gold.tsv", "--model", "tiny", "--output", "b", "--quiet", "--threshold", "0.3")
+    assert 'max="100" value="45"' in html
+    assert 'max="100" value="30"' in (tmp_path / "b" / "index.html").read_text("utf-8")
+
+
+def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) -> None:
+    """Layers, temperature and threshold as they were used, with their units, wherever settings are written."""
+    config, units = {}, {}
+    _, text, _ = show(otkit, "-f", "json")
+    config, units = json.loads(text)["alignments"][0]["config"], json.loads(text)["units"]
+    assert (config["layers"], config["threshold"]) == ([1], 0.45)
+    assert (config["epsilon_relative"], config["tau"]) == (0.075, 0.1)
+    assert None not in config.values()
+    assert "epsilon" not in config
+    assert units["epsilon_relative"] == units["tau"] == "mean cost of the pair"
+    assert units["threshold"] == "share of mass"
+    _, text, _ = show(
+        otkit, "-f", "json", "--epsilon", "0.2", "--strategy", "itermax", "--transport", "balanced"
+    )
+    config, units = json.loads(text)["alignments"][0]["config"], json.loads(text)["units"]
+    assert (config["epsilon"], units["epsilon"]) == (0.2, "cost")
+    assert (config["threshold"], units["threshold"]) == (2, "rounds")
+    assert {"epsilon_relative", "tau"}.isdisjoint(config)
+    _, text, _ = show(otkit, "-f", "json", "--transport", "exact", "--strategy", "mutual")
+    config = json.loads(text)["alignments"][0]["config"]
+    assert {"epsilon", "epsilon_relative", "tau", "threshold"}.isdisjoint(config)
+
+    _, grid, _ = show(otkit, "--width", "100")
+    assert grid.splitlines()[:2] == [
+        "tiny, layer 1, unbalanced",
+        "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a share of mass of 0.45",
+    ]
+    (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
+    otkit("extract", "de-en.tsv", "--model", "tiny", "-o", "links", "--json", "extract.json", "--quiet")
+    found = json.loads((tmp_path / "extract.json").read_text("utf-8"))
+    assert (found["aligner"]["layers"], found["aligner"]["threshold"]) == ([1], 0.45)
+    assert None not in found["aligner"].values()
+    assert found["units"]["threshold"] == "share of mass"
+    again = otkit("extract", "de-en.tsv", "--model", "tiny", "--config", "extract.json", "--quiet")[1]
+    assert again == (tmp_path / "links").read_text("utf-8")
+    otkit("check", "de-en.tsv", "--model", "tiny", "--json", "check.json", "-o", "worst.tsv", "--quiet")
+    found = json.loads((tmp_path / "check.json").read_text("utf-8"))
+    assert found["config"]["layers"] == [1]
+    assert set(found["config"]["null_prices"]) == {"hallucination", "omission"}
+    assert found["units"]["epsilon"] == "price of the null"
+    (tmp_path / "gold.de-en.tsv").write_text("das haus\tthe house\t0-0 1-1\n", encoding="utf-8")
+    words = (
+        "evaluate",
+        "word-alignment",
+        "--gold",
+        "gold.de-en.tsv",
+        "--model",
+        "tiny",
+        "-o",
+        "cells",
+        "--quiet",
+    )
+    otkit(*words, "--json", "evaluate.json")
+    found = json.loads((tmp_path / "evaluate.json").read_text("utf-8"))
+    assert found["tasks"]["word-alignment"]["settings"]["config"]["threshold"] == 0.45
+    assert found["encoders"]["model"]["alignment_layers"] == [1]
 
 
 def test_reports_without_pairs_are_refused(otkit: Run, tmp_path: Path) -> None:

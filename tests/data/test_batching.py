@@ -146,7 +146,7 @@ def test_a_sentence_too_long_for_the_encoder_names_its_line(
     path = tmp_path / "de-en.tsv"
     path.write_text("das haus\tthe house\n" + "das " * 80 + "\tthe house\nein\ta\n", encoding="utf-8")
     text = open_corpus(path)
-    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*82 subword tokens .* takes 64.*--on-error skip"):
+    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*82 subword tokens .* takes 64.*`on_error='skip'`"):
         list(PairSource([text], tiny_encoder, BatchingConfig(batch_size=2)).micro_steps(0, 2))
     source = PairSource([text], tiny_encoder, BatchingConfig(batch_size=2, on_error="skip"))
     assert sorted(i for parts in members(source, 0, 2) for part in parts for i in part) == [0, 2]

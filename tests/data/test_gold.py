@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from otkit.data.gold import GoldPair, parse_links, read_gold
 from otkit.data.links import format_of
 from otkit.errors import ConfigError, InputError
+from tests.conftest import BENCHMARK_DATA
 
-FOLDER = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
-REAL = FOLDER / "word-alignment"
+REAL = BENCHMARK_DATA / "word-alignment"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the benchmark data is not here")
 
 TEXT = "das Haus ist alt ||| the house is old\nja ||| yes indeed\nder Hund ||| the dog\n"
@@ -75,7 +74,8 @@ def test_pharaoh_from_either_base(base: int, text: Path, tmp_path: Path) -> None
     assert read_gold(path, text=text, base=base).pairs == EXPECTED
     assert found.sha256 != read_gold(path, text=write(tmp_path / "other", TEXT.replace("alt", "neu"))).sha256
     with pytest.raises(
-        InputError, match=r"is outside its sentence .* this counts from \d, say --base \d if that is"
+        InputError,
+        match=rf"is outside its sentence .* counting from {1 - base}: .* say `base={base}`, which fits better",
     ):
         read_gold(path, text=text, base=1 - base)
 
@@ -129,7 +129,7 @@ def test_naacl_ids_of_a_selection(tmp_path: Path, text: Path) -> None:
 def test_a_base_that_cannot_be_told_is_asked_for(tmp_path: Path, text: Path) -> None:
     path = write(tmp_path / "gold", "1-1 2-2\n\n\n")
     with pytest.raises(
-        InputError, match=r"does not show whether its indices count from 0 or from 1; state what .* 0 or"
+        InputError, match=r"does not show whether its indices count from 0 or from 1; .*`base=0` or `base=1`"
     ):
         read_gold(path, text=text)
     assert read_gold(path, text=text, base=0)[0].sure == {(1, 1), (2, 2)}
@@ -139,10 +139,23 @@ def test_a_base_that_cannot_be_told_is_asked_for(tmp_path: Path, text: Path) -> 
     assert custom.notes[0].endswith(
         "read as counting from 0: the custom of its format, the file proves neither"
     )
+    # An index 0 settles it, whatever else the file holds.
+    both = write(path, "0-1\n1-1\n\n")
     with pytest.raises(
-        InputError, match="gold: an index is 0 in line 1 and equals the sentence length in line 2: one"
+        InputError, match=r"gold:2: source index 1 of the link 1-1 is outside .* of 1 word: expe"
     ):
-        read_gold(write(path, "0-1\n1-1\n\n"), text=text)
+        read_gold(both, text=text)
+    assert [set(pair.sure) for pair in read_gold(both, text=text, on_error="skip")] == [
+        {(0, 1)},
+        set(),
+        set(),
+    ]
+    # In a list of `id i j` a 0 may stand for no word.
+    with pytest.raises(
+        InputError, match=r"gold: .* a 0, as in line 1, may be the first word or none; .*`base=0`"
+    ):
+        read_gold(write(path, "1 0 1\n1 2 2\n"), text=text)
+    path = write(path, "\n\n\n")
     assert read_gold(write(path, "\n\n\n"), text=text).sure_links == 0
 
 
@@ -151,8 +164,8 @@ def test_links_outside_are_dropped_only_on_demand(tmp_path: Path, text: Path) ->
     with pytest.raises(InputError) as caught:
         read_gold(path, text=text, base=0)
     assert str(caught.value) == (
-        f"{path}:2: target index 2 of the link 0-2 is outside its sentence of 2 words: expected 0 to 1; "
-        "this counts from 0, say --base 1 if that is wrong; or --on-error skip"
+        f"{path}:2: target index 2 of the link 0-2 is outside its sentence of 2 words: expected 0 to 1; the links are "
+        "read as counting from 0: correct the file, or drop such links: `on_error='skip'`"
     )
     gold = read_gold(path, text=text, base=0, on_error="skip")
     assert (gold.dropped, gold.sure_links) == (3, 3)
@@ -209,13 +222,79 @@ def test_bad_tables(tmp_path: Path) -> None:
         assert message in str(caught.value)
 
 
+SPOILT: dict[str, tuple[bytes, list[int], list[str]]] = {
+    "table": (
+        b"a b\tc d\t0-0 1-1\n\xfc\tc\t0-0\na\tb\n\tb\t0-0\na\tb\t0+0\n\na b\tc d\t1-1\n",
+        [1, 7],
+        ["invalid UTF-8", "2 columns", "the source is empty", "received '0+0'", "1 columns"],
+    ),
+    "pharaoh": (b"0-0 1-1\n0-0 x\n0-1 \xff\n", [1], ["received 'x'", "invalid UTF-8"]),
+    "naacl": (
+        b"1 1 1\n1 4 4\n2 1\n2 1 1\nrubbish\n\xff\n7 1 1\n3 2 2\n",
+        [1, 3],
+        ["received '2 1'", "received 'rubbish'", "invalid UTF-8", "sentence 7, but the text has 3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_bad_pairs_are_left_out_named_and_counted(name: str, tmp_path: Path, text: Path) -> None:
+    content, kept, complaints = SPOILT[name]
+    path = tmp_path / "gold"
+    path.write_bytes(content)
+    where = None if name == "table" else text
+    with pytest.raises(InputError, match=f"{complaints[0]}.*; .*, or skip such lines: `on_error='skip'`"):
+        read_gold(path, text=where)
+    gold = read_gold(path, text=where, on_error="skip")
+    assert [pair.line for pair in gold] == kept
+    assert gold.skipped == len(complaints)
+    note = next(note for note in gold.notes if "skipped" in note)
+    assert note.startswith(f"{path}: {len(complaints)} lines were skipped: line ")
+    assert all(complaint in note for complaint in complaints[:3])
+    assert ("; and" in note) == (len(complaints) > 3)
+    assert "on_error" not in note
+
+
+def test_a_bad_line_of_the_text_takes_its_links_with_it(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"ein Haus\n\xff\nder Hund\n")
+    (tmp_path / "b").write_text("a house\nbad\nthe dog\n")
+    path = write(tmp_path / "gold", "0-0\n0-0\n1-1\n")
+    gold = read_gold(path, text=tmp_path / "a", target=tmp_path / "b", on_error="skip")
+    assert [(pair.line, pair.source[1], set(pair.sure)) for pair in gold] == [
+        (1, "Haus", {(0, 0)}),
+        (3, "Hund", {(1, 1)}),
+    ]
+    assert f"{tmp_path / 'a'}: 1 line was skipped: line 2 (invalid UTF-8" in gold.notes[0]
+    with pytest.raises(InputError, match=r"a:2: invalid UTF-8"):
+        read_gold(path, text=tmp_path / "a", target=tmp_path / "b")
+
+
+def test_gold_without_a_usable_pair(tmp_path: Path) -> None:
+    path = write(tmp_path / "gold.tsv", "a\tb\t0+0\na\tb\t0+0\n")
+    with pytest.raises(
+        InputError, match=r"gold\.tsv: no pair can be used, of 2; the first: .*:1: received '0\+0'"
+    ):
+        read_gold(path, on_error="skip")
+
+
+def test_words_of_gold_stand_between_ascii_spaces(tmp_path: Path) -> None:
+    path = write(tmp_path / "gold.tsv", "10\u00a0000 H\u00e4user\thouses\u202f?\t0-0 1-0\na\tb\t0-0\n")
+    gold = read_gold(path)
+    assert gold[0].source == ("10\u00a0000", "H\u00e4user")
+    assert gold[0].target == ("houses\u202f?",)
+    assert (gold.spaces.lines, gold.spaces.first) == (1, 1)
+    # A link list is split alike: what looks like a space and is none is no separator.
+    with pytest.raises(InputError, match="expected a link"):
+        parse_links("0-0\u00a01-1")
+
+
 def test_settings_that_cannot_be(tmp_path: Path, text: Path) -> None:
     table = write(tmp_path / "gold.tsv", "a b\tc d\t0-0\n")
     links = write(tmp_path / "gold", "0-0\n\n\n")
     with pytest.raises(ConfigError, match=r"gold\.tsv holds its sentences itself; leave the text out"):
         read_gold(table, text=text)
     with pytest.raises(
-        ConfigError, match="gold holds links without their sentences; name the text too: --text F"
+        ConfigError, match="gold holds links without their sentences; name the text too: a file of"
     ):
         read_gold(links)
     with pytest.raises(ConfigError, match="the index base is 2; give 0 or 1, or leave it out"):

@@ -36,7 +36,7 @@ def test_names_that_tell(name: str, expected: str) -> None:
 )
 def test_names_that_do_not_tell(name: str) -> None:
     with pytest.raises(
-        InputError, match="does not tell its languages; state them, source first: --langs de-en"
+        InputError, match="does not tell its languages; state them, source first: `langs='de-en'`"
     ):
         languages_of(name)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.lines import LineSource, words_of
+from otkit.data.lines import SPACES, LineSource, SpaceCount, skipped_note, trimmed, words_of
 from otkit.errors import InputError
 
 
@@ -149,7 +149,7 @@ def test_a_small_gzip_does_not_fill_the_memory(tmp_path: Path) -> None:
     lines = lines_of(write(tmp_path / "bomb.gz", bomb))
     assert [str(line) for line in lines] == [
         f"{tmp_path / 'bomb.gz'}:1: the line is longer than 1,000,000 bytes; "
-        "one sentence a line is expected: cut the line, or skip it (--on-error skip)"
+        "one sentence a line is expected: cut the line"
     ]
 
 
@@ -160,12 +160,12 @@ def test_bad_lines_keep_their_place(before: int, tmp_path: Path) -> None:
     lines = lines_of(path, limit=100)[before:]
     assert [str(line) for line in lines] == [
         f"{path}:{before + 1}: invalid UTF-8 at byte 2 of the line (0xfc: invalid start byte); "
-        "convert the file to UTF-8 (iconv -t UTF-8), or skip the line (--on-error skip)",
+        "convert the file to UTF-8 (iconv -t UTF-8)",
         f"{path}:{before + 2}: a NUL at byte 3 of the line; expected UTF-8 text: remove it (tr -d '\\000')",
         f"{path}:{before + 3}: the line is longer than 100 bytes; "
-        "one sentence a line is expected: cut the line, or skip it (--on-error skip)",
+        "one sentence a line is expected: cut the line",
         f"{path}:{before + 4}: invalid UTF-8 at byte 0 of the line (0xe2: unexpected end of data); "
-        "convert the file to UTF-8 (iconv -t UTF-8), or skip the line (--on-error skip)",
+        "convert the file to UTF-8 (iconv -t UTF-8)",
         "last 😀",
     ]
 
@@ -215,5 +215,43 @@ def test_a_pipe_gives_lines_before_it_ends() -> None:
 
 
 def test_words() -> None:
-    assert words_of("  Das ist  ein\u00a0Haus\t. ") == ("Das", "ist", "ein", "Haus", ".")
-    assert words_of("") == ()
+    assert words_of("  Das ist  ein Haus\t. ") == ("Das", "ist", "ein", "Haus", ".")
+    assert words_of("a\tb\nc\rd\x0be\x0cf") == tuple("abcdef")
+    assert words_of("") == words_of(" \t ") == ()
+
+
+OTHER_SPACES = [
+    chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace() and chr(code) not in SPACES
+]
+
+
+@pytest.mark.parametrize("space", OTHER_SPACES, ids=[f"U+{ord(space):04X}" for space in OTHER_SPACES])
+def test_other_white_space_is_part_of_a_word(space: str) -> None:
+    assert words_of(f" 10{space}000 {space} x{space} ") == (f"10{space}000", space, f"x{space}")
+    assert trimmed(f"\t{space}a{space} ") == f"{space}a{space}"
+    spaces = SpaceCount()
+    spaces.look(1, f"a{space} b", "c")  # counted alike by both rules
+    spaces.look(2, "c", f"a{space}b")
+    spaces.look(3, f"a{space}b", f"a{space}b")
+    assert (spaces.lines, spaces.first) == (2, 2)
+
+
+def test_words_of_half_a_surrogate_pair() -> None:
+    assert words_of("a\udcff b\ud83d") == ("a\udcff", "b\ud83d")
+
+
+def test_the_note_on_skipped_lines_names_the_first_of_them() -> None:
+    bad = [
+        InputError(f"bad {number}", where=f"a:b.tsv:{number}", remedy="mend it") for number in (2, 5, 7, 9)
+    ]
+    assert skipped_note(bad[:1], 1) == "a:b.tsv: 1 line was skipped: line 2 (bad 2)"
+    assert skipped_note(bad[:2], 2) == "a:b.tsv: 2 lines were skipped: line 2 (bad 2); line 5 (bad 5)"
+    assert skipped_note(bad, 12, what="item") == (
+        "a:b.tsv: 12 items were skipped: line 2 (bad 2); line 5 (bad 5); line 7 (bad 7); and 9 more"
+    )
+    other = InputError("bad", where="q.json: question 7")
+    assert skipped_note([other], 1, what="item") == "q.json: 1 item was skipped: question 7 (bad)"
+    assert (
+        skipped_note([bad[0], other], 2)
+        == "2 lines were skipped: a:b.tsv:2 (bad 2); q.json: question 7 (bad)"
+    )

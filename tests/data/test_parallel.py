@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from otkit.data.lines import SKIP, words_of
 from otkit.data.parallel import BadLine, Pair, open_corpus, read_pairs
 from otkit.errors import ConfigError, InputError
 
@@ -84,13 +85,17 @@ BAD_LINES: dict[str, tuple[str, bytes, str]] = {
     "empty source": (
         "tsv",
         b"\tb",
-        "the source is empty (received '\\tb'); fill it, or skip the line (--on-error skip)",
+        "the source is empty (received '\\tb'); fill it, or skip such lines: `on_error='skip'`",
     ),
     "empty target": ("tsv", b"a\t", "the target is empty (received 'a\\t')"),
     "white source": ("tsv", "\u00a0 \u3000\tb".encode(), "the source is empty"),
     "white target": ("tsv", b"a\t \x0b\x1f ", "the target is empty"),
     "both sides empty": ("tsv", b"\t", "the line is empty"),
-    "empty line": ("tsv", b"", "the line is empty; write source<TAB>target, or skip such lines"),
+    "empty line": (
+        "tsv",
+        b"",
+        "the line is empty; write source<TAB>target, or skip such lines: `on_error='skip'`",
+    ),
     "white line": ("tsv", b"   ", "the line is empty"),
     "invalid UTF-8": ("tsv", b"Stra\xdfe\tstreet", "invalid UTF-8 at byte 4 of the line (0xdf: "),
     "NUL": ("tsv", b"a\0\tb", "a NUL at byte 1 of the line; expected UTF-8 text: remove it"),
@@ -185,7 +190,8 @@ def test_a_bad_line_says_what_where_and_how_to_mend_it(name: str, tmp_path: Path
         line == bad for line in range(1, 2 * len(PAIRS) + 2)
     ]
     assert isinstance(items[bad - 1], BadLine)
-    assert str(items[bad - 1].error) == str(error)
+    # What is skipped is not told to be skipped.
+    assert f"{items[bad - 1].error}, or {SKIP}" == str(error)
     corpus = open_corpus(path, on_error="skip")
     assert (len(corpus), corpus.skipped, [item.line for item in corpus.bad]) == (2 * len(PAIRS), 1, [bad])
     assert [pair.line for pair in corpus] == [item.line for item in items if isinstance(item, Pair)]
@@ -337,6 +343,97 @@ def test_a_sentence_may_begin_with_a_brace(tmp_path: Path) -> None:
     assert texts(read_pairs(tabs)) == [("{lacht}", "{laughs}"), ("{", "}")]
     bars = write(tmp_path / "a.txt", "{lacht} Ja ||| {laughs} Yes}\n")
     assert texts(read_pairs(bars)) == [("{lacht} Ja", "{laughs} Yes}")]
+
+
+DECIDED: dict[str, tuple[str, list[tuple[str, str]], str]] = {
+    "the second line decides": (
+        "das\tHaus ||| the house\nein Baum ||| a tree\n",
+        [("das\tHaus", "the house"), ("ein Baum", "a tree")],
+        "line 1 has both a tab and |||; the file is read as source ||| target, as line 2 shows "
+        "(else say `format='tsv'`)",
+    ),
+    "the other way round": (
+        "das ||| Haus\tthe house\nein Baum\ta tree\n",
+        [("das ||| Haus", "the house"), ("ein Baum", "a tree")],
+        "line 1 has both a tab and |||; the file is read as source<TAB>target, as line 2 shows "
+        "(else say `format='bars'`)",
+    ),
+    "a line decides by having one of them as needed": (
+        "das\tkleine\tHaus ||| the small house\nein\tBaum ||| a tree\n",
+        [("das\tkleine\tHaus", "the small house"), ("ein\tBaum", "a tree")],
+        "line 1 has both a tab and |||; the file is read as source ||| target, as line 1 shows "
+        "(else say `format='tsv'`)",
+    ),
+    "decided before": (
+        "ein Baum ||| a tree\ndas\tHaus ||| the house\nein\tx ||| y\n",
+        [("ein Baum", "a tree"), ("das\tHaus", "the house"), ("ein\tx", "y")],
+        "line 2 has both a tab and |||; the file is read as source ||| target, as line 1 shows "
+        "(else say `format='tsv'`)",
+    ),
+    "JSON may hold both": (
+        '{"source": "a ||| b\\tc", "target": "d"}\n{"source": "e", "target": "f"}\n',
+        [("a ||| b\tc", "d"), ("e", "f")],
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", DECIDED)
+def test_the_file_decides_between_two_separators_and_it_is_said(
+    name: str, packed: bool, tmp_path: Path
+) -> None:
+    content, pairs, said = DECIDED[name]
+    path = write(tmp_path / "a.txt", gzip.compress(content.encode()) if packed else content)
+    notes: list[str] = []
+    assert texts(read_pairs(path, note=notes.append)) == pairs
+    assert notes == ([f"{path}: {said}"] if said else [])
+    assert open_corpus(path).notes == tuple(notes)
+    if said:
+        form = "bars" if "read as source |||" in said else "tsv"
+        forced: list[str] = []
+        assert texts(read_pairs(path, format=form, note=forced.append)) == pairs
+        assert not forced, "what was asked for needs no note"
+
+
+def test_a_file_that_does_not_decide_is_asked_about(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "\n" + "das\tHaus ||| the house\n" * 1100)
+    with pytest.raises(
+        InputError,
+        match=r"a\.txt:2: either a tab or \|\|\| may .*; say which: `format='tsv'` or `format='bars'`",
+    ):
+        list(read_pairs(path, on_error="skip"))
+    for form, pair in {"bars": ("das\tHaus", "the house"), "tsv": ("das", "Haus ||| the house")}.items():
+        corpus = open_corpus(path, format=form, on_error="skip")
+        assert (len(corpus), corpus.skipped, texts(corpus[:1])) == (1100, 1, [pair])
+
+
+SPACES = ["\xa0", "\u202f", "\u3000", "\u2009", "\u2028", "\x85", "\x1c"]
+
+
+@pytest.mark.parametrize("form", ["tsv", "bars", "jsonl", "files"])
+def test_only_ascii_white_space_separates_words_in_every_format(form: str, tmp_path: Path) -> None:
+    pairs = [(f"10{space}000 H\u00e4user\tb", f"\u00abhouses{space}\u00bb burn{space}") for space in SPACES]
+    pairs = [(source.replace("\t", " "), target) for source, target in pairs] + [("plain one", "line")]
+    target = None
+    if form == "files":
+        path = write(tmp_path / "a.de", "".join(f"{source}\n" for source, _ in pairs))
+        target = write(tmp_path / "a.en", "".join(f" {other}\t\n" for _, other in pairs))
+    elif form == "jsonl":
+        rows = [{"source": f" {source}\t", "target": other} for source, other in pairs]
+        path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        mark = "\t" if form == "tsv" else " ||| "
+        path = write(tmp_path / "a.txt", "".join(f"{source}{mark}{other} \r\n" for source, other in pairs))
+    corpus = open_corpus(path, target=target)
+    assert texts(corpus) == pairs
+    assert {len(words_of(pair.source)) for pair in corpus[:-1]} == {3}
+    assert {len(words_of(pair.target)) for pair in corpus[:-1]} == {2}
+    assert (corpus.spaces.lines, corpus.spaces.first) == (len(SPACES), 1)
+    assert corpus.spaces.note("it") == (
+        f"it: {len(SPACES)} lines (the first: line 1) with a no-break space or its like, which is part of a word here: "
+        "what splits at any Unicode white space counts more words"
+    )
 
 
 def test_no_room_for_the_temporary_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from typing import Any
 import pytest
 
 from otkit.data.folders import language_file, languages_in
+from otkit.data.lines import SKIP
 from otkit.data.tasks import Answer, NliExample, QaExample, read_nli, read_qa
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
-
-FOLDER = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
-needs_real = pytest.mark.skipif(not (FOLDER / "xnli").is_dir(), reason="the benchmark data is not here")
 
 NLI = (
     NliExample("Er kam spät .", "Er war pünktlich .", "contradiction"),
@@ -97,7 +94,7 @@ BAD_NLI: dict[str, tuple[str, str]] = {
     "four columns": ("a\tb\tneutral\tc\n", ":2: 4 columns, expected 2 or 3"),
     "an empty premise": (" \tb\tneutral\n", ":2: the premise is empty, expected text"),
     "an empty hypothesis": ("a\t\tneutral\n", ":2: the hypothesis is empty, expected text"),
-    "an empty line": ("\n", ":2: the line is empty; delete it, or --on-error skip"),
+    "an empty line": ("\n", ":2: the line is empty; delete it, or skip such lines: `on_error='skip'`"),
     "a label missing among others": (
         "a\tb\n",
         ":2: the item lacks its label; label all items of a file, or none",
@@ -139,7 +136,7 @@ def test_a_bad_item_is_named_and_can_be_skipped(name: str, tmp_path: Path) -> No
     assert caught.value.remedy
     found = read_nli(path, on_error="skip")
     assert (found.examples, found.skipped, len(found.bad)) == (NLI, 1, 1)
-    assert str(found.bad[0]) == str(caught.value)
+    assert f"{found.bad[0]}, or {SKIP}" == str(caught.value)
 
 
 def test_nli_files_that_cannot_be_used(tmp_path: Path) -> None:
@@ -275,7 +272,7 @@ def test_a_bad_question_is_named_and_can_be_skipped(name: str, tmp_path: Path) -
     assert caught.value.remedy
     found = read_qa(path, on_error="skip")
     assert ([example.id for example in found], found.skipped) == (["q2", "q3"], 1)
-    assert str(found.bad[0]) == str(caught.value)
+    assert f"{found.bad[0]}, or {SKIP}" == str(caught.value)
 
 
 BAD_JSON: dict[str, tuple[str, str]] = {
@@ -369,14 +366,13 @@ def test_sample_data() -> None:
         assert len(read_qa(language_file(qa, language, task="qa"))) == 20
 
 
-@needs_real
-def test_real_files() -> None:
-    languages = languages_in(FOLDER / "xnli", task="nli")
+def test_real_files(benchmark_data: Path) -> None:
+    languages = languages_in(benchmark_data / "xnli", task="nli")
     assert len(languages) == 15
     for language in languages:
-        found = read_nli(language_file(FOLDER / "xnli", language, task="nli"))
+        found = read_nli(language_file(benchmark_data / "xnli", language, task="nli"))
         assert (len(found), found.labelled) == (2490, True)
         assert set(Counter(item.label for item in found).values()) == {830}
-    assert languages_in(FOLDER / "xquad", task="qa") == ("ar", "de", "el", "en", "es", "zh")
-    for language in languages_in(FOLDER / "xquad", task="qa"):
-        assert len(read_qa(language_file(FOLDER / "xquad", language, task="qa"))) == 1190
+    assert languages_in(benchmark_data / "xquad", task="qa") == ("ar", "de", "el", "en", "es", "zh")
+    for language in languages_in(benchmark_data / "xquad", task="qa"):
+        assert len(read_qa(language_file(benchmark_data / "xquad", language, task="qa"))) == 1190

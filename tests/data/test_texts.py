@@ -58,6 +58,16 @@ def test_a_file_of_one_language_has_a_sentence_a_line(tmp_path: Path) -> None:
     assert list(read_texts(path, format="text")) == [Text("a tab\tis text here", "text", 1)]
 
 
+def test_two_separators_are_decided_by_the_file(tmp_path: Path) -> None:
+    path, notes = tmp_path / "c.txt", list[str]()
+    path.write_text("das\tHaus ||| the house\nein Baum ||| a tree\n")
+    found = [text.text for text in read_texts(path, note=notes.append) if isinstance(text, Text)]
+    assert found == ["das\tHaus", "the house", "ein Baum", "a tree"]
+    assert len(notes) == 1
+    path.write_text("10\u00a0000 \u00a0\u2028\n")
+    assert list(read_texts(path)) == [Text("10\u00a0000 \u00a0\u2028", "text", 1)]
+
+
 def test_a_bad_line_of_a_parallel_file_is_no_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "c.tsv"
     path.write_text("no separator\neins\tone\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_every_role_and_seed_is_run_once_and_resumed_from_disk(
         assert one.findings.value(RIGHT, "de") == other.findings.value(RIGHT, "de")
         assert other.findings.figures == one.findings.figures
         assert np.array_equal(one.findings.tables["de"]["right"], other.findings.tables["de"]["right"])
+
+
+def test_a_figure_that_is_not_a_number_is_null_in_the_file_and_comes_back_as_it_was(
+    tiny_encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    found = Findings(
+        {"de": {"rows": np.array([[1.0, np.nan], [np.inf, 2.0]])}}, {"de": {"gap": float("nan")}}
+    )
+    store = CellStore(tmp_path, resume=True)
+    store.save(cell("model", 0, found), {"version": 1})
+    text = (tmp_path / "task" / "model" / "seed-0" / "cell.json").read_text(encoding="utf-8")
+    json.loads(text, parse_constant=pytest.fail)
+    again = store.load("task", "model", 0, {"version": 1})
+    assert again is not None
+    np.testing.assert_array_equal(again.findings.tables["de"]["rows"], [[1.0, np.nan], [np.nan, 2.0]])
+    assert np.isnan(again.findings.figures["de"]["gap"])
 
 
 def test_without_resume_and_with_other_settings_or_weights_everything_runs_again(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ from otkit.evaluation.search import SearchConfig, build_index, nearest, recall, 
 from otkit.evaluation.word_retrieval import WordRetrievalConfig, evaluate_word_retrieval, one_to_one
 
 Matrix = NDArray[np.float64]
-DATA = Path(os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def unit(rows: int, width: int = 12, seed: int = 0) -> NDArray[np.float32]:
@@ -170,19 +168,60 @@ def test_a_sentence_that_is_too_long_is_named_with_its_line_or_skipped(
     path = tmp_path / "de-en.tsv"
     path.write_text("das haus\tthe house\n" + "haus " * 70 + "\thouse\nklein\tsmall\n")
     corpus = open_corpus(path)
-    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*takes 64.*--on-error skip"):
+    with pytest.raises(InputError, match=r"de-en\.tsv:2: .*takes 64.*`on_error='skip'`"):
         evaluate_retrieval(tiny_encoder, [corpus])
     found = evaluate_retrieval(tiny_encoder, [corpus], config=RetrievalConfig(on_error="skip"))
     assert (found["de"].count, found["de"].skipped) == (2, 1)
 
 
+EQUAL = [
+    "the house is small\tthe house is small",
+    "das haus\tdas haus",
+    "ein kleines\tein kleines",
+    "das haus\tdas  haus",
+]
+
+
+def test_equal_sentences_are_counted_and_scored_both_ways(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "de-en.tsv"
+    path.write_text("".join(f"{line}\n" for line in EQUAL))
+    scores = evaluate_retrieval(tiny_encoder, [open_corpus(path)])["de"]
+    for side in (scores.forward, scores.backward):
+        assert side.accuracy(1) == 0.75  # of two equal sentences one comes first
+        assert side.equal.mean() == 1.0
+        assert side.repeated == 2
+    path.write_text("".join(f"{line}\n" for line in EQUAL[:3]))
+    scores = evaluate_retrieval(tiny_encoder, [open_corpus(path)])["de"]
+    assert (scores.forward.repeated, scores.forward.equal.tolist()) == (0, [True, True, True])
+
+
+@pytest.mark.parametrize("score", ["cosine", "csls", "margin"])
+def test_equal_items_are_those_of_the_whole_matrix(score: str) -> None:
+    """Items of a group share their vector; the definition counts any of the right one's group."""
+    groups = np.random.default_rng(1).integers(0, 30, 70)
+    target = unit(30)[groups]
+    source = target + 0.9 * unit(70, seed=1)
+    source /= np.linalg.norm(source, axis=1, keepdims=True)
+    numbers = np.array([np.flatnonzero(groups == group)[0] for group in groups])
+    config = RetrievalConfig(SearchConfig(score=score, neighbourhood=4))
+    found = score_retrieval(source, target, config=config, equals=(np.arange(70), numbers))
+    matrix = brute_scores(source.astype(float), target.astype(float), score, 4)
+    assert np.array_equal(found.forward.equal, groups[matrix.argmax(axis=1)] == groups)
+    assert found.forward.repeated == sum(int((groups == group).sum()) > 1 for group in groups)
+    assert found.backward.repeated == 0
+    assert np.array_equal(found.backward.equal, found.backward.ranks == 1)
+    assert found.forward.accuracy(1) < found.forward.equal.mean()
+    unknown = score_retrieval(source, target, config=config)
+    assert np.array_equal(unknown.forward.ranks, found.forward.ranks)
+    assert np.array_equal(unknown.forward.equal, unknown.forward.ranks == 1)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not (DATA / "tatoeba").is_dir(), reason="needs the benchmark data")
 @pytest.mark.parametrize(("name", "published"), [("swh", 0.718), ("cmn", 0.784)])
 def test_tatoeba_figures_of_the_sample_encoder(
-    name: str, published: float, sample_encoder: TorchEncoder
+    name: str, published: float, sample_encoder: TorchEncoder, benchmark_data: Path
 ) -> None:
-    corpus = open_corpus(DATA / "tatoeba" / f"{name}-eng.tsv.gz")
+    corpus = open_corpus(benchmark_data / "tatoeba" / f"{name}-eng.tsv.gz")
     scores = evaluate_retrieval(sample_encoder, [corpus])
     assert scores[name].forward.accuracy(1) == pytest.approx(published, abs=0.005)
 
@@ -208,6 +247,19 @@ def test_words_of_equal_sentences_find_themselves(tiny_encoder: TorchEncoder, po
     assert found.count == 4
     assert found.forward.ranks.tolist() == [1, 1, 1, 1]
     assert found.matched == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("pool", ["aligned", "all"])
+def test_equal_words_are_those_at_one_place_of_equal_sentences(tiny_encoder: TorchEncoder, pool: str) -> None:
+    one_link = frozenset({(0, 0), (1, 1)})
+    sides = [("das", "haus"), ("ein", "haus"), ("das", "haus"), ("das", "klein")]
+    pairs = [GoldPair(side, side, one_link, one_link) for side in sides]
+    found = evaluate_word_retrieval(tiny_encoder, pairs, config=WordRetrievalConfig(pool=pool))
+    assert found.count == 8
+    # Both words of both equal sentences; `haus` and `das` of the others stand in other sentences.
+    assert found.forward.repeated == found.backward.repeated == 4
+    assert found.forward.accuracy(1) == 0.75
+    assert found.forward.equal.all()
 
 
 def test_a_larger_pool_never_makes_retrieval_easier(tiny_encoder: TorchEncoder) -> None:
@@ -269,6 +321,50 @@ def test_the_scored_part_does_not_choose_the_threshold() -> None:
     assert scores.gold < 200
     assert scores.threshold == pytest.approx(1.5, abs=0.02)
     assert scores.f1 == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_mined_pair_equal_to_a_gold_pair_counts_beside() -> None:
+    """Two sources and two targets are equal; the other one of each was mined."""
+    texts = ("a b", "a  b", *(str(number) for number in range(10)))
+    data = MiningSet("twins", texts, texts, frozenset((i, i) for i in range(12)))
+    dev = np.random.default_rng(0).random(12) < 0.2
+    assert dev[2:].any()
+    assert not dev[:2].any()
+    target = np.arange(12)
+    target[[0, 1]] = [1, 0]
+    mined = Mined(np.arange(12), target, np.full(12, 1.0, dtype=np.float32))
+    scores = score_mined(mined, data, MiningConfig())
+    count = int((~dev).sum())
+    assert scores.repeated == 4
+    assert scores.f1 == scores.precision == scores.recall == pytest.approx((count - 2) / count)
+    assert scores.equal_f1 == 1.0
+    wrong = score_mined(Mined(mined.source, np.roll(target, 3), mined.scores), data, MiningConfig())
+    assert wrong.equal_f1 < 0.5
+
+
+def test_bad_lines_of_mining_files_are_skipped_with_their_pairs(tmp_path: Path) -> None:
+    files = {
+        "source": b"a\teins\nb\tzwei\nc\nd\t\xff\na\tnoch einmal\n",
+        "target": b"x\tone\ny\ttwo\nz\tthree\n",
+        "gold": b"a\tx\nb\ty\nc\tz\nrubbish\n",
+    }
+    paths = {name: tmp_path / name for name in files}
+    for name, content in files.items():
+        paths[name].write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"source:3: received 'c', .*, or skip such lines: `on_error='skip'`"
+    ):
+        read_mining(*paths.values())
+    data = read_mining(*paths.values(), on_error="skip")
+    assert (data.source, data.gold, data.skipped) == (("eins", "zwei"), {(0, 0), (1, 1)}, 5)
+    assert [str(error.where).rpartition("/")[2] for error in data.bad] == [
+        "source:3",
+        "source:4",
+        "source:5",
+        "gold:3",
+        "gold:4",
+    ]
+    assert "on_error" not in " ".join(map(str, data.bad))
 
 
 def test_mining_files_are_checked(tmp_path: Path) -> None:

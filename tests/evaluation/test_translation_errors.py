@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from otkit.evaluation.translation_errors import _rank_area, evaluate_translation
 
 HEADER = "src_lang\ttgt_lang\tsrc_text\tmt_text\tomit_spans\thall_spans\tclass_hall\tclass_omit"
 GOOD = "deu_Latn\teng_Latn\tdas haus\tthe house\tdas <<<haus>>>\tthe house\t1_No\t3_Partial"
-HALOMI = Path(os.environ.get("OTKIT_BENCHMARK_DATA", "../shared/data")) / "halomi" / "halomi-half.tsv.gz"
 
 
 def scores(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +91,9 @@ def test_bad_lines_can_be_skipped(tmp_path: Path) -> None:
     path.write_bytes(f"{HEADER}\nshort\n{GOOD}\n".encode() + b"\xff\n")
     found = read_halomi(path, on_error="skip")
     assert (len(found.items), found.skipped, found.unmarked) == (1, 2, 0)
+    assert [str(bad.where) for bad in found.bad] == [f"{path}:2", f"{path}:4"]
+    with pytest.raises(InputError, match=r"gold\.tsv:2: 1 columns.*, or skip such lines: `on_error='skip'`"):
+        read_halomi(path)
 
 
 def test_errors_of_every_kind_are_scored(sample_encoder: TorchEncoder) -> None:
@@ -121,9 +122,8 @@ def test_errors_of_every_kind_are_scored(sample_encoder: TorchEncoder) -> None:
     assert hallucination.auc("check", severity=4) == 1.0
 
 
-@pytest.mark.skipif(not HALOMI.is_file(), reason="the benchmark data is not here")
-def test_the_real_file_is_read_whole() -> None:
-    found = read_halomi(HALOMI)
+def test_the_real_file_is_read_whole(benchmark_data: Path) -> None:
+    found = read_halomi(benchmark_data / "halomi" / "halomi-half.tsv.gz")
     assert len(found.items) == 1432
     assert found.unmarked == 18
     assert len({item.direction for item in found.items}) == 18

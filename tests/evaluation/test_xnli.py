@@ -121,7 +121,7 @@ def test_unlabelled_files_are_said_and_not_scored(encoder: TorchEncoder, tmp_pat
     assert "unlabelled and so not scored: sw" in found.notes
     with pytest.raises(InputError, match="no language has labelled pairs"):
         xnli_task(XnliData(examples(16), {"sw": examples(8, labelled=False)}), CONFIG)
-    with pytest.raises(InputError, match=r"no labelled English pairs.*--train"):
+    with pytest.raises(InputError, match=r"no labelled English pairs.*`train='FILE'`"):
         xnli_task(XnliData(None, {"en": examples(8)}), CONFIG)
 
 

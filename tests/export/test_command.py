@@ -33,10 +33,10 @@ def test_trimmed_gguf_with_another_layer(saved: Path, tmp_path: Path) -> None:
         "--trim-vocab", tmp_path / "corpus.txt", "--json", tmp_path / "figures.json",
     )  # fmt: skip
     assert "pieces" in out
-    assert "MB for gguf" in out
     encoder = open_encoder(tmp_path / "out", device="cpu")
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert encoder.settings.alignment_layers == (2,)
+    assert figures["bytes"] == sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert figures["trim"]["pieces_after"] == encoder.subwords.backend.get_vocab_size()
     assert figures["trim"]["pieces_after"] < figures["trim"]["pieces_before"]
 

@@ -64,7 +64,7 @@ def test_rare_pieces_go_with_a_minimum(sample_encoder: TorchEncoder) -> None:
 
 
 def test_a_corpus_without_words_is_refused(tiny_encoder: TorchEncoder) -> None:
-    with pytest.raises(InputError, match="the corpus for --trim-vocab has no words"):
+    with pytest.raises(InputError, match="the corpus of the new vocabulary has no words"):
         trim.trim_vocabulary(tiny_encoder, ["", "  "])
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from otkit.extraction.aligner import AlignerConfig, Alignment, Link, WordAligner
 from otkit.extraction.lines import LINE_FORMATS, Line
 from otkit.extraction.store import encode_window, tokenise
 from otkit.transport.phrases import weighted_shares
+from tests.conftest import BENCHMARK_DATA
 
 Pairs = list[tuple[tuple[str, ...], tuple[str, ...]]]
 LETTERS = "das haus ist klein the house is small ein der die straße 12 3.5 , . ? kleines"
@@ -31,7 +30,7 @@ ENGLISH = "This is a small house , and we visited the new museum yesterday ."
 # Without articles, and with fewer prepositions.
 RUSSIAN = "После войны правительство построило новый завод на берегу реки ."
 RIVER = "After the war the government built a new factory on the bank of the river ."
-DATA = Path(os.environ.get("OTKIT_BENCHMARK_DATA", "../shared/data")) / "word-alignment"
+DATA = BENCHMARK_DATA / "word-alignment"
 
 
 def random_pairs(count: int, *, seed: int = 0, longest: int = 12) -> Pairs:

@@ -69,7 +69,7 @@ class Browser:
         start = time.perf_counter()
         self.call("Page.navigate", url=path.resolve().as_uri())
         while self.evaluate("document.documentElement?.dataset.ready") != "1":
-            assert time.perf_counter() - start < 60, self.exceptions
+            assert not self.exceptions
             time.sleep(0.01)
         return time.perf_counter() - start
 

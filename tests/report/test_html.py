@@ -44,7 +44,7 @@ def test_data_of_the_page_is_the_alignment() -> None:
     assert view["l"] == [[0, 0, 100], [1, 1, 80], [2, 2, 60], [3, 3, 90]]
     assert list(base64.b64decode(view["a"])) == [0, 0, 0, 0, 90]
     assert view["c"] == 0.25
-    assert data["variants"] == [{"model": "sample", "layer": "7", "transport": "balanced"}]
+    assert data["variants"] == [{"model": "sample", "layer": "7", "transport": "balanced", "settings": ""}]
 
 
 def test_words_titles_and_figures_cannot_become_markup() -> None:
@@ -94,7 +94,7 @@ def test_pages_that_make_no_sense_are_refused() -> None:
 
 def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OtkitError, match=r"page\.html: cannot be written: .*; choose another --output"):
+    with pytest.raises(OtkitError, match=r"page\.html: cannot be written \(.*choose another output"):
         write_page(one_view, tmp_path / "file" / "page.html")
     write_page(one_view, tmp_path / "new" / "page.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
@@ -176,6 +176,62 @@ def test_slider_moves_the_threshold_and_gold_kinds_follow(tab: Browser, tmp_path
     assert tab.evaluate("document.getElementById('threshold-value').textContent") == "85 %"
     tab.click("#extracted")
     assert len(drawn_kinds(tab)) == 5
+
+
+@needs_chromium
+def test_the_slider_rests_where_links_were_cut_and_goes_back_there(tab: Browser, tmp_path: Path) -> None:
+    value = "document.getElementById('threshold').value"
+    for threshold, shown in ((None, "45"), (0.3, "30"), (0.0, "1")):
+        page = one_view if threshold is None else dataclasses.replace(one_view, threshold=threshold)
+        open_page(tab, page, tmp_path)
+        assert tab.evaluate(value) == shown
+        tab.change("#threshold", "85", event="input")
+        tab.click("#extracted")
+        assert tab.evaluate(value) == shown
+        assert tab.evaluate("document.getElementById('threshold-value').textContent") == "as extracted"
+
+
+def error_rate(view: GridView) -> float:
+    assert view.gold is not None
+    found = set(view.links)
+    hits = len(found & view.gold.sure) + len(found & view.gold.possible)
+    return 1 - hits / (len(found) + len(view.gold.sure))
+
+
+def mass_on_links(view: GridView) -> float:
+    """The mean over all words of the largest share of a link of theirs, in whole percents."""
+    best: dict[tuple[str, int], int] = {}
+    for i, j in view.links:
+        share = round(100 * view.link_share((i, j)))
+        for word in (("source", i), ("target", j)):
+            best[word] = max(share, best.get(word, 0))
+    return sum(best.values()) / (len(view.source) + len(view.target))
+
+
+@needs_chromium
+@pytest.mark.parametrize("gold", [True, False])
+def test_a_page_opens_with_the_worst_and_says_by_what(tab: Browser, tmp_path: Path, gold: bool) -> None:
+    views = [random_view("de", "zh", (8 + k % 5, 9), k, gold=gold) for k in range(25)]
+    pairs = tuple(PagePair(k + 1, (view,)) for k, view in enumerate(views))
+    open_page(tab, Page("x", (Variant("m"),), pairs), tmp_path)
+    shown = "[...document.querySelectorAll('.pair h3')].map(h => Number(h.textContent.split(' ')[1]))"
+    badness = [error_rate(view) if gold else -mass_on_links(view) for view in views]
+    found = [badness[number - 1] for number in tab.evaluate(shown)]
+    assert found == sorted(badness, reverse=True)
+    assert tab.evaluate("document.getElementById('order').selectedOptions[0].textContent") == (
+        "worst first: highest error rate (AER) against gold" if gold else "worst first: lowest mass on links"
+    )
+    tab.change("#order", "file")
+    assert tab.evaluate(shown) == list(range(1, 26))
+    assert ("error" in page_html(Page("x", (Variant("m"),), pairs)).partition('id="order"')[2][:200]) is gold
+
+
+@needs_chromium
+def test_captions_say_what_was_used(tab: Browser, tmp_path: Path) -> None:
+    variant = Variant("m", "layer 7", "balanced", "epsilon 0.075 in units of the mean cost")
+    open_page(tab, Page("x", (variant,), one_view.pairs), tmp_path)
+    caption = tab.evaluate("document.querySelector('figcaption').innerText")
+    assert caption.endswith("\nas extracted: epsilon 0.075 in units of the mean cost")
 
 
 @needs_chromium

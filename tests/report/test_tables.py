@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import re
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
@@ -15,7 +17,6 @@ from otkit.report.tables import (
     Table,
     before_after,
     by_language,
-    format_value,
     to_markdown,
     to_records,
 )
@@ -40,14 +41,14 @@ def drawn(table: Table, *, colour: bool = False, width: int = 90) -> str:
 def test_before_after_states_the_signed_change() -> None:
     lines = [line.split() for line in drawn(CHANGE).splitlines()]
     assert ["metric", "before", "after", "change"] in lines
-    assert ["AER", "0.300", "0.250", "-0.050"] in lines
-    assert ["retrieval", "0.500", "0.438", "-0.062"] in lines
+    assert ["AER", "0.3000", "0.2500", "-0.0500"] in lines
+    assert ["retrieval", "0.5000", "0.4375", "-0.0625"] in lines
 
 
 def test_a_change_is_green_when_it_goes_the_good_way() -> None:
     text = drawn(CHANGE, colour=True)
-    assert re.search("\x1b\\[32m *-0.050", text)
-    assert re.search("\x1b\\[31m *-0.062", text)
+    assert re.search("\x1b\\[32m *-0.0500", text)
+    assert re.search("\x1b\\[31m *-0.0625", text)
 
 
 def test_language_table_averages_what_is_known_before_rounding() -> None:
@@ -92,7 +93,106 @@ def test_records_are_unrounded_and_fit_json() -> None:
     ],
 )
 def test_values_as_text(value: float | int | str | None, column: Column, text: str) -> None:
-    assert format_value(value, column) == text
+    assert Table("", (column,), ((value,),)).cells((value,)) == (text,)
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+def test_a_change_is_that_of_the_figures_as_they_are_shown(digits: int) -> None:
+    """.0409 and .0404 are .041 and .040 to a reader of three digits, and so they differ by .001."""
+    rng = random.Random(digits)
+    rows = [("AER", 0.0409, 0.0404, "lower"), ("none", 0.1, None, "lower")]
+    rows += [(str(k), rng.random(), rng.random(), "higher") for k in range(200)]
+    table = before_after("", rows, digits=digits)  # type: ignore[arg-type]
+    for row in table.rows:
+        _, before, after, change = table.cells(row)
+        if after == "–":
+            assert change == "–"
+        else:
+            assert Decimal(change) == Decimal(after) - Decimal(before)
+    shown = {3: ("0.041", "0.040", "-0.001"), 4: ("0.0409", "0.0404", "-0.0005")}
+    assert digits not in shown or table.cells(table.rows[0])[1:] == shown[digits]
+    assert before_after("", [("AER", 0.0405, 0.0404, "lower")]).rows[0][3] == pytest.approx(-0.0001)
+
+
+WIDE = Table(
+    "against torch",
+    (
+        Column("recipe"),
+        Column("largest difference", 6),
+        Column("lowest cosine", 4),
+        Column("same links"),
+        Column("gate"),
+    ),
+    (
+        ("int8 weights, each channel", 0.231234, 0.9812, 0.971, "lowest cosine 0.9811 < 0.99"),
+        ("fp32", 0.000012, 1.0, 1.0, "passed"),
+    ),
+)
+FOUND = Table(
+    "a question",
+    (Column("where", kind="path"), Column("score"), Column("language", drop=1), Column("text")),
+    (
+        ("data/parallel/one.de-en.tsv:12", 0.931, "de", "Ich kann meine Schlüssel nicht finden ."),
+        ("data/parallel/two.de-en.tsv:7", 0.825, "de", "Wo sind sie ?"),
+    ),
+)
+
+
+def test_heads_fold_first_and_text_next_and_figures_never() -> None:
+    assert "largest difference   lowest cosine   same links" in drawn(WIDE, width=120)
+    at_80 = drawn(WIDE, width=80).splitlines()
+    assert at_80[2].split() == ["largest", "lowest", "same"]
+    assert at_80[3].split() == ["recipe", "difference", "cosine", "links", "gate"]
+    first = at_80.index(next(line for line in at_80 if "int8" in line))
+    assert at_80[first].split() == ["int8", "weights,", "0.231234", "0.9812", "0.971", "lowest", "cosine"]
+    assert at_80[first + 1].split() == ["each", "channel", "0.9811", "<", "0.99"]
+
+
+def test_what_has_no_room_goes_on_below_under_the_same_first_column() -> None:
+    text = drawn(WIDE, width=44)
+    assert text.count("recipe") > 1
+    assert max(map(len, text.splitlines())) <= 44
+    assert all(text.count(figure) == 1 for figure in ("0.231234", "0.000012", "0.9812", "0.971"))
+    assert "…" not in text
+
+
+def test_paths_lose_their_first_folders_and_keep_what_tells_them_apart() -> None:
+    text = drawn(FOUND, width=64)
+    assert "…/one.de-en.tsv:12" in text
+    assert "…/two.de-en.tsv:7" in text
+    twins = Table(
+        "",
+        (Column("file", kind="path"), Column("pairs")),
+        (("a/" * 20 + "x.tsv", 1), ("b/" * 20 + "x.tsv", 2)),
+    )
+    folded = drawn(twins, width=30)
+    assert "a/a/a" in folded
+    assert "b/b/b" in folded
+
+
+def test_a_column_that_goes_is_named() -> None:
+    assert "left out" not in drawn(FOUND, width=64)
+    text = drawn(FOUND, width=48)
+    assert "left out at this width: language" in text
+    assert "0.931" in text
+    assert "0.825" in text
+
+
+def test_an_encoding_without_the_signs_gets_question_marks_in_straight_columns() -> None:
+    table = Table("où", (Column("word"), Column("x")), (("面包", 1), ("Häuser", None), ("a", 12)))
+    buffer = io.BytesIO()
+    for encoding, word, none in (("ascii", "H?user", "-"), ("cp1252", "Häuser", "-")):
+        buffer = io.BytesIO()
+        file = io.TextIOWrapper(buffer, encoding=encoding)  # strict: a sign too many is an error
+        Console(file=file, width=60).print(table)
+        file.flush()
+        lines = buffer.getvalue().decode(encoding).splitlines()
+        assert len({len(line) for line in lines[1:]}) == 1
+        assert [re.sub(r"[|+ ]+", " ", line).split() for line in lines if "?" in line or "user" in line] == [
+            *([["o?"]] if encoding == "ascii" else []),
+            ["??", "1"],
+            [word, none],
+        ]
 
 
 def test_markup_in_a_value_is_shown_and_not_obeyed() -> None:

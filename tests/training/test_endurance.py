@@ -20,7 +20,7 @@ import torch
 
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ExportError, TrainingError, reason_of
+from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.loop import TrainConfig
 from otkit.training.run import align_encoder
@@ -89,18 +89,18 @@ def test_why_a_file_could_not_be_written_is_one_line(error: Exception, reason: s
 
 def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     settings = replace(SETTINGS, train=replace(SETTINGS.train, save_every=None))
-    with full_disk(40_000), pytest.raises(ExportError, match=r"could not be written \(.*make room"):
+    with full_disk(40_000), pytest.raises(OutputError, match=r"cannot be written \(.*make room"):
         run(tmp_path / "last", copy.deepcopy(tiny_encoder), settings)
     assert not (tmp_path / "last" / "out" / "model.safetensors").exists()
     # So with the best on the way, which is another place to write.
     often = replace(settings, train=replace(settings.train, eval_every=1))
-    with full_disk(40_000), pytest.raises(ExportError, match=r"best: .*could not be written \(.*make room"):
+    with full_disk(40_000), pytest.raises(OutputError, match=r"best: cannot be written \(.*make room"):
         run(tmp_path / "best", copy.deepcopy(tiny_encoder), often)
     assert not list((tmp_path / "best" / "out").glob(".best*"))
     # A run with checkpoints goes on from them once there is room.
     run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS)
     (tmp_path / "on" / "out" / "model.safetensors").unlink()
-    with full_disk(40_000), pytest.raises(ExportError, match="could not be written"):
+    with full_disk(40_000), pytest.raises(OutputError, match="cannot be written"):
         run(tmp_path / "on", copy.deepcopy(tiny_encoder), SETTINGS, resume=True)
     assert run(tmp_path / "on", tiny_encoder, SETTINGS, resume=True).step == 3
     assert (tmp_path / "on" / "out" / "model.safetensors").exists()
@@ -116,11 +116,11 @@ def test_links_and_held_out_text_that_changed_are_refused(tmp_path: Path, tiny_e
     same = GivenLinks(corpora, [{line: [(1, 1), (0, 0)] for line in reversed(lines)}])
     run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=same, resume=True)
     other = GivenLinks(corpora, [{line: [(0, 0), (1, 0)] for line in lines}])
-    with pytest.raises(TrainingError, match=r"started with another links: .*resume with the settings"):
+    with pytest.raises(TrainingError, match=r"started otherwise: links was .*resume with the settings"):
         run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=other, resume=True)
     (tmp_path / "dev.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
     dev = [open_corpus(tmp_path / "dev.tsv", langs="de-en")]
-    with pytest.raises(TrainingError, match="started with another held-out data"):
+    with pytest.raises(TrainingError, match="started otherwise: held-out data"):
         align_encoder(
             copy.deepcopy(tiny_encoder),
             corpora,
@@ -141,8 +141,17 @@ def test_another_teacher_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) 
     with torch.no_grad():
         next(teachers[1].encoder.model.parameters()).add_(0.1)
     run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[0])
-    with pytest.raises(TrainingError, match="started with another teacher"):
+    with pytest.raises(TrainingError, match="started otherwise: teacher"):
         run(tmp_path, copy.deepcopy(tiny_encoder), settings, teacher=teachers[1], resume=True)
+
+
+def test_weights_that_changed_places_are_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    run(tmp_path, copy.deepcopy(tiny_encoder), SETTINGS)
+    with torch.no_grad():
+        words = tiny_encoder.model.get_input_embeddings().get_parameter("weight")
+        words[[-2, -1]] = words[[-1, -2]]  # the same sum, and the same first values
+    with pytest.raises(TrainingError, match="started otherwise: weights was"):
+        run(tmp_path, tiny_encoder, SETTINGS, resume=True)
 
 
 def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
@@ -153,7 +162,7 @@ def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_e
     test_tuning.TEXT = before.replace("klein", "kleiner")
     try:
         with pytest.raises(
-            TrainingError, match=r"started with another data: .*de-en.tsv.*resume with the settings"
+            TrainingError, match=r"started otherwise: .*data: .*de-en.tsv.*resume with the settings"
         ):
             run(tmp_path, tiny_encoder, SETTINGS, resume=True)
     finally:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,8 +180,14 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
 def test_other_data_or_settings_are_refused_on_resume(tmp_path: Path) -> None:
     config = TrainConfig(steps=2, save_every=1)
     run(tmp_path, config)
-    with pytest.raises(TrainingError, match=r"another data: 'abc', now 'xyz'; resume with the settings"):
+    with pytest.raises(TrainingError, match=r'otherwise: data was "abc", is "xyz"; resume with the settings'):
         run(tmp_path, config, resume=True, fingerprint={**SETTINGS, "data": "xyz"})
+    with pytest.raises(
+        TrainingError, match=r'otherwise: data was "abc", is "xyz"; lr was 0.1, is 0.2; resume'
+    ):
+        run(tmp_path, config, resume=True, fingerprint={"data": "xyz", "lr": 0.2})
+    with pytest.raises(TrainingError, match=r'otherwise: data was "abc", is \{"of": 1\}; lr was'):
+        run(tmp_path, config, resume=True, fingerprint={"data": {"of": 1}, "lr": 0.2})
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_batches_and_keeps_the_checkpoint(
@@ -322,9 +327,8 @@ def test_kill_minus_nine_at_any_moment_changes_nothing(tmp_path: Path) -> None:
         process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], env=environment)
         if kills < 4:
             # Wait for this run to make progress of its own, then for a save to be under way.
-            began = time.monotonic()
             seen = set(folder.glob("checkpoints/step-*"))
-            while process.poll() is None and time.monotonic() - began < 60:
+            while process.poll() is None:
                 partial = list(folder.glob("checkpoints/.partial-*"))
                 if partial and set(folder.glob("checkpoints/step-*")) - seen:
                     break

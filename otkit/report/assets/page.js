@@ -9,7 +9,7 @@
   const list = document.getElementById("pairs");
   const status = document.getElementById("status");
   const svgTemplate = document.getElementById("svg");
-  const state = { threshold: null, panels: [], order: "file", search: "", shown: [], rendered: 0, pinned: null,
+  const state = { threshold: null, panels: [], order: data.order, search: "", shown: [], rendered: 0, pinned: null,
     open: new Set() }; // "pair panel" of each grid that a reader has opened: pairs are rebuilt, what is open stays open
 
   function element(tag, attributes, ...children) {
@@ -92,9 +92,11 @@
     const lonely = [pair.s, pair.t].map((words, side) => new Set([...words.keys()].filter((k) => !partnered[side].has(k))));
     const figure = element("figure", { class: "panel" });
     const cost = view.cost === null ? "" : `transport cost ${view.cost.toFixed(3)}`;
+    const settings = data.variants[index].settings;
     const counts = pair.g ? ["sure", "possible", "missed", "extra"].map(
       (name) => `${[...kinds.values()].filter((kind) => kind === name).length} ${name}`).join(", ") : "";
-    figure.append(element("figcaption", {}, [caption(data.variants[index]), cost, counts].filter(Boolean).join(" · ")));
+    figure.append(element("figcaption", {}, [caption(data.variants[index]), cost, counts].filter(Boolean).join(" · "),
+      ...(settings ? [element("br"), `as extracted: ${settings}`] : [])));
     const flow = element("div", { class: "flow" });
     const drawing = svgTemplate.content.querySelector("svg").cloneNode(false);
     flow.append(wordList(pair.s, "s", pair.d[0], "source words", lonely[0]), drawing, wordList(pair.t, "t", pair.d[1], "target words", lonely[1]));
@@ -288,8 +290,16 @@
     const union = a.size + b.size - both;
     return union ? 1 - both / union : 0;
   };
+  const errorRate = (pair, variant) => {
+    if (!pair.g) return 0;
+    const cells = (links) => new Set(links.map(([i, j]) => i * pair.t.length + j));
+    const [found, sure, possible] = [pair.v[variant].l, pair.g.s, pair.g.p].map(cells);
+    const hits = [...found].filter((cell) => sure.has(cell)).length + [...found].filter((cell) => possible.has(cell)).length;
+    return found.size + sure.size ? 1 - hits / (found.size + sure.size) : 0;
+  };
   const ORDERS = {
-    file: null,
+    file: (pair) => pair.n,
+    error: (pair, one) => -errorRate(pair, one),
     mass: (pair, one) => meanMass(pair, one),
     nulls: (pair, one) => -nullWords(pair, one) / (pair.s.length + pair.t.length),
     cost: (pair, one) => -(pair.v[one].c ?? 0),
@@ -334,6 +344,7 @@
   const shownThreshold = document.getElementById("threshold-value");
   function setThreshold(value) {
     state.threshold = value;
+    if (value === null) slider.value = slider.defaultValue;
     shownThreshold.textContent = value === null ? "as extracted" : `${value} %`;
     refresh({ keep: state.rendered });
   }

@@ -1,0 +1,140 @@
+"""What otkit knows of the families of encoders beyond what transformers says of them all."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from otkit.errors import CheckpointError
+
+__all__ = [
+    "UNMASKED",
+    "layer_stack",
+    "position_limit",
+    "refuse_family",
+    "settle",
+    "shortened",
+    "table_rows",
+]
+
+UNMASKED = frozenset({"convbert", "fnet", "nystromformer", "yoso"})
+"""Families that mix neighbouring positions without a mask: padding beside a sentence changes its states."""
+
+_MOST_TOKENS = 1_000_000  # where neither encoder nor tokenizer has a limit
+
+
+def refuse_family(config: PreTrainedConfig, where: str) -> None:
+    """A CheckpointError for what is no encoder, or not before something is chosen."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise CheckpointError(
+            f"the architecture {config.model_type!r} is an encoder with a decoder",
+            where=where,
+            remedy="use an encoder, such as BERT, XLM-R or ModernBERT",
+        )
+    if config.model_type == "xmod" and config.default_language is None:
+        languages = ", ".join(config.languages)
+        raise CheckpointError(
+            f"it has an adapter for each of its languages ({languages}), and none of them is the default",
+            where=where,
+            remedy='name one in its config.json, such as "default_language": "en_XX"',
+        )
+
+
+def settle(model: PreTrainedModel) -> None:
+    """Fix what a model would change in itself at its first batch.
+
+    BigBird turns to full attention for good when a short batch comes, and computes long ones without a mask then.
+    """
+    if model.config.model_type == "big_bird":
+        model.set_attention_type("original_full")  # type: ignore[operator]
+
+
+def table_rows(model: PreTrainedModel, where: str) -> int:
+    """Rows of the embedding table of subwords."""
+    try:
+        return len(model.get_input_embeddings().get_parameter("weight"))
+    except (NotImplementedError, AttributeError) as error:
+        raise CheckpointError(
+            f"the architecture {model.config.model_type!r} has no table of subword embeddings",
+            where=where,
+            remedy="use an encoder that works on subwords",
+        ) from error
+
+
+def position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """Tokens that the encoder has positions for; the tokenizer may state fewer, and XLNet has no limit (-1)."""
+    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if isinstance(weight := getattr(table, "weight", None), nn.Parameter):
+        # RoBERTa's family starts to count after the padding index and so loses those rows.
+        padding = getattr(table, "padding_idx", None)
+        limits.append(len(weight) - (0 if padding is None else padding + 1))
+    # Where nobody stated one, the tokenizer's is about 1e30.
+    return int(min(_MOST_TOKENS, *(limit for limit in limits if limit is not None and limit > 0)))
+
+
+# Where the layers lie in the families whose forward pass is a plain walk over them.
+_STACKS = (("encoder", "layer"), ("transformer", "layer"))
+# What may stand beside them: what comes before the first layer, belongs to a layer, or reads the last state only.
+# Anything else, such as a norm behind the last layer, would be applied to an earlier one.
+_BESIDE = frozenset(
+    {
+        "activation",
+        "conv",
+        "embed_positions",
+        "embedding_hidden_mapping_in",
+        "embeddings",
+        "embeddings_project",
+        "entity_embeddings",
+        "pooler",
+        "rel_embeddings",
+        "relative_attention_bias",
+    }
+)
+
+
+def layer_stack(model: PreTrainedModel) -> nn.ModuleList | None:
+    """The model's layers, where the first few of them can be run alone (see `shortened`)."""
+    path = _stack_path(model)
+    return None if path is None else getattr(getattr(model, path[0]), path[1])
+
+
+def shortened(model: PreTrainedModel, depth: int) -> nn.Module:
+    """The same modules and weights with only the first `depth` layers, and no pooler: nothing above is
+    computed.
+
+    Three shallow copies stand in for the containers, so the model itself is never changed, not even for a
+    moment.
+    """
+    path = _stack_path(model)
+    assert path is not None
+    outer, inner = path
+    short, stack = _shallow(model), _shallow(getattr(model, outer))
+    stack._modules[inner] = getattr(stack, inner)[:depth]
+    short._modules[outer] = stack
+    if "pooler" in short._modules:
+        short._modules["pooler"] = None
+    return short
+
+
+def _stack_path(model: PreTrainedModel) -> tuple[str, str] | None:
+    for outer, inner in _STACKS:
+        container: Any = getattr(model, outer, None)
+        layers = getattr(container, inner, None)
+        if not isinstance(layers, nn.ModuleList) or len(layers) != model.config.num_hidden_layers:
+            continue
+        beside = {*dict(model.named_children()), *dict(container.named_children())} - {outer, inner}
+        if "rel_embeddings" in beside:
+            beside -= {"LayerNorm"}  # DeBERTa's is of that table
+        if beside <= _BESIDE:
+            return outer, inner
+    return None
+
+
+def _shallow(module: nn.Module) -> nn.Module:
+    twin = copy.copy(module)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin

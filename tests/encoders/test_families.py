@@ -1,0 +1,153 @@
+"""Families of encoders: each opens and gives the states that transformers gives, or is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from otkit.cli.app import app
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import EncoderSettings, TooLongError, TorchEncoder
+from otkit.encoders.families import UNMASKED
+from otkit.encoders.pairs import JointInputs
+from otkit.errors import CheckpointError, ExportError
+from otkit.export.graph import write_graph
+from otkit.export.onnx import export_onnx
+from tests.encoders.families import FAMILIES, POSITIONS, REFUSED, write_family
+from tests.export.conftest import PAIRS
+
+# Rows of the table of positions that no token reaches: those up to the padding index.
+UNUSED = {"camembert": 1, "longformer": 1, "xmod": 1} | dict.fromkeys(
+    ("ibert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"), 2
+)
+SENTENCES = [
+    ["das", "haus", "ist", "klein", "und", "die", "katze", "schläft"],
+    ["x"],
+    ["the", "house", "is", "small"],
+]
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TorchEncoder]:
+    """Each family, written and opened once; `name` is its folder."""
+    root = tmp_path_factory.mktemp("families")
+    found: dict[str, TorchEncoder] = {}
+    for family, make in FAMILIES.items():
+        encoder = open_encoder(write_family(make, root / family), device="cpu")
+        assert isinstance(encoder, TorchEncoder)
+        found[family] = encoder
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_are_those_of_transformers_asked_alone_or_together_alone_or_in_a_batch(
+    family: str, encoders: dict[str, TorchEncoder]
+) -> None:
+    encoder = encoders[family]
+    assert (encoder.layers, encoder.dimension) == (3, 32)
+    batch = encoder.tokenize(SENTENCES)
+    with torch.inference_mode():
+        together = encoder.hidden_states(batch, layers=[0, 1, -1])
+        for layer, states in zip((0, 1, -1), together, strict=True):
+            assert states.shape == (*batch.ids.shape, 32)
+            torch.testing.assert_close(encoder.hidden_states(batch, layers=[layer])[0], states)
+        for row, sentence in enumerate(SENTENCES):
+            alone = encoder.tokenize([sentence])
+            full = encoder.model(
+                input_ids=alone.ids, attention_mask=alone.attention.long(), output_hidden_states=True
+            ).hidden_states
+            for layer, states in zip((0, 1, -1), together, strict=True):
+                expected = full[layer][0, : alone.ids.shape[1]]
+                torch.testing.assert_close(states[row, : len(expected)], expected, rtol=1e-4, atol=2e-6)
+                torch.testing.assert_close(
+                    encoder.hidden_states(alone, layers=[layer])[0][0], expected, rtol=1e-4, atol=2e-6
+                )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_position_can_be_used_and_no_more(family: str, encoders: dict[str, TorchEncoder]) -> None:
+    encoder = encoders[family]
+    if family == "xlnet":
+        assert encoder.max_tokens == 1_000_000, "it has no table of positions"
+        return
+    assert encoder.max_tokens == POSITIONS - UNUSED.get(family, 0)
+    full = [["a"] * (encoder.max_tokens - 2)]
+    (states,) = encoder.hidden_states(encoder.tokenize(full), layers=[1])
+    assert states.shape[1] == encoder.max_tokens
+    with pytest.raises(TooLongError):
+        encoder.tokenize([[*full[0], "a"]])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_info_describes_it(family: str, encoders: dict[str, TorchEncoder], tmp_path: Path) -> None:
+    folder = encoders[family].model.name_or_path
+    result = CliRunner().invoke(app, ["info", folder, "--json", str(tmp_path / "info.json")])
+    assert result.exit_code == 0, result.output
+    facts = json.loads((tmp_path / "info.json").read_text())["model"]
+    assert facts["architecture"] == encoders[family].model.config.model_type
+    assert (facts["layers"], facts["width"]) == ("3", "32")
+    assert int(facts["longest sentence, in subwords"]) == encoders[family].max_tokens
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) & UNMASKED))
+def test_pairs_of_texts_are_not_changed_by_padding_either(
+    family: str, encoders: dict[str, TorchEncoder]
+) -> None:
+    encoder = encoders[family]
+    tokens = encoder.tokenize(SENTENCES)
+    types = torch.zeros_like(tokens.ids)
+    types[0, 5:] = 1
+    with torch.inference_mode():
+        batch = JointInputs(tokens.ids, tokens.attention, types).states(encoder)
+        row = encoder.model(input_ids=tokens.ids[:1], token_type_ids=types[:1]).last_hidden_state
+    torch.testing.assert_close(batch[:1], row, rtol=1e-4, atol=2e-6)
+
+
+def test_a_short_batch_does_not_change_what_a_long_one_gives(tmp_path: Path) -> None:
+    folder = write_family(FAMILIES["big_bird"], tmp_path / "big_bird")
+    long = [["a", "b"] * 30]
+    with torch.inference_mode():
+        found = []
+        for before in ([["a"]], long):
+            encoder = open_encoder(folder, device="cpu")
+            encoder.hidden_states(encoder.tokenize(before), layers=[-1])
+            found.append(encoder.hidden_states(encoder.tokenize([*long, ["x"]]), layers=[-1])[0][0])
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_used_is_refused_when_opened(kind: str, tmp_path: Path) -> None:
+    make, message = REFUSED[kind]
+    folder = write_family(make, tmp_path / "model")
+    with pytest.raises(CheckpointError, match=message) as caught:
+        open_encoder(folder, device="cpu")
+    assert "model" in str(caught.value)
+
+
+UNTRACEABLE = {"longformer"}
+
+
+@pytest.mark.parametrize("family", sorted((set(FAMILIES) & UNMASKED) | UNTRACEABLE))
+def test_an_export_that_is_not_possible_names_the_architecture(
+    family: str, encoders: dict[str, TorchEncoder], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ExportError, match=f"the architecture '{family}'.*choose --to transformers") as caught:
+        write_graph(encoders[family], tmp_path / "model.onnx")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow  # ten seconds each
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - UNMASKED - UNTRACEABLE))
+def test_every_other_family_becomes_a_graph_that_passes_the_gate(
+    family: str, encoders: dict[str, TorchEncoder], tmp_path: Path
+) -> None:
+    encoder = encoders[family]
+    encoder.settings = EncoderSettings((1, 2))
+    report = export_onnx(encoder, tmp_path / "onnx", pairs=PAIRS)
+    assert report.chosen.parity.largest_difference < 1e-4
+    assert open_encoder(tmp_path / "onnx", device="cpu").layers == 3
