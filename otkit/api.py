@@ -70,6 +70,7 @@ def align_words(
     epsilon_relative: float | None = None,
     tau: float | None = None,
     mass: float | None = None,
+    structure: float | None = None,
     distances: str | None = None,
     null: str | None = None,
     strategy: str | None = None,
@@ -81,6 +82,8 @@ def align_words(
     weights: str | None = None,
     center: str | None = None,
     distortion: float | None = None,
+    agreement: float | None = None,
+    rounds: int | None = None,
     letters: float | None = None,
     leaning: float | None = None,
     batch_tokens: int | None = None,
@@ -94,7 +97,7 @@ def align_words(
 
     `model` is what `--model` takes on the command line, or an open encoder: open it once with
     `otkit.open_encoder` where you align often. The other settings are those of `otkit show-alignment`; None is
-    the default of `AlignerConfig`, which has more of them for a `WordAligner` of your own.
+    the default of `AlignerConfig`, which says what each of them is.
     """
     settings = {
         "transport": transport,
@@ -103,6 +106,7 @@ def align_words(
         "epsilon_relative": epsilon_relative,
         "tau": tau,
         "mass": mass,
+        "structure": structure,
         "distances": distances,
         "null": null,
         "strategy": strategy,
@@ -114,6 +118,8 @@ def align_words(
         "weights": weights,
         "center": center,
         "distortion": distortion,
+        "agreement": agreement,
+        "rounds": rounds,
         "letters": letters,
         "leaning": leaning,
     }

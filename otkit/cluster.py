@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from otkit.errors import ConfigError, OtkitError, require_extra
+from otkit.errors import OtkitError, require_extra
 
 __all__ = ["map_windows"]
 
@@ -134,7 +134,7 @@ def _connected(ray: Any, address: str | None, threads: int) -> Iterator[None]:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
+        raise OtkitError(
             f"no Ray cluster answers ({first})",
             where=address,
             remedy="check --address, or leave it out for a cluster of this machine",

@@ -1,20 +1,23 @@
 """Every error that otkit raises on purpose: what went wrong, where, and what to do about it.
 
 OtkitError
-├── ConfigError        a setting is impossible, or names something that does not exist
+├── ConfigError        a setting is impossible, or names something that does not exist: the command line exits 2
 ├── InputError         a data file or a line of it cannot be used (`where` is file:line)
 ├── CheckpointError    an encoder folder or file is missing, truncated, tampered with or of an unknown kind
 ├── TrainingError      a run cannot go on (non-finite loss, changed data, unwritable folder)
 ├── ExportError        an exported encoder cannot be written or read
 ├── OutputError        an output must not or cannot be written
-├── GateError          a quality gate was missed: the command line exits 3 instead of 1
+├── GateError          a quality gate was missed: the command line exits 3
 └── MissingExtraError  an optional package is needed and not installed
+
+The command line exits 1 after all others: the exit code belongs to the kind of error.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TypeVar
@@ -30,13 +33,13 @@ __all__ = [
     "OutputError",
     "Remedy",
     "TrainingError",
+    "check_extra",
     "choose",
     "reason_of",
     "require_extra",
 ]
 
 T = TypeVar("T")
-
 
 Remedy = str | tuple[str, ...]
 
@@ -47,6 +50,8 @@ class OtkitError(Exception):
     A remedy is one thing to do, or several of which each would help. It names a setting as a Python call has it, in
     backticks: `on_error='skip'`. Who prints the line may word each remedy anew, or leave it out.
     """
+
+    exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, remedy: Remedy | None = None) -> None:
         self.what, self.where = what, where
@@ -66,7 +71,15 @@ class OtkitError(Exception):
 
 
 class ConfigError(OtkitError):
-    """A setting is impossible, or names something that does not exist."""
+    """A setting is impossible, or names something that does not exist; `setting` is its field, where it is one's."""
+
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, where: str | None = None, remedy: Remedy | None = None, setting: str | None = None
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.setting = setting
 
 
 class InputError(OtkitError):
@@ -92,18 +105,22 @@ class OutputError(OtkitError):
 class GateError(OtkitError):
     """A quality gate was missed."""
 
+    exit_code = 3
+
 
 class MissingExtraError(OtkitError):
     """An optional package is needed and not installed."""
 
 
-def choose(name: str, table: Mapping[str, T], *, what: str) -> T:
+def choose(name: str, table: Mapping[str, T], *, what: str, setting: str | None = None) -> T:
     """The entry of `table` under `name`; an unknown name is answered with the choices and the nearest of them."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, list(table), n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"unknown {what} {name!r}", remedy=f"{hint}choose from: {', '.join(table)}")
+    raise ConfigError(
+        f"unknown {what} {name!r}", remedy=f"{hint}choose from: {', '.join(table)}", setting=setting
+    )
 
 
 def reason_of(error: Exception) -> str:
@@ -112,12 +129,38 @@ def reason_of(error: Exception) -> str:
     return words[0] if words else type(error).__name__
 
 
-def require_extra(module: str, *, extra: str) -> ModuleType:
-    """Import an optional module, or say which extra brings it."""
+def require_extra(module: str, *, extra: str | None = None) -> ModuleType:
+    """Import an optional module, or say what brings it: an extra of otkit, or else the package of that name."""
     try:
         return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise _missing(error.name or module, extra) from error
     except ImportError as error:
         raise MissingExtraError(
-            f"the package {module.split('.')[0]!r} is needed here and is not installed",
-            remedy=f"pip install 'otkit[{extra}]'",
+            f"the package {module.partition('.')[0]!r} is needed here and cannot be imported: {reason_of(error)}",
+            remedy="reinstall it",
         ) from error
+
+
+def check_extra(module: str, *, extra: str | None = None, package: str | None = None) -> None:
+    """The same error as `require_extra`'s before any work, without the seconds that an import may take.
+
+    `package` is what installs the module where no extra does and the names differ.
+    """
+    name = module.partition(".")[0]
+    try:
+        found = importlib.util.find_spec(name) is not None
+    except ImportError:
+        found = False
+    if not found:
+        raise _missing(name, extra, package)
+
+
+def _missing(module: str, extra: str | None, package: str | None = None) -> MissingExtraError:
+    name = module.partition(".")[0]
+    return MissingExtraError(
+        f"the package {name!r} is needed here and is not installed",
+        remedy=f"pip install 'otkit[{extra}]'"
+        if extra
+        else f"pip install {package or name.replace('_', '-')}",
+    )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,11 +77,7 @@ def test_strings_word_lists_and_many_pairs_say_the_same(tiny_encoder: TorchEncod
 def test_every_setting_reaches_the_aligner_and_is_one_of_the_aligner() -> None:
     names = set(inspect.signature(align_words).parameters)
     rest = names - {"sources", "targets", "model", "raw", "batch_tokens", "device"}
-    assert rest <= {field.name for field in dataclasses.fields(AlignerConfig)}
-    from otkit.cli import aligning
-
-    offered = {re.sub("(?<!^)(?=[A-Z])", "_", name).lower() for name in aligning.__all__} - {"aligner_config"}
-    assert offered <= rest
+    assert rest == {field.name for field in dataclasses.fields(AlignerConfig)}
 
 
 def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
@@ -91,6 +88,40 @@ def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
     assert found[0].caption == "tiny, layer 0+2, balanced"
     with pytest.raises(ConfigError, match="did you mean 'balanced'"):
         align_words(DE, EN, tiny_encoder, transport="balance")
+
+
+SETTINGS = {
+    "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "epsilon_relative": 0.9, "tau": 3.0, "mass": 0.2,
+    "null": "0.01", "weights": "norm", "unit": "subword", "word_vector": "first", "layers": (2,), "encoding": "joint",
+    "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0, "distances": "position",
+    "letters": 9.0, "leaning": 9.0, "strategy": "backward", "threshold": 0.9,
+}  # fmt: skip
+BESIDE = {
+    "mass": {"transport": "partial"},
+    "structure": {"transport": "fgw"},
+    "distances": {"transport": "fgw", "structure": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(AlignerConfig)])
+def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: TorchEncoder) -> None:
+    source, target = "hausboot ist kleiner", "the houseboat is smaller"
+    beside: dict[str, Any] = dict(BESIDE.get(name, {}))
+    before, after = (
+        align_words(source, target, tiny_encoder, **settings)[0]
+        for settings in (beside, {**beside, name: SETTINGS[name]})
+    )
+    config = AlignerConfig(**{**beside, name: SETTINGS[name]})
+    expected = next(WordAligner(tiny_encoder, config).align([(source.split(), target.split())]))
+    assert after.links == expected.links
+    assert (after.links, after.plan.tolist()) != (before.links, before.plan.tolist())
+
+
+def test_a_temperature_in_two_units_is_refused(tiny_encoder: TorchEncoder) -> None:
+    with pytest.raises(ConfigError, match="are one temperature in two units; give one of them"):
+        align_words(DE, EN, tiny_encoder, epsilon=0.1, epsilon_relative=0.1)
+    assert AlignerConfig(epsilon=0.1).epsilon_relative is None
+    assert (AlignerConfig().epsilon, AlignerConfig().epsilon_relative) == (None, 0.075)
 
 
 def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:

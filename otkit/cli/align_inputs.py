@@ -6,11 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from otkit.cli.options import note_corpus
+from otkit.cli.values import given
 
 if TYPE_CHECKING:
     from otkit.data.views import PairCorpus
@@ -18,48 +17,40 @@ if TYPE_CHECKING:
     from otkit.training.supervision import GivenLinks
 
 __all__ = [
-    "given",
     "is_main_process",
     "local_device",
     "mixed",
-    "named_weights",
     "number_of_processes",
     "objective_parts",
     "open_corpora",
     "open_links",
+    "run_length",
     "sample_gold",
 ]
 
-Config = TypeVar("Config", bound=Any)
-
-
-def given(config: Config, **values: Any) -> Config:
-    """The configuration with those values that were given on the command line."""
-    return replace(config, **{name: value for name, value in values.items() if value is not None})
-
-
-def named_weights(texts: Sequence[str], *, option: str) -> tuple[tuple[str, float], ...]:
-    """`NAME[:WEIGHT]` words as (name, weight), the last of a name winning."""
-    weights: dict[str, float] = {}
-    for text in texts:
-        name, _, weight = text.partition(":")
-        try:
-            weights[name] = float(weight or 1)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{text!r}: the weight after ':' is not a number", param_hint=option
-            ) from None
-    return tuple(weights.items())
-
 
 def objective_parts(
-    named: list[str] | None, anchor: float | None, default: tuple[tuple[str, float], ...]
+    named: Sequence[tuple[str, float]] | None, anchor: float | None, default: tuple[tuple[str, float], ...]
 ) -> tuple[tuple[str, float], ...]:
-    """The objective as (name, weight) pairs; --anchor sets the weight of the part of that name."""
-    parts = dict(named_weights(named, option="--objective") if named else default)
+    """The objective as (name, weight) pairs, the last of a name winning; --anchor sets the weight of that part."""
+    parts = dict(named or default)
     if anchor is not None:
         parts["anchor"] = anchor
     return tuple((name, weight) for name, weight in parts.items() if weight != 0)
+
+
+def run_length(epochs: float | None, steps: int | None) -> dict[str, Any]:
+    """The length of a run in either unit, which replaces one in the other."""
+    from otkit.errors import ConfigError
+
+    found = given({"epochs": epochs, "steps": steps})
+    if found.get("epochs") is not None and found.get("steps") is not None:
+        raise ConfigError(
+            f"epochs {epochs:g} and steps {steps} are one length in two units",
+            remedy="give one of them",
+            setting="steps",
+        )
+    return {"steps": None} | found if "epochs" in found else found
 
 
 def open_corpora(
@@ -108,7 +99,7 @@ def open_corpora(
     else:
         folder = sample_data() / "parallel"
         corpora = opened([str(path) for path in sorted(folder.glob("*.train.tsv"))])
-        return corpora, opened([str(path) for path in sorted(folder.glob("*.dev.tsv"))])
+        dev = dev or [str(path) for path in sorted(folder.glob("*.dev.tsv"))]
     return (corpora, opened(dev)) if dev else hold_out(corpora, seed=seed)
 
 

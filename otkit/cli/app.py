@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from otkit import __version__
 from otkit.cli.align import align
 from otkit.cli.check import check
+from otkit.cli.command import Command
 from otkit.cli.embed import embed
 from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
-from otkit.cli.messages import Command
 from otkit.cli.outputs import during_command
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
-from otkit.errors import GateError, OtkitError
+from otkit.errors import OtkitError
 
 __all__ = ["app", "main"]
 
+
+class Commands(TyperGroup):
+    """Where an error becomes a line on stderr and the exit code of its kind."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OtkitError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(error.exit_code) from error
+
+
 app = typer.Typer(
     name="otkit",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -57,9 +71,6 @@ def main() -> None:
     try:
         with guarded(), signals_raise():
             app()
-    except OtkitError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(3 if isinstance(error, GateError) else 1)
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)
         sys.exit(stop.exit_code)

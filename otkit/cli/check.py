@@ -24,15 +24,15 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    name_option,
     note,
     option,
-    parse_layers,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.errors import ConfigError, choose
-from otkit.files import is_stream
+from otkit.cli.values import Name, Number, changed, format_of
+from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.data.parallel import Pair
@@ -67,30 +67,41 @@ def check(
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
+        name_option(
+            "jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
+            "otkit.report.checked:CHECK_FORMATS",
+            "format",
             "--format",
             "-f",
-            metavar="NAME",
-            help="jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
-            show_default=False,
         ),
     ] = None,
     sort: Annotated[
         str,
-        typer.Option("--sort", metavar="NAME", help="Worst by: max (of both), hallucination or omission."),
+        typer.Option(
+            "--sort",
+            metavar="NAME",
+            parser=Name("otkit.report.checked:ORDERS", "order"),
+            help="Worst by: max (of both), hallucination or omission.",
+        ),
     ] = "max",
     top: Annotated[
         int,
-        typer.Option("--top", metavar="N", min=1, help="Write the N worst; these are what memory holds."),
+        typer.Option(
+            "--top",
+            metavar="N",
+            parser=Number(int, least=1),
+            help="Write the N worst; these are what memory holds.",
+        ),
     ] = 1000,
     model: Model = None,
-    layer: Layer = None,
+    layers: Layer = None,
     null: Annotated[
         str | None,
         option(
             "Price of the null on both sides: a share of unaligned words in (0, 1), or a rule: mean, median, "
             "middle, equidistant, larger. Default: 0.05 for hallucination, 0.75 for omission.",
             "X|NAME",
+            Name("otkit.transport.null:NULL_COSTS", "null price", number=Number(above=0, below=1)),
         ),
     ] = None,
     batch_tokens: BatchTokens = None,
@@ -114,7 +125,7 @@ def check(
 
     otkit check sample_data/parallel/zh-en.dev.raw.tsv --raw --top 3 --format tsv --quiet
     """
-    shape = _format(format, output)
+    shape = format or format_of(output, _ENDINGS, default="jsonl")
     inputs = _inputs(files or [], source, target)
     claim_files(
         {"output": output, "json": json_path}, [model, *chain.from_iterable(inputs)], overwrite=overwrite
@@ -129,7 +140,7 @@ def check(
     from otkit.report.checked import CHECK_FORMATS, Entry, Worst
 
     worst = Worst(sort, top)
-    config = _config(null, parse_layers(layer))
+    config = _config(null, layers)
     checker = TranslationChecker(open_encoder(model, device=device), config, batch_tokens=batch_tokens)
     skipped: list[str] = []
     with progress_bar(quiet=quiet) as bar:
@@ -164,19 +175,6 @@ def check(
     )
 
 
-def _format(format: str | None, output: Path | None) -> str:
-    if format is not None:
-        return choose(format, {name: name for name in ("jsonl", "tsv", "html")}, what="format")
-    if output is None or is_stream(output):
-        return "jsonl"
-    if output.suffix.lower() not in _ENDINGS:
-        raise ConfigError(
-            f"{output.name} does not tell a format",
-            remedy="end it in .jsonl, .tsv or .html, or say --format",
-        )
-    return _ENDINGS[output.suffix.lower()]
-
-
 def _inputs(files: list[str], source: str | None, target: str | None) -> list[tuple[str, str | None]]:
     """The first and, of two line-aligned files, the second file of each input."""
     if files and (source is not None or target is not None):
@@ -193,13 +191,11 @@ def _inputs(files: list[str], source: str | None, target: str | None) -> list[tu
     return [(source, target)]
 
 
-def _config(null: str | None, layers: tuple[int, ...] | None) -> CheckConfig:
+def _config(null: str | None, layers: Any) -> CheckConfig:
     from otkit.extraction.check_config import CheckConfig, parse_null
 
-    given: dict[str, Any] = {} if layers is None else {"layers": layers}
-    if null is not None:
-        given |= dict.fromkeys(("hallucination_null", "omission_null"), parse_null(null))
-    return CheckConfig(**given)
+    price = None if null is None else parse_null(null)
+    return changed(CheckConfig(), hallucination_null=price, omission_null=price, layers=layers)
 
 
 def _checked(

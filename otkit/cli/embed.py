@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otkit.cli.command import given_options
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -27,6 +28,7 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     model_place,
+    name_option,
     note,
     option,
     set_engine,
@@ -34,6 +36,7 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files, claim_folder
+from otkit.cli.values import Name, Number, folder
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +48,12 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 _SHOWN_BAD = 5
+# What a search looks at; all else is about writing vectors.
+_OF_SEARCH = {"files", "search", "neighbours", "model", "device", "threads", "json_path", "quiet", "verbose"}
 
 
 def embed(
+    ctx: typer.Context,
     files: Annotated[
         list[str] | None,
         typer.Argument(
@@ -59,33 +65,63 @@ def embed(
     source: SourceFile = None,
     target: TargetFile = None,
     input_format: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl, files or text.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.data.texts:TEXT_FORMATS", "input format"),
+            help="auto, tsv, bars (' ||| '), jsonl, files or text.",
+        ),
     ] = "auto",
     langs: Langs = None,
     side: Annotated[
-        str, typer.Option(metavar="NAME", help="Of parallel text: source, target or both.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.data.texts:SIDES", "side"),
+            help="Of parallel text: source, target or both.",
+        ),
     ] = "both",
     raw: Raw = False,
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder to write.", show_default=False),
+        option("The folder to write.", "DIR", folder, "--output", "-o"),
     ] = None,
     unit: Annotated[
-        str, typer.Option(metavar="NAME", help="A vector for each sentence or word.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.export.embeddings:UNITS", "unit"),
+            help="A vector for each sentence or word.",
+        ),
     ] = "sentence",
     dtype: Annotated[
-        str, typer.Option(metavar="NAME", help="float32, float16, or int8 with a factor for each vector.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.export.embeddings:DTYPES", "number format"),
+            help="float32, float16, or int8 with a factor for each vector.",
+        ),
     ] = "float32",
     shards: Annotated[
         str | None,
-        option(
-            "parquet, or npy with a .jsonl beside it. Default: parquet where pyarrow is installed.", "NAME"
+        name_option(
+            "parquet, or npy with a .jsonl beside it. Default: parquet where pyarrow is installed.",
+            "otkit.export.embeddings:SHARDS",
+            "kind of shard",
         ),
     ] = None,
-    shard_rows: Annotated[int, typer.Option(metavar="N", min=1, help="About so many rows a shard.")] = 8192,
+    shard_rows: Annotated[
+        int,
+        typer.Option(metavar="N", parser=Number(int, least=1), help="About so many rows a shard."),
+    ] = 8192,
     index: Annotated[
-        str, typer.Option(metavar="NAME", help="FAISS index: flat, hnsw, ivf or none.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.export.embeddings:INDEXES", "index"),
+            help="FAISS index: flat, hnsw, ivf or none.",
+        ),
     ] = "flat",
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
@@ -94,7 +130,9 @@ def embed(
     search: Annotated[
         Path | None, option("Answer queries from this folder; - reads them from stdin.", "DIR")
     ] = None,
-    neighbours: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Answers to a query.")] = 5,
+    neighbours: Annotated[
+        int, typer.Option("-k", metavar="N", parser=Number(int, least=1), help="Answers to a query.")
+    ] = 5,
     model: Model = None,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
@@ -116,6 +154,7 @@ def embed(
 
     otkit embed sample_data/parallel/fr-en.dev.tsv --side source --dtype int8 --shards npy --index hnsw --output runs/fr
     """
+    _check_search(given_options(ctx), searching=search is not None)
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
@@ -136,7 +175,9 @@ def embed(
         return
     if output is None:
         raise ConfigError(
-            "there is no folder to write", remedy="give --output DIR, or --search DIR to ask one"
+            "there is no folder to write",
+            remedy="give --output DIR, or --search DIR to ask one",
+            setting="output",
         )
     inputs = _inputs(files or [], source, target, input_format, langs)
     if resume and any("-" in (one.path, one.target) for one in inputs):
@@ -216,6 +257,20 @@ def _summary(report: EmbedReport, config: EmbedConfig) -> str:
         f"wrote {vectors.folder}: {len(vectors):,} {config.unit} vectors of width {vectors.dimension} "
         f"({config.dtype}, {config.shards}, index {config.index}), {size:.1f} MB{recall}"
     )
+
+
+def _check_search(given: dict[str, str], *, searching: bool) -> None:
+    """Refuse what a search, or the writing of vectors, would not look at."""
+    stray = [
+        spelt
+        for name, spelt in given.items()
+        if (searching and name not in _OF_SEARCH) or (name == "neighbours" and not searching)
+    ]
+    if stray:
+        what = "about writing vectors, and --search writes none" if searching else "about --search"
+        raise ConfigError(
+            f"{' and '.join(stray)} {'is' if len(stray) == 1 else 'are'} {what}", remedy="leave it out"
+        )
 
 
 def _inputs(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_options
+from otkit.cli.command import given_options
 from otkit.cli.evaluate_support import (
     Watch,
     aligned_on,
@@ -28,13 +30,16 @@ from otkit.cli.options import (
     Seed,
     Threads,
     Verbose,
+    count_option,
+    name_option,
+    number_option,
     option,
-    parse_layers,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.errors import ConfigError, choose
+from otkit.cli.values import Ending, Name, Number, folder
+from otkit.errors import ConfigError
 from otkit.files import write_file, write_json
 
 if TYPE_CHECKING:
@@ -43,11 +48,14 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 
+@aligner_options
 def evaluate(
+    ctx: typer.Context,
     task: Annotated[
         str,
         typer.Argument(
             metavar="TASK",
+            parser=Name("otkit.cli.evaluate_tasks:NAMES", "task"),
             help="retrieval, word-alignment, word-retrieval, mining, xnli, xquad, translation-errors, or all.",
         ),
     ],
@@ -63,12 +71,10 @@ def evaluate(
     ] = None,
     base: Annotated[
         int | None,
-        typer.Option(
-            metavar="0|1",
-            min=0,
-            max=1,
-            help="What gold links count words from. Default: seen from the file.",
-            show_default=False,
+        option(
+            "What gold links count words from. Default: seen from the file.",
+            "0|1",
+            Number(int, least=0, most=1),
         ),
     ] = None,
     input_format: Format = "auto",
@@ -84,55 +90,103 @@ def evaluate(
         str | None, option("The encoder to compare with; `sample` is the sample encoder.", "MODEL")
     ] = None,
     seeds: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Runs of tasks that have random choices.")
+        int,
+        typer.Option(
+            metavar="N", parser=Number(int, least=1), help="Runs of tasks that have random choices."
+        ),
     ] = 1,
     seed: Seed = 0,
-    score: Annotated[str | None, option("What orders candidates: cosine, csls or margin.", "NAME")] = None,
-    index: Annotated[str | None, option("FAISS index: flat (exact), hnsw or ivf.", "NAME")] = None,
-    neighbours: Annotated[int | None, option("Neighbourhood of csls and margin.", "K")] = None,
+    score: Annotated[
+        str | None,
+        name_option(
+            "What orders candidates: cosine, csls or margin.", "otkit.evaluation.search:SCORES", "score"
+        ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        name_option("FAISS index: flat (exact), hnsw or ivf.", "otkit.evaluation.search:INDEXES", "index"),
+    ] = None,
+    neighbourhood: Annotated[
+        int | None, count_option("Neighbourhood of csls and margin.", "--neighbours", metavar="K")
+    ] = None,
     pooling: Annotated[
-        str | None, option("Sentence vector: mean or cls. Default: the model's.", "NAME")
+        str | None,
+        name_option(
+            "Sentence vector: mean or cls. Default: the model's.",
+            "otkit.encoders.pooling:SENTENCE_POOLINGS",
+            "pooling",
+        ),
     ] = None,
     prefix: Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")] = None,
-    layer: Layer = None,
+    layers: Layer = None,
     word_vector: Annotated[
-        str | None, option("The subword that stands for a word: last, first or mean.", "NAME")
+        str | None,
+        name_option(
+            "The subword that stands for a word: last, first or mean.",
+            "otkit.encoders.pooling:POOLINGS",
+            "word vector",
+        ),
     ] = None,
     pool: Annotated[
-        str | None, option("Where words are sought: aligned words, or all words.", "aligned|all")
+        str | None,
+        name_option(
+            "Where words are sought: aligned words, or all words.",
+            "otkit.evaluation.word_retrieval:POOLS",
+            "pool",
+            metavar="aligned|all",
+        ),
     ] = None,
-    transport: Annotated[str | None, option("The aligner's transport, see extract.", "NAME")] = None,
-    strategy: Annotated[str | None, option("The aligner's strategy, see extract.", "NAME")] = None,
-    threshold: Annotated[float | None, option("What the strategy compares with.", "X")] = None,
-    epsilon_relative: Annotated[
-        float | None, option("The aligner's temperature, in units of the mean cost.", "X")
-    ] = None,
-    tau: Annotated[float | None, option("The aligner's price of mass that stays.", "X")] = None,
+    settings: AlignerOptions = NOTHING_GIVEN,
     data: Annotated[
         str | None,
         option("Folder, file or Hub name of a benchmark. Default: the sample data.", "DIR"),
     ] = None,
     train: Annotated[str | None, option("English examples to fine-tune on.", "FILE|HUB")] = None,
     preset: Annotated[
-        str | None, option("Fine-tuning as published (xtreme) or on two cores (small, the default).", "NAME")
+        str | None,
+        name_option(
+            "Fine-tuning as published (xtreme) or on two cores (small, the default).",
+            "otkit.evaluation.xnli:XNLI_PRESETS",
+            "preset",
+        ),
     ] = None,
-    epochs: Annotated[float | None, option("Passes over the training examples.", "N")] = None,
-    lr: Annotated[float | None, option("Peak learning rate of fine-tuning.", "X")] = None,
-    batch_size: Annotated[int | None, option("Examples of a micro-step.", "N")] = None,
-    grad_accum: Annotated[int | None, option("Micro-steps of an optimiser step.", "N")] = None,
-    max_length: Annotated[int | None, option("Subwords of an input.", "N")] = None,
-    stride: Annotated[int | None, option("How far apart the windows of a context begin.", "N")] = None,
-    train_examples: Annotated[int | None, option("Train on this many examples.", "N")] = None,
-    test_examples: Annotated[int | None, option("Score this many in each language.", "N")] = None,
+    epochs: Annotated[
+        float | None, number_option("Passes over the training examples.", metavar="N", above=0)
+    ] = None,
+    lr: Annotated[float | None, number_option("Peak learning rate of fine-tuning.", above=0)] = None,
+    batch_size: Annotated[int | None, count_option("Examples of a micro-step.")] = None,
+    grad_accum: Annotated[int | None, count_option("Micro-steps of an optimiser step.")] = None,
+    max_length: Annotated[int | None, count_option("Subwords of an input.")] = None,
+    stride: Annotated[int | None, count_option("How far apart the windows of a context begin.")] = None,
+    train_examples: Annotated[
+        int | None, count_option("Train on this many examples; none for all.", none=True)
+    ] = None,
+    test_examples: Annotated[
+        int | None, count_option("Score this many in each language; none for all.", none=True)
+    ] = None,
     frozen: Annotated[
-        int | None, option("Keep the embeddings and the first N layers as they are.", "N")
+        int | None,
+        count_option(
+            "Keep the embeddings and the first N layers as they are; none trains all.", least=0, none=True
+        ),
     ] = None,
-    head_pooling: Annotated[str | None, option("What a classifier sees: cls or mean.", "NAME")] = None,
+    head_pooling: Annotated[
+        str | None,
+        name_option(
+            "What a classifier sees: cls or mean.", "otkit.encoders.pooling:SENTENCE_POOLINGS", "pooling"
+        ),
+    ] = None,
     eval_every: Annotated[
-        int | None, option("Score English dev pairs every N steps, keep the best.", "N")
+        int | None, count_option("Score English dev pairs every N steps, keep the best.", none=True)
     ] = None,
     precision: Annotated[
-        str | None, option("Autocast of fine-tuning, and of scoring what was tuned.", "fp32|bf16|fp16")
+        str | None,
+        name_option(
+            "Autocast of fine-tuning, and of scoring what was tuned.",
+            "otkit.encoders.device:PRECISIONS",
+            "precision",
+            metavar="fp32|bf16|fp16",
+        ),
     ] = None,
     head: Annotated[
         Path | None, option("Score the fine-tuned encoder and head of this folder.", "DIR")
@@ -140,12 +194,26 @@ def evaluate(
     save_heads: Annotated[
         bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
     ] = False,
-    center: Annotated[bool, typer.Option("--center", help="Subtract each language's mean vector.")] = False,
+    center: Annotated[
+        str | None,
+        name_option(
+            "Mean vector to subtract. Retrieval: none or language. The word aligner: none, sentence or corpus.",
+            "otkit.cli.evaluate_request:CENTERINGS",
+            "centring",
+        ),
+    ] = None,
     fail_under: Annotated[
         list[str] | None, option("Exit 3 where the average is worse, e.g. forward@1=0.8.", "METRIC=X")
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where finished parts go, for --resume.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            parser=folder,
+            help="Where finished parts go, for --resume.",
+        ),
     ] = Path("runs/evaluation"),
     resume: Annotated[bool, typer.Option("--resume", help="Use the finished parts in --output.")] = False,
     overwrite: Overwrite = False,
@@ -153,8 +221,13 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
-    chart: Annotated[Path | None, option("Draw a bar chart by language (PNG).", "PATH")] = None,
-    markdown: Annotated[Path | None, option("Write the tables as Markdown.", "PATH")] = None,
+    chart: Annotated[
+        Path | None, option("Draw a bar chart by language (PNG).", "PATH", Ending((".png",)))
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        option("Write the tables as Markdown.", "PATH", Ending((".md", ".markdown", ".txt"))),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -168,12 +241,13 @@ def evaluate(
 
     otkit evaluate word-alignment --gold sample_data/gold/de-en.dev.tsv --json words.json --fail-under aer=0.1
     """
-    from otkit.cli.evaluate_request import Request
+    from otkit.cli.evaluate_request import Request, check_used
     from otkit.cli.evaluate_tasks import TASKS
 
     unasked = {"translation-errors", *(() if source else ("mining",))}
     names = [name for name in TASKS if name not in unasked] if task == "all" else [task]
-    builders = {name: choose(name, {**TASKS, "all": TASKS["retrieval"]}, what="task") for name in names}
+    check_used(given_options(ctx), [task] if task != "all" else names)
+    builders = {name: TASKS[name] for name in names}
     inputs = [*(files or []), *(gold or []), source, target, data, train, model, baseline, head]
     claim_files({"json": json_path, "chart": chart, "markdown": markdown}, inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
@@ -204,15 +278,11 @@ def evaluate(
         languages=language_codes(languages),
         score=score,
         index=index,
-        neighbourhood=neighbours,
-        layers=parse_layers(layer),
+        neighbourhood=neighbourhood,
+        layers=layers,
         word_vector=word_vector,
         pool=pool,
-        transport=transport,
-        strategy=strategy,
-        threshold=threshold,
-        epsilon_relative=epsilon_relative,
-        tau=tau,
+        aligner=settings,
         center=center,
         batch_tokens=batch_tokens,
         data=data,
@@ -250,7 +320,9 @@ def evaluate(
 
     if head is not None and (model is not None or task not in ("xnli", "xquad")):
         raise ConfigError(
-            "--head brings its own encoder", remedy="use it with xnli or xquad, without --model"
+            f"received {str(head)!r}, which brings its own encoder",
+            remedy="use it with xnli or xquad, without --model",
+            setting="head",
         )
     openers = {"model": opener("model", model if head is None else str(head))}
     if baseline is not None:

@@ -168,12 +168,14 @@ def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, fl
     gates = {}
     for text in texts:
         name, _, value = text.partition("=")
-        choose(_plain(name), known, what="metric of --fail-under")
+        choose(_plain(name), known, what="metric of --fail-under", setting="fail_under")
         try:
             gates[_plain(name)] = float(value)
         except ValueError:
             raise ConfigError(
-                f"--fail-under received {text!r}", remedy="write METRIC=X, for instance forward@1=0.8"
+                f"received {text!r}",
+                remedy="write METRIC=X, for instance forward@1=0.8",
+                setting="fail_under",
             ) from None
     return gates
 

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from otkit.cli.aligning import OPTIONS, AlignerOptions
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["Request", "check_languages", "files_of"]
+__all__ = ["CENTERINGS", "Request", "check_languages", "check_used", "files_of"]
+
+CENTERINGS = {
+    "none": "vectors as they are",
+    "sentence": "the word aligner's: minus the mean vector of both sentences",
+    "corpus": "the word aligner's: minus the mean vector of each side over the first lines",
+    "language": "in retrieval: minus each language's mean vector",
+}
+
+# Which tasks look at which options; those that are not named here are looked at by all.
+_READ_BY: Mapping[str, str] = {
+    "retrieval word-alignment word-retrieval": "files input_format",
+    "retrieval word-alignment word-retrieval mining": "source target langs center",
+    "word-alignment word-retrieval mining": "gold",
+    "retrieval word-retrieval mining": "score index neighbourhood",
+    "retrieval word-alignment word-retrieval xnli xquad": "languages",
+    "retrieval word-alignment word-retrieval xnli xquad translation-errors": "data",
+    "retrieval word-alignment word-retrieval translation-errors": "layers",
+    "retrieval word-retrieval mining xnli xquad": "batch_tokens",
+    "word-alignment word-retrieval": "word_vector base",
+    "word-retrieval": "pool",
+    "word-alignment": " ".join(name for name in OPTIONS if name not in ("layers", "word_vector", "center")),
+    "xnli xquad": "train preset epochs lr batch_size grad_accum max_length train_examples test_examples frozen "
+    "precision head save_heads seeds",
+    "xnli": "head_pooling eval_every",
+    "xquad": "stride",
+}
+
+
+def check_used(given: Mapping[str, str], tasks: Collection[str]) -> None:
+    """Refuse an option (its name and spelling) that none of the tasks would look at."""
+    readers = {name: tasks_of.split() for tasks_of, names in _READ_BY.items() for name in names.split()}
+    for name, spelt in given.items():
+        if name in readers and not set(readers[name]) & set(tasks):
+            raise ConfigError(
+                f"{spelt} is not for {' and '.join(tasks)}",
+                remedy=f"leave it out; it is for {', '.join(readers[name])}",
+            )
 
 
 @dataclass(frozen=True)
@@ -35,12 +74,8 @@ class Request:
     layers: tuple[int, ...] | None = None
     word_vector: str | None = None
     pool: str | None = None
-    transport: str | None = None
-    strategy: str | None = None
-    threshold: float | None = None
-    epsilon_relative: float | None = None
-    tau: float | None = None
-    center: bool = False
+    aligner: AlignerOptions = field(default_factory=dict)
+    center: str | None = None
     batch_tokens: int | None = None
     preset: str | None = None
     epochs: float | None = None
@@ -69,6 +104,23 @@ class Request:
             )
         both = [] if self.source is None else [(self.source, self.target)]
         return [*((name, None) for name in self.files), *both]
+
+    @property
+    def language_centred(self) -> bool:
+        """Whether each language's mean vector is subtracted."""
+        if self.strict and self.center in ("sentence", "corpus"):
+            raise ConfigError(
+                f"received {self.center!r}, which is the word aligner's",
+                remedy="choose from: none, language",
+                setting="center",
+            )
+        return self.center == "language"
+
+    @property
+    def aligner_settings(self) -> dict[str, Any]:
+        """What was given of the word aligner's settings, the ones that other tasks share among them."""
+        center = None if self.center == "language" and not self.strict else self.center
+        return {**self.aligner, "layers": self.layers, "word_vector": self.word_vector, "center": center}
 
     def wants(self, language: str) -> bool:
         """Whether a language is to be evaluated."""

@@ -11,6 +11,7 @@ from otkit.cli.evaluate_request import Request, check_languages, files_of
 from otkit.cli.evaluate_transfer import xnli, xquad
 from otkit.cli.evaluate_words import word_alignment, word_retrieval
 from otkit.cli.options import note_corpus
+from otkit.cli.values import changed
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from otkit.evaluation.protocol import Task
     from otkit.evaluation.search import SearchConfig
 
-__all__ = ["TASKS"]
+__all__ = ["NAMES", "TASKS"]
 
 
 def _retrieval(request: Request) -> Task:
@@ -28,11 +29,13 @@ def _retrieval(request: Request) -> Task:
 
     layers = request.layers or (None,)
     if len(layers) > 1:
-        raise ConfigError("retrieval takes one layer", remedy="name one, such as --layer 7")
+        raise ConfigError(
+            f"received {len(layers)} layers, and retrieval takes one", remedy="name one", setting="layers"
+        )
     config = RetrievalConfig(
         search=_search(request, SearchConfig()),
         layer=layers[0],
-        center=request.center,
+        center=request.language_centred,
         batch_tokens=request.batch_tokens or RetrievalConfig.batch_tokens,
         on_error=request.on_error,
     )
@@ -57,13 +60,20 @@ def _mining(request: Request) -> Task:
         language = short_code(languages_of(request.gold[0], request.langs)[0])
     except InputError:
         language = Path(request.gold[0]).name
-    config = replace(default, retrieval=replace(default.retrieval, search=search, center=request.center))
+    config = replace(
+        default,
+        retrieval=replace(
+            default.retrieval,
+            search=search,
+            center=request.language_centred,
+            batch_tokens=request.batch_tokens or default.retrieval.batch_tokens,
+        ),
+    )
     return mining_task({language: data}, config)
 
 
 def _search(request: Request, default: SearchConfig) -> SearchConfig:
-    given = {"score": request.score, "index": request.index, "neighbourhood": request.neighbourhood}
-    chosen = replace(default, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    chosen = changed(default, score=request.score, index=request.index, neighbourhood=request.neighbourhood)
     # Asked for a thousand neighbours, an approximate index would visit everything and save no time.
     return chosen if chosen.index == "flat" else replace(chosen, candidates=min(chosen.candidates, 100))
 
@@ -78,7 +88,7 @@ def _translation_errors(request: Request) -> Task:
             "translation-errors needs translations that people have judged",
             remedy="give --data FILE, a TSV with the columns of HalOmi",
         )
-    config = CheckConfig() if request.layers is None else CheckConfig(layers=request.layers)
+    config = changed(CheckConfig(), layers=request.layers)
     return translation_errors_task(read_halomi(request.data, on_error=request.on_error), config)
 
 
@@ -125,3 +135,4 @@ TASKS: dict[str, Callable[[Request], Task]] = {
     "xquad": xquad,
     "translation-errors": _translation_errors,
 }
+NAMES = (*TASKS, "all")

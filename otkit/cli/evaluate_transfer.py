@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from otkit.cli.evaluate_request import Request, check_languages
-from otkit.errors import ConfigError, choose
+from otkit.cli.values import changed
+from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.data.examples import TaskSet
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["xnli", "xquad"]
 
-Config = TypeVar("Config", bound=Any)
 Reader = Callable[..., Any]
 
 
@@ -29,8 +28,8 @@ def xnli(request: Request) -> Task:
     from otkit.evaluation.xnli import XNLI_PRESETS, XnliData, xnli_task
 
     preset = request.preset or "small"
-    config = choose(preset, XNLI_PRESETS, what="preset")
-    config = _given(
+    config = XNLI_PRESETS[preset]
+    config = changed(
         config,
         train=_loop(config.train, request),
         head=_head(config.head, request),
@@ -65,8 +64,8 @@ def xquad(request: Request) -> Task:
     from otkit.evaluation.xquad import XQUAD_PRESETS, XquadData, xquad_task
 
     preset = request.preset or "small"
-    config = choose(preset, XQUAD_PRESETS, what="preset")
-    config = _given(
+    config = XQUAD_PRESETS[preset]
+    config = changed(
         config,
         train=_loop(config.train, request),
         head=_head(config.head, request),
@@ -91,13 +90,8 @@ def xquad(request: Request) -> Task:
     )
 
 
-def _given(config: Config, **values: Any) -> Config:
-    """The configuration with those values that were given."""
-    return replace(config, **{name: value for name, value in values.items() if value is not None})
-
-
 def _loop(config: TrainConfig, request: Request) -> TrainConfig:
-    return _given(
+    return changed(
         config,
         epochs=request.epochs,
         lr=request.lr,
@@ -108,7 +102,7 @@ def _loop(config: TrainConfig, request: Request) -> TrainConfig:
 
 
 def _head(config: HeadConfig, request: Request) -> HeadConfig:
-    return _given(config, frozen=request.frozen, pooling=request.head_pooling)
+    return changed(config, frozen=request.frozen, pooling=request.head_pooling)
 
 
 def _place(request: Request, name: str, sample: str) -> Path:
@@ -163,6 +157,7 @@ def _hub(name: str, configs: dict[str, str], read: Reader, request: Request) -> 
         raise ConfigError(
             f"{name!r} is no folder, and for a Hub name the languages are needed",
             remedy="give an existing folder, or --languages en,de,...",
+            setting="data",
         )
     split = "test" if "xnli" in name else "validation"
     return {

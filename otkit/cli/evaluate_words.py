@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otkit.cli.aligning import aligner_config
 from otkit.cli.evaluate_request import Request, check_languages, files_of
 from otkit.cli.messages import with_options
 from otkit.cli.options import note, note_corpus
@@ -26,18 +26,8 @@ LINKED_PAIRS = 1024  # the size of the test sets of Cao, Kitaev and Klein 2020
 def word_alignment(request: Request) -> Task:
     """Links of the aligner against gold."""
     from otkit.evaluation.word_alignment import word_alignment_task
-    from otkit.extraction.config import AlignerConfig
 
-    given = {
-        "layers": request.layers,
-        "word_vector": request.word_vector,
-        "transport": request.transport,
-        "strategy": request.strategy,
-        "threshold": request.threshold,
-        "epsilon_relative": request.epsilon_relative,
-        "tau": request.tau,
-    }
-    config = replace(AlignerConfig(), **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    config = aligner_config(request.aligner_settings)
     if request.strict and request.texts and not request.gold:
         raise ConfigError(
             "the text has no gold links to compare with", remedy="name them: --gold FILE, one for each text"
@@ -57,8 +47,8 @@ def word_retrieval(request: Request, search: Callable[[Request, SearchConfig], S
         search=search(request, default.search),
         pool=request.pool or default.pool,
         word_vector=request.word_vector or default.word_vector,
-        layers=request.layers,
-        center=request.center,
+        layers=request.layers or None,
+        center=request.language_centred,
         batch_tokens=request.batch_tokens or default.batch_tokens,
     )
     if request.texts and not request.gold:

@@ -17,12 +17,15 @@ from otkit.cli.options import (
     Quiet,
     Threads,
     Verbose,
-    parse_layers,
+    name_option,
+    number_option,
+    option,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files, claim_folder
-from otkit.errors import ConfigError, choose
+from otkit.cli.values import NONE, Name, Number, folder
+from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import TorchEncoder
@@ -40,10 +43,6 @@ TARGETS = {
 }
 
 
-def _limit(help_text: str) -> Any:
-    return typer.Option(metavar="X", help=help_text, show_default=False)
-
-
 def export(
     model: Annotated[
         str | None,
@@ -54,18 +53,41 @@ def export(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            parser=folder,
+            help="The folder to write.",
+        ),
     ] = Path("runs/exported"),
-    to: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(TARGETS)}.")] = "onnx",
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=Name("otkit.cli.export:TARGETS", "export target"),
+            help=f"{', '.join(TARGETS)}.",
+        ),
+    ] = "onnx",
     quantize: Annotated[
         str | None,
-        typer.Option(
-            metavar="int8|int4", help="Smaller ONNX graph, if it passes the gate.", show_default=False
+        name_option(
+            "Smaller ONNX graph, if it passes the gate.",
+            "otkit.export.quantize:RECIPES",
+            "quantisation",
+            metavar="int8|int4",
         ),
     ] = None,
     gguf_type: Annotated[
-        str, typer.Option(metavar="TYPE", help="Weights of --to gguf: q4_0, q8_0, f16 or f32.")
-    ] = "q8_0",
+        str | None,
+        name_option(
+            "Weights of --to gguf: q4_0, q8_0, f16 or f32. Default: q8_0.",
+            "otkit.encoders.gguf_writer:GGUF_TYPES",
+            "GGUF type",
+            metavar="TYPE",
+        ),
+    ] = None,
     trim_vocab: Annotated[
         list[Path] | None,
         typer.Option(
@@ -74,14 +96,24 @@ def export(
             show_default=False,
         ),
     ] = None,
-    layer: Layer = None,
+    layers: Layer = None,
     opset: Annotated[
-        int,
-        typer.Option(metavar="N", help="18 runs nearly everywhere; 23 and up have native Attention nodes."),
-    ] = 18,
-    min_cosine: Annotated[float | None, _limit("Gate: lowest cosine of a sentence vector.")] = None,
-    min_agreement: Annotated[float | None, _limit("Gate: agreement of word links, 0 to 1.")] = None,
-    max_retrieval_loss: Annotated[float | None, _limit("Gate: points of retrieval accuracy.")] = None,
+        int | None,
+        option(
+            "18 runs nearly everywhere; 23 and up have native Attention nodes. Default: 18.",
+            "N",
+            Number(int, least=18, most=24),
+        ),
+    ] = None,
+    min_cosine: Annotated[
+        float | None, number_option("Gate: lowest cosine of a sentence vector.", least=-1, most=1)
+    ] = None,
+    min_agreement: Annotated[
+        float | None, number_option("Gate: agreement of word links, 0 to 1.", least=0, most=1)
+    ] = None,
+    max_retrieval_loss: Annotated[
+        float | None, number_option("Gate: points of retrieval accuracy.", least=0, most=100)
+    ] = None,
     threads: Threads = None,
     json_path: JsonPath = None,
     overwrite: Overwrite = False,
@@ -101,11 +133,24 @@ def export(
 
     otkit export --to gguf --gguf-type q4_0 --trim-vocab sample_data/parallel/de-en.train.tsv --output encoder-small
     """
-    choose(to, TARGETS, what="export target")
-    if quantize is not None and to != "onnx":
-        raise ConfigError(
-            "--quantize is for ONNX", remedy="use --gguf-type with --to gguf, or leave --to out"
-        )
+    only: dict[str, dict[str, Any]] = {
+        "onnx": {
+            "quantize": quantize,
+            "opset": opset,
+            "min_cosine": min_cosine,
+            "min_agreement": min_agreement,
+            "max_retrieval_loss": max_retrieval_loss,
+        },
+        "gguf": {"gguf_type": gguf_type},
+    }
+    for target, settings in only.items():
+        for name, value in settings.items() if target != to else ():
+            if value is not None:
+                raise ConfigError(
+                    f"received {value!r}, which is about {target} alone",
+                    remedy=f"leave it out, or export --to {target}",
+                    setting=name,
+                )
     inputs = [model, *(trim_vocab or [])]
     claim_folder(output, "encoder", inputs, overwrite=overwrite)
     claim_files({"json": json_path}, inputs, overwrite=overwrite)
@@ -123,7 +168,7 @@ def export(
             where=str(model),
             remedy="export the encoder it was made from",
         )
-    if (layers := parse_layers(layer)) is not None:
+    if layers not in (None, NONE):
         encoder.settings = replace(encoder.settings, alignment_layers=resolve_layers(layers, encoder.layers))
     figures: dict[str, Any] = {"model": encoder.name, "to": to, "settings": asdict(encoder.settings)}
     tables = []
@@ -162,7 +207,7 @@ def export(
 
             progress(f"writing for {to}")
             written = export_folder(
-                encoder, output, to=to, gguf_type=gguf_type, inputs=inputs, overwrite=overwrite
+                encoder, output, to=to, gguf_type=gguf_type or "q8_0", inputs=inputs, overwrite=overwrite
             )
             figures["bytes"], size = written, f"for {to}"
     if json_path is not None:
@@ -180,7 +225,7 @@ def export(
 def _export_onnx(
     encoder: TorchEncoder,
     output: Path,
-    opset: int,
+    opset: int | None,
     quantize: str | None,
     limits: tuple[float | None, float | None, float | None],
     progress: Any,
@@ -189,15 +234,16 @@ def _export_onnx(
     overwrite: bool,
 ) -> ExportReport:
     from otkit.export.gate import LIMITS
+    from otkit.export.graph import DEFAULT_OPSET
     from otkit.export.onnx import export_onnx
 
-    standard = choose(quantize or "fp32", LIMITS, what="quantisation")
+    standard = LIMITS[quantize or "fp32"]
     names = ("cosine", "agreement", "retrieval_loss")
     changed = {name: value for name, value in zip(names, limits, strict=True) if value is not None}
     return export_onnx(
         encoder,
         output,
-        opset=opset,
+        opset=opset or DEFAULT_OPSET,
         quantize=quantize,
         limits=replace(standard, **changed),
         progress=progress,

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from otkit.cli.aligning import (
-    Center,
-    Cost,
-    Distances,
-    Distortion,
-    Encoding,
-    Epsilon,
-    EpsilonRelative,
-    Leaning,
-    Letters,
-    Mass,
-    Null,
-    Strategy,
-    Tau,
-    Threshold,
-    Transport,
-    Unit,
-    Weights,
-    WordVector,
-)
+from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
 from otkit.cli.extract_support import fingerprint_of, was_finished, watch, write_json
 from otkit.cli.options import (
     Address,
@@ -36,7 +17,6 @@ from otkit.cli.options import (
     Engine,
     InputFormat,
     JsonPath,
-    Layer,
     Model,
     OnError,
     Overwrite,
@@ -48,24 +28,29 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     model_place,
+    name_option,
     note,
     option,
-    parse_layers,
     set_engine,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.errors import ConfigError, choose
-
-if TYPE_CHECKING:
-    from otkit.extraction.config import AlignerConfig
+from otkit.cli.values import PACKED, Name, format_of
+from otkit.errors import ConfigError
 
 __all__ = ["extract"]
 
-FORMATS = ("pharaoh", "jsonl", "words")
+_ENDINGS = {
+    ".align": "pharaoh",
+    ".pharaoh": "pharaoh",
+    ".txt": "pharaoh",
+    ".words": "words",
+    ".jsonl": "jsonl",
+}
 
 
+@aligner_options
 def extract(
     corpus: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="Parallel text, plain or .gz; - is stdin.")
@@ -86,36 +71,27 @@ def extract(
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="NAME", help="pharaoh (i-j, from 0), jsonl or words.")
-    ] = "pharaoh",
+        str | None,
+        name_option(
+            "pharaoh (i-j, from 0), jsonl or words. Default: by the ending of --output, else pharaoh.",
+            "otkit.extraction.lines:LINE_FORMATS",
+            "format",
+            "--format",
+            "-f",
+        ),
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Each link's share of mass, in [0, 1].")] = False,
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
     config: Annotated[Path | None, option("Aligner settings: a JSON object.", "FILE")] = None,
-    transport: Transport = None,
-    epsilon: Epsilon = None,
-    epsilon_relative: EpsilonRelative = None,
-    tau: Tau = None,
-    null: Null = None,
-    strategy: Strategy = None,
-    threshold: Threshold = None,
-    layer: Layer = None,
-    word_vector: WordVector = None,
-    weights: Weights = None,
-    center: Center = None,
-    distortion: Distortion = None,
-    letters: Letters = None,
-    leaning: Leaning = None,
-    cost: Cost = None,
-    unit: Unit = None,
-    encoding: Encoding = None,
-    mass: Mass = None,
-    distances: Distances = None,
+    settings: AlignerOptions = NOTHING_GIVEN,
     precision: Annotated[
         str,
         typer.Option(
-            metavar="fp32|bf16|fp16", help="Of the encoder; bf16 is faster where the hardware has it."
+            metavar="fp32|bf16|fp16",
+            parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
+            help="Of the encoder; bf16 is faster where the hardware has it.",
         ),
     ] = "fp32",
     batch_tokens: BatchTokens = None,
@@ -137,7 +113,7 @@ def extract(
 
     cat corpus.tsv | otkit extract - --quiet | head
     """
-    choose(format, dict.fromkeys(FORMATS), what="format")
+    shape = _format(format, output)
     place, second = _input(corpus, source, target)
     if resume and (output is None or place == "-"):
         raise ConfigError(
@@ -145,27 +121,9 @@ def extract(
         )
     set_logging(verbose=verbose)
     set_threads(set_engine(engine, address, threads))
-    given = {
-        "transport": transport,
-        "epsilon": epsilon,
-        "epsilon_relative": epsilon_relative,
-        "tau": tau,
-        "null": null,
-        "strategy": strategy,
-        "threshold": threshold,
-        "word_vector": word_vector,
-        "weights": weights,
-        "center": center,
-        "distortion": distortion,
-        "letters": letters,
-        "leaning": leaning,
-        "cost": cost,
-        "unit": unit,
-        "encoding": encoding,
-        "mass": mass,
-        "distances": distances,
-    }
-    settings = _settings(config, {**given, "layers": parse_layers(layer)})
+    from otkit.evaluation.tuning import read_aligner_config
+
+    aligner_settings = aligner_config(settings, None if config is None else read_aligner_config(config))
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
     claim_files(
@@ -190,7 +148,7 @@ def extract(
         note=lambda text: note(text, quiet=quiet),
     )
     aligner = WordAligner(
-        open_encoder(model, device=device), settings, batch_tokens=batch_tokens, precision=precision
+        open_encoder(model, device=device), aligner_settings, batch_tokens=batch_tokens, precision=precision
     )
     if slow := slow_precision(aligner.encoder.device, precision):
         note(slow, quiet=quiet)
@@ -201,8 +159,8 @@ def extract(
         workers = align_on_cluster(
             aligner, model=model_place(model), device=device, precision=precision, address=address
         )
-    stream = CorpusStream(aligner, LINE_FORMATS[format], scores=scores, raw=raw, engine=workers)
-    fingerprint = fingerprint_of(aligner, (format, scores, raw, input_format, on_error))
+    stream = CorpusStream(aligner, LINE_FORMATS[shape], scores=scores, raw=raw, engine=workers)
+    fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
     if resume and output is not None and was_finished(output, fingerprint, records, stream, quiet=quiet):
         return
     total = None if quiet or place == "-" else count_lines([place])
@@ -252,12 +210,14 @@ def _input(corpus: str | None, source: str | None, target: str | None) -> tuple[
     return source, target
 
 
-def _settings(path: Path | None, given: dict[str, Any]) -> AlignerConfig:
-    """The settings of --config, or the defaults, with those of the command line on top."""
-    from dataclasses import replace
-
-    from otkit.evaluation.tuning import read_aligner_config
-    from otkit.extraction.config import AlignerConfig
-
-    base = AlignerConfig() if path is None else read_aligner_config(path)
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
+def _format(format: str | None, output: Path | None) -> str:
+    if output is not None and output.suffix.lower() in PACKED:
+        raise ConfigError(
+            f"received {str(output)!r}, which is not how this command packs",
+            remedy="end it in .gz, or leave the ending out",
+            setting="output",
+        )
+    if format is not None:
+        return format
+    plain = output.with_suffix("") if output is not None and output.suffix.lower() == ".gz" else output
+    return format_of(plain, _ENDINGS, default="pharaoh", others=True)

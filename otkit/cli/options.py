@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from otkit.cli.messages import with_options
-from otkit.errors import ConfigError, choose
+from otkit.cli.values import Ending, Name, Number, Numbers, device_name
+from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.data.gold import GoldSet
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from otkit.training.supervision import GoldCorpus
 
 __all__ = [
+    "ENGINES",
     "Address",
     "BatchTokens",
     "Device",
@@ -36,18 +39,19 @@ __all__ = [
     "TargetFile",
     "Threads",
     "Verbose",
+    "count_option",
     "model_place",
+    "name_option",
     "note",
     "note_corpus",
+    "number_option",
     "option",
-    "parse_layers",
-    "parse_numbers",
     "set_engine",
     "set_logging",
     "set_threads",
 ]
 
-_ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
+ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
 
 Model = Annotated[
     str | None,
@@ -60,11 +64,18 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", parser=device_name, help="auto, cpu, cuda, cuda:N or mps."),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", min=1, help="CPU threads. Default: all allowed cores.", show_default=False
+        "--threads",
+        metavar="N",
+        parser=Number(int, least=1),
+        help="CPU threads. Default: all allowed cores.",
+        show_default=False,
     ),
 ]
 BatchTokens = Annotated[
@@ -72,12 +83,15 @@ BatchTokens = Annotated[
     typer.Option(
         "--batch-tokens",
         metavar="N",
-        min=1,
+        parser=Number(int, least=1, none=True),
         help="Most padded subwords in one forward pass.",
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of every random choice.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", metavar="N", parser=Number(int, least=0), help="Seed of every random choice."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.")]
 JsonPath = Annotated[
@@ -85,13 +99,19 @@ JsonPath = Annotated[
     typer.Option(
         "--json",
         metavar="PATH",
+        parser=Ending((".json",)),
         help="Write the figures with config, versions and hashes.",
         show_default=False,
     ),
 ]
 Format = Annotated[
     str,
-    typer.Option("--format", metavar="NAME", help="Input format: auto, tsv, bars (' ||| '), jsonl or files."),
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        parser=Name("otkit.data.parallel:FORMATS", "input format"),
+        help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
+    ),
 ]
 Langs = Annotated[
     str | None,
@@ -108,7 +128,13 @@ TargetFile = Annotated[
     typer.Option(metavar="FILE", help="Target side of two line-aligned files.", show_default=False),
 ]
 InputFormat = Annotated[
-    str, typer.Option("--input-format", metavar="NAME", help="auto, tsv, bars (' ||| '), jsonl or files.")
+    str,
+    typer.Option(
+        "--input-format",
+        metavar="NAME",
+        parser=Name("otkit.data.parallel:FORMATS", "input format"),
+        help="auto, tsv, bars (' ||| '), jsonl or files.",
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
 ResumeOutput = Annotated[
@@ -119,10 +145,21 @@ Overwrite = Annotated[
     typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
 ]
 OnError = Annotated[
-    str, typer.Option("--on-error", metavar="raise|skip", help="What to do with a line that cannot be used.")
+    str,
+    typer.Option(
+        "--on-error",
+        metavar="raise|skip",
+        parser=Name("otkit.data.lines:ON_ERROR", "way to treat bad lines"),
+        help="What to do with a line that cannot be used.",
+    ),
 ]
 Engine = Annotated[
-    str, typer.Option(metavar="local|ray", help="This process, or the workers of a Ray cluster (same bytes).")
+    str,
+    typer.Option(
+        metavar="local|ray",
+        parser=Name("otkit.cli.options:ENGINES", "engine"),
+        help="This process, or the workers of a Ray cluster (same bytes).",
+    ),
 ]
 Address = Annotated[
     str | None,
@@ -133,18 +170,35 @@ Address = Annotated[
     ),
 ]
 Layer = Annotated[
-    str | None,
+    Any,
     typer.Option(
+        "--layer",
         metavar="N[,N...]",
+        parser=Numbers(Number(int), none=True),
         help="Hidden states to use, averaged; negative counts from the end.",
         show_default=False,
     ),
 ]
 
 
-def option(help_text: str, metavar: str) -> Any:
-    """An option that has no default to show."""
-    return typer.Option(metavar=metavar, help=help_text, show_default=False)
+def option(help_text: str, metavar: str, parser: Callable[[Any], Any] | None = None, *names: str) -> Any:
+    """An option that has no default to show; `names` where it is not spelt as its parameter."""
+    return typer.Option(*names, metavar=metavar, help=help_text, parser=parser, show_default=False)
+
+
+def number_option(help_text: str, *names: str, metavar: str = "X", **bounds: Any) -> Any:
+    """An option that takes a number within bounds."""
+    return option(help_text, metavar, Number(**bounds), *names)
+
+
+def count_option(help_text: str, *names: str, metavar: str = "N", least: int = 1, none: bool = False) -> Any:
+    """An option that takes a whole number."""
+    return option(help_text, metavar, Number(int, least=least, none=none), *names)
+
+
+def name_option(help_text: str, table: str, what: str, *names: str, metavar: str = "NAME") -> Any:
+    """An option that takes a name of a table."""
+    return option(help_text, metavar, Name(table, what), *names)
 
 
 def model_place(model: str | None) -> str | None:
@@ -166,26 +220,6 @@ def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, r
     note(None if raw else corpus.spaces.note(corpus.name), quiet=quiet)
 
 
-def parse_layers(text: str | None) -> tuple[int, ...] | None:
-    """Layer numbers such as `7`, `6,7` or `-1`."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint="--layer") from None
-
-
-def parse_numbers(text: str | None, *, option: str) -> tuple[float, ...] | None:
-    """Numbers such as `0.5` or `0.1,0.9`."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers", param_hint=option) from None
-
-
 def set_threads(threads: int | None) -> None:
     """Bind torch to this many CPU threads."""
     if threads is not None:
@@ -195,13 +229,16 @@ def set_threads(threads: int | None) -> None:
 
 
 def set_engine(name: str, address: str | None, threads: int | None) -> int | None:
-    """Check --engine and --address, and give the threads to use: a worker of Ray has one core by default."""
+    """Check that --address has a cluster, and give the threads to use: a worker of Ray has one core by default."""
     import os
 
-    choose(name, _ENGINES, what="engine")
     if name == "local":
         if address is not None:
-            raise ConfigError("--address is that of a Ray cluster", remedy="add --engine ray")
+            raise ConfigError(
+                f"received {address!r}, the address of a Ray cluster",
+                remedy="add --engine ray",
+                setting="address",
+            )
         return threads
     # Ray would report its use over the network.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

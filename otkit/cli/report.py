@@ -8,33 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.aligning import (
-    Center,
-    Cost,
-    Distances,
-    Distortion,
-    Encoding,
-    Epsilon,
-    EpsilonRelative,
-    Leaning,
-    Letters,
-    Mass,
-    Null,
-    Strategy,
-    Tau,
-    Threshold,
-    Transport,
-    Unit,
-    Weights,
-    WordVector,
-    aligner_config,
-)
+from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
 from otkit.cli.options import (
     BatchTokens,
     Device,
     Format,
     Langs,
-    Layer,
     Model,
     OnError,
     Overwrite,
@@ -46,11 +25,11 @@ from otkit.cli.options import (
     Verbose,
     note_corpus,
     option,
-    parse_layers,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_folder
+from otkit.cli.values import Number, folder
 from otkit.errors import ConfigError, InputError
 from otkit.files import fresh_folder
 
@@ -62,6 +41,7 @@ __all__ = ["report"]
 Example = tuple[int, tuple[str, ...], tuple[str, ...], "GoldLinks | None"]
 
 
+@aligner_options
 def report(
     file: Annotated[
         str | None,
@@ -70,14 +50,18 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the page and its data.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", parser=folder, help="Folder of the page and its data."),
     ] = Path("report"),
     target: TargetFile = None,
     gold: Annotated[
         str | None, option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
     ] = None,
     sample: Annotated[
-        int, typer.Option(metavar="N", min=1, max=5000, help="Pairs on the page, drawn at random.")
+        int,
+        typer.Option(
+            metavar="N", parser=Number(int, least=1, most=5000), help="Pairs on the page, drawn at random."
+        ),
     ] = 500,
     seed: Seed = 0,
     model: Model = None,
@@ -88,25 +72,7 @@ def report(
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
-    transport: Transport = None,
-    epsilon: Epsilon = None,
-    epsilon_relative: EpsilonRelative = None,
-    tau: Tau = None,
-    null: Null = None,
-    strategy: Strategy = None,
-    threshold: Threshold = None,
-    layer: Layer = None,
-    word_vector: WordVector = None,
-    weights: Weights = None,
-    center: Center = None,
-    distortion: Distortion = None,
-    letters: Letters = None,
-    leaning: Leaning = None,
-    cost: Cost = None,
-    unit: Unit = None,
-    encoding: Encoding = None,
-    mass: Mass = None,
-    distances: Distances = None,
+    settings: AlignerOptions = NOTHING_GIVEN,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -126,29 +92,7 @@ def report(
     claim_folder(output, "report", inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
-    config = aligner_config(
-        {
-            "transport": transport,
-            "epsilon": epsilon,
-            "epsilon_relative": epsilon_relative,
-            "tau": tau,
-            "null": null,
-            "strategy": strategy,
-            "threshold": threshold,
-            "word_vector": word_vector,
-            "weights": weights,
-            "center": center,
-            "distortion": distortion,
-            "letters": letters,
-            "leaning": leaning,
-            "cost": cost,
-            "unit": unit,
-            "encoding": encoding,
-            "mass": mass,
-            "distances": distances,
-        },
-        layers=parse_layers(layer),
-    )
+    config = aligner_config(settings)
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
     if gold is not None and (raw or target is not None):
@@ -156,11 +100,11 @@ def report(
             "--gold holds both sentences and their words", remedy="leave --raw and --target out"
         )
     if gold is not None:
-        name, sha256, examples = _from_gold(gold, count=sample, seed=seed, on_error=on_error, quiet=quiet)
+        facts, examples = _from_gold(gold, count=sample, seed=seed, on_error=on_error, quiet=quiet)
     else:
         assert file is not None
-        settings = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        name, sha256, examples = _from_corpus(file, settings, raw=raw, count=sample, seed=seed, quiet=quiet)
+        reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
+        facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
     from otkit.cli.documents import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
@@ -196,7 +140,7 @@ def report(
     views = zip(*models.values(), strict=True)
     worst = "the highest error rate (AER)" if gold is not None else "the lowest mass on links"
     page = Page(
-        title=f"Alignments of {Path(name).name}",
+        title=f"Alignments of {Path(facts['name']).name}",
         variants=tuple(variants),
         pairs=tuple(PagePair(example[0], pair) for example, pair in zip(examples, views, strict=True)),
         note=f"{len(examples)} pairs drawn with seed {seed}, {worst} first; words and pairs counted for "
@@ -209,7 +153,7 @@ def report(
         write_document(
             folder / "figures.json",
             {
-                "input": {"name": name, "sha256": sha256},
+                "input": facts,
                 "seed": seed,
                 "config": config.used(),
                 "layers": layers,
@@ -228,7 +172,7 @@ def report(
 
 def _from_corpus(
     file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int, quiet: bool
-) -> tuple[str, str, list[Example]]:
+) -> tuple[dict[str, Any], list[Example]]:
     from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
 
@@ -239,12 +183,18 @@ def _from_corpus(
         (pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw), None)
         for pair in chosen
     ]
-    return corpus.name, corpus.sha256, examples
+    try:
+        languages = list(corpus.languages)
+    except InputError:  # a page needs none; but what --langs says must be some
+        if settings["langs"] is not None:
+            raise
+        languages = []
+    return {"name": corpus.name, "languages": languages, "sha256": corpus.sha256}, examples
 
 
 def _from_gold(
     file: str, *, count: int, seed: int, on_error: str, quiet: bool
-) -> tuple[str, str, list[Example]]:
+) -> tuple[dict[str, Any], list[Example]]:
     from otkit.data.gold import read_gold
     from otkit.report.view import GoldLinks
 
@@ -254,7 +204,7 @@ def _from_gold(
     examples: list[Example] = [
         (pair.line, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for pair in chosen
     ]
-    return pairs.name, pairs.sha256, examples
+    return {"name": pairs.name, "sha256": pairs.sha256}, examples
 
 
 def _sample(size: int, count: int, seed: int, *, name: str) -> Iterator[int]:

@@ -8,42 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otkit.cli.aligning import (
-    Center,
-    Cost,
-    Distances,
-    Distortion,
-    Encoding,
-    Epsilon,
-    EpsilonRelative,
-    Leaning,
-    Letters,
-    Mass,
-    Null,
-    Strategy,
-    Tau,
-    Threshold,
-    Transport,
-    Unit,
-    Weights,
-    WordVector,
-    aligner_config,
-)
+from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
 from otkit.cli.options import (
     Device,
-    Layer,
     Model,
     Overwrite,
     Quiet,
     Threads,
     Verbose,
     note,
-    parse_layers,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.errors import ConfigError, InputError, choose
+from otkit.cli.values import Name, Number, format_of
+from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
@@ -62,8 +41,10 @@ FORMATS = {
     "svg": "a heat map",
 }
 _FILES = ("html", "png", "svg")
+_ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "grid"}}
 
 
+@aligner_options
 def show_alignment(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A sentence, its words between spaces.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Its translation, likewise.")],
@@ -82,6 +63,7 @@ def show_alignment(
             "--format",
             "-f",
             metavar="NAME",
+            parser=Name("otkit.cli.show_alignment:FORMATS", "format"),
             help=f"{', '.join(FORMATS)}. Default: grid, or what --output ends in.",
             show_default=False,
         ),
@@ -104,28 +86,13 @@ def show_alignment(
     width: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=40, max=1000, help="Columns. Default: the terminal's.", show_default=False
+            metavar="N",
+            parser=Number(int, least=40, most=1000),
+            help="Columns of the grid. Default: the terminal's.",
+            show_default=False,
         ),
     ] = None,
-    transport: Transport = None,
-    epsilon: Epsilon = None,
-    epsilon_relative: EpsilonRelative = None,
-    tau: Tau = None,
-    null: Null = None,
-    strategy: Strategy = None,
-    threshold: Threshold = None,
-    layer: Layer = None,
-    word_vector: WordVector = None,
-    weights: Weights = None,
-    center: Center = None,
-    distortion: Distortion = None,
-    letters: Letters = None,
-    leaning: Leaning = None,
-    cost: Cost = None,
-    unit: Unit = None,
-    encoding: Encoding = None,
-    mass: Mass = None,
-    distances: Distances = None,
+    settings: AlignerOptions = NOTHING_GIVEN,
     device: Device = "auto",
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -143,31 +110,13 @@ def show_alignment(
     otkit show-alignment "Das Haus ist alt ." "The house is old ." --model runs/aligned --compare sample
     """
     shape = _format(format, output)
+    if width is not None and shape != "grid":
+        raise ConfigError(
+            f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
+        )
     claim_files({"output": output}, [model, compare], overwrite=overwrite)
     set_logging(verbose=verbose)
-    config = aligner_config(
-        {
-            "transport": transport,
-            "epsilon": epsilon,
-            "epsilon_relative": epsilon_relative,
-            "tau": tau,
-            "null": null,
-            "strategy": strategy,
-            "threshold": threshold,
-            "word_vector": word_vector,
-            "weights": weights,
-            "center": center,
-            "distortion": distortion,
-            "letters": letters,
-            "leaning": leaning,
-            "cost": cost,
-            "unit": unit,
-            "encoding": encoding,
-            "mass": mass,
-            "distances": distances,
-        },
-        layers=parse_layers(layer),
-    )
+    config = aligner_config(settings)
     words = [
         _words(text, side=side, raw=raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
@@ -177,7 +126,10 @@ def show_alignment(
 
     links = None
     if gold is not None:
-        links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
+        try:
+            links = parse_gold(gold, source_words=len(words[0]), target_words=len(words[1]))
+        except InputError as error:  # here the links are no file's, but the option's value
+            raise ConfigError(error.what, where=error.where, remedy=error.remedies) from error
     set_threads(threads)
     encoders = open_both(model, compare, device=device)
     from otkit.cli.progress import counted, last_line
@@ -215,11 +167,11 @@ def show_alignment(
 
 
 def _format(name: str | None, output: Path | None) -> str:
-    ending = output.suffix.lstrip(".").lower() if output is not None else ""
-    name = name or (ending if ending in FORMATS else "grid")
-    choose(name, FORMATS, what="format")
+    name = name or format_of(output, _ENDINGS, default="grid")
     if name in _FILES and output is None:
-        raise ConfigError(f"--format {name} writes a file", remedy=f"name it: --output alignment.{name}")
+        raise ConfigError(
+            f"{name} is written to a file", remedy=f"name it: --output alignment.{name}", setting="format"
+        )
     return name
 
 

@@ -28,20 +28,30 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "mps":
         if not torch.backends.mps.is_available():
             raise ConfigError(
-                "this machine has no Apple GPU (mps)", remedy="use `device='cpu'` or `device='auto'`"
+                "this machine has no Apple GPU (mps)",
+                remedy="use `device='cpu'` or `device='auto'`",
+                setting="device",
             )
         return torch.device("mps")
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if match is None:
-        raise ConfigError(f"unknown device {name!r}", remedy="choose from: auto, cpu, cuda, cuda:N, mps")
+        raise ConfigError(
+            f"unknown device {name!r}",
+            remedy="choose from: auto, cpu, cuda, cuda:N, mps",
+            setting="device",
+        )
     if not torch.cuda.is_available():
         raise ConfigError(
-            "no CUDA device can be used here", remedy=("use `device='cpu'`", "install a CUDA build of torch")
+            f"no CUDA device can be used here, and {name} was asked for",
+            remedy=("use `device='cpu'`", "install a CUDA build of torch"),
+            setting="device",
         )
     number = int(match.group(1) or 0)
     if number >= torch.cuda.device_count():
         raise ConfigError(
-            f"there is no CUDA device {number}", remedy=f"choose from 0 to {torch.cuda.device_count() - 1}"
+            f"there is no CUDA device {number}",
+            remedy=f"choose from 0 to {torch.cuda.device_count() - 1}",
+            setting="device",
         )
     return torch.device("cuda", number)
 

@@ -81,6 +81,7 @@ def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
             raise ConfigError(
                 f"there is no layer {asked}",
                 remedy=f"choose from 0 (embeddings) to {count}, or -1 to {-count - 1}",
+                setting="layers",
             )
     if not found:
         raise ConfigError("no layer was asked for", remedy=f"choose from 0 (embeddings) to {count}")

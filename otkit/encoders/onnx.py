@@ -151,12 +151,17 @@ def _providers(device: str) -> list[str]:
     if device.startswith("cuda") and "CUDAExecutionProvider" not in available:
         raise ConfigError(
             "this ONNX Runtime has no CUDA provider",
+            setting="device",
             remedy=("pip install onnxruntime-gpu", "use `device='cpu'`"),
         )
     if device.startswith("cuda") or (device == "auto" and "CUDAExecutionProvider" in available):
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
     if device not in ("auto", "cpu"):
-        raise ConfigError(f"an ONNX encoder cannot run on {device!r}", remedy="choose from: auto, cpu, cuda")
+        raise ConfigError(
+            f"an ONNX encoder cannot run on {device!r}",
+            remedy="choose from: auto, cpu, cuda",
+            setting="device",
+        )
     return ["CPUExecutionProvider"]
 
 

@@ -74,6 +74,12 @@ def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: s
             raise CheckpointError(
                 f"{name} must be a text, got {value!r}", where=where, remedy="mend the file"
             )
+    if texts["pooling"] not in SENTENCE_POOLINGS:
+        raise CheckpointError(
+            f"pooling must be one of {', '.join(SENTENCE_POOLINGS)}, got {texts['pooling']!r}",
+            where=where,
+            remedy="mend the file",
+        )
     return EncoderSettings(tuple(chosen), **texts)
 
 

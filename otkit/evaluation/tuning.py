@@ -16,6 +16,7 @@ from otkit.errors import InputError, choose, reason_of
 from otkit.evaluation.metrics import ALIGNMENT_METRICS
 from otkit.evaluation.word_alignment import GoldSets, encode_gold, score_store
 from otkit.extraction.config import AlignerConfig
+from otkit.transport.config import one_temperature
 
 __all__ = ["GRID", "Trial", "Tuned", "read_aligner_config", "tune_word_alignment"]
 
@@ -98,7 +99,8 @@ def tune_word_alignment(
                 setting in _OF_THRESHOLD and best.strategy != "threshold"
             ):
                 continue
-            trial = replace(best, **{setting: value})
+            change = one_temperature(None, value) if setting == "epsilon_relative" else {setting: value}
+            trial = replace(best, **change)
             here = figure(trial)
             better = sign * here < sign * found
             trials.append(Trial(setting, value, here, kept=better))

@@ -19,7 +19,7 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.families import UNMASKED
 from otkit.encoders.onnx import output_names
 from otkit.encoders.pooling import SENTENCE_POOLINGS
-from otkit.errors import ExportError, reason_of, require_extra
+from otkit.errors import ExportError, reason_of
 
 __all__ = ["DEFAULT_OPSET", "INPUTS", "write_graph"]
 
@@ -58,8 +58,6 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET
         raise ExportError(
             f"opset {opset} cannot be written", remedy=f"choose from {_OPSETS.start} to {_OPSETS.stop - 1}"
         )
-    for package in ("onnx", "onnxscript"):
-        require_extra(package, extra="export")
     family = encoder.model.config.model_type
     if family in UNMASKED:
         raise ExportError(

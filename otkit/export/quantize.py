@@ -21,8 +21,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from otkit.errors import require_extra
-
 __all__ = ["RECIPES", "Feed", "Recipe"]
 
 
@@ -108,7 +106,8 @@ def _noisy_layers(source: Path, feed: Feed, limit: float) -> list[str]:
     Rounding adds step^2 / 12 to the mean square of a value; outliers widen the step for all values. In the sample
     encoder three feed-forward layers (1, 5 and 6 of 12) pass 1 % of the signal and make two thirds of the loss.
     """
-    onnx = require_extra("onnx", extra="export")
+    import onnx
+
     model = onnx.load(str(source))
     layers = _linear_layers(model)
     inputs = list(dict.fromkeys(node.input[0] for node in layers))
@@ -128,7 +127,7 @@ def _int8(*, noise: float, reduce_range: bool = False) -> Write:
     """Dynamic int8 with a scale for each output; layers noisier than `noise` go into blocks of 128 weights."""
 
     def write(source: Path, target: Path, feed: Feed) -> None:
-        onnx = require_extra("onnx", extra="export")
+        import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         noisy = _noisy_layers(source, feed, noise)
@@ -169,7 +168,9 @@ def _blocks(bits: int, *, block: int, accuracy_level: int | None, symmetric: boo
     """Every linear layer in blocks; tables as 4-bit blocks (GatherBlockQuantized), or int8 rows beside 8 bits."""
 
     def write(source: Path, target: Path, feed: Feed) -> None:
-        model = require_extra("onnx", extra="export").load(str(source))
+        import onnx
+
+        model = onnx.load(str(source))
         if bits == 8:
             _int8_tables(model)
         _write_blocks(model, target, bits, block=block, accuracy_level=accuracy_level, symmetric=symmetric)
@@ -188,7 +189,7 @@ def _write_blocks(
     layers: list[str] | None = None,
 ) -> None:
     """Weights in blocks with a scale each (MatMulNBits); accuracy_level 4 computes with int8 activations."""
-    onnx = require_extra("onnx", extra="export")
+    import onnx
     from onnxruntime.quantization import matmul_nbits_quantizer as nbits
 
     config = nbits.DefaultWeightOnlyQuantConfig(

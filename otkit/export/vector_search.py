@@ -9,7 +9,7 @@ from typing import Any
 
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.identity import weights_sha256
-from otkit.errors import ConfigError, InputError
+from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.export.embedder import Embedder
 from otkit.export.shards import Row
 from otkit.export.vector_index import open_index
@@ -76,20 +76,20 @@ def open_search(folder: Path, *, model: str | None = None, device: str = "auto")
     encoder = open_encoder(model or facts["path"], device=device)
     remedy = f"name the encoder that made them with --model (it was {facts['name']!r})"
     if encoder.dimension != vectors.dimension:
-        raise ConfigError(
+        raise CheckpointError(
             f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {encoder.dimension}",
             where=str(folder),
             remedy=remedy,
         )
     if weights_sha256(encoder) != facts["sha256"]:
-        raise ConfigError(
+        raise CheckpointError(
             f"the vectors were made by another encoder than {encoder.name!r}: the weights differ",
             where=str(folder),
             remedy=remedy,
         )
     stated = (encoder.settings.pooling, encoder.settings.prefix)
     if stated != (facts["settings"]["pooling"], facts["settings"]["prefix"]):
-        raise ConfigError(
+        raise CheckpointError(
             f"the encoder's otkit.json now says pooling {stated[0]!r} and prefix {stated[1]!r}, other than then",
             where=str(folder),
             remedy="embed the corpus again, or restore otkit.json",

@@ -10,6 +10,7 @@ from otkit.encoders.pooling import POOLINGS
 from otkit.encoders.words import UNITS
 from otkit.errors import ConfigError, choose
 from otkit.extraction.strategies import DEFAULT_THRESHOLDS, STRATEGIES, THRESHOLD_UNITS
+from otkit.transport.config import check_temperature
 from otkit.transport.cost import COSTS
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS
@@ -35,6 +36,7 @@ DISTANCES = {
     "embedding": "the ground cost between the words of a sentence",
     "position": "how far apart two words stand, a whole sentence being the mean cost",
 }
+EPSILON = 0.075  # of each pair's mean cost
 ENCODINGS = {
     "separate": "each sentence by itself",
     "joint": "both sentences as one text, so that a word's vector knows of the other side (XLM-Align, OTAlign)",
@@ -48,6 +50,7 @@ NULLS = {
     "larger": "the larger of equidistant and median: OTTAWA's",
 }
 
+_COUNTING = ("itermax", "top-k")  # their threshold is a number of rounds, and of ranks
 # Settings that only one transport looks at.
 _OF_TRANSPORT = {"tau": "unbalanced", "mass": "partial", "structure": "fgw", "distances": "fgw"}
 
@@ -59,11 +62,12 @@ class AlignerConfig:
     transport: str = "unbalanced"
     cost: str = "cosine"
     epsilon: float | None = None
-    """Entropic temperature in units of the cost; set, it replaces `epsilon_relative`."""
-    epsilon_relative: float = 0.075
-    """The same in units of each pair's mean cost."""
+    """Entropic temperature in units of the cost."""
+    epsilon_relative: float | None = None
+    """The same in units of each pair's mean cost; `EPSILON` where neither is given, and both is an error:
+    `one_temperature` is how a configuration changes from one to the other."""
     tau: float = 0.1
-    """Price of a unit of mass left where it is (KL), in the same units as the temperature."""
+    """Price of a unit of mass left where it is (KL), in the unit of the temperature."""
     mass: float = 0.8
     """Share of the mass that partial transport moves."""
     null: str = "none"
@@ -92,9 +96,13 @@ class AlignerConfig:
     """Factor, there too, for links of a short word whose next word has the same partner; 1 for none."""
     strategy: str = "threshold"
     threshold: float | None = None
-    """What the strategy compares with; None takes its default."""
+    """What the strategy compares with: a share of mass in [0, 1], for itermax and top-k a whole number; None takes its
+    default."""
 
     def __post_init__(self) -> None:
+        check_temperature(self.epsilon, self.epsilon_relative)
+        if self.epsilon is None and self.epsilon_relative is None:
+            object.__setattr__(self, "epsilon_relative", EPSILON)
         for name, table, what in (
             ("transport", TRANSPORTS, "transport"),
             ("cost", COST_NAMES, "cost"),
@@ -106,7 +114,7 @@ class AlignerConfig:
             ("distances", DISTANCES, "distance within a sentence"),
             ("strategy", STRATEGIES, "strategy"),
         ):
-            choose(getattr(self, name), table, what=what)
+            choose(getattr(self, name), table, what=what, setting=name)
         for name, least, strict, most in (
             ("epsilon", 0.0, True, math.inf),
             ("epsilon_relative", 0.0, True, math.inf),
@@ -117,20 +125,58 @@ class AlignerConfig:
             ("structure", 0.0, False, 1.0),
             ("letters", 0.0, False, math.inf),
             ("leaning", 0.0, False, math.inf),
-            ("threshold", 0.0, False, math.inf),
         ):
             _check_number(name, getattr(self, name), least=least, strict=strict, most=most)
-        if self.rounds < 0:
-            raise ConfigError(f"rounds is {self.rounds}", remedy="give 0 or more")
+        self._check_threshold()
+        if not isinstance(self.rounds, int) or self.rounds < 0:
+            raise ConfigError(
+                f"rounds is {self.rounds}", remedy="give a whole number of at least 0", setting="rounds"
+            )
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(self.layers))
             if not self.layers:
-                raise ConfigError("layers is empty", remedy="name at least one hidden state, or leave it out")
+                raise ConfigError(
+                    "layers is empty",
+                    remedy="name at least one hidden state, or leave it out",
+                    setting="layers",
+                )
         if self.cost == "dot" and self.transport != "none":
-            raise ConfigError("the dot product is no transport cost", remedy="use it with transport none")
+            raise ConfigError(
+                "the dot product is no transport cost", remedy="use it with transport none", setting="cost"
+            )
         if self.weights == "idf":
-            raise ConfigError("a stream of pairs has no document frequencies", remedy="use uniform or norm")
+            raise ConfigError(
+                "weights are 'idf', and a stream of pairs has no document frequencies",
+                remedy="use uniform or norm",
+                setting="weights",
+            )
         self.null_cost  # noqa: B018  # says at once what is wrong with it
+
+    def _check_threshold(self) -> None:
+        """Shares end at 1, rounds and ranks are whole, and where nothing is compared nothing can be set."""
+        if self.threshold is None:
+            return
+        if self.strategy not in DEFAULT_THRESHOLDS:
+            raise ConfigError(
+                f"threshold is {self.threshold}, and the strategy {self.strategy!r} compares with none",
+                remedy=f"leave it out, or use one of: {', '.join(DEFAULT_THRESHOLDS)}",
+                setting="threshold",
+            )
+        counts = self.strategy in _COUNTING
+        _check_number("threshold", self.threshold, least=0.0, strict=False, most=math.inf if counts else 1.0)
+        if counts and (self.threshold < 1 or not float(self.threshold).is_integer()):
+            raise ConfigError(
+                f"threshold is {self.threshold}, and for {self.strategy} it counts",
+                remedy="give a whole number of at least 1",
+                setting="threshold",
+            )
+
+    @property
+    def temperature(self) -> float:
+        """epsilon as a number: in units of the cost, or of its mean where `epsilon` is None."""
+        found = self.epsilon_relative if self.epsilon is None else self.epsilon
+        assert found is not None  # filled in where neither was given
+        return found
 
     @property
     def weighs_letters(self) -> bool:
@@ -145,11 +191,12 @@ class AlignerConfig:
         try:
             value = float(self.null)
         except ValueError:
-            choose(self.null, {**NULLS, "a number": ""}, what="null cost")
+            choose(self.null, {**NULLS, "a number": ""}, what="null cost", setting="null")
             if self.null in ("equidistant", "larger") and self.cost != "cosine":
                 raise ConfigError(
                     f"the null cost {self.null!r} is made for cosines",
                     remedy="use median, or the cosine cost",
+                    setting="null",
                 ) from None
             return self.null
         _check_number("null", value, least=0.0, strict=False, most=math.inf)
@@ -222,4 +269,4 @@ def _check_number(name: str, value: object, *, least: float, strict: bool, most:
     if not number or value < least or value > most or (strict and value == least):  # type: ignore[operator]
         bound = f"greater than {least:g}" if strict else f"at least {least:g}"
         bound += f" and at most {most:g}" if most < math.inf else ""
-        raise ConfigError(f"{name} is {value}", remedy=f"give a number {bound}")
+        raise ConfigError(f"{name} is {value}", remedy=f"give a number {bound}", setting=name)

@@ -58,10 +58,8 @@ class Problem:
 
 def temperature(problem: Problem, config: AlignerConfig) -> tuple[Tensor, Tensor]:
     """(B,) epsilon and (B,) tau in units of the cost."""
-    if config.epsilon is None:
-        return config.epsilon_relative * problem.unit, config.tau * problem.unit
-    ones = torch.ones_like(problem.unit)
-    return config.epsilon * ones, config.tau * ones
+    unit = problem.unit if config.epsilon is None else torch.ones_like(problem.unit)
+    return config.temperature * unit, config.tau * unit
 
 
 def nothing_costs(problem: Problem, config: AlignerConfig, default: str | None = None) -> Tensor:
@@ -88,7 +86,7 @@ def _with_null(problem: Problem, config: AlignerConfig) -> Problem:
 
 def _unbalanced(problem: Problem, config: AlignerConfig) -> Tensor:
     epsilon, tau = temperature(problem, config)
-    ratio = config.tau / (config.tau + (config.epsilon or config.epsilon_relative))
+    ratio = config.tau / (config.tau + config.temperature)
     needed = math.ceil(math.log(_ERROR) / (2 * math.log(ratio)))
     return soft_plan(
         problem.cost,

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, InputError
 
 __all__ = ["ExampleSource"]
 
@@ -39,7 +39,7 @@ class ExampleSource(Generic[Batch]):
         seed: int = 0,
     ) -> None:
         if not lengths:
-            raise ConfigError("there is nothing to train on", remedy="give at least one example")
+            raise InputError("there is nothing to train on", remedy="give at least one example")
         if batch_size < 1 or window < 1:
             raise ConfigError(
                 f"batch size {batch_size}, window {window}", remedy="give numbers of at least 1"

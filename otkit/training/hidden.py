@@ -10,7 +10,7 @@ import torch
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
 from otkit.encoders.encoder import Tokens, TorchEncoder, pool_words, subword_units
-from otkit.errors import ConfigError
+from otkit.errors import InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.masking import HiddenWords, hide_words, join_pairs
 from otkit.training.settings import ObjectiveConfig
@@ -50,7 +50,7 @@ def _joint(
         batch.source, batch.target, limit=encoder.max_tokens, padding_id=encoder.subwords.padding_id
     )
     if len(texts.rows) == 0:
-        raise ConfigError(
+        raise InputError(
             "no pair of the batch fits the encoder as one text",
             remedy="leave tlm and denoising-alignment out, or shorten the sentences",
         )

@@ -31,7 +31,7 @@ __all__ = [
 
 # Trackers of accelerate, and the module that each needs.
 TRACKERS = {
-    "tensorboard": "torch.utils.tensorboard",
+    "tensorboard": "tensorboard",
     "wandb": "wandb",
     "mlflow": "mlflow",
     "comet_ml": "comet_ml",
@@ -47,7 +47,7 @@ def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *
     """accelerate, as a run needs it; unknown trackers, and those whose package is missing, are errors."""
     for name in log_to:
         choose(name, TRACKERS, what="tracker")
-        require_extra(TRACKERS[name], extra="trackers")
+        require_extra(TRACKERS[name], extra="trackers" if name == "tensorboard" else None)
     # accelerate keeps the precision of a process's first run for all later ones, which may want another.
     if is_initialized() and AcceleratorState().mixed_precision != PRECISIONS[config.precision]:
         AcceleratorState._reset_state()

@@ -147,6 +147,7 @@ class ObjectiveConfig:
             raise ConfigError(
                 f"{len(self.layer_weights)} layer weights for {len(self.layers)} layers",
                 remedy="give one a layer",
+                setting="layer_weights",
             )
         if not (self.temperature > 0 and 0 < self.mask_share < 1 and self.position >= 0):
             raise ConfigError(
@@ -165,6 +166,7 @@ class ObjectiveConfig:
             raise ConfigError(
                 "subwords are not weighed by their letters",
                 remedy="use the unit word, or letters 0 and leaning 1",
+                setting="unit",
             )
         if self.projection is not None and self.projection < 1:
             raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")

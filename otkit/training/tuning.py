@@ -50,6 +50,7 @@ class TuningConfig:
                 raise ConfigError(
                     f"layers up to {self.frozen} are frozen and those above {above} {what}: none is left",
                     remedy="freeze fewer",
+                    setting="frozen",
                 )
 
 

@@ -31,6 +31,7 @@ def check_temperature(epsilon: float | None, epsilon_relative: float | None) -> 
         raise ConfigError(
             f"epsilon {epsilon} and epsilon_relative {epsilon_relative} are one temperature in two units",
             remedy="give one of them",
+            setting="epsilon",
         )
 
 

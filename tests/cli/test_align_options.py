@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from otkit.cli.align_inputs import is_main_process, named_weights, objective_parts, resume_command
-from tests.cli.test_align import LINES, QUICK, folder, otkit
+from otkit.cli.align_inputs import is_main_process, objective_parts
+from otkit.cli.app import main
+from otkit.cli.stopping import resume_command
+from otkit.cli.values import Weighted
+from tests.cli.test_align import LINES, QUICK, folder
 
 __all__ = ["folder"]
 
+Run = Callable[..., "Ended"]
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path) -> None:
-    run = otkit(
-        folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--dry-run", *QUICK[:-2], "--freeze", "1"
-    )
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """`otkit align` in this process, in the folder of the inputs."""
+
+    def run(*words: str, **environment: str) -> Ended:
+        with monkeypatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["otkit", "align", *words])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path, otkit: Run) -> None:
+    run = otkit("de-en.tsv", "--model", "tiny", "--output", "out", "--dry-run", *QUICK[:-2], "--freeze", "1")
     assert run.returncode == 0, run.stderr
     text = " ".join(run.stdout.split())
     assert "de-en" in text
@@ -28,9 +64,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
-def test_a_dry_run_counts_processes_and_one_of_them_speaks(folder: Path) -> None:
+def test_a_dry_run_counts_processes_and_one_of_them_speaks(folder: Path, otkit: Run) -> None:
     words = ("de-en.tsv", "--model", "tiny", "--dry-run", "--batch-size", "10", "--grad-accum", "1")
-    first, second = (otkit(folder, *words, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1"))
+    first, second = (otkit(*words, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1"))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     assert "25,000 micro-steps an epoch, 12,500 optimiser steps" in " ".join(first.stdout.split())
     assert second.stdout == ""
@@ -47,7 +83,7 @@ def test_the_command_that_resumes_launches_as_many_processes(monkeypatch: pytest
     assert resume_command() == "accelerate launch --num_processes 2 -m otkit align --resume"
 
 
-def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) -> None:
+def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path, otkit: Run) -> None:
     pytest.importorskip("peft")
     (folder / "links").write_text("0-0 1-1 2-2\n" * len(LINES.splitlines()), encoding="utf-8")
     words = (
@@ -63,7 +99,7 @@ def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) ->
         "1,2",
     )
     words += ("--layer-weights", "0.5,1", "--language-weight", "de:0.5", "--gradient-checkpointing")
-    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
+    run = otkit("de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
     assert run.returncode == 0, run.stderr
     settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
     assert settings["objective"]["links"] == "given"
@@ -74,10 +110,10 @@ def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path) ->
 
 @pytest.mark.parametrize(("asked", "discarded"), [((), 1), (("--discard-above", "2"), 2)])
 def test_the_recommended_preset_discards_what_is_above_or_asked(
-    folder: Path, asked: tuple[str, ...], discarded: int
+    folder: Path, otkit: Run, asked: tuple[str, ...], discarded: int
 ) -> None:
     words = ("--model", "tiny", "--output", "out", "--preset", "best", "--layer", "1", *asked)
-    run = otkit(folder, "de-en.tsv", *words, *QUICK)
+    run = otkit("de-en.tsv", *words, *QUICK)
     assert run.returncode == 0, run.stderr
     settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
     assert settings["tuning"]["discarded_above"] == discarded
@@ -87,7 +123,9 @@ def test_the_recommended_preset_discards_what_is_above_or_asked(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(folder: Path, named: bool) -> None:
+def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(
+    folder: Path, otkit: Run, named: bool
+) -> None:
     text = (folder / "de-en.tsv").read_text(encoding="utf-8").splitlines()
     gold = "".join(
         f"{english}\t{german}\t0-0 1p1\n" for german, english in (line.split("\t") for line in text)
@@ -96,7 +134,7 @@ def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(folder: Pa
     files = ["en-de.tsv"] if named else []
     (folder / "en-de.tsv").write_text("".join(line.rpartition("\t")[0] + "\n" for line in gold.splitlines()))
     words = ("--objective", "l2:1", "--links", "gold.en-de.tsv")
-    run = otkit(folder, *files, "--model", "tiny", "--output", "out", *words, *QUICK)
+    run = otkit(*files, "--model", "tiny", "--output", "out", *words, *QUICK)
     assert run.returncode == 0, run.stderr
     stored = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
     # English is the target: the sides of text and links were exchanged.
@@ -110,40 +148,41 @@ def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(folder: Pa
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--layer-weights", "one"), 2, "not a list of numbers"),
-        (("--links", "a", "--links", "b"), 1, "2 files of links for 1 of text"),
-        (("--log-to", "paper"), 1, "unknown tracker 'paper'"),
+        (("--layer-weights", "one"), 2, "--layer-weights: received 'one'"),
+        (("--links", "a", "--links", "b"), 2, "2 files of links for 1 of text"),
+        (("--log-to", "paper"), 2, "--log-to: unknown tracker 'paper'"),
     ],
 )
 def test_nonsense_is_answered_in_one_line(
-    folder: Path, words: tuple[str, ...], code: int, message: str
+    otkit: Run, words: tuple[str, ...], code: int, message: str
 ) -> None:
-    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
+    run = otkit("de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
     assert run.returncode == code, run.stderr
     assert message in " ".join(run.stderr.split())
     assert "Traceback" not in run.stderr
 
 
 def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named_weights(["ot", "l2:0.5", "ot:3"], option="--objective") == (("ot", 3.0), ("l2", 0.5))
+    named = list(map(Weighted(), ["ot", "l2:0.5", "ot:3"]))
+    assert objective_parts(named, None, ()) == (("ot", 3.0), ("l2", 0.5))
     assert objective_parts(None, 0.0, (("ot", 1.0), ("anchor", 1.0))) == (("ot", 1.0),)
-    assert objective_parts(["mmd:2"], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
+    assert objective_parts([("mmd", 2.0)], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
     monkeypatch.setenv("RANK", "1")
     assert not is_main_process()
 
 
-def test_batches_of_all_languages_and_what_they_cannot_take(folder: Path) -> None:
+def test_batches_of_all_languages_and_what_they_cannot_take(folder: Path, otkit: Run) -> None:
     (folder / "fr-en.tsv").write_text(LINES, encoding="utf-8")
     files = ("de-en.tsv", "fr-en.tsv", "--model", "tiny", "--mix")
     loss = ("--objective", "link-likelihood:1", "--letters", "0.25", "--leaning", "2")
-    run = otkit(folder, *files, "--output", "out", *loss, *QUICK)
+    run = otkit(*files, "--output", "out", *loss, *QUICK)
     assert run.returncode == 0, run.stderr
     document = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
     assert [each["languages"] for each in document["data"]] == [["de", "en"], ["fr", "en"]]
     assert document["settings"]["objective"]["letters"] == 0.25
     records = [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text().splitlines()]
     assert {"divergence/de", "divergence/fr"} <= set(records[0])
-    run = otkit(folder, *files, "--output", "no", "--language-weight", "de:2", *QUICK)
+    run = otkit(*files, "--output", "no", "--language-weight", "de:2", *QUICK)
     assert run.returncode != 0
     assert "leave --mix out" in run.stderr
     assert not (folder / "no" / "history.jsonl").exists()

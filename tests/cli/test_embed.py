@@ -175,27 +175,27 @@ def test_an_exported_encoder_embeds(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "code", "message"),
     [
-        (("x.tsv",), "there is no folder to write; give --output DIR"),
-        (("--output", "v"), "there is no text to embed"),
-        (("missing.tsv", "--output", "v"), "missing.tsv: there is no such file"),
-        (("-", "--output", "v", "--resume"), "--resume needs files"),
-        (("-", "-", "--output", "v"), "standard input was given twice"),
-        (("-", "--output", "v", "--index", "hsnw"), "did you mean 'hnsw'"),
-        (("-", "--output", "v", "--dtype", "int4"), "unknown number format 'int4'"),
-        (("-", "--output", "v", "--engine", "rya"), "did you mean 'ray'"),
-        (("-", "--output", "v", "--address", "auto"), "add --engine ray"),
-        (("--source", "a", "--output", "v"), "give both of --source and --target"),
-        (("--search", "nowhere", "x"), "holds no manifest.json; name a folder that otkit embed wrote"),
-        (("--search", "nowhere"), "there is no query"),
+        (("x.tsv",), 2, "there is no folder to write; give --output DIR"),
+        (("--output", "v"), 2, "there is no text to embed"),
+        (("missing.tsv", "--output", "v"), 1, "missing.tsv: there is no such file"),
+        (("-", "--output", "v", "--resume"), 2, "--resume needs files"),
+        (("-", "-", "--output", "v"), 2, "standard input was given twice"),
+        (("-", "--output", "v", "--index", "hsnw"), 2, "did you mean 'hnsw'"),
+        (("-", "--output", "v", "--dtype", "int4"), 2, "unknown number format 'int4'"),
+        (("-", "--output", "v", "--engine", "rya"), 2, "did you mean 'ray'"),
+        (("-", "--output", "v", "--address", "auto"), 2, "add --engine ray"),
+        (("--source", "a", "--output", "v"), 2, "give both of --source and --target"),
+        (("--search", "nowhere", "x"), 1, "holds no manifest.json; name a folder that otkit embed wrote"),
+        (("--search", "nowhere"), 2, "there is no query"),
     ],
 )
 def test_wrong_words_say_so(
-    run: Run, words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, words: tuple[str, ...], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert message in run(*words, text="a\tb\n", code=1)
+    assert message in run(*words, text="a\tb\n", code=code)
     assert not list(tmp_path.glob("v/part*"))
 
 

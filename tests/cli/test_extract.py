@@ -206,12 +206,12 @@ def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 1, "there is no corpus"),
+        ((), 2, "there is no corpus"),
         (("missing.tsv",), 1, "missing.tsv"),
-        (("-", "--resume"), 1, "--resume needs files"),
-        (("-", "--format", "pharao"), 1, "did you mean 'pharaoh'"),
-        (("-", "--strategy", "mutal"), 1, "did you mean 'mutual'"),
-        (("a", "--source", "b"), 1, "give one file"),
+        (("-", "--resume"), 2, "--resume needs files"),
+        (("-", "--format", "pharao"), 2, "did you mean 'pharaoh'"),
+        (("-", "--strategy", "mutal"), 2, "did you mean 'mutual'"),
+        (("a", "--source", "b"), 2, "give one file"),
         (("-", "--threshold", "x"), 2, "--threshold"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.words import encode_words
-from otkit.errors import ConfigError, ExportError, InputError, OutputError
+from otkit.errors import CheckpointError, ExportError, InputError, OutputError
 from otkit.export import embeddings
 from otkit.export.embedder import Embedder
 from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput, embed_corpora
@@ -266,15 +266,17 @@ def test_only_the_encoder_that_made_the_vectors_answers(
     assert (hit.row.text, hit.row.line, hit.row.side) == ("der hund", 4, "source")
     assert hit.score == pytest.approx(1, abs=1e-5)
     sample_encoder.save(tmp_path / "wide")
-    with pytest.raises(ConfigError, match="the vectors have width 32, and those of 'wide' 384"):
+    with pytest.raises(CheckpointError, match="the vectors have width 32, and those of 'wide' 384"):
         open_search(folder, model=str(tmp_path / "wide"))
     tiny_encoder.model.get_input_embeddings().weight.data[7] += 1
     tiny_encoder.save(tmp_path / "other")
-    with pytest.raises(ConfigError, match="the weights differ"):
+    with pytest.raises(CheckpointError, match="the weights differ"):
         open_search(folder, model=str(tmp_path / "other"))
     settings = tmp_path / "model" / "otkit.json"
     settings.write_text(settings.read_text().replace('"prefix": ""', '"prefix": "query: "'))
-    with pytest.raises(ConfigError, match=r"now says pooling 'mean' and prefix 'query: ', other than then"):
+    with pytest.raises(
+        CheckpointError, match=r"now says pooling 'mean' and prefix 'query: ', other than then"
+    ):
         open_search(folder)
 
 

@@ -1,0 +1,245 @@
+"""What an option may receive: numbers within bounds, names of a table, files of a kind. A wrong value ends the command
+before any work, with exit code 2, the option, what it received and what it expects.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from otkit.errors import ConfigError, choose
+from otkit.files import is_stream
+
+__all__ = [
+    "NONE",
+    "PACKED",
+    "Ending",
+    "Name",
+    "Number",
+    "Numbers",
+    "Weighted",
+    "changed",
+    "device_name",
+    "folder",
+    "format_of",
+    "given",
+    "own_kind",
+]
+
+Config = TypeVar("Config", bound=Any)
+
+
+class _None:
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "none"
+
+
+NONE: Any = _None()
+"""The word `none`: the value None of a setting. None itself stands for an option that was not given."""
+
+
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that were given on the command line; the word `none` is their value None."""
+    return {name: None if value is NONE else value for name, value in settings.items() if value is not None}
+
+
+def changed(config: Config, **settings: Any) -> Config:
+    """The configuration with those settings that were given on the command line."""
+    return replace(config, **given(settings))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number, whole where `kind` is int; with `none`, the word too."""
+
+    kind: type[int] | type[float] = float
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    none: bool = False
+
+    def __call__(self, text: Any) -> Any:
+        if not isinstance(text, str):  # a default
+            return text
+        if self.none and text.lower() == "none":
+            return NONE
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = math.nan
+        outside = (
+            not math.isfinite(value)
+            or (self.least is not None and value < self.least)
+            or (self.above is not None and value <= self.above)
+            or (self.most is not None and value > self.most)
+            or (self.below is not None and value >= self.below)
+        )
+        if outside:
+            raise typer.BadParameter(f"received {text!r}; expected {self.expected}")
+        return value
+
+    @property
+    def expected(self) -> str:
+        """The bounds in words."""
+        bounds = (
+            ("of at least", self.least),
+            ("above", self.above),
+            ("at most", self.most),
+            ("below", self.below),
+        )
+        said = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+        noun = "a whole number" if self.kind is int else "a number"
+        return f"{noun} {said}".rstrip() + (", or none" if self.none else "")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers between commas, such as `6,7`."""
+
+    each: Number
+    none: bool = False
+
+    def __call__(self, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        if self.none and text.lower() == "none":
+            return NONE
+        try:
+            return tuple(self.each(part) for part in text.split(","))
+        except typer.BadParameter:
+            rest = ", or none" if self.none else ""
+            raise typer.BadParameter(
+                f"received {text!r}; expected {self.each.expected}, or several between commas{rest}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name of a table, `module:TABLE`, that is imported when the option is used; or also a number."""
+
+    table: str
+    what: str
+    number: Number | None = None
+    none: bool = False
+
+    def __call__(self, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        if self.none and text.lower() == "none":
+            return NONE
+        if self.number is not None:
+            try:
+                float(text)
+            except ValueError:
+                pass
+            else:
+                self.number(text)
+                return text
+        module, _, name = self.table.partition(":")
+        table = dict.fromkeys(getattr(importlib.import_module(module), name))
+        if self.number is not None:
+            table[self.number.expected] = None
+        try:
+            choose(text, table, what=self.what)
+        except ConfigError as error:
+            raise typer.BadParameter(f"{error.what}; {error.remedy}") from None
+        return text
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """`NAME[:WEIGHT]` as (name, weight)."""
+
+    name: Name | None = None
+
+    def __call__(self, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        name, colon, weight = text.partition(":")
+        if self.name is not None:
+            self.name(name)
+        try:
+            value = Number(least=0)(weight) if colon else 1.0
+        except typer.BadParameter:
+            raise typer.BadParameter(
+                f"received {text!r}; expected a name, ':' and a weight of at least 0"
+            ) from None
+        if not name:
+            raise typer.BadParameter(f"received {text!r}; expected a name before ':'")
+        return name, value
+
+
+def device_name(text: str) -> str:
+    """auto, cpu, mps, cuda or cuda:N; whether the machine has it is seen when it is used."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise typer.BadParameter(f"received {text!r}; choose from: auto, cpu, cuda, cuda:N, mps")
+    return text
+
+
+PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar", ".lz4")
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff")
+_DOCUMENTS = (".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".json", ".parquet", ".npy")
+_ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
+
+
+def own_kind(path: Path) -> bool:
+    """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
+    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A file whose ending, where it has one, must be one of these."""
+
+    known: tuple[str, ...]
+
+    def __call__(self, value: Any) -> Path:
+        path = Path(value)
+        if path.suffix.lower() not in ("", *self.known):
+            raise typer.BadParameter(
+                f"received {str(value)!r}; expected a name that ends in {_either(self.known)}"
+            )
+        return path
+
+
+def folder(value: Any) -> Path:
+    """A folder to write, whose name does not promise a file."""
+    path = Path(value)
+    if own_kind(path) or path.suffix.lower() in (".gz", ".jsonl", ".tsv", ".txt", ".md"):
+        raise typer.BadParameter(
+            f"received {str(value)!r}; expected the name of a folder, without the ending {path.suffix}"
+        )
+    return path
+
+
+def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
+    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
+
+    An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
+    """
+    ending = "" if output is None or is_stream(output) else output.suffix.lower()
+    if output is None or not ending or (others and ending not in endings and not own_kind(output)):
+        return default
+    if ending not in endings:
+        raise ConfigError(
+            f"received {str(output)!r}, whose ending tells no format",
+            remedy=f"end it in {_either(list(endings))}, or name the format",
+            setting="output",
+        )
+    return endings[ending]
+
+
+def _either(words: Sequence[str]) -> str:
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last

@@ -1,0 +1,630 @@
+"""What a user says is done, or refused: every option of every command, walked from the command line itself.
+
+Another valid value changes what the command gives, or the settings that it records, or is refused with a reason; a
+wrong value ends it with exit code 2 and a line that names the option, what it received and what is expected. An option
+that `option_table` does not know fails the walk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+import transformers
+import typer
+from tokenizers import processors
+from transformers import BertModel
+
+from otkit.cli.app import app, main
+from otkit.cli.values import given
+from otkit.data.batching import BatchingConfig
+from otkit.encoders.encoder import TorchEncoder
+from otkit.errors import ExportError
+from otkit.evaluation.xnli import XnliConfig
+from otkit.extraction.config import AlignerConfig
+from otkit.training.heads import HeadConfig
+from otkit.training.loop import TrainConfig
+from otkit.training.objectives import ObjectiveConfig
+from otkit.training.tuning import TuningConfig
+from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
+from tests.conftest import make_tiny_encoder
+
+GROUP = typer.main.get_command(app)
+RUNNING = typer.main.get_command(app)  # built once: that takes longer than to refuse a value
+COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
+WALK = [(command, option) for command, rows in TABLE.items() for option in rows]
+WRONG = [
+    (command, option, value)
+    for command, rows in TABLE.items()
+    for option, row in rows.items()
+    for value in row.wrong.split()
+]
+
+
+def parameters(command: str) -> dict[str, Any]:
+    """Options by their long form, or the short one of those that have no other, and arguments by their name."""
+    context = COMMANDS[command].make_context(command, [], resilient_parsing=True)
+    found = {}
+    for one in COMMANDS[command].get_params(context):
+        long = [name for name in one.opts if name.startswith("--")]
+        found[(long or one.opts)[0]] = one
+    return found
+
+
+def is_number(parameter: Any) -> bool:
+    return parameter.type_descriptor.annotation in (int, float)
+
+
+def test_the_table_knows_every_option_of_every_command() -> None:
+    assert set(TABLE) == set(COMMANDS)
+    for command in COMMANDS:
+        assert set(TABLE[command]) == set(parameters(command)), command
+    assert {max(one.opts, key=len) for one in GROUP.params} | {"--help"} == ROOT_OPTIONS
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_numbers_and_names_have_wrong_values_in_the_table(command: str) -> None:
+    for option, one in parameters(command).items():
+        checked = is_number(one) or one.type_descriptor.parameter_info.parser is not None
+        assert bool(TABLE[command][option].wrong) or not checked, f"{command} {option}"
+
+
+def test_every_field_of_the_aligner_is_an_option_of_each_command_that_aligns() -> None:
+    names = {one.name for one in fields(AlignerConfig)}
+    for command in ("extract", "show-alignment", "report", "evaluate"):
+        assert names <= {one.name for one in parameters(command).values()}, command
+
+
+# --- running
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gives: its exit code, stdout, and the files that it wrote, without times and command lines."""
+
+    code: int
+    stdout: str
+    files: dict[str, str]
+    stderr: str = field(compare=False)
+
+    def only(self, ending: str) -> str:
+        """The one written file whose name ends so."""
+        (found,) = (content for name, content in self.files.items() if name.endswith(ending))
+        return found
+
+
+SOURCE, TARGET = "hausboot ist kleiner", "the houseboat is smaller"
+LINES = [
+    ("das hausboot ist kleiner .", "the houseboat is smaller ."),
+    (SOURCE, TARGET),
+    ("ein haus", "the small house"),
+    ("der haus ist das klein haus", "the house is the small house"),
+    ("klein", "small house"),
+    ("die haus ist ein haus .", "a house is the house ."),
+    ("ist das haus klein ?", "is the house small ?"),
+    ("das klein haus , das haus", "the small house , the house"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small inputs for every command."""
+    folder = tmp_path_factory.mktemp("options")
+    encoder = make_tiny_encoder()
+    encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    encoder.save(folder / "tiny")
+    for weight in encoder.model.encoder.layer.parameters():
+        weight.data.mul_(2)
+    encoder.save(folder / "other")
+
+    def write(name: str, lines: list[str]) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    pairs = ["\t".join(pair) for pair in LINES]
+    write("de-en.tsv", pairs)
+    write("fr-en.tsv", [f"le {target}\t{target}" for _, target in LINES])
+    write("bad.tsv", [*pairs[:3], "no separator", *pairs[3:]])
+    for side, number in (("de", 0), ("en", 1)):
+        write(f"x.{side}", [pair[number] for pair in LINES])
+        write(f"y.{side}", [pair[number] for pair in LINES[::-1]])
+    write("de-en.gold.tsv", [f"{pair}\t0-0 1-1" for pair in pairs[:2]] + [f"{pairs[2]}\t0-1 1-2"])
+    write("more.de-en.gold.tsv", [f"{pair}\t0-1 1-0" for pair in pairs[:2]])
+    write("raw.tsv", ["das haus, klein.\tthe house, small."])
+    write("links.txt", ["0-0"] * len(LINES))
+    write("aligner.json", ['{"transport": "balanced", "tau": 0.5}'])
+    labels = ("entailment", "neutral", "contradiction")
+    for name, step in (("nli", 1), ("nli2", 2)):
+        for part in ("train-en", "dev-en", "dev-de"):
+            items = [f"{a}\t{b}\t{labels[n * step % 3]}" for n, (a, b) in enumerate(LINES)]
+            write(f"{name}/{part}.tsv", items)
+    for part in ("train-en", "dev-de"):
+        answers = [{"text": "house", "answer_start": 10}]
+        question = {"id": part, "question": "the house", "answers": answers}
+        paragraph = {"context": "the small house is a house and the house is small", "qas": [question] * 3}
+        paragraph["qas"] = [{**question, "id": f"{part}-{n}"} for n in range(3)]
+        write(f"qa/{part}.json", [json.dumps({"data": [{"title": "t", "paragraphs": [paragraph]}]})])
+    with contextlib.chdir(folder):
+        for name, file in (("vectors", "de-en.tsv"), ("vectors2", "fr-en.tsv")):
+            words = f"embed {file} --model tiny --output {name} --shards npy --index none -q"
+            assert run(words).code == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch, place: Path) -> Iterator[None]:
+    """Each run in the folder of the inputs, without the minute that the compiler takes; threads and logs as before."""
+    monkeypatch.chdir(place)
+    threads, verbosity = torch.get_num_threads(), transformers.utils.logging.get_verbosity()
+    with torch.compiler.set_stance("force_eager"):
+        yield
+    torch.set_num_threads(threads)
+    transformers.utils.logging.set_verbosity(verbosity)
+
+
+def run(words: str, *, hidden: str = "") -> Outcome:
+    """Run a command line in the current folder and take away what it wrote."""
+    spelt = [{"SOURCE": SOURCE, "TARGET": TARGET}.get(word, word) for word in shlex.split(words)]
+    before = sorted(Path.cwd().rglob("*"))
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["otkit", *spelt])
+        patch.setattr("otkit.cli.app.app", RUNNING)
+        patch.setenv("COLUMNS", "200")
+        # A curve takes two thirds of so short a run, and without matplotlib there is none.
+        for name in filter(None, [hidden, "matplotlib" if words.startswith("align ") else ""]):
+            patch.setitem(sys.modules, name, None)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+                code: Any = 0
+            except SystemExit as stop:
+                code = stop.code or 0
+    written = [path for path in sorted(Path.cwd().rglob("*")) if path not in before and path.is_file()]
+    shown = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
+    files = {_named(path): _told(path) for path in written if path.name != MARKER}
+    return Outcome(code, shown[0], files, stderr=shown[1])
+
+
+def clean(kept: set[Path]) -> None:
+    """Remove what runs have left in the current folder."""
+    for path in sorted(Path.cwd().iterdir()):
+        if path not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+MARKER = ".made-by-otkit.json"  # it holds the sizes of files that hold the command line
+# What differs from run to run, wherever it stands in a document.
+_PASSING = {
+    "command", "versions", "version", "otkit", "seconds", "pairs_per_second", "memory_gb", "time", "written", "mtime",
+}  # fmt: skip
+
+
+def _named(path: Path) -> str:
+    name = str(path.relative_to(Path.cwd()))
+    return "events" if "events.out" in name else name
+
+
+def _told(path: Path) -> str:
+    """The content of a file, where it is JSON without what passes."""
+    if path.suffix in (".json", ".jsonl") and path.stat().st_size < 1 << 20:
+        lines = [path.read_text("utf-8")] if path.suffix == ".json" else path.read_text("utf-8").splitlines()
+        return "\n".join(json.dumps(_plain(json.loads(line)), sort_keys=True) for line in lines)
+    return "" if "events.out" in path.name else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items() if name not in _PASSING}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+BEFORE: dict[tuple[str, bool, str], Outcome] = {}
+
+
+def base_of(command: str, row: Row) -> str:
+    return f"{BASES[row.base or command]} {row.beside}".strip()
+
+
+def outcome(words: str, row: Row, *, first: str = "") -> Outcome:
+    """One run; before it, where the row says so, the base line, or a file of the user's at its output."""
+    kept = set(Path.cwd().iterdir())
+    try:
+        if row.after:
+            assert run(first).code == 0
+        if row.foreign:
+            Path(row.foreign).parent.mkdir(exist_ok=True)
+            Path(row.foreign).write_text("a user's own\n", encoding="utf-8")
+        return run(words, hidden=row.hidden)
+    finally:
+        clean(kept)
+
+
+def plain_outcome(words: str, row: Row) -> Outcome:
+    """The base line's, computed once."""
+    key = words, row.after, row.foreign
+    if key not in BEFORE:
+        BEFORE[key] = outcome(words, Row(after=row.after, foreign=row.foreign), first=words)
+    return BEFORE[key]
+
+
+def spelt_with(command: str, option: str, row: Row) -> str:
+    """The base line with the option in it."""
+    words, value = base_of(command, row), row.value
+    given = f"{option} {value}" if option.startswith("-") else value
+    if row.instead:
+        assert row.instead in words, words
+        return words.replace(row.instead, given, 1)
+    return f"{words} {given}"
+
+
+@pytest.mark.parametrize(
+    "name", ["align", "extract", "report", "check", "embed", "evaluate", "xnli", "export"]
+)
+def test_the_same_line_gives_the_same(name: str) -> None:
+    """Else a change would prove nothing; a word more on the command line that says nothing new changes nothing."""
+    first, again = outcome(BASES[name], Row()), outcome(f"{BASES[name]} -q", Row())
+    assert first.code == 0, first.stderr
+    assert first == again
+
+
+@pytest.mark.parametrize(("command", "option"), WALK)
+def test_another_value_is_done_or_refused(command: str, option: str) -> None:
+    row = TABLE[command][option]
+    if row.own:
+        assert f"test_{row.own}" in globals()
+        return
+    before = plain_outcome(base_of(command, row), row)
+    after = outcome(spelt_with(command, option, row), row, first=base_of(command, row))
+    if row.refused:
+        assert after.code != 0
+        assert row.refused in after.stderr
+        assert after.stderr.startswith("error: ")
+        return
+    if row.foreign:
+        assert before.code == 1
+        assert "--overwrite" in before.stderr
+    assert after.code == 0, after.stderr
+    assert after.only(row.of) != before.only(row.of) if row.of else after != before
+
+
+@pytest.mark.parametrize(("command", "option", "value"), WRONG)
+def test_a_wrong_value_is_told_with_its_option(command: str, option: str, value: str) -> None:
+    row = TABLE[command][option]
+    wrong = outcome(spelt_with(command, option, Row(**{**vars(row), "value": shlex.quote(value)})), Row())
+    assert wrong.code == 2, wrong.stderr
+    assert wrong.stderr.startswith(f"error: {option if option.startswith('-') else option.upper()}: ")
+    assert re.split("[:=]", value)[0] in wrong.stderr
+    assert re.search("expected|choose from|give|use|end it|write|leave|go up to", wrong.stderr)
+    assert len(wrong.stderr.splitlines()) == 1
+    # A layer is known to be none once the encoder is open, and evaluate has claimed its folder by then.
+    assert wrong.files == {} or (command, option, value) == ("evaluate", "--layer", "9")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(command, option) for command in TABLE for option, one in parameters(command).items() if is_number(one)],
+)
+def test_what_is_no_number_is_told(command: str, option: str) -> None:
+    test_a_wrong_value_is_told_with_its_option(command, option, "many")
+
+
+# --- what options of their own change
+
+
+def having(option: str) -> list[str]:
+    return [command for command in TABLE if option in TABLE[command]]
+
+
+@pytest.mark.parametrize("command", having("--quiet"))
+def test_quiet(command: str) -> None:
+    words = base_of(command, TABLE[command]["--quiet"])
+    quiet, loud = outcome(words, Row()), outcome(words.replace(" -q", ""), Row())
+    assert quiet == loud
+    assert quiet.stderr == ""
+    assert loud.stderr != ""
+
+
+@pytest.mark.parametrize("command", having("--verbose"))
+def test_verbose(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logging.root.handlers", [])
+    monkeypatch.setattr("logging.root.level", 30)
+    outcome(BASES[command], Row())
+    assert transformers.utils.logging.get_verbosity() == transformers.logging.ERROR
+    outcome(f"{BASES[command]} --verbose", Row())
+    assert transformers.utils.logging.get_verbosity() == transformers.logging.INFO
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_help(command: str) -> None:
+    shown = run(f"{command} --help")
+    assert shown.code == 0
+    assert f"otkit {command} [OPTIONS]" in shown.stdout
+    assert run(f"{command} -h") == shown
+
+
+def test_version() -> None:
+    import otkit
+
+    shown = run("--version")
+    assert (shown.code, shown.stdout) == (0, f"otkit {otkit.__version__}\n")
+
+
+@pytest.mark.parametrize("command", having("--threads"))
+def test_threads(command: str) -> None:
+    for threads in (2, 1):
+        assert outcome(f"{BASES[command]} --threads {threads}", Row()).code == 0
+        assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("command", [name for name in having("--batch-tokens") if name != "align"])
+def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smaller limit means smaller batches in the encoder, and the same result."""
+    sizes: list[int] = []
+    forward = BertModel.forward
+
+    def counted(self: BertModel, input_ids: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        sizes.append(input_ids.numel())
+        return forward(self, input_ids, *rest, **named)
+
+    monkeypatch.setattr(BertModel, "forward", counted)
+    outcome(BASES[command], Row())
+    widest = max(sizes)
+    sizes.clear()
+    outcome(f"{BASES[command]} --batch-tokens 8", Row())
+    assert max(sizes) < widest
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("extract to", "out.align"), ("embed", "out/manifest.json"), ("evaluate", "out/*/*/*/cell.json")],
+)
+def test_resume(name: str, written: str) -> None:
+    """What is finished is made anew without --resume, and left as it is with it."""
+    kept = set(Path.cwd().iterdir())
+    try:
+        times = []
+        for words in ("", "", "--resume"):
+            assert run(f"{BASES[name]} {words}").code == 0
+            (path,) = Path.cwd().glob(written)
+            times.append(path.stat().st_mtime_ns)
+        assert times[0] != times[1] == times[2]
+    finally:
+        clean(kept)
+
+
+def test_onnx_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They reach the export, whose own tests prove what each does there (a graph takes ten seconds)."""
+    received: dict[str, Any] = {}
+
+    def export(encoder: TorchEncoder, folder: Path, **settings: Any) -> None:
+        received.update(settings)
+        raise ExportError("seen")
+
+    monkeypatch.setattr("otkit.export.onnx.export_onnx", export)
+    words = "export tiny --output out -q"
+    assert outcome(words, Row()).code == 1
+    limits = received["limits"]
+    assert (received["quantize"], received["opset"], limits.cosine) == (None, 18, 0.9999)
+    words += " --quantize int4 --opset 20 --min-cosine 0.5 --min-agreement 0.4 --max-retrieval-loss 50"
+    assert outcome(words, Row()).code == 1
+    limits = received["limits"]
+    assert (received["quantize"], received["opset"]) == ("int4", 20)
+    assert (limits.cosine, limits.agreement, limits.retrieval_loss) == (0.5, 0.4, 50)
+
+
+def test_report_langs() -> None:
+    """Languages that are no languages are refused; a report says which they were."""
+    shown = outcome(f"{BASES['report']} --langs nl-en", Row())
+    assert json.loads(shown.only("figures.json"))["input"]["languages"] == ["nl", "en"]
+
+
+# --- values that are one setting, or none
+
+
+@pytest.mark.parametrize("preset", ["", "--preset best", "--preset sample", "--preset paper"])
+def test_a_temperature_replaces_the_other_form_under_every_preset(preset: str) -> None:
+    words = f"{BASES['align']} {preset} --no-mix"
+    weights, settings = {}, {}
+    for more in ("--epsilon 0.05", "--epsilon 5", "--epsilon-relative 0.05", "--epsilon-relative 5"):
+        done = outcome(f"{words} {more}", Row())
+        assert done.code == 0, done.stderr
+        weights[more] = done.only("model.safetensors")
+        settings[more] = json.loads(done.only("otkit.json"))["settings"]["objective"]
+    assert len(set(weights.values())) == 4
+    assert (settings["--epsilon 5"]["epsilon"], settings["--epsilon 5"]["epsilon_relative"]) == (5.0, None)
+    found = settings["--epsilon-relative 5"]
+    assert (found["epsilon"], found["epsilon_relative"]) == (None, 5.0)
+
+
+@pytest.mark.parametrize("name", ["align", "extract", "show-alignment", "report", "words"])
+def test_two_temperatures_at_once_are_refused(name: str) -> None:
+    refused = outcome(f"{BASES[name]} --epsilon 0.1 --epsilon-relative 0.2", Row())
+    assert refused.code == 2
+    assert "epsilon 0.1 and epsilon_relative 0.2 are one temperature in two units; give one" in refused.stderr
+
+
+def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
+    """A file of settings in one unit and an option in the other: the option holds."""
+    told = []
+    for more in ("--epsilon 0.5", "--config warm.json --epsilon 0.5", "--config warm.json"):
+        kept = set(Path.cwd().iterdir())
+        Path("warm.json").write_text('{"epsilon_relative": 9}', encoding="utf-8")
+        try:
+            told.append(run(f"{BASES['extract']} {more}").stdout)
+        finally:
+            clean(kept)
+    assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "part", "name"),
+    [
+        ("--preset best --no-mix --tau none", "objective", "tau"),
+        ("--preset best --no-mix --read-every none", "objective", "read_every"),
+        ("--preset best --no-mix --epsilon-relative none", "objective", "epsilon_relative"),
+        ("--preset best --no-mix --freeze none", "tuning", "frozen"),
+        ("--preset best --no-mix --discard-above none", "tuning", "discarded_above"),
+        ("--preset wu-dredze-weak --projection none", "objective", "projection"),
+        ("--layer-weights none", "objective", "layer_weights"),
+        ("--preset awesome --epochs 0.001 --pairs-per-language 4", "train", "steps"),
+        ("--max-grad-norm none", "train", "max_grad_norm"),
+        ("--max-grad-norm 0", "train", "max_grad_norm"),
+        ("--save-minutes none", "train", "save_minutes"),
+        ("--batch-tokens none", "batching", "batch_tokens"),
+        ("--lora none", "tuning", "lora_rank"),
+    ],
+)
+def test_none_is_a_value_of_every_setting_that_has_it(given: str, part: str, name: str) -> None:
+    words = BASES["align"].replace(" --steps 2", "") if name == "steps" else BASES["align"]
+    done = outcome(f"{words} {given} --layer 1", Row())
+    assert done.code == 0, done.stderr
+    assert json.loads(done.only("otkit.json"))["settings"][part][name] is None
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ("align", (ObjectiveConfig, BatchingConfig, TrainConfig, TuningConfig)),
+        ("extract", (AlignerConfig,)),
+        ("evaluate", (AlignerConfig, XnliConfig, TrainConfig, HeadConfig)),
+    ],
+)
+def test_every_setting_that_may_be_none_takes_the_word(command: str, settings: tuple[type, ...]) -> None:
+    optional = {
+        name for one in settings for name, hint in get_type_hints(one).items() if type(None) in get_args(hint)
+    }
+    taken = [(option, one) for option, one in parameters(command).items() if one.name in optional]
+    assert len(taken) > 3
+    for option, one in taken:
+        context = COMMANDS[command].make_context(command, ["retrieval", option, "none"])
+        assert given({one.name: context.params[one.name]}) == {one.name: None}, option
+
+
+def test_a_length_in_two_units_is_refused() -> None:
+    refused = outcome(f"{BASES['align']} --epochs 2", Row())
+    assert refused.code == 2
+    assert "--steps: epochs 2 and steps 2 are one length in two units; give one of them" in refused.stderr
+
+
+# --- what nothing would look at
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            "evaluate retrieval de-en.tsv --threshold 0.4",
+            "--threshold is not for retrieval; leave it out; it is for",
+        ),
+        ("evaluate retrieval de-en.tsv --lr 0.1", "--lr is not for retrieval"),
+        ("evaluate xnli --score csls", "--score is not for xnli"),
+        ("evaluate xnli --stride 5", "--stride is not for xnli; leave it out; it is for xquad"),
+        (
+            "embed --search vectors haus --dtype int8",
+            "--dtype is about writing vectors, and --search writes none",
+        ),
+        ("embed de-en.tsv --output out -k 3", "-k is about --search"),
+        ("export tiny --to gguf --opset 20", "--opset: received 20, which is about onnx alone"),
+        (
+            "export tiny --to transformers --gguf-type f16",
+            "--gguf-type: received 'f16', which is about gguf alone",
+        ),
+        ("show-alignment SOURCE TARGET -f json --width 90", "--width: received 90, and json has no columns"),
+        (
+            "align de-en.tsv --model tiny --teacher other",
+            "--teacher: received 'other', and no loss learns from",
+        ),
+        (
+            "extract de-en.tsv --strategy mutual --threshold 0.5",
+            "--threshold: threshold is 0.5, and the strategy",
+        ),
+        (
+            "extract de-en.tsv --strategy itermax --threshold 0.5",
+            "--threshold: threshold is 0.5, and for itermax",
+        ),
+        ("extract de-en.tsv --address auto", "--address: received 'auto', the address of a Ray cluster"),
+    ],
+)
+def test_what_nothing_would_look_at_is_refused(words: str, reason: str) -> None:
+    refused = outcome(words, Row())
+    assert refused.code == 2, refused.stderr
+    assert reason in refused.stderr
+    assert refused.files == {}
+
+
+# --- endings
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (
+            "show-alignment SOURCE TARGET --model tiny -o a.jpg",
+            ".txt, .pairs, .pharaoh, .json, .html, .png or .svg",
+        ),
+        (
+            "show-alignment SOURCE TARGET --model tiny -o a.pdf",
+            ".txt, .pairs, .pharaoh, .json, .html, .png or .svg",
+        ),
+        ("check de-en.tsv --model tiny -o a.jpg", ".jsonl, .json, .tsv, .txt, .html or .htm"),
+        ("extract de-en.tsv --model tiny -o a.pdf", ".align, .pharaoh, .txt, .words or .jsonl"),
+        ("extract de-en.tsv --model tiny -o a.pdf.gz", ".align, .pharaoh, .txt, .words or .jsonl"),
+        ("extract de-en.tsv --model tiny -o a.xz --format words", "end it in .gz"),
+        ("evaluate retrieval de-en.tsv --model tiny --chart a.svg", ".png"),
+        ("evaluate retrieval de-en.tsv --model tiny --markdown a.html", ".md, .markdown or .txt"),
+        ("info tiny --json a.txt", ".json"),
+        ("report de-en.tsv --model tiny -o a.html", "the name of a folder, without the ending .html"),
+        ("align de-en.tsv --model tiny -o a.zip", "the name of a folder, without the ending .zip"),
+    ],
+)
+def test_an_unknown_ending_is_told_with_the_known_ones(words: str, known: str) -> None:
+    refused = outcome(words, Row())
+    assert refused.code == 2, refused.stderr
+    assert known in refused.stderr
+    assert refused.files == {}
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"),
+    [
+        ("links.jsonl", b'{"'),
+        ("links.jsonl.gz", b"\x1f\x8b"),
+        ("links.align", b"0-0"),
+        ("links.de-en", b"0-0"),
+        ("links", b"0-0"),
+        ("links.words", b"das"),
+    ],
+)
+def test_the_ending_of_an_extraction_says_its_form(ending: str, begins: bytes) -> None:
+    kept = set(Path.cwd().iterdir())
+    try:
+        assert run(f"extract de-en.tsv --model tiny -q -o {ending}").code == 0
+        assert Path(ending).read_bytes().startswith(begins)
+    finally:
+        clean(kept)
+
+
+def test_word_order_can_be_switched_off() -> None:
+    """Turkish puts its verb last: a preference for the order of the other side links it with the last word."""
+    source, target = "Dün Tom kendini bıçağıyla kesti .", "Tom cut himself with his knife yesterday ."
+    words = f"show-alignment '{source}' '{target}' -f pairs"
+    ordered, free = (run(f"{words} {more}").stdout for more in ("", "--distortion 0 --agreement 0"))
+    assert "kesti\tyesterday" in ordered
+    assert "kesti\tyesterday" not in free
+    for link in ("kesti\tcut", "Tom\tTom", "kendini\thimself", "bıçağıyla\tknife"):
+        assert link in free
