@@ -71,6 +71,9 @@ def main() -> None:
     try:
         with guarded(), signals_raise():
             app()
+    except OtkitError as error:  # of stdout, before a command began: --help into a full disk
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)
         sys.exit(stop.exit_code)

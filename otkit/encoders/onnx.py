@@ -87,7 +87,7 @@ class OnnxEncoder:
                 raise ConfigError(
                     f"the exported graph has no layer {layer}",
                     where=str(self._path),
-                    remedy=(f"use `layer='{','.join(map(str, there))}'`", "export again with that layer"),
+                    remedy=(f"use `layers='{','.join(map(str, there))}'`", "export again with that layer"),
                 )
         names = ["token_states" if len(there) == 1 else layer_output(layer) for layer in asked]
         return self.run(tokens, names)

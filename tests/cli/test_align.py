@@ -98,9 +98,9 @@ def test_every_form_of_input_trains(folder: Path, form: str) -> None:
         words = ("--source", "x.de", "--target", "x.en")
     else:
         words, stdin = ("-", "--langs", "de-en"), LINES
-    run = otkit(folder, *words, "--model", "tiny", "--output", form, *QUICK, "--steps", "1", stdin=stdin)
+    run = otkit(folder, *words, "--model", "tiny", "--output", "out", *QUICK, "--steps", "1", stdin=stdin)
     assert run.returncode == 0, run.stderr
-    assert json.loads((folder / form / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
+    assert json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
 
 
 def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path) -> None:

@@ -152,7 +152,9 @@ def test_xnli_trains_compares_resumes_and_its_head_can_be_used_again(otkit: Run,
     code, out, err = otkit(*words, "--baseline", "other", "--resume")
     assert json.loads((folder / "x.json").read_text())["tasks"]["xnli"] == first
     tuned = folder / "runs" / "evaluation" / "xnli" / "model" / "seed-1" / "tuned"
-    code, out, err = otkit("xnli", "--data", "nli", "--head", str(tuned), "--device", "cpu", "--quiet")
+    code, out, err = otkit(
+        "xnli", "--data", "nli", "--head", str(tuned), "--output", "again", "--device", "cpu", "--quiet"
+    )
     assert code == 0, err
     assert "was scored as it is" in out
 

@@ -481,7 +481,6 @@ def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
         ("--preset best --no-mix --discard-above none", "tuning", "discarded_above"),
         ("--preset wu-dredze-weak --projection none", "objective", "projection"),
         ("--layer-weights none", "objective", "layer_weights"),
-        ("--preset awesome --epochs 0.001 --pairs-per-language 4", "train", "steps"),
         ("--max-grad-norm none", "train", "max_grad_norm"),
         ("--max-grad-norm 0", "train", "max_grad_norm"),
         ("--save-minutes none", "train", "save_minutes"),
@@ -490,10 +489,17 @@ def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
     ],
 )
 def test_none_is_a_value_of_every_setting_that_has_it(given: str, part: str, name: str) -> None:
-    words = BASES["align"].replace(" --steps 2", "") if name == "steps" else BASES["align"]
-    done = outcome(f"{words} {given} --layer 1", Row())
+    done = outcome(f"{BASES['align']} {given} --layer 1", Row())
     assert done.code == 0, done.stderr
     assert json.loads(done.only("otkit.json"))["settings"][part][name] is None
+
+
+def test_epochs_replace_the_steps_of_a_preset() -> None:
+    words = BASES["align"].replace(" --steps 2", "")
+    done = outcome(f"{words} --preset awesome --epochs 0.001 --pairs-per-language 4 --layer 1", Row())
+    assert done.code == 0, done.stderr
+    train = json.loads(done.only("otkit.json"))["settings"]["train"]
+    assert (train["epochs"], train["steps"]) == (0.001, 1)
 
 
 @pytest.mark.parametrize(
