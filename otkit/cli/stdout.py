@@ -102,9 +102,13 @@ def show(*things: RenderableType, width: int | None = None, piped: int = UNBOUND
 def write_data(text: str) -> bool:
     """Write text that is for programs; False when nobody reads it."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
-    raw = getattr(sys.stdout.buffer, "raw", None)
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:  # a notebook's stdout, or a StringIO, takes text alone
+        sys.stdout.write(text)
+        return True
+    buffer.write(text.encode("utf-8", "replace"))
+    buffer.flush()
+    raw = getattr(buffer, "raw", None)
     return not (isinstance(raw, _Guard) and raw.lost)
 
 

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from otkit.cli.app import app, main
+from otkit.cli.stdout import write_data
 from tests.cli.conftest import COMMANDS
 
 DATA = ("show-alignment pairs", "show-alignment json", "extract", "check", "check tsv")
@@ -155,3 +156,11 @@ def test_the_onnx_example_says_what_it_needs() -> None:
         assert found.returncode == 2
         assert complaint in found.stderr
         assert "Traceback" not in found.stderr
+
+
+def test_a_stdout_without_bytes_takes_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a notebook, or a StringIO."""
+    taken = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", taken)
+    assert write_data("das Haus\n")
+    assert taken.getvalue() == "das Haus\n"
