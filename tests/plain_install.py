@@ -101,7 +101,7 @@ def check(folder: Path) -> None:
             "evaluate", "word-alignment", "--gold", gold, "--model", "aligned", "--json", "words.json"
         ).lower()
     )
-    assert "exported" in run("export", "aligned", "--output", "exported", "-q")
+    assert "cosine" in run("export", "aligned", "--output", "exported", "-q")
     assert (Path("exported") / "model.onnx").is_file()
     sys.stdout.write(f"wheel: show-alignment, align, evaluate and export ran from {folder}\n")
 
