@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import data, show
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import BatchingSettings, PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
@@ -98,7 +98,7 @@ def main(steps: int, threads: int) -> None:
     module = AlignmentModel(encoder, config, start=start).train()
     adam = torch.optim.Adam(module.parameters(), lr=5e-5, fused=True)
     source = PairSource(
-        [open_corpus(data("parallel", "de-en.tsv.gz"))], encoder, BatchingConfig(batch_size=24)
+        [open_corpus(data("parallel", "de-en.tsv.gz"))], encoder, BatchingSettings(batch_size=24)
     )
     clock = Clock()
     micro_steps = source.micro_steps(0, steps)

@@ -31,7 +31,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.word_alignment import evaluate_word_alignment
-from otkit.extraction.config import AlignerConfig
+from otkit.alignment.settings import AlignmentSettings
 from otkit.resources import sample_encoder
 from otkit.training.checkpoints import write_text
 
@@ -126,9 +126,9 @@ RECIPES: dict[str, tuple[str, ...]] = {
         *("both", "--preset", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
         *(*losses("sentence-contrastive:0.5", "anchor:0.05"), "--discard-above", "12"),
     ),
-    "lengths 0.35, 3": (*LENGTHS, "--letters", "0.35", "--leaning", "3"),
-    "lengths 0.5, 4": (*LENGTHS, "--letters", "0.5", "--leaning", "4"),
-    "lengths 0.7, 6": (*LENGTHS, "--letters", "0.7", "--leaning", "6"),
+    "lengths 0.35, 3": (*LENGTHS, "--length-power", "0.35", "--attach-factor", "3"),
+    "lengths 0.5, 4": (*LENGTHS, "--length-power", "0.5", "--attach-factor", "4"),
+    "lengths 0.7, 6": (*LENGTHS, "--length-power", "0.7", "--attach-factor", "6"),
     "mixed, silver: layers 7 and 8, three epochs": (
         *(*SILVER, "--layer", "7,8", "--epochs", "3"),
         *losses("link-likelihood:2", "contrastive-weak:0"),
@@ -208,7 +208,7 @@ def call(*arguments: str, threads: int) -> None:
 def measure(encoder: Encoder, tatoeba: int, layers: tuple[int, ...] | None) -> dict[str, float]:
     """AER of each XL-WA set in percent, accuracy of each Tatoeba language in percent."""
     sets = xlwa()
-    words = evaluate_word_alignment(encoder, sets, config=AlignerConfig(layers=layers))
+    words = evaluate_word_alignment(encoder, sets, config=AlignmentSettings(layers=layers))
     corpora: list[PairCorpus] = []
     for path in sorted(data("tatoeba").glob("*-eng.tsv.gz")):
         whole = open_corpus(path)

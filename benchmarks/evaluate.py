@@ -43,7 +43,7 @@ from otkit.training.heads import (
     SpanBatch,
     SpanFinder,
 )
-from otkit.training.loop import TrainConfig, train
+from otkit.training.loop import TrainingSettings, train
 
 # ../shared/models/sample-encoder/README.md, measured with another program: xx -> en, accuracy@1.
 PUBLISHED = {"deu": 0.966, "bul": 0.850, "ell": 0.872, "ara": 0.744, "swh": 0.718, "cmn": 0.784}
@@ -81,13 +81,13 @@ def retrieval(encoder: TorchEncoder, languages: list[str], most: int) -> None:
     show("Tatoeba, xx to English", columns, rows)
 
 
-def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings) -> None:
     """The package's own; it makes its batches itself."""
     with tempfile.TemporaryDirectory() as folder:
         train(head, source, config, folder=Path(folder), fingerprint={}, observer=Silent())
 
 
-def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings) -> None:
     """The shortest training loop that does the same arithmetic."""
     weights = [weight for weight in head.parameters() if weight.requires_grad]
     adam = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -110,7 +110,7 @@ def fine_tuning(steps: int) -> None:
         assert isinstance(encoder, TorchEncoder)
         head, source = build(encoder)
         start = copy.deepcopy(head.state_dict())
-        config = TrainConfig(steps=steps, lr=5e-5)
+        config = TrainingSettings(steps=steps, lr=5e-5)
         batches = [batch for (batch,) in source.micro_steps(0, steps)]
         seconds = [0.0, 0.0]
         for place, work in (

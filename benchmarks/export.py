@@ -26,7 +26,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder, Tokens, TorchEncoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.evaluation.word_alignment import evaluate_word_alignment
-from otkit.export.onnx import ExportReport, export_onnx
+from otkit.exports.onnx import ExportReport, export_onnx
 
 TATOEBA = ("ara", "bul", "cmn", "deu", "ell", "fra", "hin", "rus", "spa", "swh", "tha", "tur", "urd", "vie")
 XLWA = ("bg", "et", "it", "ru")

@@ -28,17 +28,17 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from benchmarks.common import Silent, show
-from otkit.data.batching import BatchingConfig, PairBatch
+from otkit.data.batching import BatchingSettings, PairBatch
 from otkit.data.parallel import open_corpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens
-from otkit.report.tables import Value
+from otkit.reports.tables import Value
 from otkit.resources import sample_data
-from otkit.training.objectives import AlignmentModel, ObjectiveConfig, optimal_transport
+from otkit.training.objectives import AlignmentModel, ObjectiveSettings, optimal_transport
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
-from otkit.training.tuning import TuningConfig
+from otkit.training.tuning import TuningSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 
@@ -141,9 +141,9 @@ def measured(
     corpora = [open_corpus(sample_data() / "parallel" / "de-en.train.tsv")]
     settings = AlignSettings(
         PRESETS["paper"].objective,
-        BatchingConfig(batch_size=pairs),
+        BatchingSettings(batch_size=pairs),
         replace(PRESETS["paper"].train, precision="bf16"),
-        TuningConfig(compile=layers == "fused"),
+        TuningSettings(compile=layers == "fused"),
     )
     module = build_model(encoder, corpora, settings, observer=Silent()).train()
     adam = torch.optim.AdamW(module.parameters(), lr=1e-6, fused=True)
@@ -187,7 +187,7 @@ def measured(
     ]
 
 
-def batch_cloud(size: int, device: torch.device, config: ObjectiveConfig) -> list[Value]:
+def batch_cloud(size: int, device: torch.device, config: ObjectiveSettings) -> list[Value]:
     """`--scope batch`: one divergence of SIZE against SIZE words, beside the memory of one cost matrix."""
     x, y = (torch.randn(1, size, 768, device=device) for _ in range(2))
     x.requires_grad_()

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.common import data
 from otkit.errors import choose
-from otkit.report.tables import Column, Table, Value, to_markdown
+from otkit.reports.tables import Column, Table, Value, to_markdown
 from otkit.resources import sample_data
 from otkit.training.checkpoints import write_text
 

@@ -23,7 +23,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.translation_errors import BASELINES, ErrorTask, evaluate_translation_errors
-from otkit.extraction.check_config import CheckConfig
+from otkit.alignment.settings import CheckSettings
 
 
 def written(found: Interval, *, sign: str = "") -> str:
@@ -41,7 +41,7 @@ def part(task: ErrorTask, keep: np.ndarray) -> ErrorTask:
 
 def report(name: str, encoder: Encoder) -> None:
     items = read_halomi(data("halomi", "halomi-half.tsv.gz")).items
-    with_layer = {f"state {layer}": CheckConfig(layers=(layer,)) for layer in (7, 12)}
+    with_layer = {f"state {layer}": CheckSettings(layers=(layer,)) for layer in (7, 12)}
     scores = evaluate_translation_errors(encoder, items, more=with_layer)
     for error, task in scores.tasks.items():
         kept = [item for item in items if error == "hallucination" or item.hallucination == 1]

@@ -31,13 +31,13 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
-from otkit.export.onnx import export_onnx
-from otkit.extraction.aligner import AlignerConfig, WordAligner
-from otkit.extraction.store import _by_length, tokenise
-from otkit.extraction.strategies import STRATEGIES, _grow
+from otkit.exports.onnx import export_onnx
+from otkit.alignment.aligner import AlignmentSettings, WordAligner
+from otkit.alignment.store import _by_length, tokenise
+from otkit.alignment.strategies import STRATEGIES, _grow
 
 LAYERS = tuple(range(4, 11))
-LENGTHS = AlignerConfig(letters=0.25, leaning=2.5)
+LENGTHS = AlignmentSettings(length_power=0.25, attach_factor=2.5)
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
     "simalign inter": ("mutual", None, "cosine", ("word", "subword")),
@@ -80,7 +80,7 @@ def peer_rows(encoder: TorchEncoder, sets: Sets) -> dict[str, Row]:
     for prefix, unit in itertools.product((own.prefix, ""), ("word", "subword")):
         encoder.settings = dataclasses.replace(own, prefix=prefix)
         for language, pairs in sets.items():
-            base = AlignerConfig(transport="none", center="none", unit=unit)
+            base = AlignmentSettings(transport="none", center="none", unit=unit)
             store = encode_gold(encoder, pairs, layers=LAYERS, config=base)
             for name, (strategy, threshold, cost, units) in PEERS.items():
                 for place, layer in enumerate(LAYERS) if unit in units else ():
@@ -145,7 +145,7 @@ def _links(path: Path, count: int) -> list[set[tuple[int, int]]]:
 def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     sets = gold_sets()
     rows: dict[str, Row] = {}
-    for name, config in (("otkit, the default", AlignerConfig()), ("otkit, lengths weighed", LENGTHS)):
+    for name, config in (("otkit, the default", AlignmentSettings()), ("otkit, lengths weighed", LENGTHS)):
         scores = evaluate_word_alignment(encoder, sets, config=config)
         rows[name] = {language: aer(table) for language, table in scores.tables.items()}
     rows |= peer_rows(encoder, sets)

@@ -12,12 +12,12 @@ from otkit.data.segmentation import segment
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError
-from otkit.extraction.aligner import WordAligner
-from otkit.extraction.alignment import Alignment
-from otkit.extraction.config import AlignerConfig
-from otkit.report.fragment import STYLE, fragment_html
-from otkit.report.variants import caption_of
-from otkit.report.view import GridView, view_of
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.alignment import Alignment
+from otkit.alignment.settings import AlignmentSettings
+from otkit.reports.fragment import STYLE, fragment_html
+from otkit.reports.variants import caption_of
+from otkit.reports.view import GridView, view_of
 
 __all__ = ["Alignments", "DrawnAlignment", "Sentences", "align_words"]
 
@@ -39,7 +39,7 @@ class DrawnAlignment(Alignment):
 
     @cached_property
     def view(self) -> GridView:
-        """What `otkit.report.picture.write_picture` and `otkit.report.html.write_page` draw from."""
+        """What `otkit.reports.picture.write_picture` and `otkit.reports.html.write_page` draw from."""
         return view_of(self, caption=self.caption, settings=self.settings)
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ def align_words(
     agreement: float | None = None,
     rounds: int | None = None,
     letters: float | None = None,
-    leaning: float | None = None,
+    attach_factor: float | None = None,
     batch_tokens: int | None = None,
     device: str = "auto",
 ) -> Alignments:
@@ -97,7 +97,7 @@ def align_words(
 
     `model` is what `--model` takes on the command line, or an open encoder: open it once with
     `otkit.open_encoder` where you align often. The other settings are those of `otkit show-alignment`; None is
-    the default of `AlignerConfig`, which says what each of them is.
+    the default of `AlignmentSettings`, which says what each of them is.
     """
     settings = {
         "transport": transport,
@@ -121,9 +121,9 @@ def align_words(
         "agreement": agreement,
         "rounds": rounds,
         "letters": letters,
-        "leaning": leaning,
+        "attach_factor": attach_factor,
     }
-    config = AlignerConfig.from_dict({name: value for name, value in settings.items() if value is not None})
+    config = AlignmentSettings.from_dict({name: value for name, value in settings.items() if value is not None})
     sides = [_sentences(side, texts, raw=raw) for side, texts in (("source", sources), ("target", targets))]
     if len(sides[0]) != len(sides[1]):
         raise InputError(

@@ -17,10 +17,10 @@ import otkit
 from otkit.api import align_words
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.extraction.aligner import Alignment, WordAligner
-from otkit.extraction.config import AlignerConfig
-from otkit.report.fragment import fragment_html
-from tests.report.views import random_view, small_view
+from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.reports.fragment import fragment_html
+from tests.reports.views import random_view, small_view
 
 DE, EN = "das haus ist klein .", "the house is small ."
 HOSTILE = ("</td></table><script>alert(1)</script>", "\"'", "<b onclick=x>", "&lt;", "x\u202ey")
@@ -77,12 +77,12 @@ def test_strings_word_lists_and_many_pairs_say_the_same(tiny_encoder: TorchEncod
 def test_every_setting_reaches_the_aligner_and_is_one_of_the_aligner() -> None:
     names = set(inspect.signature(align_words).parameters)
     rest = names - {"sources", "targets", "model", "raw", "batch_tokens", "device"}
-    assert rest == {field.name for field in dataclasses.fields(AlignerConfig)}
+    assert rest == {field.name for field in dataclasses.fields(AlignmentSettings)}
 
 
 def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
     found = align_words(DE, EN, tiny_encoder, transport="balanced", strategy="match", layers=(0, 2))
-    settings = AlignerConfig(transport="balanced", strategy="match", layers=(0, 2))
+    settings = AlignmentSettings(transport="balanced", strategy="match", layers=(0, 2))
     expected = next(WordAligner(tiny_encoder, settings).align([(DE.split(), EN.split())]))
     assert found[0].pharaoh == expected.pharaoh
     assert found[0].caption == "tiny, layer 0+2, balanced"
@@ -94,7 +94,7 @@ SETTINGS = {
     "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "epsilon_relative": 0.9, "tau": 3.0, "mass": 0.2,
     "null": "0.01", "weights": "norm", "unit": "subword", "word_vector": "first", "layers": (2,), "encoding": "joint",
     "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0, "distances": "position",
-    "letters": 9.0, "leaning": 9.0, "strategy": "backward", "threshold": 0.9,
+    "length_power": 9.0, "attach_factor": 9.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
     "mass": {"transport": "partial"},
@@ -103,7 +103,7 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(AlignerConfig)])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(AlignmentSettings)])
 def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: TorchEncoder) -> None:
     source, target = "hausboot ist kleiner", "the houseboat is smaller"
     beside: dict[str, Any] = dict(BESIDE.get(name, {}))
@@ -111,7 +111,7 @@ def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: Torch
         align_words(source, target, tiny_encoder, **settings)[0]
         for settings in (beside, {**beside, name: SETTINGS[name]})
     )
-    config = AlignerConfig(**{**beside, name: SETTINGS[name]})
+    config = AlignmentSettings(**{**beside, name: SETTINGS[name]})
     expected = next(WordAligner(tiny_encoder, config).align([(source.split(), target.split())]))
     assert after.links == expected.links
     assert (after.links, after.plan.tolist()) != (before.links, before.plan.tolist())
@@ -120,8 +120,8 @@ def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: Torch
 def test_a_temperature_in_two_units_is_refused(tiny_encoder: TorchEncoder) -> None:
     with pytest.raises(ConfigError, match="are one temperature in two units; give one of them"):
         align_words(DE, EN, tiny_encoder, epsilon=0.1, epsilon_relative=0.1)
-    assert AlignerConfig(epsilon=0.1).epsilon_relative is None
-    assert (AlignerConfig().epsilon, AlignerConfig().epsilon_relative) == (None, 0.075)
+    assert AlignmentSettings(epsilon=0.1).epsilon_relative is None
+    assert (AlignmentSettings().epsilon, AlignmentSettings().epsilon_relative) == (None, 0.075)
 
 
 def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:

@@ -17,14 +17,14 @@ from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.checkpoint import open_encoder
 from otkit.errors import CheckpointError, InputError
-from otkit.export import embeddings
-from otkit.export.embedder import Embedder, OpenEmbedder
-from otkit.export.embeddings import EmbedConfig, TextInput, embed_corpora
-from otkit.extraction.aligner import WordAligner
-from otkit.extraction.cluster import align_on_cluster
-from otkit.extraction.config import AlignerConfig
-from otkit.extraction.corpus import CorpusStream
-from otkit.extraction.lines import LINE_FORMATS
+from otkit.exports import embeddings
+from otkit.vectors.embedder import Embedder, OpenEmbedder
+from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.cluster import align_on_cluster
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.corpus import CorpusStream
+from otkit.alignment.lines import LINE_FORMATS
 from tests.cli.test_embed import corpus, everything
 from tests.conftest import make_tiny_encoder
 
@@ -107,7 +107,7 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
     records = [Pair(*line.split("\t"), number) for number, line in enumerate(lines, 1)]
 
     def extract(*, on_ray: bool) -> str:
-        aligner = WordAligner(open_encoder(model), AlignerConfig(center="corpus"), window=32)
+        aligner = WordAligner(open_encoder(model), AlignmentSettings(center="corpus"), window=32)
         engine = align_on_cluster(aligner, model=str(model), device="cpu", precision="fp32", address=None)
         stream = CorpusStream(
             aligner, LINE_FORMATS["pharaoh"], scores=True, engine=engine if on_ray else None

@@ -196,13 +196,13 @@ def align(
             "Power of the words' lengths that weigh the links link-likelihood finds; 0 for none.", least=0
         ),
     ] = None,
-    leaning: Annotated[
+    attach_factor: Annotated[
         float | None,
         number_option(
             "Factor, there, for links of short words that go where the next word goes; 1 for none.", least=0
         ),
     ] = None,
-    read_every: Annotated[
+    relink_every: Annotated[
         int | None,
         count_option(
             "Let link-likelihood read its links anew after so many steps; unless said, once.",
@@ -374,7 +374,7 @@ def align(
     from otkit.training.presets import PRESETS
     from otkit.training.run import AlignSettings, align_encoder, check_output
     from otkit.training.supervision import Teacher
-    from otkit.training.tuning import TuningConfig
+    from otkit.training.tuning import TuningSettings
 
     inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     quiet = quiet or not is_main_process()
@@ -397,8 +397,8 @@ def align(
         position=position,
         center=center,
         letters=letters,
-        leaning=leaning,
-        read_every=read_every,
+        attach_factor=attach_factor,
+        relink_every=relink_every,
         temperature=temperature,
         projection=projection,
         links="given" if links else None,
@@ -443,7 +443,7 @@ def align(
             seed=seed,
         ),
         tuning=changed(
-            TuningConfig(gradient_checkpointing=gradient_checkpointing, compile=compile_layers),
+            TuningSettings(gradient_checkpointing=gradient_checkpointing, compile=compile_layers),
             frozen=frozen,
             frozen_above=frozen_above,
             discarded_above=discarded_above,

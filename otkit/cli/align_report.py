@@ -11,11 +11,11 @@ from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.alignment.aligner import AlignmentSettings, WordAligner
 from otkit.training.card import FIGURES
 
 if TYPE_CHECKING:
-    from otkit.report.tables import Table
+    from otkit.reports.tables import Table
     from otkit.training.forecast import Forecast
     from otkit.training.loop import Record
 
@@ -46,7 +46,7 @@ class Figures:
         self._aligners = {"aer": WordAligner(encoder)}
         trained = resolve_layers(layers, encoder.layers)
         if trained != encoder.settings.alignment_layers:
-            self._aligners["aer_trained"] = WordAligner(encoder, AlignerConfig(layers=trained))
+            self._aligners["aer_trained"] = WordAligner(encoder, AlignmentSettings(layers=trained))
 
     def __call__(self) -> Record:
         """Means over languages (retrieval: over both directions too), each in [0, 1]."""
@@ -84,7 +84,7 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
 
 def change_table(before: Record, after: Record, *, output: Path) -> Table:
     """The figures before and after, those that were measured."""
-    from otkit.report.tables import before_after
+    from otkit.reports.tables import before_after
 
     rows: list[Any] = [
         (title, before[name], after[name], better)
@@ -97,7 +97,7 @@ def change_table(before: Record, after: Record, *, output: Path) -> Table:
 def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -> str | None:
     """The losses and the held-out figures over the steps as a picture; without matplotlib, what is missing."""
     from otkit.errors import MissingExtraError
-    from otkit.report.curve import write_curve
+    from otkit.reports.curve import write_curve
 
     losses = {f"loss {name}": [name] for name in names}
     try:
@@ -109,7 +109,7 @@ def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -
 
 def forecast_table(plan: Forecast) -> Table:
     """The plan of a run that was not run."""
-    from otkit.report.tables import Column, Table
+    from otkit.reports.tables import Column, Table
 
     return Table(
         title="the run as it would be",

@@ -1,4 +1,4 @@
-"""Options of the word aligner: one for each field of `AlignerConfig`, the same in every command that aligns words."""
+"""Options of the word aligner: one for each field of `AlignmentSettings`, the same in every command that aligns words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otkit.cli.options import Layer
 from otkit.cli.values import Name, Number, given
 
 if TYPE_CHECKING:
-    from otkit.extraction.config import AlignerConfig
+    from otkit.alignment.settings import AlignmentSettings
 
 __all__ = [
     "NOTHING_GIVEN",
@@ -32,7 +32,7 @@ NOTHING_GIVEN: AlignerOptions = {}
 
 
 def _name(table: str, what: str, help_text: str) -> Any:
-    return Annotated[str | None, _option(help_text, "NAME", Name(f"otkit.extraction.config:{table}", what))]
+    return Annotated[str | None, _option(help_text, "NAME", Name(f"otkit.alignment.settings:{table}", what))]
 
 
 def _number(help_text: str, kind: type[int] | type[float] = float, **bounds: Any) -> Any:
@@ -64,7 +64,7 @@ OPTIONS: Mapping[str, Any] = {
         _option(
             "Cost of a null word: none, mean, median, middle, equidistant, larger or a number.",
             "NAME",
-            Name("otkit.extraction.config:NULLS", "null cost", number=Number(least=0)),
+            Name("otkit.alignment.settings:NULLS", "null cost", number=Number(least=0)),
         ),
     ],
     "strategy": _name(
@@ -92,7 +92,7 @@ OPTIONS: Mapping[str, Any] = {
     "letters": _number(
         "Power of the words' lengths that shares of the plan are weighed by, 0.25 say. Default: 0.", least=0
     ),
-    "leaning": _number(
+    "attach_factor": _number(
         "Factor for shares of short words that go where the next word goes, 2 say. Default: 1.", least=0
     ),
     "cost": _name(
@@ -140,13 +140,13 @@ def aligner_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_settings
 
 
-def aligner_config(settings: AlignerOptions, base: AlignerConfig | None = None) -> AlignerConfig:
+def aligner_config(settings: AlignerOptions, base: AlignmentSettings | None = None) -> AlignmentSettings:
     """The aligner's settings: those of `base`, else the defaults, with those given on the command line on top."""
-    from otkit.extraction.config import AlignerConfig
+    from otkit.alignment.settings import AlignmentSettings
 
     others = {name: value for name, value in settings.items() if name not in ("epsilon", "epsilon_relative")}
     warmth = temperature(settings.get("epsilon"), settings.get("epsilon_relative"))
-    return replace(base or AlignerConfig(), **warmth, **given(others))
+    return replace(base or AlignmentSettings(), **warmth, **given(others))
 
 
 def temperature(epsilon: float | None, epsilon_relative: float | None) -> dict[str, Any]:

@@ -36,9 +36,9 @@ from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.data.parallel import Pair
-    from otkit.extraction.check_config import CheckConfig
-    from otkit.extraction.checking import TranslationChecker
-    from otkit.report.checked import Worst
+    from otkit.alignment.settings import CheckSettings
+    from otkit.alignment.checking import TranslationChecker
+    from otkit.reports.checked import Worst
 
 __all__ = ["check"]
 
@@ -69,7 +69,7 @@ def check(
         str | None,
         name_option(
             "jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
-            "otkit.report.checked:CHECK_FORMATS",
+            "otkit.reports.checked:CHECK_FORMATS",
             "format",
             "--format",
             "-f",
@@ -80,7 +80,7 @@ def check(
         typer.Option(
             "--sort",
             metavar="NAME",
-            parser=Name("otkit.report.checked:ORDERS", "order"),
+            parser=Name("otkit.reports.checked:ORDERS", "order"),
             help="Worst by: max (of both), hallucination or omission.",
         ),
     ] = "max",
@@ -135,9 +135,9 @@ def check(
     from otkit.cli.progress import count_lines, last_line, progress_bar
     from otkit.cli.stdout import write_data
     from otkit.encoders.checkpoint import open_encoder
-    from otkit.extraction.checking import TranslationChecker
+    from otkit.alignment.checking import TranslationChecker
     from otkit.files import write_file
-    from otkit.report.checked import CHECK_FORMATS, Entry, Worst
+    from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
 
     worst = Worst(sort, top)
     config = _config(null, layers)
@@ -191,11 +191,11 @@ def _inputs(files: list[str], source: str | None, target: str | None) -> list[tu
     return [(source, target)]
 
 
-def _config(null: str | None, layers: Any) -> CheckConfig:
-    from otkit.extraction.check_config import CheckConfig, parse_null
+def _config(null: str | None, layers: Any) -> CheckSettings:
+    from otkit.alignment.settings import CheckSettings, parse_null
 
     price = None if null is None else parse_null(null)
-    return changed(CheckConfig(), hallucination_null=price, omission_null=price, layers=layers)
+    return changed(CheckSettings(), hallucination_null=price, omission_null=price, layers=layers)
 
 
 def _checked(

@@ -42,8 +42,8 @@ from otkit.errors import ConfigError
 if TYPE_CHECKING:
     from otkit.cli.progress import Progress as Bar
     from otkit.cli.progress import Total
-    from otkit.export.embedder import Embedded, Embedder
-    from otkit.export.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
+    from otkit.vectors.embedder import Embedded, Embedder
+    from otkit.vectors.embeddings import EmbedConfig, EmbedReport, Progress, TextInput
 
 __all__ = ["embed"]
 
@@ -91,7 +91,7 @@ def embed(
         str,
         typer.Option(
             metavar="NAME",
-            parser=Name("otkit.export.embeddings:UNITS", "unit"),
+            parser=Name("otkit.vectors.embeddings:UNITS", "unit"),
             help="A vector for each sentence or word.",
         ),
     ] = "sentence",
@@ -99,7 +99,7 @@ def embed(
         str,
         typer.Option(
             metavar="NAME",
-            parser=Name("otkit.export.embeddings:DTYPES", "number format"),
+            parser=Name("otkit.vectors.embeddings:DTYPES", "number format"),
             help="float32, float16, or int8 with a factor for each vector.",
         ),
     ] = "float32",
@@ -107,7 +107,7 @@ def embed(
         str | None,
         name_option(
             "parquet, or npy with a .jsonl beside it. Default: parquet where pyarrow is installed.",
-            "otkit.export.embeddings:SHARDS",
+            "otkit.vectors.embeddings:SHARDS",
             "kind of shard",
         ),
     ] = None,
@@ -119,7 +119,7 @@ def embed(
         str,
         typer.Option(
             metavar="NAME",
-            parser=Name("otkit.export.embeddings:INDEXES", "index"),
+            parser=Name("otkit.vectors.embeddings:INDEXES", "index"),
             help="FAISS index: flat, hnsw, ivf or none.",
         ),
     ] = "flat",
@@ -193,9 +193,9 @@ def embed(
     from otkit.cli.progress import last_line, progress_bar
     from otkit.cli.stopping import resumable
     from otkit.cluster import map_windows
-    from otkit.export.embedder import OpenEmbedder
-    from otkit.export.embeddings import EmbedConfig, embed_corpora
-    from otkit.export.vector_writer import has_part
+    from otkit.vectors.embedder import OpenEmbedder
+    from otkit.vectors.embeddings import EmbedConfig, embed_corpora
+    from otkit.vectors.writer import has_part
 
     config = EmbedConfig(unit, raw, side, dtype, shards or _default_shards(), shard_rows, index)
     opener = OpenEmbedder(
@@ -277,7 +277,7 @@ def _inputs(
     files: list[str], source: str | None, target: str | None, input_format: str, langs: str | None
 ) -> list[TextInput]:
     from otkit.data.texts import languages_of_texts
-    from otkit.export.embeddings import TextInput
+    from otkit.vectors.embeddings import TextInput
 
     pairs: list[tuple[str, str | None]] = [(file, None) for file in files]
     if (source is None) != (target is None):
@@ -296,7 +296,7 @@ def _inputs(
 
 def _threads(threads: int | None, output: Path, *, resume: bool) -> int | None:
     """Those of the interrupted run where nothing else is asked for: other threads end in other digits."""
-    from otkit.export.vector_writer import read_state, working_folder
+    from otkit.vectors.writer import read_state, working_folder
 
     state = read_state(working_folder(output)) if resume and threads is None else None
     return threads if state is None else int(state["of"]["threads"])

@@ -9,8 +9,8 @@ from otkit.cli.options import note
 from otkit.errors import ConfigError, InputError, choose
 
 if TYPE_CHECKING:
-    from otkit.export.vector_search import Answer, Hit
-    from otkit.report.tables import Table
+    from otkit.vectors.search import Answer, Hit
+    from otkit.reports.tables import Table
 
 __all__ = ["answer", "answer_table", "read_queries"]
 
@@ -29,7 +29,7 @@ def answer(
     """Print what is nearest to each query."""
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
-    from otkit.export.vector_search import open_search
+    from otkit.vectors.search import open_search
 
     search = open_search(folder, model=model, device=device)
     answers = search(queries, k=k)
@@ -82,8 +82,8 @@ def _where(hit: Hit) -> str:
 
 def answer_table(found: Answer) -> Table:
     """What was found for one query, the nearest first."""
-    from otkit.report.tables import Column, Table
-    from otkit.report.words import visible
+    from otkit.reports.tables import Column, Table
+    from otkit.reports.words import visible
 
     return Table(
         title=visible(found.query),

@@ -339,7 +339,7 @@ def evaluate(
     if task == "all":
         tables.append(overview(summaries))
     if chart is not None:
-        from otkit.report.chart import bar_chart
+        from otkit.reports.chart import bar_chart
 
         bar_chart(
             [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)],
@@ -347,7 +347,7 @@ def evaluate(
             overwrite=overwrite,
         )
     if markdown is not None:
-        from otkit.report.tables import to_markdown
+        from otkit.reports.tables import to_markdown
 
         write_file(markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=overwrite)
     if json_path is not None:

@@ -81,14 +81,14 @@ def _search(request: Request, default: SearchConfig) -> SearchConfig:
 def _translation_errors(request: Request) -> Task:
     from otkit.data.halomi import read_halomi
     from otkit.evaluation.error_task import translation_errors_task
-    from otkit.extraction.check_config import CheckConfig
+    from otkit.alignment.settings import CheckSettings
 
     if request.data is None:
         raise ConfigError(
             "translation-errors needs translations that people have judged",
             remedy="give --data FILE, a TSV with the columns of HalOmi",
         )
-    config = changed(CheckConfig(), layers=request.layers)
+    config = changed(CheckSettings(), layers=request.layers)
     return translation_errors_task(read_halomi(request.data, on_error=request.on_error), config)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otkit.data.examples import TaskSet
     from otkit.evaluation.protocol import Task
     from otkit.training.heads import HeadConfig
-    from otkit.training.loop import TrainConfig
+    from otkit.training.loop import TrainingSettings
 
 __all__ = ["xnli", "xquad"]
 
@@ -90,7 +90,7 @@ def xquad(request: Request) -> Task:
     )
 
 
-def _loop(config: TrainConfig, request: Request) -> TrainConfig:
+def _loop(config: TrainingSettings, request: Request) -> TrainingSettings:
     return changed(
         config,
         epochs=request.epochs,

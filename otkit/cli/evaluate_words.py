@@ -130,9 +130,9 @@ def _linked(request: Request) -> dict[str, tuple[list[GoldPair], str]]:
     from otkit.data.parallel import open_corpus
     from otkit.encoders.checkpoint import open_encoder
     from otkit.evaluation.codes import short_code
-    from otkit.extraction.aligner import AlignerConfig, WordAligner
+    from otkit.alignment.aligner import AlignmentSettings, WordAligner
 
-    aligner = WordAligner(open_encoder(device="cpu"), AlignerConfig(strategy="mutual"))
+    aligner = WordAligner(open_encoder(device="cpu"), AlignmentSettings(strategy="mutual"))
     sets: dict[str, tuple[list[GoldPair], str]] = {}
     for name, target in request.texts:
         corpus = open_corpus(

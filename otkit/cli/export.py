@@ -29,9 +29,9 @@ from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import TorchEncoder
-    from otkit.export.onnx import ExportReport
-    from otkit.export.trim import TrimReport
-    from otkit.report.tables import Table
+    from otkit.exports.onnx import ExportReport
+    from otkit.exports.trim import TrimReport
+    from otkit.reports.tables import Table
 
 __all__ = ["TARGETS", "export", "onnx_table", "trim_table"]
 
@@ -74,7 +74,7 @@ def export(
         str | None,
         name_option(
             "Smaller ONNX graph, if it passes the gate.",
-            "otkit.export.quantize:RECIPES",
+            "otkit.exports.quantize:RECIPES",
             "quantisation",
             metavar="int8|int4",
         ),
@@ -179,7 +179,7 @@ def export(
             bar.step(step, alone=True)
 
         if trim_vocab:
-            from otkit.export.trim import pieces_of, trim_vocabulary
+            from otkit.exports.trim import pieces_of, trim_vocabulary
 
             progress("trimming the vocabulary")
             vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
@@ -203,7 +203,7 @@ def export(
             tables.append(onnx_table(report))
             written, size = report.chosen.bytes, f"ONNX, {report.share:.0%} of fp32"
         else:
-            from otkit.export.folders import export_folder
+            from otkit.exports.folders import export_folder
 
             progress(f"writing for {to}")
             written = export_folder(
@@ -233,9 +233,9 @@ def _export_onnx(
     *,
     overwrite: bool,
 ) -> ExportReport:
-    from otkit.export.gate import LIMITS
-    from otkit.export.graph import DEFAULT_OPSET
-    from otkit.export.onnx import export_onnx
+    from otkit.exports.gate import LIMITS
+    from otkit.exports.graph import DEFAULT_OPSET
+    from otkit.exports.onnx import export_onnx
 
     standard = LIMITS[quantize or "fp32"]
     names = ("cosine", "agreement", "retrieval_loss")
@@ -265,7 +265,7 @@ def _lines(files: list[Path]) -> Iterator[str]:
 
 def onnx_table(report: ExportReport) -> Table:
     """The recipes that were tried, the one that was taken last."""
-    from otkit.report.tables import Column, Table
+    from otkit.reports.tables import Column, Table
 
     rows = tuple(
         (
@@ -298,7 +298,7 @@ def onnx_table(report: ExportReport) -> Table:
 
 def trim_table(report: TrimReport) -> Table:
     """What a smaller vocabulary saves and costs."""
-    from otkit.report.tables import Column, Table
+    from otkit.reports.tables import Column, Table
 
     rows = (
         ("pieces", report.pieces_before, report.pieces_after),

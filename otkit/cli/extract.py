@@ -74,7 +74,7 @@ def extract(
         str | None,
         name_option(
             "pharaoh (i-j, from 0), jsonl or words. Default: by the ending of --output, else pharaoh.",
-            "otkit.extraction.lines:LINE_FORMATS",
+            "otkit.alignment.lines:LINE_FORMATS",
             "format",
             "--format",
             "-f",
@@ -135,10 +135,10 @@ def extract(
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
-    from otkit.extraction.aligner import WordAligner
-    from otkit.extraction.corpus import CorpusStream
-    from otkit.extraction.lines import LINE_FORMATS
-    from otkit.extraction.sink import Sink
+    from otkit.alignment.aligner import WordAligner
+    from otkit.alignment.corpus import CorpusStream
+    from otkit.alignment.lines import LINE_FORMATS
+    from otkit.alignment.sink import Sink
 
     records = read_pairs(
         place,
@@ -154,7 +154,7 @@ def extract(
         note(slow, quiet=quiet)
     workers = None
     if engine == "ray":
-        from otkit.extraction.cluster import align_on_cluster
+        from otkit.alignment.cluster import align_on_cluster
 
         workers = align_on_cluster(
             aligner, model=model_place(model), device=device, precision=precision, address=address

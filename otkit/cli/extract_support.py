@@ -11,8 +11,8 @@ from otkit.cli.options import note
 if TYPE_CHECKING:
     from otkit.cli.progress import Progress, Total
     from otkit.data.parallel import BadLine, Pair
-    from otkit.extraction.aligner import WordAligner
-    from otkit.extraction.corpus import CorpusStream, Piece
+    from otkit.alignment.aligner import WordAligner
+    from otkit.alignment.corpus import CorpusStream, Piece
 
 __all__ = ["fingerprint_of", "was_finished", "watch", "write_json"]
 
@@ -67,7 +67,7 @@ def was_finished(
 ) -> bool:
     """Whether this very run is done already; an error where the finished output is that of another."""
     from otkit.errors import InputError
-    from otkit.extraction.sink import finished_facts
+    from otkit.alignment.sink import finished_facts
 
     facts = finished_facts(output, fingerprint)
     if facts is None:

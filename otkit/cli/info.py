@@ -12,7 +12,7 @@ from otkit.cli.outputs import claim_files
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
-    from otkit.report.tables import Table
+    from otkit.reports.tables import Table
 
 __all__ = ["facts_table", "info"]
 
@@ -64,7 +64,7 @@ def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
     from otkit.encoders.encoder import TorchEncoder
     from otkit.encoders.settings import alignment_layers_rule
-    from otkit.report.tables import Column, Table
+    from otkit.reports.tables import Column, Table
 
     settings = encoder.settings
     ruled, reason = alignment_layers_rule(encoder.layers)

@@ -34,7 +34,7 @@ from otkit.errors import ConfigError, InputError
 from otkit.files import fresh_folder
 
 if TYPE_CHECKING:
-    from otkit.report.view import GoldLinks, GridView
+    from otkit.reports.view import GoldLinks, GridView
 
 __all__ = ["report"]
 
@@ -109,11 +109,11 @@ def report(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
-    from otkit.extraction.aligner import WordAligner
-    from otkit.report.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
-    from otkit.report.html import Page, PagePair, Variant, write_page
-    from otkit.report.variants import layers_name, page_threshold
-    from otkit.report.view import view_of
+    from otkit.alignment.aligner import WordAligner
+    from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
+    from otkit.reports.html import Page, PagePair, Variant, write_page
+    from otkit.reports.variants import layers_name, page_threshold
+    from otkit.reports.view import view_of
 
     models: dict[str, list[GridView]] = {}
     variants, layers = [], {}
@@ -196,7 +196,7 @@ def _from_gold(
     file: str, *, count: int, seed: int, on_error: str, quiet: bool
 ) -> tuple[dict[str, Any], list[Example]]:
     from otkit.data.gold import read_gold
-    from otkit.report.view import GoldLinks
+    from otkit.reports.view import GoldLinks
 
     pairs = read_gold(file, format="tsv", on_error=on_error)
     note_corpus(pairs, quiet=quiet)

@@ -26,8 +26,8 @@ from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
-    from otkit.extraction.config import AlignerConfig
-    from otkit.report.view import GridView
+    from otkit.alignment.settings import AlignmentSettings
+    from otkit.reports.view import GridView
 
 __all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
 
@@ -121,8 +121,8 @@ def show_alignment(
         _words(text, side=side, raw=raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
     ]
-    from otkit.report.variants import pair_page, pair_view
-    from otkit.report.view import parse_gold
+    from otkit.reports.variants import pair_page, pair_view
+    from otkit.reports.view import parse_gold
 
     links = None
     if gold is not None:
@@ -136,7 +136,7 @@ def show_alignment(
 
     if shape == "html":
         assert output is not None  # _format asked for it
-        from otkit.report.html import write_page
+        from otkit.reports.html import write_page
 
         page = pair_page(encoders, config, *words, gold=links)
         write_page(page, output, overwrite=overwrite)
@@ -149,7 +149,7 @@ def show_alignment(
     views = [pair_view(encoder, config, *words, name=name, gold=links) for name, encoder in encoders.items()]
     if shape in _FILES:
         assert output is not None
-        from otkit.report.picture import write_picture
+        from otkit.reports.picture import write_picture
 
         for remark in write_picture(views, output, format=shape, overwrite=overwrite):
             note(remark, quiet=quiet)
@@ -219,8 +219,8 @@ def _print_grid(
 
     from otkit.cli.stdout import show
     from otkit.files import write_file
-    from otkit.report.summary import AlignmentPicture, ComparisonPicture
-    from otkit.report.terminal import terminal_svg
+    from otkit.reports.summary import AlignmentPicture, ComparisonPicture
+    from otkit.reports.terminal import terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
     if output is None:
@@ -240,10 +240,10 @@ def _print_grid(
 
 
 def _lines(
-    shape: str, views: Sequence[GridView], encoders: dict[str, Encoder], config: AlignerConfig
+    shape: str, views: Sequence[GridView], encoders: dict[str, Encoder], config: AlignmentSettings
 ) -> list[str]:
-    from otkit.extraction.aligner import WordAligner
-    from otkit.report.plain import alignment_document, pair_lines, pharaoh_line
+    from otkit.alignment.aligner import WordAligner
+    from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
 
     if shape == "pharaoh":
         return [pharaoh_line(view) for view in views]

@@ -25,11 +25,11 @@ from otkit.encoders.encoder import Encoder, Tokens, TooLongError
 from otkit.encoders.tokens import Sentence, letters_of
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share"]
+__all__ = ["BatchingSettings", "PairBatch", "PairSource", "padding_share"]
 
 
 @dataclass(frozen=True)
-class BatchingConfig:
+class BatchingSettings:
     """How pairs become batches.
 
     batch_size          sentence pairs of one language pair in a micro-step
@@ -85,7 +85,7 @@ class PairSource:
         self,
         corpora: Sequence[PairCorpus],
         encoder: Encoder,
-        config: BatchingConfig,
+        config: BatchingSettings,
         *,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:

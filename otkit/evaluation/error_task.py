@@ -17,7 +17,7 @@ from otkit.evaluation.translation_errors import (
     ErrorTask,
     evaluate_translation_errors,
 )
-from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
+from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
 
 __all__ = ["ERROR_METRICS", "translation_errors_task"]
 
@@ -33,7 +33,7 @@ def _metrics(error: str) -> tuple[Metric, ...]:
 ERROR_METRICS = tuple(metric for error in ERRORS for metric in _metrics(error))
 
 
-def translation_errors_task(data: JudgedSet, config: CheckConfig) -> Task:
+def translation_errors_task(data: JudgedSet, config: CheckSettings) -> Task:
     """Areas under the ROC curve of the check and of its baselines, the pairwise order, and words."""
 
     def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:

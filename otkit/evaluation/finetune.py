@@ -23,7 +23,7 @@ from otkit.evaluation.protocol import Observer
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
-from otkit.training.loop import Record, TrainConfig, TrainResult, train
+from otkit.training.loop import Record, TrainingSettings, TrainResult, train
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
 
@@ -52,7 +52,7 @@ def subset(count: int, wanted: int | None, *, seed: int = 0) -> list[int]:
 def fine_tune(
     head: Head,
     source: ExampleSource[Any],
-    config: TrainConfig,
+    config: TrainingSettings,
     *,
     name: str,
     folder: Path,
@@ -99,7 +99,7 @@ def fine_tune(
 def transfer_notes(
     trained_on: TaskSet[Any] | None,
     tests: Mapping[str, TaskSet[Any]],
-    train_config: TrainConfig,
+    train_config: TrainingSettings,
     *,
     what: str,
     preset: str,

@@ -20,11 +20,11 @@ from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, resampled
 from otkit.evaluation.significance import Interval
-from otkit.extraction.batches import by_size
-from otkit.extraction.check_config import OTHER_DESIGNS, CheckConfig
-from otkit.extraction.checking import TranslationChecker, mean_score
-from otkit.extraction.costs import layered_cost
-from otkit.extraction.store import UnitStore, encode_window, tokenise
+from otkit.alignment.batches import by_size
+from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
+from otkit.alignment.checking import TranslationChecker, mean_score
+from otkit.alignment.costs import layered_cost
+from otkit.alignment.store import UnitStore, encode_window, tokenise
 from otkit.transport.cost import mean_cost
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 
@@ -118,8 +118,8 @@ def evaluate_translation_errors(
     encoder: Encoder,
     items: Sequence[Judged],
     *,
-    config: CheckConfig | None = None,
-    more: Mapping[str, CheckConfig] | None = None,
+    config: CheckSettings | None = None,
+    more: Mapping[str, CheckSettings] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> ErrorScores:
     """The check with `config` as `check`, other designs and `more` under their names, and three baselines: cosine
@@ -129,7 +129,7 @@ def evaluate_translation_errors(
     """
     if not items:
         raise InputError("there is no judged translation", remedy="give a file with at least one")
-    named = {OURS: config or CheckConfig(), **OTHER_DESIGNS, **(more or {})}
+    named = {OURS: config or CheckSettings(), **OTHER_DESIGNS, **(more or {})}
     checkers = {name: TranslationChecker(encoder, one) for name, one in named.items()}
     for checker in checkers.values():
         if checker.layers == checkers[OURS].layers:

@@ -15,7 +15,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose, reason_of
 from otkit.evaluation.metrics import ALIGNMENT_METRICS
 from otkit.evaluation.word_alignment import GoldSets, encode_gold, score_store
-from otkit.extraction.config import AlignerConfig
+from otkit.alignment.settings import AlignmentSettings
 from otkit.transport.config import one_temperature
 
 __all__ = ["GRID", "Trial", "Tuned", "read_aligner_config", "tune_word_alignment"]
@@ -27,14 +27,14 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "tau": (0.05, 0.1, 0.2, 0.5),
     "agreement": (0.0, 0.06, 0.1, 0.14),
     "distortion": (0.0, 0.1, 0.3),
-    "letters": (0.0, 0.15, 0.25, 0.35),
-    "leaning": (1.0, 1.5, 2.5, 4.0),
+    "length_power": (0.0, 0.15, 0.25, 0.35),
+    "attach_factor": (1.0, 1.5, 2.5, 4.0),
     "threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55),
 }
 """What is tried, in this order; the layers come first."""
 
 # What only the strategy of that name looks at.
-_OF_THRESHOLD = ("letters", "leaning", "threshold")
+_OF_THRESHOLD = ("letters", "attach_factor", "threshold")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Trial:
 class Tuned:
     """The chosen settings, their figure, and the way there."""
 
-    config: AlignerConfig
+    config: AlignmentSettings
     metric: str
     figure: float
     trials: tuple[Trial, ...]
@@ -61,7 +61,7 @@ def tune_word_alignment(
     encoder: Encoder,
     sets: GoldSets,
     *,
-    config: AlignerConfig | None = None,
+    config: AlignmentSettings | None = None,
     grid: Mapping[str, Sequence[Any]] = GRID,
     metric: str = "aer",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -75,11 +75,11 @@ def tune_word_alignment(
     if not sets or not all(sets.values()):
         raise InputError("there are no gold pairs", remedy="give a file with at least one pair of sentences")
     sign = 1 if metric == "aer" else -1
-    config = config or AlignerConfig()
+    config = config or AlignmentSettings()
     every = tuple(range(1, encoder.layers + 1))
     stores = {name: encode_gold(encoder, pairs, layers=every, config=config) for name, pairs in sets.items()}
 
-    def figure(trial: AlignerConfig) -> float:
+    def figure(trial: AlignmentSettings) -> float:
         places = [every.index(layer) for layer in trial.layers or ()]
         tables = (score_store(stores[name].layers(places), pairs, trial) for name, pairs in sets.items())
         return float(np.mean([statistic(table.sum(axis=0)) for table in tables]))
@@ -109,7 +109,7 @@ def tune_word_alignment(
     return Tuned(best, metric, found, tuple(trials))
 
 
-def read_aligner_config(path: Path) -> AlignerConfig:
+def read_aligner_config(path: Path) -> AlignmentSettings:
     """Settings that tuning (or a person) wrote: a JSON object, or one under the name `aligner`."""
     remedy = "give a JSON object of aligner settings, such as `otkit extract --json` writes"
     try:
@@ -121,4 +121,4 @@ def read_aligner_config(path: Path) -> AlignerConfig:
     values = document.get("aligner", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InputError("holds no aligner settings", where=str(path), remedy=remedy)
-    return AlignerConfig.from_dict(values)
+    return AlignmentSettings.from_dict(values)

@@ -15,9 +15,9 @@ from otkit.errors import InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.evaluation.significance import Comparison, Interval, bootstrap, compare
-from otkit.extraction.aligner import AlignerConfig, WordAligner
-from otkit.extraction.batches import find_all
-from otkit.extraction.store import UnitStore, encode_window, tokenise
+from otkit.alignment.aligner import AlignmentSettings, WordAligner
+from otkit.alignment.batches import find_all
+from otkit.alignment.store import UnitStore, encode_window, tokenise
 
 __all__ = [
     "WORD_ALIGNMENT_METRICS",
@@ -53,7 +53,7 @@ class WordAlignmentScores:
     """tables[language]: an `alignment_table`, a row for each sentence pair."""
 
     tables: dict[str, FloatArray]
-    config: AlignerConfig
+    config: AlignmentSettings
 
     def value(self, language: str, metric: str = "aer") -> float:
         """A figure of one language."""
@@ -78,7 +78,7 @@ def evaluate_word_alignment(
     encoder: Encoder,
     sets: GoldSets,
     *,
-    config: AlignerConfig | None = None,
+    config: AlignmentSettings | None = None,
     links: str = "sure",
     batch_tokens: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -86,7 +86,7 @@ def evaluate_word_alignment(
     """Align every gold pair and score the links; `links` as in `alignment_table`, `progress` gets pairs
     done."""
     _check(sets)
-    config = config or AlignerConfig()
+    config = config or AlignmentSettings()
     tables, done = {}, 0
     for language, pairs in sets.items():
         aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
@@ -101,13 +101,13 @@ def aer_by_layer(
     encoder: Encoder,
     sets: GoldSets,
     *,
-    config: AlignerConfig | None = None,
+    config: AlignmentSettings | None = None,
     layers: Sequence[int] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[int, WordAlignmentScores]:
     """The scores with each single hidden state (None: all of them), from one pass through the encoder."""
     _check(sets)
-    config = config or AlignerConfig()
+    config = config or AlignmentSettings()
     asked = tuple(range(encoder.layers + 1)) if layers is None else tuple(layers)
     tables: dict[int, dict[str, FloatArray]] = {layer: {} for layer in asked}
     done = 0
@@ -121,7 +121,7 @@ def aer_by_layer(
 
 
 def encode_gold(
-    encoder: Encoder, pairs: Sequence[GoldPair], *, layers: Sequence[int], config: AlignerConfig
+    encoder: Encoder, pairs: Sequence[GoldPair], *, layers: Sequence[int], config: AlignmentSettings
 ) -> UnitStore:
     """The vectors of gold pairs, source and target in turn, for settings that differ in all but unit and
     word vector."""
@@ -138,7 +138,7 @@ def encode_gold(
 
 
 def score_store(
-    store: UnitStore, pairs: Sequence[GoldPair], config: AlignerConfig, *, links: str = "sure"
+    store: UnitStore, pairs: Sequence[GoldPair], config: AlignmentSettings, *, links: str = "sure"
 ) -> FloatArray:
     """The `alignment_table` of encoded gold pairs under some settings, all layers of the store averaged."""
     if config.center == "corpus":
@@ -152,7 +152,7 @@ def score_store(
 
 def word_alignment_task(
     sets: Mapping[str, tuple[Sequence[GoldPair], str]],
-    config: AlignerConfig,
+    config: AlignmentSettings,
     *,
     links: str = "sure",
     notes: Sequence[str] = (),

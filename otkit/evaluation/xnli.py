@@ -27,7 +27,7 @@ from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Observer, Task
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 
 __all__ = ["XNLI_METRICS", "XNLI_PRESETS", "XnliConfig", "XnliData", "xnli_task"]
 
@@ -46,7 +46,7 @@ class XnliConfig:
     test_examples   pairs to score in each language, the same ones in all (None: all)
     """
 
-    train: TrainConfig
+    train: TrainingSettings
     head: HeadConfig = field(default_factory=HeadConfig)
     batch_size: int = 8
     max_length: int = 128
@@ -58,10 +58,10 @@ class XnliConfig:
 
 XNLI_PRESETS: dict[str, XnliConfig] = {
     # XTREME's scripts/train_xnli.sh and run_classify.py for mBERT, which the OT paper follows.
-    "xtreme": XnliConfig(TrainConfig(epochs=5, lr=2e-5, grad_accum=4, eval_every=100, log_every=10)),
+    "xtreme": XnliConfig(TrainingSettings(epochs=5, lr=2e-5, grad_accum=4, eval_every=100, log_every=10)),
     # A quarter of an hour on two cores with the sample encoder: its embeddings stay, the rest moves.
     "small": XnliConfig(
-        TrainConfig(epochs=1, lr=5e-5, log_every=10),
+        TrainingSettings(epochs=1, lr=5e-5, log_every=10),
         HeadConfig(pooling="mean", frozen=0),
         batch_size=32,
         max_length=96,

@@ -20,7 +20,7 @@ from otkit.evaluation.spans import mlqa_score, squad_score
 from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import HeadConfig, SpanBatch, SpanFinder, load_head, save_head
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 
 __all__ = [
     "XQUAD_METRICS",
@@ -46,7 +46,7 @@ class XquadConfig:
     test_examples        questions in each language, the same in all (None: all)
     """
 
-    train: TrainConfig
+    train: TrainingSettings
     head: HeadConfig = field(default_factory=HeadConfig)
     batch_size: int = 4
     max_length: int = 384
@@ -69,12 +69,12 @@ class XquadConfig:
 XQUAD_PRESETS: dict[str, XquadConfig] = {
     # XTREME's scripts/train_qa.sh and run_squad.py for mBERT, which the OT paper follows; last weights.
     "xtreme": XquadConfig(
-        TrainConfig(epochs=3, lr=3e-5, grad_accum=8, weight_decay=1e-4, log_every=10),
+        TrainingSettings(epochs=3, lr=3e-5, grad_accum=8, weight_decay=1e-4, log_every=10),
         warmup_steps=500,
     ),
     # Under half an hour on two cores with the sample encoder: its embeddings and first layers stay.
     "small": XquadConfig(
-        TrainConfig(epochs=2, lr=1e-4, log_every=10),
+        TrainingSettings(epochs=2, lr=1e-4, log_every=10),
         HeadConfig(frozen=4),
         batch_size=16,
         max_length=256,

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from otkit import __version__
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.records import Record
-from otkit.training.settings import AlignSettings, ObjectiveConfig
+from otkit.training.settings import AlignSettings, ObjectiveSettings
 
 __all__ = ["FIGURES", "described", "model_card", "portable_name"]
 
@@ -131,7 +131,7 @@ def portable_name(name: str) -> str:
     return PureWindowsPath(name).name if local else name
 
 
-def _layers(objective: ObjectiveConfig, count: int) -> str:
+def _layers(objective: ObjectiveSettings, count: int) -> str:
     listed = ", ".join(map(str, objective.layers))
     if objective.layer_weights is not None:
         weights = ", ".join(f"{weight:g}" for weight in objective.layer_weights)
@@ -140,14 +140,14 @@ def _layers(objective: ObjectiveConfig, count: int) -> str:
     return f"{'the mean of hidden states' if many else 'hidden state'} {listed} of {count}"
 
 
-def _vectors(objective: ObjectiveConfig) -> str:
+def _vectors(objective: ObjectiveSettings) -> str:
     unit = "subwords" if objective.unit == "subword" else f"words, by their {objective.word_vector} subword"
     if objective.unit == "word" and objective.word_vector == "mean":
         unit = "words, the mean of their subwords"
     return unit + (", minus the mean of their sentence pair" if objective.center == "sentence" else "")
 
 
-def _transport(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+def _transport(objective: ObjectiveSettings) -> list[tuple[str, str]]:
     """The transport problems that the parts solve, or only the held-out divergence."""
     solver, unit = objective.sinkhorn, objective.temperature_unit
     purpose = "" if objective.transports else " (of the held-out divergence)"
@@ -171,7 +171,7 @@ def _transport(objective: ObjectiveConfig) -> list[tuple[str, str]]:
     return [(name + purpose, value) for name, value in rows]
 
 
-def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+def _parts(objective: ObjectiveSettings) -> list[tuple[str, str]]:
     """What single parts take."""
     needs, rows = objective.needs, []
     if needs & {"links", "gold", "pairing"}:
@@ -180,18 +180,18 @@ def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
         elif objective.reads_links:
             every = (
                 "before the first step"
-                if objective.read_every is None
-                else f"every {objective.read_every} steps"
+                if objective.relink_every is None
+                else f"every {objective.relink_every} steps"
             )
             links = f"its own; for link-likelihood those of the word aligner, read {every}"
         else:
             links = "its own, anew at each step"
         rows.append(("links", links))
-    if objective.reads_links and objective.weighs_letters:
+    if objective.reads_links and objective.weighs_lengths:
         rows.append(
             (
                 "length of words",
-                f"power {objective.letters:g}, short words lean on the next by {objective.leaning:g}",
+                f"power {objective.length_power:g}, short words lean on the next by {objective.attach_factor:g}",
             )
         )
     if "projection" in needs:
@@ -225,7 +225,7 @@ def _trained(settings: AlignSettings, count: int) -> str:
     return layers
 
 
-def _changes(history: Sequence[Record], objective: ObjectiveConfig) -> str:
+def _changes(history: Sequence[Record], objective: ObjectiveSettings) -> str:
     """A table of the figures before and after the run, and of the losses in its first and last record."""
     measured = [record for record in history if "divergence" in record]
     steps = [record for record in history if "lr" in record]

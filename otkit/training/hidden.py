@@ -13,13 +13,13 @@ from otkit.encoders.encoder import Tokens, TorchEncoder, pool_words, subword_uni
 from otkit.errors import InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.masking import HiddenWords, hide_words, join_pairs
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["with_hidden_words"]
 
 
 def with_hidden_words(
-    pairs: EncodedPairs, batch: PairBatch, encoder: TorchEncoder, config: ObjectiveConfig
+    pairs: EncodedPairs, batch: PairBatch, encoder: TorchEncoder, config: ObjectiveSettings
 ) -> EncodedPairs:
     """The pairs with the encodings of their text, each side by itself or both as one, with words hidden."""
     # Drawn from the batch's own number, so that every process and every resumed run hides the same words.
@@ -44,7 +44,7 @@ def with_hidden_words(
 
 
 def _joint(
-    batch: PairBatch, hide: Callable[[Tokens], HiddenWords], encoder: TorchEncoder, config: ObjectiveConfig
+    batch: PairBatch, hide: Callable[[Tokens], HiddenWords], encoder: TorchEncoder, config: ObjectiveSettings
 ) -> Joint:
     texts = join_pairs(
         batch.source, batch.target, limit=encoder.max_tokens, padding_id=encoder.subwords.padding_id

@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Joint, Masked, Part
 from otkit.training.link_losses import own_links
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["denoising_alignment", "masked_language", "translation_language"]
 
 
-def masked_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def masked_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Masked language modelling of each side by itself: cross-entropy of the hidden subwords, the mean of
     both sides.
 
@@ -27,7 +27,7 @@ def masked_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(torch.stack(losses).mean() * pairs.share)
 
 
-def translation_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def translation_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Translation language modelling: the same on both sentences as one text, so that one can help to guess
     the other.
 
@@ -36,7 +36,7 @@ def translation_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(_guess(_joint(pairs, "tlm").masked, pairs, "tlm") * pairs.share)
 
 
-def denoising_alignment(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def denoising_alignment(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A hidden word must point at its translation: -log p(a(i)), p = softmax_j(q_i . k_j / sqrt(D)) over the
     other side.
 

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.transport_losses import plan_between
 from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
@@ -39,7 +39,7 @@ _UNROLLED = 50
 _SPREAD = 0.1
 
 
-def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def l2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The squared distance of both words of a link, summed (or averaged) over links that are one to one.
 
     sum over links (i,j) of |f(x_i) - f(y_j)|^2 (Cao, Kitaev, Klein, ICLR 2020, section 3.1); beside it goes
@@ -54,7 +54,7 @@ def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(value, {"links": count.detach().float()})
 
 
-def contrastive_weak(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def contrastive_weak(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A word must prefer its partner to the other linked words of the other side.
 
     L = 1/2N sum_i [ -log e^{sim(s_i,t_i)} / sum_j e^{sim(s_i,t_j)} - log e^{sim(s_i,t_i)} / sum_j
@@ -69,7 +69,7 @@ def contrastive_weak(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(_mean(losses, linked) * pairs.share)
 
 
-def contrastive_strong(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A word must prefer its partner to all other linked words, of its own language too.
 
     L = -1/2N sum_x log e^{sim(x,x+)} / sum_{y != x} e^{sim(x,y)} over the 2N vectors of both sides
@@ -84,7 +84,7 @@ def contrastive_strong(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.share)
 
 
-def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Raise the probability of the links that the encoder itself finds, or that are given.
 
     L_SO = -mean over pairs of [ sum A * S_xy / n + sum A * S_yx / m ], S_xy and S_yx the softmaxes of the dot
@@ -103,7 +103,7 @@ def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(-gained.mean() * pairs.share)
 
 
-def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Both directions should agree: L_CO = -mean over pairs of trace(S_xy^T S_yx) / min(n, m).
 
     The agreement term of awesome-align (Dou and Neubig, EACL 2021, section 2.2): it raises recall.
@@ -114,7 +114,7 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(-agreed.mean() * pairs.share)
 
 
-def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """What the word aligner reads, as odds of links, and the negative log-likelihood of the links under them.
 
     L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log s_ij + (1 - A_ij) log(1 - s_ij) ], s_ij = sigmoid((p_ij - 0.45) /
@@ -137,7 +137,7 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.share)
 
 
-def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
     """(B,N,M) shares of the plan that the word aligner would read: a link off the diagonal costs more, one whose
     neighbours keep the word order less. What the neighbours say has no gradient.
     """
@@ -165,20 +165,20 @@ def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
     return solved(support, solver)
 
 
-def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
     """(B,N,M) bool: shares above the aligner's threshold, the length of the words weighed in as `letters` and
-    `leaning` say.
+    `attach_factor` say.
     """
-    if config.weighs_letters:
+    if config.weighs_lengths:
         if pairs.letters is None:
-            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
+            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1")
         share = weighted_shares(
-            share, *pairs.letters, power=config.letters, leaning=config.leaning, threshold=LINKED
+            share, *pairs.letters, power=config.length_power, attach_factor=config.attach_factor, threshold=LINKED
         )
     return share > LINKED
 
 
-def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def own_links(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
     """(B,N,M) bool: units that the current transport plan gives to each other before all others, without
     gradient.
     """
@@ -194,7 +194,7 @@ def _given(pairs: EncodedPairs) -> Tensor:
     return pairs.links
 
 
-def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _linked(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor, Tensor]:
     """(L,D) every source unit with its partner, L = B*N, and (L,) whether it has one.
 
     Links that are not one to one are dropped, as both papers do. Units without a link stay in as rows that
@@ -209,7 +209,7 @@ def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tenso
     return sides[0].vectors.flatten(0, 1), target.flatten(0, 1), single.any(2).flatten()
 
 
-def _projected(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _projected(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor, Tensor]:
     source, target, linked = _linked(pairs, config)
     head = pairs.heads.get("projection", torch.nn.Identity())
     return normalize(head(source), dim=1), normalize(head(target), dim=1), linked
@@ -221,7 +221,7 @@ def _mean(losses: Tensor, real: Tensor) -> Tensor:
     return torch.where(real, losses, 0.0).sum() / real.sum().clamp(min=1)
 
 
-def _softmaxes(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor]:
+def _softmaxes(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor]:
     """(B,N,M) softmaxes of the dot products over the targets and over the sources, exactly 0 at padding."""
     source, target = (side.vectors for side in pairs.compared(config.center))
     scores = torch.bmm(source, target.transpose(1, 2))

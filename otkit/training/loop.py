@@ -39,12 +39,12 @@ from otkit.training.processes import (
 )
 from otkit.training.protocols import Memory, MicroSteps, Observer
 from otkit.training.records import Record, Tally
-from otkit.training.schedule import TrainConfig, decayed_groups, learning_rate, total_steps
+from otkit.training.schedule import TrainingSettings, decayed_groups, learning_rate, total_steps
 
 __all__ = [
     "TRACKERS",
     "Record",
-    "TrainConfig",
+    "TrainingSettings",
     "TrainResult",
     "train",
 ]
@@ -82,7 +82,7 @@ class _Progress:
 def train(
     module: nn.Module,
     source: MicroSteps,
-    config: TrainConfig,
+    config: TrainingSettings,
     *,
     folder: Path,
     fingerprint: dict[str, Any],

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingConfig, PairSource
+from otkit.data.batching import BatchingSettings, PairSource
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
@@ -18,7 +18,7 @@ from otkit.training.protocols import Observer
 __all__ = ["held_out_divergence", "inverse_document_frequency"]
 
 _IDF_SAMPLE = 20_000
-_DEV_BATCHING = BatchingConfig(batch_size=32, window=10**6)
+_DEV_BATCHING = BatchingSettings(batch_size=32, window=10**6)
 
 
 def held_out_divergence(

@@ -43,7 +43,7 @@ from otkit.training.link_losses import (
 from otkit.training.modules import build_heads
 from otkit.training.reading import ReadLinks
 from otkit.training.sentence_losses import sentence_contrastive
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.supervision import GivenLinks, Teacher, spread_links
 from otkit.training.transport_losses import (
     optimal_transport,
@@ -59,13 +59,13 @@ __all__ = [
     "AlignmentModel",
     "EncodedPairs",
     "Losses",
-    "ObjectiveConfig",
+    "ObjectiveSettings",
     "encode_units",
     "optimal_transport",
     "stay_close",
 ]
 
-Objective = Callable[[EncodedPairs, ObjectiveConfig], Part]
+Objective = Callable[[EncodedPairs, ObjectiveSettings], Part]
 
 OBJECTIVES: dict[str, Objective] = {
     "ot": optimal_transport,
@@ -90,7 +90,7 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveConfig) -> Encoded:
+def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveSettings) -> Encoded:
     """The chosen layers as words or subwords, in fp32 whatever autocast does.
 
     (B,N,D), the layers' mean; (B,N,K*D), one layer after the other, where each layer has its own weight.
@@ -98,7 +98,7 @@ def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveConfig)
     return _units(encoder.hidden_states(tokens, layers=config.layers), tokens, config)
 
 
-def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveConfig) -> Encoded:
+def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveSettings) -> Encoded:
     layers = [state.float() for state in states]
     hidden = torch.stack(layers).mean(0) if config.layer_weights is None else torch.cat(layers, 2)
     if config.unit == "subword":
@@ -112,7 +112,7 @@ class AlignmentModel(nn.Module):
     def __init__(
         self,
         encoder: TorchEncoder,
-        config: ObjectiveConfig,
+        config: ObjectiveSettings,
         *,
         start: FrozenStart | None = None,
         inverse_document_frequency: Tensor | None = None,
@@ -235,7 +235,7 @@ class AlignmentModel(nn.Module):
                 else (sides[1].with_vectors(frozen))
             )
         letters = None
-        if config.weighs_letters:
+        if config.weighs_lengths:
             letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:

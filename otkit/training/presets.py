@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from otkit.data.batching import BatchingConfig
+from otkit.data.batching import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
-from otkit.training.loop import TrainConfig
-from otkit.training.objectives import ObjectiveConfig
-from otkit.training.tuning import TuningConfig
+from otkit.training.loop import TrainingSettings
+from otkit.training.objectives import ObjectiveSettings
+from otkit.training.tuning import TuningSettings
 
 __all__ = ["PRESETS", "Preset"]
 
@@ -20,22 +20,22 @@ class Preset:
 
     alignment_layers  the layers compared are those that the encoder's words are best aligned at
     frozen_quarter    the embeddings and the lowest quarter of the layers stay as they are
-    upper_discarded   the layers above those compared learn in the run only (`TuningConfig.discarded_above`)
+    upper_discarded   the layers above those compared learn in the run only (`TuningSettings.discarded_above`)
     mixed             a batch holds pairs of all languages
     """
 
     source: str
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    batching: BatchingConfig = field(default_factory=BatchingConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    batching: BatchingSettings = field(default_factory=BatchingSettings)
+    train: TrainingSettings = field(default_factory=TrainingSettings)
     alignment_layers: bool = False
     frozen_quarter: bool = False
     upper_discarded: bool = False
     mixed: bool = False
 
     def fitted(
-        self, encoder: TorchEncoder, asked: TuningConfig, *, layers: tuple[int, ...] | None = None
-    ) -> tuple[tuple[int, ...], TuningConfig]:
+        self, encoder: TorchEncoder, asked: TuningSettings, *, layers: tuple[int, ...] | None = None
+    ) -> tuple[tuple[int, ...], TuningSettings]:
         """The layers compared and what is trained of this encoder, where `layers` and `asked` do not say so."""
         compared = layers or (
             encoder.settings.alignment_layers if self.alignment_layers else self.objective.layers
@@ -50,23 +50,23 @@ class Preset:
         return compared, replace(asked, frozen=frozen, discarded_above=discarded)
 
 
-_PAPER_BATCHES = BatchingConfig(batch_size=24, pairs_per_language=250_000)
-_PAPER_TRAIN = TrainConfig(epochs=1.0, grad_accum=2, lr=5e-5, schedule="constant", max_grad_norm=None)
+_PAPER_BATCHES = BatchingSettings(batch_size=24, pairs_per_language=250_000)
+_PAPER_TRAIN = TrainingSettings(epochs=1.0, grad_accum=2, lr=5e-5, schedule="constant", max_grad_norm=None)
 _WU_DREDZE: dict[str, Any] = {"word_vector": "first", "temperature": 0.1, "projection": 128}
-_WU_DREDZE_BATCHES = BatchingConfig(batch_size=16, pairs_per_language=1_000_000)
-_WU_DREDZE_TRAIN = TrainConfig(steps=100_000, lr=1e-4, warmup=0.04)
+_WU_DREDZE_BATCHES = BatchingSettings(batch_size=16, pairs_per_language=1_000_000)
+_WU_DREDZE_TRAIN = TrainingSettings(steps=100_000, lr=1e-4, warmup=0.04)
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
         "Alqahtani et al. 2021, as its text says: Euclidean cost, epsilon 0.05 in units of that cost",
-        ObjectiveConfig(cost="euclidean", epsilon=0.05),
+        ObjectiveSettings(cost="euclidean", epsilon=0.05),
         _PAPER_BATCHES,
         _PAPER_TRAIN,
     ),
     "paper-default": Preset(
         "Alqahtani et al. 2021, as GeomLoss's defaults compute it: half squared Euclidean cost,"
         " epsilon 0.05 ** 2",
-        ObjectiveConfig(cost="sqeuclidean", epsilon=0.0025),
+        ObjectiveSettings(cost="sqeuclidean", epsilon=0.0025),
         _PAPER_BATCHES,
         _PAPER_TRAIN,
     ),
@@ -74,21 +74,21 @@ PRESETS: dict[str, Preset] = {
         "the demonstration: the sample encoder on the sample data in two minutes on two cores",
         # A cosine divergence is a tenth of a squared distance between vectors of norm 5, so its weight is
         # larger.
-        ObjectiveConfig(
+        ObjectiveSettings(
             parts=(("ot", 20.0), ("anchor", 1.0)),
             cost="cosine",
             epsilon_relative=0.1,
             word_vector="mean",
             anchor_reduction="mean",
         ),
-        BatchingConfig(batch_size=8),
-        TrainConfig(epochs=1.0, lr=1e-4, warmup=0.1),
+        BatchingSettings(batch_size=8),
+        TrainingSettings(epochs=1.0, lr=1e-4, warmup=0.1),
     ),
     "best": Preset(
         "the recommendation, from the search in benchmarks/README.md: the lowest AER of the recipes that need no links"
         " and, as far as measured, harm neither retrieval nor XNLI; it learns from its own links, in which short words"
         " go with the next",
-        ObjectiveConfig(
+        ObjectiveSettings(
             parts=(
                 ("contrastive-weak", 1.0),
                 ("link-likelihood", 2.0),
@@ -104,12 +104,12 @@ PRESETS: dict[str, Preset] = {
             word_vector="mean",
             anchor_reduction="mean",
             dropout=True,
-            letters=0.25,
-            leaning=4.0,
-            read_every=35,
+            length_power=0.25,
+            attach_factor=4.0,
+            relink_every=35,
         ),
-        BatchingConfig(batch_size=24, pairs_per_language=500),
-        TrainConfig(epochs=1.0, lr=4e-4, warmup=0.1),
+        BatchingSettings(batch_size=24, pairs_per_language=500),
+        TrainingSettings(epochs=1.0, lr=4e-4, warmup=0.1),
         alignment_layers=True,
         frozen_quarter=True,
         upper_discarded=True,
@@ -117,52 +117,52 @@ PRESETS: dict[str, Preset] = {
     ),
     "large-paper": Preset(
         "Alqahtani et al. 2021, section 5, LargeWordOT: fifteen languages in smaller batches",
-        ObjectiveConfig(cost="euclidean", epsilon=0.05),
-        BatchingConfig(batch_size=8, pairs_per_language=250_000),
+        ObjectiveSettings(cost="euclidean", epsilon=0.05),
+        BatchingSettings(batch_size=8, pairs_per_language=250_000),
         replace(_PAPER_TRAIN, grad_accum=3),
     ),
     "cao-l2": Preset(
         "Cao, Kitaev, Klein 2020: squared distance of linked words; give their fast_align links with --links",
-        ObjectiveConfig(parts=(("l2", 1.0), ("anchor", 1.0))),
-        BatchingConfig(batch_size=8, pairs_per_language=250_000),
-        TrainConfig(lr=5e-5, warmup=0.1, betas=(0.9, 0.98), max_grad_norm=None),
+        ObjectiveSettings(parts=(("l2", 1.0), ("anchor", 1.0))),
+        BatchingSettings(batch_size=8, pairs_per_language=250_000),
+        TrainingSettings(lr=5e-5, warmup=0.1, betas=(0.9, 0.98), max_grad_norm=None),
     ),
     "wu-dredze-weak": Preset(
         "Wu and Dredze 2020, weak alignment; 128 pairs a step are 16 of each of their eight language pairs",
-        ObjectiveConfig(parts=(("contrastive-weak", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
+        ObjectiveSettings(parts=(("contrastive-weak", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
         _WU_DREDZE_BATCHES,
         _WU_DREDZE_TRAIN,
     ),
     "wu-dredze-strong": Preset(
         "Wu and Dredze 2020, strong alignment; 128 pairs a step are 16 of each of their eight language pairs",
-        ObjectiveConfig(parts=(("contrastive-strong", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
+        ObjectiveSettings(parts=(("contrastive-strong", 1.0), ("parameter-anchor", 1.0)), **_WU_DREDZE),
         _WU_DREDZE_BATCHES,
         _WU_DREDZE_TRAIN,
     ),
     "awesome": Preset(
         "awesome-align (Dou and Neubig 2021), the recipe of 20,000 steps: self-training at layer 8, and TLM",
-        ObjectiveConfig(
+        ObjectiveSettings(
             parts=(("self-training", 1.0), ("tlm", 1.0)), unit="subword", layers=(8,), dropout=True
         ),
-        BatchingConfig(batch_size=2),
-        TrainConfig(steps=20_000, grad_accum=4, lr=2e-5),
+        BatchingSettings(batch_size=2),
+        TrainingSettings(steps=20_000, grad_accum=4, lr=2e-5),
     ),
     "xlm-align": Preset(
         "XLM-Align (Chi et al. 2021): MLM, TLM and the pointer at the links of layer 10, 2,048 pairs a step",
-        ObjectiveConfig(
+        ObjectiveSettings(
             parts=(("mlm", 1.0), ("tlm", 1.0), ("denoising-alignment", 1.0)),
             cost="cosine",
             unit="subword",
             layers=(10,),
             dropout=True,
         ),
-        BatchingConfig(batch_size=64),
-        TrainConfig(steps=200_000, grad_accum=32, lr=2e-4, warmup=0.05, betas=(0.9, 0.98), weight_decay=0.01),
+        BatchingSettings(batch_size=64),
+        TrainingSettings(steps=200_000, grad_accum=32, lr=2e-4, warmup=0.05, betas=(0.9, 0.98), weight_decay=0.01),
     ),
     "otalign": Preset(
         "OTAlign (Arase, Bao, Yokoi 2023), supervised: needs gold links (--links). They tune tau on a"
         " development set, and stop early where 100 iterations stand here",
-        ObjectiveConfig(
+        ObjectiveSettings(
             parts=(("word-alignment-supervised", 1.0),),
             cost="cosine",
             epsilon=0.1,
@@ -171,13 +171,13 @@ PRESETS: dict[str, Preset] = {
             links="given",
             iterations=100,
         ),
-        BatchingConfig(batch_size=64),
-        TrainConfig(epochs=200, lr=1e-4),
+        BatchingSettings(batch_size=64),
+        TrainingSettings(epochs=200, lr=1e-4),
     ),
     "optical": Preset(
         "OPTICAL (Huang, Yu, Allan 2023), its settings as a reimplementation has them; name a --teacher",
-        ObjectiveConfig(parts=(("ot-distill", 1.0),), cost="cosine", epsilon=0.1),
-        BatchingConfig(batch_size=32),
-        TrainConfig(epochs=4, lr=1e-5),
+        ObjectiveSettings(parts=(("ot-distill", 1.0),), cost="cosine", epsilon=0.1),
+        BatchingSettings(batch_size=32),
+        TrainingSettings(epochs=4, lr=1e-5),
     ),
 }

@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from otkit.errors import TrainingError, choose, require_extra
-from otkit.training.schedule import PRECISIONS, TrainConfig
+from otkit.training.schedule import PRECISIONS, TrainingSettings
 
 __all__ = [
     "TRACKERS",
@@ -43,7 +43,7 @@ TRACKERS = {
 }
 
 
-def open_accelerator(config: TrainConfig, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
+def open_accelerator(config: TrainingSettings, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
     """accelerate, as a run needs it; unknown trackers, and those whose package is missing, are errors."""
     for name in log_to:
         choose(name, TRACKERS, what="tracker")

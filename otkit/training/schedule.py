@@ -11,7 +11,7 @@ from torch import nn
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["PRECISIONS", "SCHEDULES", "TrainConfig", "decayed_groups", "learning_rate", "total_steps"]
+__all__ = ["PRECISIONS", "SCHEDULES", "TrainingSettings", "decayed_groups", "learning_rate", "total_steps"]
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -21,7 +21,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainingSettings:
     """How long and how fast to train.
 
     epochs, steps   length in epochs, or in optimiser steps (which wins where both are given)
@@ -71,13 +71,13 @@ class TrainConfig:
             )
 
 
-def total_steps(config: TrainConfig, micro_steps_per_epoch: int, *, processes: int = 1) -> int:
+def total_steps(config: TrainingSettings, micro_steps_per_epoch: int, *, processes: int = 1) -> int:
     """Optimiser steps of a whole run."""
     a_step = config.grad_accum * processes
     return config.steps or max(1, math.ceil(micro_steps_per_epoch * config.epochs / a_step))
 
 
-def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+def learning_rate(step: int, steps: int, config: TrainingSettings) -> float:
     """The learning rate at a step as a share of its peak."""
     warm = config.warmup * steps
     if step < warm:

@@ -12,7 +12,7 @@ from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.encoded import EncodedPairs
 from otkit.training.objectives import encode_units
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.transport_losses import plan_between
 from otkit.transport.fused import stops_unasked
 from otkit.transport.marginals import uniform
@@ -27,8 +27,8 @@ _ENOUGH = 0.9
 
 
 def without_waiting(
-    objective: ObjectiveConfig, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
-) -> ObjectiveConfig:
+    objective: ObjectiveSettings, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
+) -> ObjectiveSettings:
     """The objective with a solver that does not ask the encoder's device whether its problems have converged.
 
     On a GPU the fused kernel need not ask, where its plain iterations get there at this temperature; else all problems
@@ -43,7 +43,7 @@ def without_waiting(
 
 
 def kernel_converges(
-    objective: ObjectiveConfig, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
+    objective: ObjectiveSettings, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
 ) -> bool:
     """Whether the plans of the first short pairs of each corpus reach the tolerance."""
     pairs = []

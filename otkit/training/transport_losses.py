@@ -12,7 +12,7 @@ from torch import Tensor
 from otkit.encoders.encoder import Encoded
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 from otkit.transport.marginals import uniform
@@ -33,7 +33,7 @@ Given = TypeVar("Given")
 _MARGIN = 1e-3
 
 
-def optimal_transport(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def optimal_transport(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The debiased Sinkhorn divergence between both sides' clouds, averaged over sentence pairs (or one a
     batch).
 
@@ -50,7 +50,7 @@ def optimal_transport(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     )
 
 
-def ot_value(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_value(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The entropic transport value itself: OT_eps = min <P,C> + eps KL(P | a x b), without the self terms.
 
     The first term of equation 1 of Alqahtani et al. 2021. Its minimum over the vectors is 0, which it reaches
@@ -61,7 +61,7 @@ def ot_value(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(plan.value.mean() * pairs.share, _gauge(plan, pairs))
 
 
-def ot_linear(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_linear(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """<P,C> with the plan P held fixed: every word is pulled towards what the plan sends it to.
 
     The value that OPTICAL (Huang et al. 2023) distils with; at the optimum its gradient is that of
@@ -71,7 +71,7 @@ def ot_linear(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(plan.linear_value.mean() * pairs.share, _gauge(plan, pairs))
 
 
-def ot_distill(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_distill(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Both sides' student tokens against a frozen teacher's tokens of the target side: <P,C>, P held fixed.
 
     OPTICAL (Huang, Yu, Allan, WSDM 2023): the plan between student and teacher is solved without gradient,
@@ -89,7 +89,7 @@ def ot_distill(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part((values[0] + values[1]) / 2 * pairs.share)
 
 
-def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Binary cross-entropy of the transport plan with gold links, through the unrolled solver.
 
     L = mean over pairs of  - sum_ij [ G_ij log p_ij + (1 - G_ij) log(1 - p_ij) ],  p = minmax(P) of each
@@ -109,19 +109,19 @@ def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> P
     return Part(loss.sum((1, 2)).mean() * pairs.share)
 
 
-def plan_between(pairs: EncodedPairs, config: ObjectiveConfig) -> Plan:
+def plan_between(pairs: EncodedPairs, config: ObjectiveSettings) -> Plan:
     """The plan between both sides, a problem a pair or one a batch."""
     points, weights = _clouds(pairs, config)
     cost = pairwise_cost(points[0], points[1], cost=config.cost)
     return sinkhorn(cost, weights[0], weights[1], config=config.sinkhorn)
 
 
-def _solve(x: Encoded, y: Encoded, a: Tensor, b: Tensor, config: ObjectiveConfig) -> Plan:
+def _solve(x: Encoded, y: Encoded, a: Tensor, b: Tensor, config: ObjectiveSettings) -> Plan:
     points = [_placed(side, config) for side in (x, y)]
     return sinkhorn(pairwise_cost(points[0], points[1], cost=config.cost), a, b, config=config.sinkhorn)
 
 
-def _clouds(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+def _clouds(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Points and weights of both sides, under the configuration's scope."""
     points = [_placed(side, config) for side in pairs.compared(config.center)]
     weights = [pairs.source_weights, pairs.target_weights]
@@ -132,7 +132,7 @@ def _clouds(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Sequence[Tens
     return points, weights
 
 
-def _placed(side: Encoded, config: ObjectiveConfig) -> Tensor:
+def _placed(side: Encoded, config: ObjectiveSettings) -> Tensor:
     """(B,N,D) or, with a position feature, (B,N,D+1): the unit's place in its sentence as one more
     coordinate.
 

@@ -15,11 +15,11 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, require_extra
 from otkit.training.layers import freeze
 
-__all__ = ["TuningConfig", "plain_encoder", "prepare_encoder"]
+__all__ = ["TuningSettings", "plain_encoder", "prepare_encoder"]
 
 
 @dataclass(frozen=True)
-class TuningConfig:
+class TuningSettings:
     """What is trained.
 
     frozen                  None trains all; 0 keeps the embeddings as they are, N also the first N layers
@@ -54,7 +54,7 @@ class TuningConfig:
                 )
 
 
-def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -> None:
+def prepare_encoder(encoder: TorchEncoder, config: TuningSettings, *, seed: int) -> None:
     """Set the encoder up for training, in place; adapters start as nothing, the same for the same seed."""
     freeze(encoder, config.frozen, above=config.frozen_above)
     if config.lora_rank is not None:
@@ -78,7 +78,7 @@ def prepare_encoder(encoder: TorchEncoder, config: TuningConfig, *, seed: int) -
         encoder.compile()
 
 
-def plain_encoder(encoder: TorchEncoder, config: TuningConfig) -> TorchEncoder:
+def plain_encoder(encoder: TorchEncoder, config: TuningSettings) -> TorchEncoder:
     """The encoder as every program opens it: adapters added into a copy of the weights, shards (FSDP) put
     together, which every process must hold whole at the time."""
     if any(isinstance(module, FSDPModule) for module in encoder.model.modules()):

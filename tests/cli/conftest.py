@@ -69,8 +69,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "".join(f"{source}\t{target}\t0-0 1-1\n" for source, target in PAIRS), encoding="utf-8"
     )
     from otkit.encoders.checkpoint import open_encoder
-    from otkit.export.embedder import Embedder
-    from otkit.export.embeddings import EmbedConfig, TextInput, embed_corpora
+    from otkit.vectors.embedder import Embedder
+    from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
 
     here = Path.cwd()
     os.chdir(folder)

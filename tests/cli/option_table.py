@@ -102,8 +102,8 @@ ALIGNER = {
     "--distortion": Row("3", wrong="-1"),
     "--agreement": Row("0", wrong="-1"),
     "--rounds": Row("0", wrong="-1 1.5"),
-    "--letters": Row("9", wrong="-1"),
-    "--leaning": Row("9", wrong="-1"),
+    "--length-power": Row("9", wrong="-1"),
+    "--attach-factor": Row("9", wrong="-1"),
     "--cost": Row("euclidean", wrong="manhattan"),
     "--unit": Row("subword", wrong="letter"),
     "--encoding": Row("joint", wrong="together"),
@@ -141,9 +141,9 @@ TABLE: dict[str, dict[str, Row]] = {
         "--language-weight": Row("de:0.1", wrong="de:heavy :2", of="model.safetensors"),
         "--position": Row("10", wrong="-1", of="model.safetensors"),
         "--center": Row("sentence", wrong="corpus", of="model.safetensors"),
-        "--letters": Row("2", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
-        "--leaning": Row("9", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
-        "--read-every": Row("1", beside="--objective link-likelihood", wrong="0"),
+        "--length-power": Row("2", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
+        "--attach-factor": Row("9", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
+        "--relink-every": Row("1", beside="--objective link-likelihood", wrong="0"),
         "--temperature": Row(
             "3", beside="--objective contrastive-weak", wrong="0 -1", of="model.safetensors"
         ),

@@ -174,12 +174,12 @@ def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> N
 def test_batches_of_all_languages_and_what_they_cannot_take(folder: Path, otkit: Run) -> None:
     (folder / "fr-en.tsv").write_text(LINES, encoding="utf-8")
     files = ("de-en.tsv", "fr-en.tsv", "--model", "tiny", "--mix")
-    loss = ("--objective", "link-likelihood:1", "--letters", "0.25", "--leaning", "2")
+    loss = ("--objective", "link-likelihood:1", "--length-power", "0.25", "--attach-factor", "2")
     run = otkit(*files, "--output", "out", *loss, *QUICK)
     assert run.returncode == 0, run.stderr
     document = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
     assert [each["languages"] for each in document["data"]] == [["de", "en"], ["fr", "en"]]
-    assert document["settings"]["objective"]["letters"] == 0.25
+    assert document["settings"]["objective"]["length_power"] == 0.25
     records = [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text().splitlines()]
     assert {"divergence/de", "divergence/fr"} <= set(records[0])
     run = otkit(*files, "--output", "no", "--language-weight", "de:2", *QUICK)

@@ -157,7 +157,7 @@ def test_an_exported_encoder_embeds(run: Run, tmp_path: Path) -> None:
     """An ONNX folder as --model, and the search that opens it again by itself."""
     pytest.importorskip("onnxscript")
     from otkit.data.parallel import Pair
-    from otkit.export.onnx import export_onnx
+    from otkit.exports.onnx import export_onnx
 
     pairs = {
         "de": [Pair("das haus ist klein .", "the house is small .", 1), Pair("ein haus !", "a house !", 2)]

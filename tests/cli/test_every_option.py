@@ -29,15 +29,15 @@ from transformers import BertModel
 
 from otkit.cli.app import app, main
 from otkit.cli.values import given
-from otkit.data.batching import BatchingConfig
+from otkit.data.batching import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ExportError
 from otkit.evaluation.xnli import XnliConfig
-from otkit.extraction.config import AlignerConfig
+from otkit.alignment.settings import AlignmentSettings
 from otkit.training.heads import HeadConfig
-from otkit.training.loop import TrainConfig
-from otkit.training.objectives import ObjectiveConfig
-from otkit.training.tuning import TuningConfig
+from otkit.training.loop import TrainingSettings
+from otkit.training.objectives import ObjectiveSettings
+from otkit.training.tuning import TuningSettings
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
 from tests.conftest import make_tiny_encoder
 
@@ -82,7 +82,7 @@ def test_numbers_and_names_have_wrong_values_in_the_table(command: str) -> None:
 
 
 def test_every_field_of_the_aligner_is_an_option_of_each_command_that_aligns() -> None:
-    names = {one.name for one in fields(AlignerConfig)}
+    names = {one.name for one in fields(AlignmentSettings)}
     for command in ("extract", "show-alignment", "report", "evaluate"):
         assert names <= {one.name for one in parameters(command).values()}, command
 
@@ -415,7 +415,7 @@ def test_onnx_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         received.update(settings)
         raise ExportError("seen")
 
-    monkeypatch.setattr("otkit.export.onnx.export_onnx", export)
+    monkeypatch.setattr("otkit.exports.onnx.export_onnx", export)
     words = "export tiny --output out -q"
     assert outcome(words, Row()).code == 1
     limits = received["limits"]
@@ -475,7 +475,7 @@ def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
     ("given", "part", "name"),
     [
         ("--preset best --no-mix --tau none", "objective", "tau"),
-        ("--preset best --no-mix --read-every none", "objective", "read_every"),
+        ("--preset best --no-mix --relink-every none", "objective", "relink_every"),
         ("--preset best --no-mix --epsilon-relative none", "objective", "epsilon_relative"),
         ("--preset best --no-mix --freeze none", "tuning", "frozen"),
         ("--preset best --no-mix --discard-above none", "tuning", "discarded_above"),
@@ -505,9 +505,9 @@ def test_epochs_replace_the_steps_of_a_preset() -> None:
 @pytest.mark.parametrize(
     ("command", "settings"),
     [
-        ("align", (ObjectiveConfig, BatchingConfig, TrainConfig, TuningConfig)),
-        ("extract", (AlignerConfig,)),
-        ("evaluate", (AlignerConfig, XnliConfig, TrainConfig, HeadConfig)),
+        ("align", (ObjectiveSettings, BatchingSettings, TrainingSettings, TuningSettings)),
+        ("extract", (AlignmentSettings,)),
+        ("evaluate", (AlignmentSettings, XnliConfig, TrainingSettings, HeadConfig)),
     ],
 )
 def test_every_setting_that_may_be_none_takes_the_word(command: str, settings: tuple[type, ...]) -> None:

@@ -31,16 +31,16 @@ from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
 from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
-from otkit.export.gate import Parity
-from otkit.export.onnx import Attempt, ExportReport
-from otkit.export.shards import Row
-from otkit.export.trim import TrimReport
-from otkit.export.vector_search import Answer, Hit
-from otkit.report.corpus import figures_table, frequent_pairs, lonely_words
-from otkit.report.tables import Table, by_language
+from otkit.exports.gate import Parity
+from otkit.exports.onnx import Attempt, ExportReport
+from otkit.exports.shards import Row
+from otkit.exports.trim import TrimReport
+from otkit.vectors.search import Answer, Hit
+from otkit.reports.corpus import figures_table, frequent_pairs, lonely_words
+from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from tests.conftest import make_tiny_encoder
-from tests.report.views import random_view
+from tests.reports.views import random_view
 
 WIDTHS = (60, 80, 200, None)
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "tr", "zh")

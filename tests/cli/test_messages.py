@@ -126,7 +126,7 @@ def test_the_way_from_a_command_to_a_message_is_seen() -> None:
         "report",
     }
     assert users(("otkit.evaluation.mining", "read_mining")) == ["evaluate"]
-    assert users(("otkit.export.trim", "trim_vocabulary")) == ["export"]
+    assert users(("otkit.exports.trim", "trim_vocabulary")) == ["export"]
     assert len(definitions()) > 1000
 
 

@@ -22,12 +22,12 @@ from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.soundness import check_states, check_weights
 from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ExportError
-from otkit.export.folders import export_folder
-from otkit.export.onnx import export_onnx
-from otkit.extraction.aligner import WordAligner
+from otkit.exports.folders import export_folder
+from otkit.exports.onnx import export_onnx
+from otkit.alignment.aligner import WordAligner
 from otkit.files import sha256_of
 from tests.conftest import make_tiny_encoder
-from tests.export.conftest import PAIRS
+from tests.exports.conftest import PAIRS
 
 NAN, INFINITY = float("nan"), float("inf")
 PAIR = (("das", "haus", "ist", "klein"), ("the", "house", "is", "small"))

@@ -20,7 +20,7 @@ from otkit.evaluation.word_alignment import (
     evaluate_word_alignment,
     word_alignment_task,
 )
-from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.alignment.aligner import AlignmentSettings, WordAligner
 from otkit.resources import sample_data
 
 Cells = set[tuple[int, int]]
@@ -64,7 +64,7 @@ def test_figures_are_those_of_the_links(tiny_encoder: TorchEncoder) -> None:
 
 def test_a_baseline_is_compared_pair_by_pair(tiny_encoder: TorchEncoder) -> None:
     ours = evaluate_word_alignment(tiny_encoder, {"de": PAIRS})
-    theirs = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(0,)))
+    theirs = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(0,)))
     found = ours.against(theirs, "de")
     assert found.difference.value == pytest.approx(ours.value("de") - theirs.value("de"))
     assert ours.against(ours, "de").p_value == 1.0
@@ -74,7 +74,7 @@ def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
     layers = aer_by_layer(tiny_encoder, {"de": PAIRS})
     assert list(layers) == [0, 1, 2]
     for layer, scores in layers.items():
-        alone = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(layer,)))
+        alone = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(layer,)))
         np.testing.assert_array_equal(scores.tables["de"], alone.tables["de"])
         assert scores.config.layers == (layer,)
 
@@ -98,7 +98,7 @@ def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder
 
 
 def test_a_task_of_the_protocol(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
-    task = word_alignment_task({"de": (PAIRS, "hash")}, AlignerConfig())
+    task = word_alignment_task({"de": (PAIRS, "hash")}, AlignmentSettings())
     store = CellStore(tmp_path, resume=False)
     openers = {"model": lambda: tiny_encoder, "baseline": lambda: tiny_encoder}
     cells = run_cells(task, openers, seeds=[0, 1], store=store, observer=Silent())
@@ -120,6 +120,6 @@ def test_the_default_on_the_sample_gold(sample_encoder: TorchEncoder) -> None:
 
     sets = {path.name[:2]: read_gold(path) for path in sorted((sample_data() / "gold").glob("*.dev.tsv"))}
     ours = evaluate_word_alignment(sample_encoder, sets)
-    plain = AlignerConfig(transport="none", strategy="mutual", center="none")
+    plain = AlignmentSettings(transport="none", strategy="mutual", center="none")
     assert ours.mean() < evaluate_word_alignment(sample_encoder, sets, config=plain).mean()
     assert ours.mean() < 0.2

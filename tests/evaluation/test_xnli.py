@@ -19,11 +19,11 @@ from otkit.evaluation.finetune import subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells
 from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, XnliData, xnli_task
 from otkit.training.heads import HeadConfig
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 
 WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
 CONFIG = XnliConfig(
-    TrainConfig(epochs=6, lr=3e-3), HeadConfig(pooling="mean", dropout=0.0), batch_size=8, window=2
+    TrainingSettings(epochs=6, lr=3e-3), HeadConfig(pooling="mean", dropout=0.0), batch_size=8, window=2
 )
 
 
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
     encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     data = XnliData(examples(24), {"en": examples(60, seed=1)})
-    config = replace(CONFIG, train=TrainConfig(epochs=1, lr=1e-3))
+    config = replace(CONFIG, train=TrainingSettings(epochs=1, lr=1e-3))
     start = {name: value.clone() for name, value in encoder.model.state_dict().items()}
     tables = []
     for seed in (0, 0, 1):
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
 
 def test_the_weights_that_were_best_on_english_are_kept(encoder: TorchEncoder, tmp_path: Path) -> None:
     """A rate that falls to nothing would keep the last: here it stays high until all is unlearnt."""
-    train = TrainConfig(epochs=12, lr=0.05, schedule="constant", max_grad_norm=None, eval_every=2)
+    train = TrainingSettings(epochs=12, lr=0.05, schedule="constant", max_grad_norm=None, eval_every=2)
     data = XnliData(examples(64), {"en": examples(40, seed=1)}, dev=examples(40, seed=1))
     config = replace(CONFIG, train=train)
     found = run(encoder, data, tmp_path, config=config)
@@ -184,7 +184,7 @@ def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: 
     path = tmp_path / "en.tsv"
     path.write_text("".join(f"das haus\tist {WORDS[label]}\t{label}\n" for label in NLI_LABELS))
     items = read_nli(path)
-    task = xnli_task(XnliData(items, {"en": items}), replace(CONFIG, train=TrainConfig(epochs=1)))
+    task = xnli_task(XnliData(items, {"en": items}), replace(CONFIG, train=TrainingSettings(epochs=1)))
     for resume in (False, True):
         store = CellStore(tmp_path / "out", resume=resume)
         cells = run_cells(task, {"model": lambda: encoder}, seeds=[0], store=store, observer=Silent())

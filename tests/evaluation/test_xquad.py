@@ -27,9 +27,9 @@ from otkit.evaluation.xquad import (
     xquad_task,
 )
 from otkit.training.heads import HeadConfig, SpanFinder
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 
-CONFIG = XquadConfig(TrainConfig(epochs=1), max_length=24, stride=7, max_question=6, max_answer=8)
+CONFIG = XquadConfig(TrainingSettings(epochs=1), max_length=24, stride=7, max_question=6, max_answer=8)
 
 
 class Silent:
@@ -220,7 +220,7 @@ def test_training_fits_and_scoring_covers_every_question(encoder: TorchEncoder, 
     examples = [example(12, place, 1, seed=9, name=f"q{place}") for place in range(10)]
     config = replace(
         CONFIG,
-        train=TrainConfig(epochs=40, lr=3e-3),
+        train=TrainingSettings(epochs=40, lr=3e-3),
         head=HeadConfig(dropout=0.0),
         batch_size=5,
         warmup_steps=4,

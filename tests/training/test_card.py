@@ -12,27 +12,27 @@ import pytest
 from huggingface_hub import ModelCard
 from torch import Tensor
 
-from otkit.data.batching import BatchingConfig
+from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
 from otkit.data.views import MixedCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name
-from otkit.training.loop import TrainConfig
-from otkit.training.objectives import ObjectiveConfig
+from otkit.training.loop import TrainingSettings
+from otkit.training.objectives import ObjectiveSettings
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
 from otkit.training.supervision import GivenLinks
-from otkit.training.tuning import TuningConfig
+from otkit.training.tuning import TuningSettings
 from otkit.transport import divergence
 from otkit.transport.plan import Plan
 from tests.training.test_presets import TEXT, Silent
 
 KINDS = {
-    "objective": ObjectiveConfig,
-    "batching": BatchingConfig,
-    "train": TrainConfig,
-    "tuning": TuningConfig,
+    "objective": ObjectiveSettings,
+    "batching": BatchingSettings,
+    "train": TrainingSettings,
+    "tuning": TuningSettings,
 }
 
 
@@ -132,7 +132,7 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(ObjectiveConfig(layers=(1,)), BatchingConfig(batch_size=3), TrainConfig(steps=2))
+    settings = AlignSettings(ObjectiveSettings(layers=(1,)), BatchingSettings(batch_size=3), TrainingSettings(steps=2))
     figures = iter(({"retrieval": 0.25, "aer": 0.123456789}, {"retrieval": 0.5, "aer": 0.1}))
     result = align_encoder(
         tiny_encoder,
@@ -158,7 +158,7 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
 def test_the_front_matter_is_valid_whatever_a_folder_or_a_language_is_called(
     tiny_encoder: TorchEncoder, name: str
 ) -> None:
-    settings = AlignSettings(ObjectiveConfig(layers=(2,)), BatchingConfig(), TrainConfig())
+    settings = AlignSettings(ObjectiveSettings(layers=(2,)), BatchingSettings(), TrainingSettings())
     metadata = {
         "data": [{"name": name, "languages": [name, "no"], "pairs": 1234}],
         "steps": 5,
@@ -198,10 +198,10 @@ def test_what_was_trained_and_mixed_is_said(tmp_path: Path, tiny_encoder: TorchE
     mixed = MixedCorpus([open_corpus(tmp_path / f"{code}-en.tsv") for code in ("de", "fr")], quota=3, seed=0)
     (tmp_path / "out").mkdir()
     settings = AlignSettings(
-        replace(PRESETS["best"].objective, layers=(1,), read_every=35),
-        BatchingConfig(batch_size=3, pairs_per_language=len(mixed)),
-        TrainConfig(steps=2),
-        TuningConfig(frozen=0, discarded_above=1),
+        replace(PRESETS["best"].objective, layers=(1,), relink_every=35),
+        BatchingSettings(batch_size=3, pairs_per_language=len(mixed)),
+        TrainingSettings(steps=2),
+        TuningSettings(frozen=0, discarded_above=1),
     )
     align_encoder(tiny_encoder, [mixed], [], settings, folder=tmp_path / "out", observer=Silent())
     document = json.loads((tmp_path / "out" / "otkit.json").read_text(encoding="utf-8"))

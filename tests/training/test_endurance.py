@@ -22,7 +22,7 @@ from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 from otkit.training.run import align_encoder
 from otkit.training.supervision import GivenLinks, Teacher
 from tests.training.test_every_objective import TEXT
@@ -72,7 +72,7 @@ def test_a_history_without_room_is_said(tmp_path: Path) -> None:
         full_disk(300),
         pytest.raises(TrainingError, match=r"history.jsonl: cannot be written \(File too large\)"),
     ):
-        run_regression(tmp_path, TrainConfig(steps=9))
+        run_regression(tmp_path, TrainingSettings(steps=9))
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ RUN = """
 import sys
 from pathlib import Path
 from tests.training.test_loop import run, bits
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 folder = Path(sys.argv[1])
-module, _, _ = run(folder, TrainConfig(steps=200, save_every=3, lr=0.05, keep=2), resume=True)
+module, _, _ = run(folder, TrainingSettings(steps=200, save_every=3, lr=0.05, keep=2), resume=True)
 (folder / "weights").write_bytes(b"".join(bits(module)))
 """
 
@@ -200,5 +200,5 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
         saves += bool(list(folder.glob("checkpoints/.partial-*")))
     # Some of the random moments lay in a save, some did not.
     assert 0 < saves < 10
-    whole, _, _ = run_regression(tmp_path / "whole", TrainConfig(steps=200, save_every=3, lr=0.05, keep=2))
+    whole, _, _ = run_regression(tmp_path / "whole", TrainingSettings(steps=200, save_every=3, lr=0.05, keep=2))
     assert (folder / "weights").read_bytes() == b"".join(bits(whole))

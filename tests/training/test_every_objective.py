@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import BatchingSettings, PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
 from otkit.errors import ConfigError, InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.frozen import CopiedStart
-from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveConfig, encode_units
+from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveSettings, encode_units
 from otkit.training.settings import NEEDS
 from otkit.training.supervision import GivenLinks, Teacher, read_links
 from otkit.transport.config import one_temperature
 
-CONFIG = ObjectiveConfig(
+CONFIG = ObjectiveSettings(
     parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
 )
 MASKS = ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])
@@ -394,7 +394,7 @@ def prepared(
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     (folder / "links").write_text(PHARAOH, encoding="utf-8")
     corpora = [open_corpus(folder / "de-en.tsv")]
-    (batch,) = next(PairSource(corpora, encoder, BatchingConfig(batch_size=3, seed=4)).micro_steps(0, 1))
+    (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3, seed=4)).micro_steps(0, 1))
     config = replace(CONFIG, parts=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
     config = replace(config, **changes)
     module = AlignmentModel(
@@ -621,7 +621,7 @@ def test_hidden_words_are_the_same_for_the_same_batch_and_others_at_the_next_vis
 ) -> None:
     module, batch = prepared(tmp_path, tiny_encoder, "tlm")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    source = PairSource(corpora, tiny_encoder, BatchingConfig(batch_size=3, seed=4))
+    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=3, seed=4))
     again, other = (next(source.micro_steps(step, step + 1))[0] for step in (0, 1))
     places = [module.encode(each).joint.masked.places.tolist() for each in (batch, again, other)]  # type: ignore[union-attr]
     assert places[0] == places[1]
@@ -647,15 +647,15 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     )
 
 
-@pytest.mark.parametrize(("letters", "leaning"), [(0.0, 1.0), (0.5, 3.0)])
+@pytest.mark.parametrize(("letters", "attach_factor"), [(0.0, 1.0), (0.5, 3.0)])
 def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     tmp_path: Path,
     sample_encoder: TorchEncoder,
     monkeypatch: pytest.MonkeyPatch,
     letters: float,
-    leaning: float,
+    attach_factor: float,
 ) -> None:
-    from otkit.extraction.aligner import AlignerConfig, WordAligner
+    from otkit.alignment.aligner import AlignmentSettings, WordAligner
     from otkit.transport.plan import LINKED
 
     russian = "После войны правительство построило новый завод на берегу реки ."
@@ -664,8 +664,8 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     (tmp_path / "de-en.tsv").write_text(text, encoding="utf-8")
     monkeypatch.setattr(sample_encoder, "settings", replace(sample_encoder.settings, prefix=""))
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    (batch,) = next(PairSource(corpora, sample_encoder, BatchingConfig(batch_size=2)).micro_steps(0, 1))
-    config = ObjectiveConfig(
+    (batch,) = next(PairSource(corpora, sample_encoder, BatchingSettings(batch_size=2)).micro_steps(0, 1))
+    config = ObjectiveSettings(
         parts=(("link-likelihood", 1.0),),
         cost="cosine",
         epsilon_relative=0.075,
@@ -674,15 +674,15 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
         word_vector="mean",
         layers=(7,),
         letters=letters,
-        leaning=leaning,  # type: ignore[arg-type]
+        attach_factor=attach_factor,  # type: ignore[arg-type]
     )
     module = AlignmentModel(sample_encoder, config)
     with torch.no_grad():
         found = module(batch).parts["link-likelihood"].item()
     lines = [tuple(tuple(side.split()) for side in line.split("\t")) for line in text.splitlines()]
-    settings = {"layers": (7,), "letters": letters, "leaning": leaning}
-    links = list(WordAligner(sample_encoder, AlignerConfig(**settings)).align(lines))  # type: ignore[arg-type]
-    every = WordAligner(sample_encoder, AlignerConfig(layers=(7,), threshold=0.0)).align(lines)
+    settings = {"layers": (7,), "letters": letters, "attach_factor": attach_factor}
+    links = list(WordAligner(sample_encoder, AlignmentSettings(**settings)).align(lines))  # type: ignore[arg-type]
+    every = WordAligner(sample_encoder, AlignmentSettings(layers=(7,), threshold=0.0)).align(lines)
     expected = 0.0
     for read, shares in zip(links, every, strict=True):
         p = np.zeros((len(read.source), len(read.target)))
@@ -700,9 +700,9 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
 
 def test_letters_are_of_words() -> None:
     with pytest.raises(ConfigError, match="use the unit word"):
-        ObjectiveConfig(letters=0.25, unit="subword")
+        ObjectiveSettings(length_power=0.25, unit="subword")
     with pytest.raises(ConfigError, match="at least 0"):
-        ObjectiveConfig(leaning=-1.0)
+        ObjectiveSettings(attach_factor=-1.0)
     pairs = random_pairs()
     with pytest.raises(ConfigError, match="nobody counted the letters"):
-        value("link-likelihood", pairs, links="own", letters=0.25)
+        value("link-likelihood", pairs, links="own", length_power=0.25)

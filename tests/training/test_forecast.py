@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import BatchingSettings, PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 from otkit.training.objectives import AlignmentModel
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
-from otkit.training.settings import ObjectiveConfig
-from otkit.training.tuning import TuningConfig
+from otkit.training.settings import ObjectiveSettings
+from otkit.training.tuning import TuningSettings
 from tests.training.test_presets import Silent
 
 COUNT = 48
@@ -48,7 +48,7 @@ def all_batches(source: PairSource, stop: int) -> list[PairBatch]:
 def test_the_longest_batch_is_found(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus, config: dict[str, int]
 ) -> None:
-    source = PairSource([corpus, corpus], tiny_encoder, BatchingConfig(batch_size=8, **config))
+    source = PairSource([corpus, corpus], tiny_encoder, BatchingSettings(batch_size=8, **config))
     for stop in (2, source.micro_steps_per_epoch):
         found = _look_at(source, stop, observer=None).longest
         batches = all_batches(source, stop)
@@ -62,7 +62,7 @@ def test_the_longest_batch_is_found(
 
 
 def test_what_stands_tokenised_is_counted(tiny_encoder: TorchEncoder, corpus: ParallelCorpus) -> None:
-    source = PairSource([corpus, corpus], tiny_encoder, BatchingConfig(batch_size=8, window=6))
+    source = PairSource([corpus, corpus], tiny_encoder, BatchingSettings(batch_size=8, window=6))
     whole = [tiny_encoder.tokenize([pair.source.split() for pair in corpus], prefix="")]
     whole += [tiny_encoder.tokenize([pair.target.split() for pair in corpus], prefix="")]
     size = sum(
@@ -77,7 +77,7 @@ def test_of_much_text_the_windows_with_the_longest_sentences_are_looked_at(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("otkit.training.forecast._LOOKED_AT", 16)
-    source = PairSource([corpus], tiny_encoder, BatchingConfig(batch_size=8, window=2))
+    source = PairSource([corpus], tiny_encoder, BatchingSettings(batch_size=8, window=2))
     asked: list[tuple[int, int]] = []
 
     class Watching(Silent):
@@ -98,10 +98,10 @@ PARTS = ("ot", "contrastive-weak", "link-likelihood", "sentence-contrastive", "a
 def test_what_a_batch_keeps_follows_from_what_its_first_pairs_keep(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus, part: str, dropout: bool
 ) -> None:
-    objective = ObjectiveConfig(
+    objective = ObjectiveSettings(
         parts=((part, 1.0),), cost="cosine", epsilon=0.1, layers=(1,), dropout=dropout, word_vector="mean"
     )
-    settings = AlignSettings(objective, BatchingConfig(batch_size=24), TrainConfig(steps=1))
+    settings = AlignSettings(objective, BatchingSettings(batch_size=24), TrainingSettings(steps=1))
     module = build_model(tiny_encoder, [corpus], settings, observer=Silent()).train()
     batch = max(all_batches(PairSource([corpus], tiny_encoder, settings.batching), 2), key=sizes)
     assert len(batch.indices) == 24
@@ -136,11 +136,11 @@ def test_recomputed_layers_take_less_and_more_than_nothing(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus
 ) -> None:
     settings = AlignSettings(
-        replace(PRESETS["paper"].objective, layers=(2,)), BatchingConfig(batch_size=24), TrainConfig(steps=1)
+        replace(PRESETS["paper"].objective, layers=(2,)), BatchingSettings(batch_size=24), TrainingSettings(steps=1)
     )
     plain = forecast(tiny_encoder, [corpus], settings)
     again = forecast(
-        tiny_encoder, [corpus], replace(settings, tuning=TuningConfig(gradient_checkpointing=True))
+        tiny_encoder, [corpus], replace(settings, tuning=TuningSettings(gradient_checkpointing=True))
     )
     assert plain.longest == again.longest
     assert 0.3 * plain.batch_gb < again.batch_gb < 0.95 * plain.batch_gb
@@ -151,9 +151,9 @@ def test_recomputed_layers_take_less_and_more_than_nothing(
 def test_the_peak_is_made_of_its_parts(tiny_encoder: TorchEncoder, corpus: ParallelCorpus) -> None:
     settings = AlignSettings(
         replace(PRESETS["paper"].objective, layers=(2,)),
-        BatchingConfig(batch_size=8),
-        TrainConfig(epochs=3),
-        TuningConfig(frozen=1),
+        BatchingSettings(batch_size=8),
+        TrainingSettings(epochs=3),
+        TuningSettings(frozen=1),
     )
     plan = forecast(tiny_encoder, [corpus], settings)
     module = AlignmentModel(tiny_encoder, replace(settings.objective, parts=(("ot", 1.0),)))
@@ -177,13 +177,13 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.training.forecast import forecast
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.tuning import TuningConfig
+from otkit.training.tuning import TuningSettings
 from tests.training.test_presets import Silent
 
 folder, name, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 encoder = open_encoder(device="cpu")
 preset = PRESETS[name]
-layers, tuning = preset.fitted(encoder, TuningConfig())
+layers, tuning = preset.fitted(encoder, TuningSettings())
 settings = AlignSettings(
     replace(preset.objective, layers=layers),
     replace(preset.batching, batch_size=8, pairs_per_language=8),

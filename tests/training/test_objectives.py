@@ -10,7 +10,7 @@ import ot as pot
 import pytest
 import torch
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import BatchingSettings, PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import Encoded, TorchEncoder
 from otkit.errors import ConfigError
@@ -19,13 +19,13 @@ from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import (
     AlignmentModel,
     EncodedPairs,
-    ObjectiveConfig,
+    ObjectiveSettings,
     encode_units,
     optimal_transport,
     stay_close,
 )
 
-SHARP = ObjectiveConfig(cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-6)
+SHARP = ObjectiveSettings(cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-6)
 
 
 def batch_of(folder: Path, encoder: TorchEncoder, *, budget: int | None = None) -> tuple[PairBatch, ...]:
@@ -34,7 +34,7 @@ def batch_of(folder: Path, encoder: TorchEncoder, *, budget: int | None = None) 
         "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein kleines haus !\tthis is a house\n",
         encoding="utf-8",
     )
-    source = PairSource([open_corpus(path)], encoder, BatchingConfig(batch_size=3, batch_tokens=budget))
+    source = PairSource([open_corpus(path)], encoder, BatchingSettings(batch_size=3, batch_tokens=budget))
     return next(source.micro_steps(0, 1))
 
 
@@ -239,8 +239,8 @@ def test_unknown_names_are_answered_with_the_choices() -> None:
     with pytest.raises(
         ConfigError, match=r"unknown objective 'oto'; did you mean 'ot'\? choose from: ot, ot-value"
     ):
-        ObjectiveConfig(parts=(("oto", 1.0),))
+        ObjectiveSettings(parts=(("oto", 1.0),))
     with pytest.raises(ConfigError, match="unknown scope 'sentence'"):
-        ObjectiveConfig(scope="sentence")
+        ObjectiveSettings(scope="sentence")
     with pytest.raises(ConfigError, match="no objective is named"):
-        ObjectiveConfig(parts=())
+        ObjectiveSettings(parts=())

@@ -7,28 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.batching import BatchingConfig
+from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.forecast import forecast
-from otkit.training.loop import TrainConfig
+from otkit.training.loop import TrainingSettings
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_presets import Silent
 
 TEXT = "".join(f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {n} .\n" for n in range(40))
 SETTINGS = AlignSettings(
-    ObjectiveConfig(
+    ObjectiveSettings(
         parts=(("link-likelihood", 1.0), ("anchor", 1.0)),
         cost="cosine",
         epsilon=0.1,
         layers=(1,),
         weights="idf",
-        read_every=2,
+        relink_every=2,
     ),
-    BatchingConfig(batch_size=4, window=3),
-    TrainConfig(steps=4, save_every=2, eval_every=2),
+    BatchingSettings(batch_size=4, window=3),
+    TrainingSettings(steps=4, save_every=2, eval_every=2),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.errors import ConfigError
 from otkit.training.presets import PRESETS
-from otkit.training.tuning import TuningConfig
+from otkit.training.tuning import TuningSettings
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
 
@@ -61,12 +61,12 @@ def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEnc
     best = PRESETS["best"]
     own = tiny_encoder.settings.alignment_layers
     top = max(resolve_layers(own, tiny_encoder.layers))
-    unsaid = TuningConfig()
+    unsaid = TuningSettings()
     quarter = tiny_encoder.layers // 4
-    assert best.fitted(tiny_encoder, unsaid) == (own, TuningConfig(frozen=quarter, discarded_above=top))
+    assert best.fitted(tiny_encoder, unsaid) == (own, TuningSettings(frozen=quarter, discarded_above=top))
     assert best.fitted(tiny_encoder, unsaid, layers=(0, -2)) == (
         (0, -2),
-        TuningConfig(frozen=0, discarded_above=1),
+        TuningSettings(frozen=0, discarded_above=1),
     )
     assert PRESETS["paper"].fitted(tiny_encoder, unsaid) == ((-1,), unsaid)
 
@@ -74,16 +74,16 @@ def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEnc
 def test_what_is_asked_for_wins_over_the_recommendation(sample_encoder: TorchEncoder) -> None:
     best = PRESETS["best"]
 
-    def fitted(asked: TuningConfig, *layers: int) -> tuple[int | None, int | None]:
+    def fitted(asked: TuningSettings, *layers: int) -> tuple[int | None, int | None]:
         _, tuning = best.fitted(sample_encoder, asked, layers=layers or None)
         assert tuning == replace(asked, frozen=tuning.frozen, discarded_above=tuning.discarded_above)
         return tuning.frozen, tuning.discarded_above
 
-    assert fitted(TuningConfig(lora_rank=2)) == (3, 7)
-    assert fitted(TuningConfig(frozen=0)) == (0, 7)
-    assert fitted(TuningConfig(discarded_above=12)) == (3, 12)
+    assert fitted(TuningSettings(lora_rank=2)) == (3, 7)
+    assert fitted(TuningSettings(frozen=0)) == (0, 7)
+    assert fitted(TuningSettings(discarded_above=12)) == (3, 12)
     # Low layers leave less to freeze.
-    assert fitted(TuningConfig(), 3) == (2, 3)
-    assert fitted(TuningConfig(discarded_above=1), 3) == (0, 1)
+    assert fitted(TuningSettings(), 3) == (2, 3)
+    assert fitted(TuningSettings(discarded_above=1), 3) == (0, 1)
     with pytest.raises(ConfigError, match="up to 7 are frozen and those above 7 discarded"):
-        fitted(TuningConfig(frozen=7))
+        fitted(TuningSettings(frozen=7))

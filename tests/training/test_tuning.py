@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingConfig
+from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
 from otkit.data.views import MixedCorpus
 from otkit.encoders.checkpoint import open_encoder
@@ -21,18 +21,18 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
 from otkit.training.layers import as_saved, copy_layers_above
-from otkit.training.loop import TrainConfig, TrainResult
-from otkit.training.objectives import AlignmentModel, ObjectiveConfig
+from otkit.training.loop import TrainingSettings, TrainResult
+from otkit.training.objectives import AlignmentModel, ObjectiveSettings
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.tuning import TuningConfig, prepare_encoder
+from otkit.training.tuning import TuningSettings, prepare_encoder
 from tests.encoders.test_encoder import FAMILIES, of_family
 from tests.training.test_every_objective import TEXT, prepared
 from tests.training.test_presets import Silent
 
 SETTINGS = AlignSettings(
-    ObjectiveConfig(parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, tolerance=1e-6, iterations=500),
-    BatchingConfig(batch_size=3),
-    TrainConfig(steps=3, lr=1e-2, save_every=1),
+    ObjectiveSettings(parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, tolerance=1e-6, iterations=500),
+    BatchingSettings(batch_size=3),
+    TrainingSettings(steps=3, lr=1e-2, save_every=1),
 )
 
 
@@ -58,7 +58,7 @@ def test_adapters_alone_are_trained_and_the_saved_encoder_has_them_in_its_weight
     pytest.importorskip("peft")
     names = set(tiny_encoder.model.state_dict())
     before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
-    settings = replace(SETTINGS, tuning=TuningConfig(lora_rank=2))
+    settings = replace(SETTINGS, tuning=TuningSettings(lora_rank=2))
     result = run(tmp_path, tiny_encoder, settings)
     after = tiny_encoder.model.state_dict()
     base = {name.replace(".base_layer", ""): value for name, value in after.items() if ".lora_" not in name}
@@ -77,19 +77,19 @@ def test_adapters_alone_are_trained_and_the_saved_encoder_has_them_in_its_weight
 
 def test_frozen_parts_stay_as_they_are(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
-    run(tmp_path, tiny_encoder, replace(SETTINGS, tuning=TuningConfig(frozen=1)))
+    run(tmp_path, tiny_encoder, replace(SETTINGS, tuning=TuningSettings(frozen=1)))
     moved = {n for n, value in tiny_encoder.model.state_dict().items() if not torch.equal(value, before[n])}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
     with pytest.raises(ConfigError, match="the encoder has no layer 9"):
-        prepare_encoder(tiny_encoder, TuningConfig(frozen=9), seed=0)
+        prepare_encoder(tiny_encoder, TuningSettings(frozen=9), seed=0)
 
 
 def test_a_loss_that_no_trained_weight_reaches_is_said(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     """Embeddings that are frozen, compared at the layer that they are."""
     settings = replace(SETTINGS, objective=replace(SETTINGS.objective, layers=(0,)))
     with pytest.raises(TrainingError, match="no trained weight reaches the loss; freeze fewer layers"):
-        run(tmp_path, tiny_encoder, replace(settings, tuning=TuningConfig(frozen=0)))
+        run(tmp_path, tiny_encoder, replace(settings, tuning=TuningSettings(frozen=0)))
 
 
 def test_layers_above_stay_as_they_are_and_pass_gradients_down(
@@ -100,13 +100,13 @@ def test_layers_above_stay_as_they_are_and_pass_gradients_down(
     run(
         tmp_path,
         tiny_encoder,
-        replace(SETTINGS, objective=objective, tuning=TuningConfig(frozen=0, frozen_above=1)),
+        replace(SETTINGS, objective=objective, tuning=TuningSettings(frozen=0, frozen_above=1)),
     )
     assert moved(before, weights(tiny_encoder)) == {"0."}
     with pytest.raises(ConfigError, match="the encoder has no layer 9"):
-        prepare_encoder(tiny_encoder, TuningConfig(frozen_above=9), seed=0)
+        prepare_encoder(tiny_encoder, TuningSettings(frozen_above=9), seed=0)
     with pytest.raises(ConfigError, match="none is left; freeze fewer"):
-        TuningConfig(frozen=1, frozen_above=1)
+        TuningSettings(frozen=1, frozen_above=1)
 
 
 def weights(encoder: object) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ SENTENCES = replace(
     objective=replace(SETTINGS.objective, parts=(("ot", 1.0), ("sentence-contrastive", 1.0)), layers=(1,)),
     train=replace(SETTINGS.train, eval_every=1),
 )
-HEAD = replace(SENTENCES, tuning=TuningConfig(frozen=0, discarded_above=1))
+HEAD = replace(SENTENCES, tuning=TuningSettings(frozen=0, discarded_above=1))
 
 
 def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
@@ -139,7 +139,7 @@ def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
     assert isinstance(whole, TorchEncoder)
     assert isinstance(headed, TorchEncoder)
     start, seen = weights(tiny_encoder), []
-    plain = run(tmp_path / "whole", whole, replace(SENTENCES, tuning=TuningConfig(frozen=0)))
+    plain = run(tmp_path / "whole", whole, replace(SENTENCES, tuning=TuningSettings(frozen=0)))
     result = run(
         tmp_path / "headed", headed, HEAD, figures=lambda: (seen.append(weights(headed)), {"f": 0.0})[1]
     )
@@ -170,7 +170,7 @@ def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
 def test_adapters_of_discarded_layers_are_discarded(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     pytest.importorskip("peft")
     start = weights(tiny_encoder)
-    run(tmp_path, tiny_encoder, replace(HEAD, tuning=TuningConfig(lora_rank=2, discarded_above=1)))
+    run(tmp_path, tiny_encoder, replace(HEAD, tuning=TuningSettings(lora_rank=2, discarded_above=1)))
     assert moved(start, weights(open_encoder(tmp_path / "out", device="cpu"))) == {"0."}
 
 
@@ -179,7 +179,7 @@ def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
     with pytest.raises(ConfigError, match="the encoder has no layer 3; count from 0"):
         copy_layers_above(tiny_encoder, 3)
     with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
-        TuningConfig(frozen=1, discarded_above=1)
+        TuningSettings(frozen=1, discarded_above=1)
     trained = weights(tiny_encoder)
     copied = copy_layers_above(tiny_encoder, 0)
     assert all(config is tiny_encoder.model.config for config in configs(copied.values()))
@@ -202,7 +202,7 @@ def test_every_family_s_layers_and_last_norm_are_put_back(
 ) -> None:
     encoder = of_family(family, tiny_encoder)
     start = weights(encoder)
-    tuning = TuningConfig(discarded_above=1, gradient_checkpointing=True)
+    tuning = TuningSettings(discarded_above=1, gradient_checkpointing=True)
     run(tmp_path, encoder, replace(SENTENCES, tuning=tuning))
     still = {name for name, value in weights(encoder).items() if torch.equal(value, start[name])}
     upper = {name for name in start if ".1." in name or ".2." in name or name.startswith("final_norm")}
@@ -249,7 +249,7 @@ def test_recomputed_activations_give_the_same_gradient_between_layers_too(
     module, batch = prepared(tmp_path, tiny_encoder, "ot", **settings)
     plain = gradients(module, batch)
     module.zero_grad()
-    prepare_encoder(tiny_encoder, TuningConfig(gradient_checkpointing=True), seed=0)
+    prepare_encoder(tiny_encoder, TuningSettings(gradient_checkpointing=True), seed=0)
     layer = tiny_encoder.model.encoder.layer[0]
     calls = []
     layer.attention.register_forward_hook(lambda *_: calls.append(1))
@@ -264,7 +264,7 @@ def test_recomputed_activations_give_the_same_gradient_between_layers_too(
 def test_an_adapter_needs_its_package(tiny_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(MissingExtraError, match=r"'peft' is needed here.*pip install 'otkit\[lora\]'"):
-        prepare_encoder(tiny_encoder, TuningConfig(lora_rank=2), seed=0)
+        prepare_encoder(tiny_encoder, TuningSettings(lora_rank=2), seed=0)
 
 
 def test_losses_reach_the_tracker(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
@@ -284,9 +284,9 @@ def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     settings = AlignSettings(
         SETTINGS.objective,
-        BatchingConfig(batch_size=2, pairs_per_language=12),
-        TrainConfig(epochs=2, grad_accum=2),
-        TuningConfig(frozen=1),
+        BatchingSettings(batch_size=2, pairs_per_language=12),
+        TrainingSettings(epochs=2, grad_accum=2),
+        TuningSettings(frozen=1),
     )
     before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
     plan = forecast(tiny_encoder, corpora, settings)
@@ -310,7 +310,7 @@ def test_the_forecast_of_mixed_text_names_its_files(tmp_path: Path, tiny_encoder
     (tmp_path / "fr-en.tsv").write_text("".join(lines[:2]), encoding="utf-8")
     parts = [open_corpus(tmp_path / f"{code}-en.tsv") for code in ("de", "fr")]
     mixed = MixedCorpus(parts, quota=6, seed=0)
-    settings = replace(SETTINGS, batching=BatchingConfig(batch_size=4, pairs_per_language=len(mixed)))
+    settings = replace(SETTINGS, batching=BatchingSettings(batch_size=4, pairs_per_language=len(mixed)))
     plan = forecast(tiny_encoder, [mixed], settings)
     assert [(each.languages, each.pairs, each.visits) for each in plan.corpora] == [
         (("de", "en"), len(lines), 6 / len(lines)),

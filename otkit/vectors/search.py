@@ -1,0 +1,99 @@
+"""Questions to a folder of vectors: the encoder that made it, its index, and the text behind each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.identity import weights_sha256
+from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.vectors.embedder import Embedder
+from otkit.exports.shards import Row
+from otkit.vectors.index import open_index
+from otkit.vectors.recall import exact
+from otkit.vectors.folder import Vectors, open_vectors
+
+__all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A row that was found, and its cosine with the query (a rough one where the index holds codes)."""
+
+    score: float
+    row: Row
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query, or a word of one where the vectors are those of words, and what was found, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class VectorSearch:
+    """A folder of vectors with its encoder and its index (None: the shards are read for each search)."""
+
+    vectors: Vectors
+    embedder: Embedder
+    index: Any
+
+    def __call__(self, queries: Sequence[str], *, k: int = 5) -> list[Answer]:
+        """The k nearest rows of each query, or of each word of it."""
+        if k < 1:
+            raise ConfigError(f"{k} neighbours were asked for", remedy="give -k 1 or more")
+        for number, query in enumerate(queries, 1):
+            if not query.strip():
+                raise InputError(f"query {number} is empty", remedy="write a sentence")
+        found = self.embedder(queries)
+        for owner, tokens in found.too_long:
+            raise InputError(
+                f"query {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"
+            )
+        labels = [word for _, word in found.words] or list(queries)
+        k = min(k, len(self.vectors))
+        if self.index is None:
+            scores, ids = exact(self.vectors, found.vectors, k)
+        else:
+            scores, ids = self.index.search(found.vectors, k)
+        wanted = sorted({number for number in ids.flatten().tolist() if number >= 0})
+        rows = dict(zip(wanted, self.vectors.rows(wanted), strict=True))
+        return [
+            Answer(label, tuple(Hit(s, rows[i]) for s, i in zip(near, places, strict=True) if i >= 0))
+            for label, near, places in zip(labels, scores.tolist(), ids.tolist(), strict=True)
+        ]
+
+
+def open_search(folder: Path, *, model: str | None = None, device: str = "auto") -> VectorSearch:
+    """Open a folder with the encoder that its manifest names, or with `model`, which must be the same one."""
+    vectors = open_vectors(folder)
+    facts, config = vectors.facts["model"], vectors.facts["config"]
+    encoder = open_encoder(model or facts["path"], device=device)
+    remedy = f"name the encoder that made them with --model (it was {facts['name']!r})"
+    if encoder.dimension != vectors.dimension:
+        raise CheckpointError(
+            f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {encoder.dimension}",
+            where=str(folder),
+            remedy=remedy,
+        )
+    if weights_sha256(encoder) != facts["sha256"]:
+        raise CheckpointError(
+            f"the vectors were made by another encoder than {encoder.name!r}: the weights differ",
+            where=str(folder),
+            remedy=remedy,
+        )
+    stated = (encoder.settings.pooling, encoder.settings.prefix)
+    if stated != (facts["settings"]["pooling"], facts["settings"]["prefix"]):
+        raise CheckpointError(
+            f"the encoder's otkit.json now says pooling {stated[0]!r} and prefix {stated[1]!r}, other than then",
+            where=str(folder),
+            remedy="embed the corpus again, or restore otkit.json",
+        )
+    embedder = Embedder(encoder, unit=config["unit"], raw=config["raw"])
+    index = vectors.facts["index"]
+    return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index))
