@@ -8,7 +8,7 @@ from pathlib import Path
 from otkit.data.halomi import CLASSES, JudgedSet
 from otkit.data.lines import skipped_note
 from otkit.encoders.encoder import Encoder
-from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.translation_errors import (
     BASELINES,
@@ -36,7 +36,7 @@ ERROR_METRICS = tuple(metric for error in ERRORS for metric in _metrics(error))
 def translation_errors_task(data: JudgedSet, config: CheckSettings) -> Task:
     """Areas under the ROC curve of the check and of its baselines, the pairwise order, and words."""
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         total = len(data.items)
         scores = evaluate_translation_errors(
             encoder,

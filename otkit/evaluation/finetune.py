@@ -19,7 +19,7 @@ from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import JointInputs, collate
 from otkit.errors import ConfigError
-from otkit.evaluation.protocol import Observer
+from otkit.evaluation.protocol import TaskObserver
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
@@ -56,7 +56,7 @@ def fine_tune(
     *,
     name: str,
     folder: Path,
-    observer: Observer,
+    observer: TaskObserver,
     warmup_steps: int = 0,
     select: Callable[[], float] | None = None,
 ) -> TrainResult:
@@ -143,7 +143,7 @@ def _unshared(head: Head) -> dict[str, torch.Tensor]:
 class _Training:
     """The training loop's observer, told onwards as progress of the task."""
 
-    def __init__(self, name: str, observer: Observer) -> None:
+    def __init__(self, name: str, observer: TaskObserver) -> None:
         self._name, self._observer = name, observer
 
     def record(self, record: Record, *, step: int, steps: int) -> None:

@@ -28,8 +28,8 @@ __all__ = [
     "CellStore",
     "Findings",
     "Metric",
-    "Observer",
     "Task",
+    "TaskObserver",
     "encoder_fingerprint",
     "run_cells",
 ]
@@ -78,7 +78,7 @@ class Findings:
         return metric.table in self.tables.get(language, {})
 
 
-class Observer(Protocol):
+class TaskObserver(Protocol):
     """Whoever watches."""
 
     def note(self, message: str) -> None:
@@ -102,7 +102,7 @@ class Task:
 
     name: str
     metrics: tuple[Metric, ...]
-    run: Callable[[Encoder, int, Path, Observer], Findings]
+    run: Callable[[Encoder, int, Path, TaskObserver], Findings]
     fingerprint: dict[str, Any]
     seeded: bool = False
     trains: bool = False
@@ -207,7 +207,7 @@ def run_cells(
     *,
     seeds: Sequence[int],
     store: CellStore,
-    observer: Observer,
+    observer: TaskObserver,
 ) -> list[Cell]:
     """All cells of a task: each role of `openers` ("model", "baseline") under each seed."""
     with store.task(task.name):
@@ -220,7 +220,7 @@ def _run_cells(
     *,
     seeds: Sequence[int],
     store: CellStore,
-    observer: Observer,
+    observer: TaskObserver,
 ) -> list[Cell]:
     cells = []
     for role, opener in openers.items():

@@ -16,7 +16,7 @@ from otkit.errors import InputError
 from otkit.evaluation.codes import short_code
 from otkit.evaluation.metrics import FloatArray, Statistic, accuracy_at, reciprocal_rank
 from otkit.evaluation.mining import MiningConfig, MiningSet, evaluate_mining
-from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.evaluation.retrieval import Direction, RetrievalConfig, RetrievalScores, evaluate_retrieval
 from otkit.evaluation.word_retrieval import WordRetrievalConfig, evaluate_word_retrieval
 
@@ -66,7 +66,7 @@ _EQUAL_NOTE = (
 def retrieval_task(corpora: Sequence[PairCorpus], config: RetrievalConfig) -> Task:
     """Sentence retrieval of line-aligned files, one language each."""
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         total = 2 * sum(map(len, corpora))
         scores = evaluate_retrieval(
             encoder, corpora, config=config, progress=lambda done: observer.progress("retrieval", done, total)
@@ -138,7 +138,7 @@ def word_retrieval_task(
 ) -> Task:
     """Contextual word retrieval: sets[language] = (linked pairs, hash of the data)."""
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         total = 2 * sum(len(pairs) for pairs, _ in sets.values())
         scores, before = {}, 0
         for language, (pairs, _) in sets.items():
@@ -185,7 +185,7 @@ def mining_task(sets: Mapping[str, MiningSet], config: MiningConfig) -> Task:
     if not sets:
         raise InputError("there is nothing to mine in", remedy="give two collections and their gold pairs")
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         figures: dict[str, dict[str, float]] = {}
         for language, data in sets.items():
             total = len(data.source) + len(data.target)

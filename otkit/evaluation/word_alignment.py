@@ -13,7 +13,7 @@ from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
-from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.evaluation.significance import Comparison, Interval, bootstrap, compare
 from otkit.alignment.aligner import AlignmentSettings, WordAligner
 from otkit.alignment.batches import find_all
@@ -159,7 +159,7 @@ def word_alignment_task(
 ) -> Task:
     """Word alignment as a task of the protocol: sets[language] = (gold pairs, hash of the data)."""
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         total = sum(len(pairs) for pairs, _ in sets.values())
         scores = evaluate_word_alignment(
             encoder,

@@ -24,7 +24,7 @@ from otkit.evaluation.finetune import (
     transfer_notes,
 )
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
-from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
 from otkit.training.loop import TrainingSettings
@@ -109,7 +109,7 @@ def xnli_task(
             "no language has labelled pairs, so nothing can be scored", remedy="give labelled files"
         )
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         tuned = trainable(encoder)
         tokenizer = PairTokenizer(tuned)
         torch.manual_seed(seed)
@@ -172,7 +172,7 @@ def _train(
     *,
     seed: int,
     folder: Path,
-    observer: Observer,
+    observer: TaskObserver,
 ) -> None:
     assert data.train is not None
     pairs = [data.train[number] for number in subset(len(data.train), config.train_examples)]

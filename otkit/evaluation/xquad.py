@@ -15,7 +15,7 @@ from otkit.encoders.pairs import PairTokenizer, Pieces, collate
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import batches_by_length, fine_tune, scoring, subset, trainable, transfer_notes
 from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.evaluation.protocol import Findings, Metric, Observer, Task
+from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.evaluation.spans import mlqa_score, squad_score
 from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
 from otkit.training.example_source import ExampleSource
@@ -129,7 +129,7 @@ def xquad_task(
             "no language has answers, so nothing can be scored", remedy="give files with answers"
         )
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         tuned = trainable(encoder)
         tokenizer = PairTokenizer(tuned)
         torch.manual_seed(seed)
@@ -204,7 +204,7 @@ def _train(
     *,
     seed: int,
     folder: Path,
-    observer: Observer,
+    observer: TaskObserver,
 ) -> None:
     assert data.train is not None
     examples = [data.train[number] for number in subset(len(data.train), config.train_examples)]

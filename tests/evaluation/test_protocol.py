@@ -12,7 +12,7 @@ import pytest
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.errors import ConfigError, GateError, InputError
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
-from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Observer, Task, run_cells
+from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Task, TaskObserver, run_cells
 from otkit.evaluation.significance import compare
 from otkit.evaluation.summary import summarise
 
@@ -43,7 +43,7 @@ def cell(role: str, seed: int, found: Findings) -> Cell:
 
 
 def task(runs: list[int], *, seeded: bool = True, trains: bool = False, version: int = 1) -> Task:
-    def run(encoder: Encoder, seed: int, folder: Path, observer: Observer) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
         runs.append(seed)
         return findings(de=[1.0, 0.0, float(seed % 2)])
 

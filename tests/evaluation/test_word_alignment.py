@@ -11,7 +11,7 @@ import pytest
 from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.evaluation.protocol import CellStore, Observer, run_cells
+from otkit.evaluation.protocol import CellStore, TaskObserver, run_cells
 from otkit.evaluation.summary import summarise
 from otkit.evaluation.tuning import read_aligner_config, tune_word_alignment
 from otkit.evaluation.word_alignment import (
@@ -39,7 +39,7 @@ PAIRS = [
 ]
 
 
-class Silent(Observer):
+class Silent(TaskObserver):
     def note(self, message: str) -> None: ...
 
     def progress(self, what: str, done: int, total: int | None) -> None: ...
