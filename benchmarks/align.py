@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import data, show
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.frozen import CopiedStart, copy_dtype

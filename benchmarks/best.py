@@ -25,13 +25,13 @@ import numpy as np
 import torch
 
 from benchmarks.common import data, show, xlwa
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.word_alignment import evaluate_word_alignment
-from otkit.alignment.settings import AlignmentSettings
 from otkit.resources import sample_encoder
 from otkit.training.checkpoints import write_text
 

@@ -43,7 +43,8 @@ from otkit.training.heads import (
     SpanBatch,
     SpanFinder,
 )
-from otkit.training.loop import TrainingSettings, train
+from otkit.training.loop import train
+from otkit.training.settings import TrainingSettings
 
 # ../shared/models/sample-encoder/README.md, measured with another program: xx -> en, accuracy@1.
 PUBLISHED = {"deu": 0.966, "bul": 0.850, "ell": 0.872, "ara": 0.744, "swh": 0.718, "cmn": 0.784}
@@ -81,7 +82,9 @@ def retrieval(encoder: TorchEncoder, languages: list[str], most: int) -> None:
     show("Tatoeba, xx to English", columns, rows)
 
 
-def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings) -> None:
+def package_loop(
+    head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings
+) -> None:
     """The package's own; it makes its batches itself."""
     with tempfile.TemporaryDirectory() as folder:
         train(head, source, config, folder=Path(folder), fingerprint={}, observer=Silent())

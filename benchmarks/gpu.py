@@ -28,17 +28,18 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from benchmarks.common import Silent, show
-from otkit.data.batching import BatchingSettings, PairBatch
+from otkit.data.batching import PairBatch
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens
 from otkit.reports.tables import Value
 from otkit.resources import sample_data
-from otkit.training.objectives import AlignmentModel, ObjectiveSettings, optimal_transport
+from otkit.training.objectives import AlignmentModel, optimal_transport
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import ObjectiveSettings, TuningSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 

@@ -26,15 +26,16 @@ import numpy as np
 import torch
 
 from benchmarks.common import data, xlwa
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import _by_length, tokenise
+from otkit.alignment.strategies import STRATEGIES, _grow
 from otkit.data.gold import GoldPair, read_gold
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
 from otkit.exports.onnx import export_onnx
-from otkit.alignment.aligner import AlignmentSettings, WordAligner
-from otkit.alignment.store import _by_length, tokenise
-from otkit.alignment.strategies import STRATEGIES, _grow
 
 LAYERS = tuple(range(4, 11))
 LENGTHS = AlignmentSettings(length_power=0.25, attach_factor=2.5)
@@ -81,12 +82,12 @@ def peer_rows(encoder: TorchEncoder, sets: Sets) -> dict[str, Row]:
         encoder.settings = dataclasses.replace(own, prefix=prefix)
         for language, pairs in sets.items():
             base = AlignmentSettings(transport="none", center="none", unit=unit)
-            store = encode_gold(encoder, pairs, layers=LAYERS, config=base)
+            stores = encode_gold(encoder, pairs, layers=LAYERS, config=base)
             for name, (strategy, threshold, cost, units) in PEERS.items():
                 for place, layer in enumerate(LAYERS) if unit in units else ():
                     config = dataclasses.replace(base, strategy=strategy, threshold=threshold, cost=cost)
                     setting = f"layer {layer}, {unit}{', prefix' if prefix else ''}"
-                    table = score_store(store.layers([place]), pairs, config)
+                    table = score_store(stores[place], pairs, config)
                     found.setdefault((name, setting), {})[language] = aer(table)
     encoder.settings = own
     best = {}

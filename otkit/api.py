@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.alignment import Alignment
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError
-from otkit.alignment.aligner import WordAligner
-from otkit.alignment.alignment import Alignment
-from otkit.alignment.settings import AlignmentSettings
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.variants import caption_of
 from otkit.reports.view import GridView, view_of
@@ -123,7 +123,9 @@ def align_words(
         "letters": letters,
         "attach_factor": attach_factor,
     }
-    config = AlignmentSettings.from_dict({name: value for name, value in settings.items() if value is not None})
+    config = AlignmentSettings.from_dict(
+        {name: value for name, value in settings.items() if value is not None}
+    )
     sides = [_sentences(side, texts, raw=raw) for side, texts in (("source", sources), ("target", targets))]
     if len(sides[0]) != len(sides[1]):
         raise InputError(

@@ -8,7 +8,6 @@ acts on it.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
@@ -67,15 +66,23 @@ def setting(default: Any, help: str, **known: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **known})
 
 
-@functools.cache
+_DECLARED: dict[type, Mapping[str, Declared]] = {}
+
+
 def declared(settings: type[Settings]) -> Mapping[str, Declared]:
     """The settings of a class by name, in the order of its file."""
+    if settings not in _DECLARED:
+        _DECLARED[settings] = _declared(settings)
+    return _DECLARED[settings]
+
+
+def _declared(settings: type[Settings]) -> Mapping[str, Declared]:
     hints = typing.get_type_hints(settings)
     return {
         field.name: Declared(
             field.name, *_type_of(hints[field.name]), default=field.default, **dict(field.metadata)
         )
-        for field in dataclasses.fields(settings)
+        for field in dataclasses.fields(settings)  # type: ignore[arg-type]  # subclasses are dataclasses
     }
 
 
@@ -116,12 +123,21 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The settings of a table; what it does not name has its default."""
-        return cls().changed(**{name: _read(declared(cls).get(name), value) for name, value in values.items()})
+        return cls().changed(**cls.read(values))
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A table of a file as keywords: the word `none` is the value None of a setting that has one."""
+        return {name: _read(declared(cls).get(name), value) for name, value in values.items()}
 
 
 def _read(known: Declared | None, value: Any) -> Any:
     """The word `none` of a file is the value None of a setting that has one, unless it is a name of its own."""
-    return None if value == "none" and known is not None and known.none and "none" not in known.choices else value
+    return (
+        None
+        if value == "none" and known is not None and known.none and "none" not in known.choices
+        else value
+    )
 
 
 def written(known: Declared, value: Any) -> Any:

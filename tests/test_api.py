@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import otkit
+from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.settings import AlignmentSettings
 from otkit.api import align_words
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.alignment.aligner import Alignment, WordAligner
-from otkit.alignment.settings import AlignmentSettings
 from otkit.reports.fragment import fragment_html
 from tests.reports.views import random_view, small_view
 

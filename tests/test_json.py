@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from otkit.cli.app import app
 from otkit.files import to_json
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_loop import run as run_regression
 

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otkit.alignment.alignment import Alignment, Link
+from otkit.alignment.batches import find_all
+from otkit.alignment.links import Found
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.device import PRECISIONS, autocast
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
 from otkit.errors import choose
-from otkit.alignment.alignment import Alignment, Link
-from otkit.alignment.batches import find_all
-from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.links import Found
-from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 
-__all__ = ["AlignmentSettings", "Alignment", "Link", "SentencePair", "WordAligner", "cut_window"]
+__all__ = ["Alignment", "AlignmentSettings", "Link", "SentencePair", "WordAligner", "cut_window"]
 
 SentencePair = tuple[Sentence, Sentence]
 
@@ -119,7 +119,7 @@ class WordAligner:
                 self.encoder,
                 window.tokens,
                 layers=self.layers,
-                unit=self.config.unit,
+                unit=self.config.granularity,
                 word_vector=self.config.word_vector,
                 batch_tokens=self.batch_tokens,
                 progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),

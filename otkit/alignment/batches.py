@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.alignment.blocks import MOST_CELLS, align_in_blocks
-from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.links import Found, find_links
+from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
 
 __all__ = ["by_size", "find_all"]

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import torch
 
-from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.links import Found, Side, find_links
+from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
 
 __all__ = ["MOST_CELLS", "align_in_blocks"]

@@ -21,15 +21,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.encoders.encoder import Encoder, resolve_layers
-from otkit.encoders.tokens import Sentence
 from otkit.alignment.aligner import WINDOW_PAIRS, SentencePair, cut_window
 from otkit.alignment.batches import by_size
 from otkit.alignment.blocks import MOST_CELLS
-from otkit.alignment.settings import CheckSettings, Null
-from otkit.alignment.costs import layered_cost
 from otkit.alignment.null_price import unaligned_minima
+from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore, encode_window, tokenise, tokens_at_once
+from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.tokens import Sentence
+from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import null_cost
 from otkit.transport.warm import capped_plan
 
@@ -37,7 +37,7 @@ __all__ = ["CheckSettings", "Checked", "TranslationChecker", "mean_score"]
 
 FloatArray = NDArray[np.float32]
 Side = tuple[Tensor, Tensor]
-"""Vectors (B, N, K, D) and mask (B, N)."""
+"""Vectors (B, N, D) and mask (B, N)."""
 
 _ITERATIONS = 100
 
@@ -154,12 +154,12 @@ class TranslationChecker:
 
     def _both(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
         """Scores (B, N) and (B, M)."""
-        cost = layered_cost(source[0], target[0], cost="cosine")
+        cost = pairwise_cost(source[0], target[0], cost="cosine")
         lost = self._unaccounted(cost, source, target[1], self.config.omission_null)
         back = cost.transpose(1, 2)
         return lost, self._unaccounted(back, target, source[1], self.config.hallucination_null)
 
-    def _unaccounted(self, cost: Tensor, moving: Side, takers: Tensor, null: Null) -> Tensor:
+    def _unaccounted(self, cost: Tensor, moving: Side, takers: Tensor, null: float | str) -> Tensor:
         """(B, N) the share of each moving word that goes to the null, for a cost (B, N, M)."""
         vectors, mask = moving
         if 0 in cost.shape:  # a side without words accounts for nothing
@@ -178,11 +178,11 @@ class TranslationChecker:
         )
         return torch.where(mask, plan[:, :, -1] / a.clamp(min=1e-12), 0.0).clamp(0.0, 1.0)
 
-    def _price(self, null: Null, cost: Tensor, a: Tensor, b: Tensor, vectors: Tensor) -> Tensor:
+    def _price(self, null: float | str, cost: Tensor, a: Tensor, b: Tensor, vectors: Tensor) -> Tensor:
         """(B,) what the null costs."""
         if isinstance(null, str):
             # The rules are made for (1 - cos)/2, ours is 1 - cos.
-            unit = torch.nn.functional.normalize(vectors, dim=-1).flatten(2)
+            unit = torch.nn.functional.normalize(vectors, dim=-1)
             return 2 * null_cost(cost / 2, a, b, name=null, vectors=unit)
         if not self._measured:
             self._measured.append(unaligned_minima(self))
@@ -199,7 +199,7 @@ class TranslationChecker:
                 own = _part(moving, k, k + 1, blocks)
                 near = _part(takers, max(k - 1, 0), min(k + 2, blocks), blocks)
                 null = self.config.hallucination_null if side else self.config.omission_null
-                cost = layered_cost(own[0], near[0], cost="cosine")
+                cost = pairwise_cost(own[0], near[0], cost="cosine")
                 parts[side].append(self._unaccounted(cost, own, near[1], null))
         return torch.cat(parts[0], dim=1), torch.cat(parts[1], dim=1)
 

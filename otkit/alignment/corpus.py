@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
+from otkit.alignment.lines import Line, LineFormat
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair
 from otkit.data.segmentation import Segment, segments
 from otkit.errors import InputError
-from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
-from otkit.alignment.lines import Line, LineFormat
 
 __all__ = ["CorpusStream", "Piece"]
 

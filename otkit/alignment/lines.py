@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from otkit.data.segmentation import Segment
 from otkit.alignment.alignment import Alignment
+from otkit.data.segmentation import Segment
 from otkit.files import to_json
 
 __all__ = ["LINE_FORMATS", "Line", "LineFormat"]

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from otkit.alignment.plans import Problem, similarity, solve, temperature
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.strategies import extract_links
 from otkit.encoders.pooling import centred
 from otkit.errors import ConfigError
-from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.costs import layered_cost
-from otkit.alignment.plans import Problem, similarity, solve, temperature
-from otkit.alignment.strategies import DEFAULT_THRESHOLDS, extract_links
-from otkit.transport.cost import mean_cost
+from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.order import distortion_cost
 from otkit.transport.phrases import weighted_shares
@@ -25,7 +24,7 @@ from otkit.transport.plan import shares
 __all__ = ["Found", "Side", "find_links", "fold", "problem_of"]
 
 Side = tuple[Tensor, Tensor, Tensor]
-"""Vectors (B, N, K, D), mask (B, N) and the word (B, N) of each unit, as `UnitStore.gather` gives them."""
+"""Vectors (B, N, D), mask (B, N) and the word (B, N) of each unit, as `UnitStore.gather` gives them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +63,25 @@ def find_links(
         mask = mask & (scores > 0)  # no mass, no link, whatever the strategy
     linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
     mean = (moved * meaning).sum((1, 2)) / moved.sum((1, 2))
-    if config.unit == "subword":
+    if config.granularity == "subword":
         linked, share, scores, nulls = _to_words(linked, share, scores, nulls, source[2], target[2], config)
     if config.weighs_lengths:
-        threshold = DEFAULT_THRESHOLDS["threshold"] if config.threshold is None else config.threshold
+        threshold = config.compared_with
+        assert threshold is not None  # of the strategy, which is threshold
         if letters is None:
-            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1")
+            raise ConfigError(
+                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
+            )
         rows, columns = (
             _lengths(x, side[2], config) for x, side in zip(letters, (source, target), strict=True)
         )
         linked = threshold < weighted_shares(
-            share, rows, columns, power=config.length_power, attach_factor=config.attach_factor, threshold=threshold
+            share,
+            rows,
+            columns,
+            power=config.length_power,
+            attach_factor=config.attach_factor,
+            threshold=threshold,
         )
     sizes = [(side[2].amax(1) + 1).tolist() for side in (source, target)]
     return list(_split(linked, share, scores if plans else None, nulls, mean, sizes))
@@ -86,7 +93,7 @@ def problem_of(source: Side, target: Side, config: AlignmentSettings) -> tuple[P
     if config.center == "sentence":
         x, y = centred(x, y, rows, columns)
     mask = rows[:, :, None] & columns[:, None, :]
-    cost = torch.where(mask, layered_cost(x, y, cost=config.cost), 0.0)
+    cost = torch.where(mask, _ground_cost(x, y, cost=config.cost), 0.0)
     unit = mean_cost(cost, mask) if config.cost != "dot" else torch.ones_like(cost[:, 0, 0])
     problem = Problem(cost, _weights(x, rows, config), _weights(y, columns, config), unit, x, y)
     if config.distortion and config.transport != "none":
@@ -95,8 +102,15 @@ def problem_of(source: Side, target: Side, config: AlignmentSettings) -> tuple[P
     return problem, cost
 
 
+def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
+    """(B,N,M) the named cost between x (B,N,D) and y (B,M,D); minus the dot product is one of transport none alone."""
+    if cost == "dot":
+        return -torch.bmm(x.float(), y.float().transpose(1, 2))
+    return pairwise_cost(x, y, cost=cost)
+
+
 def _weights(x: Tensor, mask: Tensor, config: AlignmentSettings) -> Tensor:
-    return MARGINALS[config.weights](mask, x.flatten(2) if config.weights == "norm" else None)
+    return MARGINALS[config.weights](mask, x if config.weights == "norm" else None)
 
 
 def _soft(problem: Problem, config: AlignmentSettings) -> Tensor:
@@ -127,7 +141,7 @@ def fold(values: Tensor, rows: Tensor, columns: Tensor, *, reduce: str) -> Tenso
 
 def _lengths(letters: Tensor, words: Tensor, config: AlignmentSettings) -> Tensor:
     """(B,W) letters of the words, from those of their units (B,N)."""
-    if config.unit == "word":
+    if config.granularity == "word":
         return letters
     one = torch.zeros_like(words[:, :1])
     return fold(letters[:, :, None].float(), words, one, reduce="amax")[:, :, 0]

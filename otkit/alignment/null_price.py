@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
-from otkit.alignment.costs import layered_cost
 from otkit.resources import sample_data
+from otkit.transport.cost import pairwise_cost
 
 if TYPE_CHECKING:
     from otkit.alignment.checking import TranslationChecker
@@ -43,7 +43,7 @@ def unaligned_minima(checker: TranslationChecker) -> NDArray[np.float32]:
     store = checker.encode(read_unaligned())
     every = torch.arange(0, len(store.counts), 2, device=store.counts.device)
     (x, rows, _), (y, columns, _) = store.gather(every), store.gather(every + 1)
-    cost = layered_cost(x, y, cost="cosine")
+    cost = pairwise_cost(x, y, cost="cosine")
     cost = cost.masked_fill(~(rows[:, :, None] & columns[:, None, :]), torch.inf)
     minima: NDArray[np.float32] = torch.cat([cost.amin(2)[rows], cost.amin(1)[columns]]).cpu().numpy()
     return minima

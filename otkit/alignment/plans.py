@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.costs import layered_cost
+from otkit.transport.cost import pairwise_cost
 from otkit.transport.exact import exact, fused_gromov
 from otkit.transport.null import null_cost
 from otkit.transport.order import neighbour_support
@@ -32,7 +32,7 @@ class Problem:
     cost (B,N,M)         what a link costs, word order included
     a (B,N), b (B,M)     weights, exactly 0 at padding
     unit (B,)            the mean cost before word order was added
-    source, target       (B,N,K,D) and (B,M,K,D) vectors, 0 at padding
+    source, target       (B,N,D) and (B,M,D) vectors, 0 at padding
     """
 
     cost: Tensor
@@ -58,17 +58,17 @@ class Problem:
 
 def temperature(problem: Problem, config: AlignmentSettings) -> tuple[Tensor, Tensor]:
     """(B,) epsilon and (B,) tau in units of the cost."""
-    unit = problem.unit if config.epsilon is None else torch.ones_like(problem.unit)
-    return config.temperature * unit, config.tau * unit
+    unit = problem.unit if config.unit == "mean-cost" else torch.ones_like(problem.unit)
+    return config.epsilon * unit, config.tau * unit
 
 
 def nothing_costs(problem: Problem, config: AlignmentSettings, default: str | None = None) -> Tensor:
     """(B,) the cost of having no partner, for the source side."""
-    rule = default if config.null_cost is None else config.null_cost
+    rule = default if config.null is None else config.null
     if rule is None or isinstance(rule, float):
         return torch.full_like(problem.unit, rule or 0.0)
-    # The rules are made for (1 - cos)/2, ours is 1 - cos; layers side by side have the mean of their cosines.
-    vectors = torch.nn.functional.normalize(problem.source, dim=-1).flatten(2)
+    # The rules are made for (1 - cos)/2, ours is 1 - cos.
+    vectors = torch.nn.functional.normalize(problem.source, dim=-1)
     return 2 * null_cost(problem.cost / 2, problem.a, problem.b, name=rule, vectors=vectors)
 
 
@@ -86,7 +86,7 @@ def _with_null(problem: Problem, config: AlignmentSettings) -> Problem:
 
 def _unbalanced(problem: Problem, config: AlignmentSettings) -> Tensor:
     epsilon, tau = temperature(problem, config)
-    ratio = config.tau / (config.tau + config.temperature)
+    ratio = config.tau / (config.tau + config.epsilon)
     needed = math.ceil(math.log(_ERROR) / (2 * math.log(ratio)))
     return soft_plan(
         problem.cost,
@@ -152,7 +152,7 @@ def _fgw(problem: Problem, config: AlignmentSettings) -> Tensor:
     if config.distances == "position":
         source, target = (_apart(weights) * problem.unit[:, None, None] for _, weights in sides)
     else:
-        source, target = (layered_cost(side, side, cost=config.cost) for side, _ in sides)
+        source, target = (pairwise_cost(side, side, cost=config.cost) for side, _ in sides)
     plan = fused_gromov(
         problem.cost, problem.a, problem.b, source=source, target=target, alpha=config.structure
     )
@@ -191,7 +191,7 @@ def solve(problem: Problem, config: AlignmentSettings) -> Tensor:
 
 def _solve_once(problem: Problem, config: AlignmentSettings) -> Tensor:
     method = PLANS[config.transport]
-    if config.null_cost is None or config.transport in ("semi", "fgw"):
+    if config.null is None or config.transport in ("semi", "fgw"):
         return method(problem, config)
     return method(_with_null(problem, config), config)[:, :-1, :-1]
 

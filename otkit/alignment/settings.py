@@ -66,7 +66,10 @@ MARGINALS = {
     "idf": "rare words weigh more",
     "norm": "words with long vectors weigh more",
 }
-GRANULARITIES = {"word": "one point a word", "subword": "one point a subword; words are linked if a subword is"}
+GRANULARITIES = {
+    "word": "one point a word",
+    "subword": "one point a subword; words are linked if a subword is",
+}
 WORD_VECTORS = {"mean": "the mean of its subwords", "first": "its first subword", "last": "its last subword"}
 STRATEGIES = {
     "threshold": "links whose share of row and column mass passes the threshold",
@@ -155,9 +158,7 @@ class AlignmentSettings(Settings):
         panel=_PANEL,
     )
     granularity: str = setting("word", "What is aligned.", choices=GRANULARITIES, panel=_PANEL)
-    word_vector: str = setting(
-        "mean", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_PANEL
-    )
+    word_vector: str = setting("mean", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_PANEL)
     layers: tuple[int, ...] | None = setting(
         None,
         "The hidden states to use, averaged; negative numbers count from the end. Without it, the encoder's own choice.",
@@ -344,7 +345,9 @@ class CheckSettings(Settings):
         0.05, "The entropic temperature.", above=0, unit="the null's price", panel="Check"
     )
     layers: tuple[int, ...] = setting(
-        (-2,),  # errors of meaning show late in the stack; the last state has begun to look like the sentence's vector
+        (
+            -2,
+        ),  # errors of meaning show late in the stack; the last state has begun to look like the sentence's vector
         "The hidden states to use, averaged; negative numbers count from the end.",
         option="--layer",
         metavar="N[,N...]",

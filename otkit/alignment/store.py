@@ -11,12 +11,20 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
-from otkit.encoders.soundness import refuse_not_finite_layers
+from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
 from otkit.encoders.words import token_states
 from otkit.errors import ConfigError
 
-__all__ = ["TokenisedWindow", "UnitStore", "encode_window", "tokenise", "tokens_at_once"]
+__all__ = [
+    "TokenisedWindow",
+    "UnitStore",
+    "averaged",
+    "encode_layers",
+    "encode_window",
+    "tokenise",
+    "tokens_at_once",
+]
 
 # A sentence with more characters than this may be anything: it is tokenised by itself, and so cannot make the
 # padded rows of its whole window as long as itself.
@@ -45,7 +53,7 @@ class TokenisedWindow:
 class UnitStore:
     """The units of S sentences end to end.
 
-    vectors (U, K, D) over all units and K layers;  words (U,) the word of each unit in its sentence;
+    vectors (U, D) of all units;  words (U,) the word of each unit in its sentence;
     starts, counts (S,) where each sentence's units begin, and how many there are;  letters (U,) those of each unit's
     word, 0 for punctuation, or None where nobody counted.
     """
@@ -57,25 +65,23 @@ class UnitStore:
     letters: Tensor | None = None
 
     def gather(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors (B, N, K, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
+        """Vectors (B, N, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
         mask, places = self._places(sentences)
         if not len(self.vectors):
             return self.vectors.new_zeros(*mask.shape, *self.vectors.shape[1:]), mask, places - 1
-        vectors = self.vectors[places] * mask[:, :, None, None]
+        vectors = self.vectors[places] * mask[:, :, None]
         return vectors, mask, torch.where(mask, self.words[places], -1)
 
     def gather_letters(self, sentences: Tensor) -> Tensor:
         """(B, N) letters of the units that `gather` gives, 0 at padding."""
         if self.letters is None:
-            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1")
+            raise ConfigError(
+                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
+            )
         mask, places = self._places(sentences)
         if not len(self.letters):
             return torch.zeros_like(places)
         return torch.where(mask, self.letters[places], 0)
-
-    def layers(self, places: Sequence[int]) -> UnitStore:
-        """The same units with some of the K layers."""
-        return replace(self, vectors=self.vectors[:, list(places)])
 
     def split(self, firsts: Tensor) -> UnitStore:
         """Pairs that were encoded as one text, of which the first `firsts` (S,) words are the first sentence,
@@ -90,7 +96,7 @@ class UnitStore:
         return UnitStore(self.vectors, words, starts, counts, self.letters)
 
     def means_of_sides(self) -> tuple[Tensor, Tensor]:
-        """(K, D) mean vectors of the even and of the odd sentences."""
+        """(D,) mean vectors of the even and of the odd sentences."""
         odd = self._odd()
         first, second = (self.vectors[odd == side] for side in (0, 1))
         return tuple(x.sum(0) / max(len(x), 1) for x in (first, second))  # type: ignore[return-value]
@@ -160,7 +166,39 @@ def encode_window(
     progress: Callable[[int], None] = lambda done: None,
 ) -> UnitStore:
     """Every sentence of the window through the encoder, in batches of at most `batch_tokens` padded
-    subwords; `progress` gets the number of texts done after each."""
+    subwords, its layers averaged; `progress` gets the number of texts done after each."""
+    return averaged(
+        encode_layers(
+            encoder,
+            window,
+            layers=layers,
+            unit=unit,
+            word_vector=word_vector,
+            batch_tokens=batch_tokens,
+            progress=progress,
+        )
+    )
+
+
+def averaged(stores: Sequence[UnitStore]) -> UnitStore:
+    """The mean of the vectors of stores that differ in nothing else."""
+    first, *others = stores
+    if not others:
+        return first
+    return replace(first, vectors=torch.stack([store.vectors for store in stores]).mean(0))
+
+
+def encode_layers(
+    encoder: Encoder,
+    window: TokenisedWindow,
+    *,
+    layers: Sequence[int],
+    unit: str,
+    word_vector: str,
+    batch_tokens: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[UnitStore, ...]:
+    """The same as `encode_window`, one store a layer."""
     parts: list[tuple[Tensor, tuple[Encoded, ...]]] = []
     done = 0
 
@@ -180,11 +218,13 @@ def encode_window(
         parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
         done += 1
         progress(done)
-    store = _joined(parts, window, len(layers), encoder)
-    refuse_not_finite_layers(store.vectors, encoder, layers)
+    stores = _joined(parts, window, len(layers), encoder)
+    for layer, store in zip(layers, stores, strict=True):
+        refuse_not_finite(store.vectors, encoder, f"hidden state {layer}")
     if not window.joint:
-        return store
-    return store.split(torch.tensor([len(first) for first, _ in window.texts], device=encoder.device))
+        return stores
+    firsts = torch.tensor([len(first) for first, _ in window.texts], device=encoder.device)
+    return tuple(store.split(firsts) for store in stores)
 
 
 def _by_length(lengths: Tensor, batch_tokens: int) -> Iterator[Tensor]:
@@ -202,23 +242,26 @@ def _by_length(lengths: Tensor, batch_tokens: int) -> Iterator[Tensor]:
 
 def _joined(
     parts: list[tuple[Tensor, tuple[Encoded, ...]]], window: TokenisedWindow, layers: int, encoder: Encoder
-) -> UnitStore:
+) -> tuple[UnitStore, ...]:
     device = encoder.device
     counts = torch.zeros(len(window.texts), dtype=torch.int64, device=device)
     starts = torch.zeros_like(counts)
     counted, firsts = window.letters.to(device), window.starts.to(device)
-    vectors, words, letters, done = [], [], [], 0
+    vectors: list[list[Tensor]] = [[] for _ in range(layers)]
+    words, letters, done = [], [], 0
     for rows, units in parts:
         mask = units[0].mask
         rows = rows.to(device)
         here = mask.sum(1)
         counts[rows] = here
         starts[rows] = here.cumsum(0) - here + done
-        vectors.append(torch.stack([layer.vectors[mask] for layer in units], dim=1).float())  # (u, K, D)
+        for kept, layer in zip(vectors, units, strict=True):
+            kept.append(layer.vectors[mask].float())  # (u, D)
         words.append(units[0].word_ids[mask])
         letters.append(counted[(units[0].word_ids + firsts[rows][:, None])[mask]])
-        done += len(vectors[-1])
+        done += len(words[-1])
     if not parts:
-        empty = torch.zeros(0, layers, encoder.dimension, device=device)
-        return UnitStore(empty, starts[:0], starts, counts, starts[:0])
-    return UnitStore(torch.cat(vectors), torch.cat(words), starts, counts, torch.cat(letters))
+        empty = torch.zeros(0, encoder.dimension, device=device)
+        return (UnitStore(empty, starts[:0], starts, counts, starts[:0]),) * layers
+    which, lengths = torch.cat(words), torch.cat(letters)
+    return tuple(UnitStore(torch.cat(kept), which, starts, counts, lengths) for kept in vectors)

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from otkit.alignment.settings import DEFAULT_THRESHOLDS
 from otkit.errors import ConfigError, choose
-from otkit.transport.plan import LINKED, shares
+from otkit.transport.plan import shares
 
 __all__ = [
-    "DEFAULT_THRESHOLDS",
     "STRATEGIES",
-    "THRESHOLD_UNITS",
     "Strategy",
     "entmax15",
     "extract_links",
@@ -193,23 +192,6 @@ STRATEGIES: Mapping[str, Strategy] = {
     "softmax": softmax,
     "entmax": entmax,
     "top-k": top_k,
-}
-
-# The published settings; strategies without an entry have nothing to set.
-DEFAULT_THRESHOLDS: Mapping[str, float] = {
-    "threshold": LINKED,
-    "softmax": 0.001,
-    "entmax": 0.0,
-    "itermax": 2,
-    "top-k": 2,
-}
-
-THRESHOLD_UNITS: Mapping[str, str] = {
-    "threshold": "share of mass",
-    "softmax": "probability",
-    "entmax": "probability",
-    "itermax": "rounds",
-    "top-k": "links of a word",
 }
 
 

@@ -373,8 +373,8 @@ def align(
     from otkit.training.forecast import forecast
     from otkit.training.presets import PRESETS
     from otkit.training.run import AlignSettings, align_encoder, check_output
+    from otkit.training.settings import TuningSettings
     from otkit.training.supervision import Teacher
-    from otkit.training.tuning import TuningSettings
 
     inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
     quiet = quiet or not is_main_process()

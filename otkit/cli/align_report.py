@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldSet
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.alignment.aligner import AlignmentSettings, WordAligner
 from otkit.training.card import FIGURES
 
 if TYPE_CHECKING:

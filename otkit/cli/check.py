@@ -35,9 +35,9 @@ from otkit.cli.values import Name, Number, changed, format_of
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from otkit.data.parallel import Pair
-    from otkit.alignment.settings import CheckSettings
     from otkit.alignment.checking import TranslationChecker
+    from otkit.alignment.settings import CheckSettings
+    from otkit.data.parallel import Pair
     from otkit.reports.checked import Worst
 
 __all__ = ["check"]
@@ -132,10 +132,10 @@ def check(
     )
     set_logging(verbose=verbose)
     set_threads(threads)
+    from otkit.alignment.checking import TranslationChecker
     from otkit.cli.progress import count_lines, last_line, progress_bar
     from otkit.cli.stdout import write_data
     from otkit.encoders.checkpoint import open_encoder
-    from otkit.alignment.checking import TranslationChecker
     from otkit.files import write_file
     from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
 

@@ -9,8 +9,8 @@ from otkit.cli.options import note
 from otkit.errors import ConfigError, InputError, choose
 
 if TYPE_CHECKING:
-    from otkit.vectors.search import Answer, Hit
     from otkit.reports.tables import Table
+    from otkit.vectors.search import Answer, Hit
 
 __all__ = ["answer", "answer_table", "read_queries"]
 

@@ -79,9 +79,9 @@ def _search(request: Request, default: SearchConfig) -> SearchConfig:
 
 
 def _translation_errors(request: Request) -> Task:
+    from otkit.alignment.settings import CheckSettings
     from otkit.data.halomi import read_halomi
     from otkit.evaluation.error_task import translation_errors_task
-    from otkit.alignment.settings import CheckSettings
 
     if request.data is None:
         raise ConfigError(

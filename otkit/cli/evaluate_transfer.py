@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otkit.data.examples import TaskSet
     from otkit.evaluation.protocol import Task
     from otkit.training.heads import HeadConfig
-    from otkit.training.loop import TrainingSettings
+    from otkit.training.settings import TrainingSettings
 
 __all__ = ["xnli", "xquad"]
 

@@ -125,12 +125,13 @@ def _language(request: Request, name: str | Path, text: str | None, target: str 
 
 def _linked(request: Request) -> dict[str, tuple[list[GoldPair], str]]:
     """Parallel text with the links that the sample encoder finds: one judge for the model and its baseline."""
+    from otkit.alignment.aligner import WordAligner
+    from otkit.alignment.settings import AlignmentSettings
     from otkit.data.gold import GoldPair
     from otkit.data.lines import words_of
     from otkit.data.parallel import open_corpus
     from otkit.encoders.checkpoint import open_encoder
     from otkit.evaluation.codes import short_code
-    from otkit.alignment.aligner import AlignmentSettings, WordAligner
 
     aligner = WordAligner(open_encoder(device="cpu"), AlignmentSettings(strategy="mutual"))
     sets: dict[str, tuple[list[GoldPair], str]] = {}

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
+from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.extract_support import fingerprint_of, was_finished, watch, write_json
+from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     Address,
     BatchTokens,
@@ -30,7 +31,6 @@ from otkit.cli.options import (
     model_place,
     name_option,
     note,
-    option,
     set_engine,
     set_logging,
     set_threads,
@@ -50,7 +50,7 @@ _ENDINGS = {
 }
 
 
-@aligner_options
+@takes(alignment=AlignmentSettings)
 def extract(
     corpus: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="Parallel text, plain or .gz; - is stdin.")
@@ -84,8 +84,7 @@ def extract(
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
-    config: Annotated[Path | None, option("Aligner settings: a JSON object.", "FILE")] = None,
-    settings: AlignerOptions = NOTHING_GIVEN,
+    given: Given = NOTHING,
     precision: Annotated[
         str,
         typer.Option(
@@ -121,24 +120,22 @@ def extract(
         )
     set_logging(verbose=verbose)
     set_threads(set_engine(engine, address, threads))
-    from otkit.evaluation.tuning import read_aligner_config
-
-    aligner_settings = aligner_config(settings, None if config is None else read_aligner_config(config))
+    alignment = given.settings("alignment", AlignmentSettings)
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
     claim_files(
-        {"output": output, "json": json_path}, [place, second, model, config], overwrite=overwrite or resume
+        {"output": output, "json": json_path}, [place, second, model, given.recipe], overwrite=overwrite or resume
     )
+    from otkit.alignment.aligner import WordAligner
+    from otkit.alignment.corpus import CorpusStream
+    from otkit.alignment.lines import LINE_FORMATS
+    from otkit.alignment.sink import Sink
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
     from otkit.data.parallel import read_pairs
     from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
-    from otkit.alignment.aligner import WordAligner
-    from otkit.alignment.corpus import CorpusStream
-    from otkit.alignment.lines import LINE_FORMATS
-    from otkit.alignment.sink import Sink
 
     records = read_pairs(
         place,
@@ -148,7 +145,7 @@ def extract(
         note=lambda text: note(text, quiet=quiet),
     )
     aligner = WordAligner(
-        open_encoder(model, device=device), aligner_settings, batch_tokens=batch_tokens, precision=precision
+        open_encoder(model, device=device), alignment, batch_tokens=batch_tokens, precision=precision
     )
     if slow := slow_precision(aligner.encoder.device, precision):
         note(slow, quiet=quiet)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from otkit.cli.options import note
 
 if TYPE_CHECKING:
-    from otkit.cli.progress import Progress, Total
-    from otkit.data.parallel import BadLine, Pair
     from otkit.alignment.aligner import WordAligner
     from otkit.alignment.corpus import CorpusStream, Piece
+    from otkit.cli.progress import Progress, Total
+    from otkit.data.parallel import BadLine, Pair
 
 __all__ = ["fingerprint_of", "was_finished", "watch", "write_json"]
 
@@ -66,8 +66,8 @@ def was_finished(
     quiet: bool,
 ) -> bool:
     """Whether this very run is done already; an error where the finished output is that of another."""
-    from otkit.errors import InputError
     from otkit.alignment.sink import finished_facts
+    from otkit.errors import InputError
 
     facts = finished_facts(output, fingerprint)
     if facts is None:

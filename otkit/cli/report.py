@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
+from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     BatchTokens,
     Device,
@@ -41,7 +42,7 @@ __all__ = ["report"]
 Example = tuple[int, tuple[str, ...], tuple[str, ...], "GoldLinks | None"]
 
 
-@aligner_options
+@takes(alignment=AlignmentSettings)
 def report(
     file: Annotated[
         str | None,
@@ -72,7 +73,7 @@ def report(
     input_format: Format = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
-    settings: AlignerOptions = NOTHING_GIVEN,
+    given: Given = NOTHING,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -92,7 +93,7 @@ def report(
     claim_folder(output, "report", inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
-    config = aligner_config(settings)
+    config = given.settings("alignment", AlignmentSettings)
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
     if gold is not None and (raw or target is not None):
@@ -105,11 +106,11 @@ def report(
         assert file is not None
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
         facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
+    from otkit.alignment.aligner import WordAligner
     from otkit.cli.documents import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
-    from otkit.alignment.aligner import WordAligner
     from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
     from otkit.reports.html import Page, PagePair, Variant, write_page
     from otkit.reports.variants import layers_name, page_threshold

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_config, aligner_options
+from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     Device,
     Model,
@@ -26,7 +27,6 @@ from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
-    from otkit.alignment.settings import AlignmentSettings
     from otkit.reports.view import GridView
 
 __all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
@@ -44,7 +44,7 @@ _FILES = ("html", "png", "svg")
 _ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "grid"}}
 
 
-@aligner_options
+@takes(alignment=AlignmentSettings)
 def show_alignment(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A sentence, its words between spaces.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Its translation, likewise.")],
@@ -92,7 +92,7 @@ def show_alignment(
             show_default=False,
         ),
     ] = None,
-    settings: AlignerOptions = NOTHING_GIVEN,
+    given: Given = NOTHING,
     device: Device = "auto",
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -116,7 +116,7 @@ def show_alignment(
         )
     claim_files({"output": output}, [model, compare], overwrite=overwrite)
     set_logging(verbose=verbose)
-    config = aligner_config(settings)
+    config = given.settings("alignment", AlignmentSettings)
     words = [
         _words(text, side=side, raw=raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))

@@ -20,38 +20,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder, Tokens, TooLongError
 from otkit.encoders.tokens import Sentence, letters_of
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["BatchingSettings", "PairBatch", "PairSource", "padding_share"]
-
-
-@dataclass(frozen=True)
-class BatchingSettings:
-    """How pairs become batches.
-
-    batch_size          sentence pairs of one language pair in a micro-step
-    pairs_per_language  pairs of every language in an epoch (None: the largest corpus); small corpora are
-                        repeated
-    window              batches whose pairs are sorted by length together
-    batch_tokens        largest number of padded subwords of one forward pass (None: no limit)
-    on_error            what to do with a sentence that the encoder cannot take: "raise" or "skip"
-    """
-
-    batch_size: int = 24
-    pairs_per_language: int | None = None
-    window: int = 128
-    batch_tokens: int | None = None
-    on_error: str = "raise"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "window", "pairs_per_language", "batch_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}", remedy="give a number of at least 1")
+__all__ = ["PairBatch", "PairSource", "padding_share"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +62,7 @@ class PairSource:
         encoder: Encoder,
         config: BatchingSettings,
         *,
+        seed: int = 0,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """`progress` hears of how many corpora the next window was tokenised, and of how many there are."""
@@ -99,7 +75,7 @@ class PairSource:
         self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.batch_tokens is not None
-        self.too_long, self._progress = 0, progress
+        self.too_long, self._seed, self._progress = 0, seed, progress
         self.padded = self.filled = 0
 
     def micro_steps(
@@ -133,7 +109,7 @@ class PairSource:
                 first = place // span * span
                 last = min(first + span, self.micro_steps_per_epoch)
                 members = order[first * size : last * size]
-                rng = np.random.default_rng([self.config.seed, epoch, index, first])
+                rng = np.random.default_rng([self._seed, epoch, index, first])
                 asked = range(place - first, last - first, stride)
                 yield from self._window(index, members, last - first, rng, asked)
                 place += stride * len(asked)
@@ -142,7 +118,7 @@ class PairSource:
     def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
         """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""
         count = len(self.corpora[index])
-        rng = np.random.default_rng([self.config.seed, epoch, index])
+        rng = np.random.default_rng([self._seed, epoch, index])
         rounds = [rng.permutation(count) for _ in range(math.ceil(self.quota / count))]
         return np.concatenate(rounds)[: self.quota]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
 from otkit.data.halomi import CLASSES, JudgedSet
 from otkit.data.lines import skipped_note
 from otkit.encoders.encoder import Encoder
@@ -17,7 +18,6 @@ from otkit.evaluation.translation_errors import (
     ErrorTask,
     evaluate_translation_errors,
 )
-from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
 
 __all__ = ["ERROR_METRICS", "translation_errors_task"]
 

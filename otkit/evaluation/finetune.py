@@ -23,7 +23,8 @@ from otkit.evaluation.protocol import TaskObserver
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
-from otkit.training.loop import Record, TrainingSettings, TrainResult, train
+from otkit.training.loop import Record, TrainResult, train
+from otkit.training.settings import TrainingSettings
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from otkit.alignment.batches import by_size
+from otkit.alignment.checking import TranslationChecker, mean_score
+from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
+from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
 from otkit.data.halomi import Judged, Spans
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segments
@@ -20,12 +24,7 @@ from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, resampled
 from otkit.evaluation.significance import Interval
-from otkit.alignment.batches import by_size
-from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
-from otkit.alignment.checking import TranslationChecker, mean_score
-from otkit.alignment.costs import layered_cost
-from otkit.alignment.store import UnitStore, encode_window, tokenise
-from otkit.transport.cost import mean_cost
+from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
 
 __all__ = ["BASELINES", "ERRORS", "OURS", "ErrorScores", "ErrorTask", "evaluate_translation_errors"]
@@ -134,6 +133,7 @@ def evaluate_translation_errors(
     for checker in checkers.values():
         if checker.layers == checkers[OURS].layers:
             checker.share_prices(checkers[OURS])
+    ours = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
     cut = [(segments(item.source), segments(item.target)) for item in items]
     words = [tuple(word.text for word in side) for pair in cut for side in pair]
     sides: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in named}
@@ -141,10 +141,12 @@ def evaluate_translation_errors(
     for first in range(0, len(items), _WINDOW):
         part = words[2 * first : 2 * (first + _WINDOW)]
         with torch.inference_mode():
-            store, aligned, places = _encode(encoder, part, checkers)
+            stores = _encode(
+                encoder, part, {*ours, *(layer for one in checkers.values() for layer in one.layers)}
+            )
             for name, checker in checkers.items():
-                sides[name] += checker.check_store(store.layers(places[name]))
-            value, linear = _balanced(aligned)
+                sides[name] += checker.check_store(averaged([stores[layer] for layer in checker.layers]))
+            value, linear = _balanced(averaged([stores[layer] for layer in ours]))
             plain[VALUE].append(value)
             plain[COST].append(linear)
             texts = [item for one in items[first : first + _WINDOW] for item in (one.source, one.target)]
@@ -156,16 +158,14 @@ def evaluate_translation_errors(
 
 
 def _encode(
-    encoder: Encoder, words: Sequence[tuple[str, ...]], checkers: Mapping[str, TranslationChecker]
-) -> tuple[UnitStore, UnitStore, dict[str, list[int]]]:
+    encoder: Encoder, words: Sequence[tuple[str, ...]], layers: Collection[int]
+) -> dict[int, UnitStore]:
     """One pass through the encoder for every layer that somebody asks for."""
-    ours = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
-    layers = sorted({*ours, *(layer for checker in checkers.values() for layer in checker.layers)})
-    store = encode_window(
-        encoder, tokenise(encoder, words), layers=layers, unit="word", word_vector="mean", batch_tokens=1024
+    asked = sorted(layers)
+    stores = encode_layers(
+        encoder, tokenise(encoder, words), layers=asked, unit="word", word_vector="mean", batch_tokens=1024
     )
-    places = {name: [layers.index(layer) for layer in checker.layers] for name, checker in checkers.items()}
-    return store, store.layers([layers.index(layer) for layer in ours]), places
+    return dict(zip(asked, stores, strict=True))
 
 
 def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
@@ -175,7 +175,7 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
     for members in by_size(sizes):
         rows = torch.from_numpy(members).to(store.counts.device)
         (x, n, _), (y, m, _) = store.gather(2 * rows), store.gather(2 * rows + 1)
-        cost = layered_cost(*centred(x, y, n, m), cost="cosine")
+        cost = pairwise_cost(*centred(x, y, n, m), cost="cosine")
         a, b = (side.float() / side.sum(1, keepdim=True).clamp(min=1) for side in (n, m))
         epsilon = 0.05 * mean_cost(cost, n[:, :, None] & m[:, None, :])
         plan = sinkhorn(cost, a, b, config=SinkhornConfig(tolerance=1e-3), epsilon=epsilon)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import averaged
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose, reason_of
 from otkit.evaluation.metrics import ALIGNMENT_METRICS
 from otkit.evaluation.word_alignment import GoldSets, encode_gold, score_store
-from otkit.alignment.settings import AlignmentSettings
-from otkit.transport.config import one_temperature
 
 __all__ = ["GRID", "Trial", "Tuned", "read_aligner_config", "tune_word_alignment"]
 
 GRID: Mapping[str, tuple[Any, ...]] = {
     "transport": ("unbalanced", "balanced", "partial", "semi", "none"),
     "strategy": ("threshold", "mutual", "itermax"),
-    "epsilon_relative": (0.04, 0.055, 0.075, 0.1, 0.15),
+    "epsilon": (0.04, 0.055, 0.075, 0.1, 0.15),
     "tau": (0.05, 0.1, 0.2, 0.5),
     "agreement": (0.0, 0.06, 0.1, 0.14),
     "distortion": (0.0, 0.1, 0.3),
@@ -34,7 +34,7 @@ GRID: Mapping[str, tuple[Any, ...]] = {
 """What is tried, in this order; the layers come first."""
 
 # What only the strategy of that name looks at.
-_OF_THRESHOLD = ("letters", "attach_factor", "threshold")
+_OF_THRESHOLD = ("length_power", "attach_factor", "threshold")
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,13 @@ def tune_word_alignment(
 
     def figure(trial: AlignmentSettings) -> float:
         places = [every.index(layer) for layer in trial.layers or ()]
-        tables = (score_store(stores[name].layers(places), pairs, trial) for name, pairs in sets.items())
+        tables = (
+            score_store(averaged([stores[name][place] for place in places]), pairs, trial)
+            for name, pairs in sets.items()
+        )
         return float(np.mean([statistic(table.sum(axis=0)) for table in tables]))
 
-    best = replace(config, layers=tuple(config.layers or encoder.settings.alignment_layers))
+    best = config.changed(layers=tuple(config.layers or encoder.settings.alignment_layers))
     found = figure(best)
     trials = [Trial("start", list(best.layers or ()), found, kept=True)]
     candidates = {"layers": [*((layer,) for layer in every), *pairwise(every)], **grid}
@@ -99,8 +102,7 @@ def tune_word_alignment(
                 setting in _OF_THRESHOLD and best.strategy != "threshold"
             ):
                 continue
-            change = one_temperature(None, value) if setting == "epsilon_relative" else {setting: value}
-            trial = replace(best, **change)
+            trial = best.changed(**{setting: value})
             here = figure(trial)
             better = sign * here < sign * found
             trials.append(Trial(setting, value, here, kept=better))

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.batches import find_all
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import UnitStore, encode_layers, tokenise
 from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
 from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.evaluation.significance import Comparison, Interval, bootstrap, compare
-from otkit.alignment.aligner import AlignmentSettings, WordAligner
-from otkit.alignment.batches import find_all
-from otkit.alignment.store import UnitStore, encode_window, tokenise
 
 __all__ = [
     "WORD_ALIGNMENT_METRICS",
@@ -112,9 +113,9 @@ def aer_by_layer(
     tables: dict[int, dict[str, FloatArray]] = {layer: {} for layer in asked}
     done = 0
     for language, pairs in sets.items():
-        store = encode_gold(encoder, pairs, layers=asked, config=config)
-        for place, layer in enumerate(asked):
-            tables[layer][language] = score_store(store.layers([place]), pairs, config)
+        stores = encode_gold(encoder, pairs, layers=asked, config=config)
+        for layer, store in zip(asked, stores, strict=True):
+            tables[layer][language] = score_store(store, pairs, config)
         done += len(pairs)
         progress(done)
     return {layer: WordAlignmentScores(tables[layer], replace(config, layers=(layer,))) for layer in asked}
@@ -122,16 +123,16 @@ def aer_by_layer(
 
 def encode_gold(
     encoder: Encoder, pairs: Sequence[GoldPair], *, layers: Sequence[int], config: AlignmentSettings
-) -> UnitStore:
-    """The vectors of gold pairs, source and target in turn, for settings that differ in all but unit and
-    word vector."""
+) -> tuple[UnitStore, ...]:
+    """The vectors of gold pairs, source and target in turn, one store a layer, for settings that differ in all but
+    granularity and word vector."""
     sentences = [sentence for pair in pairs for sentence in (pair.source, pair.target)]
     with torch.inference_mode():
-        return encode_window(
+        return encode_layers(
             encoder,
             tokenise(encoder, sentences, joint=config.encoding == "joint"),
             layers=layers,
-            unit=config.unit,
+            unit=config.granularity,
             word_vector=config.word_vector,
             batch_tokens=_BATCH_TOKENS,
         )
@@ -140,7 +141,7 @@ def encode_gold(
 def score_store(
     store: UnitStore, pairs: Sequence[GoldPair], config: AlignmentSettings, *, links: str = "sure"
 ) -> FloatArray:
-    """The `alignment_table` of encoded gold pairs under some settings, all layers of the store averaged."""
+    """The `alignment_table` of encoded gold pairs under some settings."""
     if config.center == "corpus":
         store = store.minus(store.means_of_sides())
     with torch.inference_mode():

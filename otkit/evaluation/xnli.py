@@ -27,7 +27,7 @@ from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 
 __all__ = ["XNLI_METRICS", "XNLI_PRESETS", "XnliConfig", "XnliData", "xnli_task"]
 

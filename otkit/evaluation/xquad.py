@@ -20,7 +20,7 @@ from otkit.evaluation.spans import mlqa_score, squad_score
 from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import HeadConfig, SpanBatch, SpanFinder, load_head, save_head
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 
 __all__ = [
     "XQUAD_METRICS",

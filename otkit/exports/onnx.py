@@ -25,7 +25,17 @@ from otkit.encoders.quiet import quiet_transformers
 from otkit.encoders.settings import SETTINGS_FILE, settings_document
 from otkit.errors import ConfigError, GateError, choose
 from otkit.exports.card import onnx_card
-from otkit.exports.gate import LIMITS, Limits, Parity, Views, compare, fitting, look_at, missed, real_sentences
+from otkit.exports.gate import (
+    LIMITS,
+    Limits,
+    Parity,
+    Views,
+    compare,
+    fitting,
+    look_at,
+    missed,
+    real_sentences,
+)
 from otkit.exports.graph import DEFAULT_OPSET, INPUTS, write_graph
 from otkit.exports.quantize import RECIPES, Feed, Recipe
 from otkit.files import fresh_folder

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from otkit.alignment.settings import DEFAULT_THRESHOLDS
 from otkit.errors import ConfigError
-from otkit.alignment.strategies import DEFAULT_THRESHOLDS
 from otkit.files import write_file
 from otkit.reports.tables import Table
 from otkit.reports.view import GridView, LinkKind, Shares

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import DEFAULT_THRESHOLDS, AlignmentSettings
 from otkit.encoders.encoder import Encoder, Sentence, Tokens
-from otkit.alignment.aligner import AlignmentSettings, WordAligner
-from otkit.alignment.strategies import DEFAULT_THRESHOLDS
 from otkit.reports.html import Page, PagePair, Variant
 from otkit.reports.view import GoldLinks, GridView, view_of
 

@@ -58,7 +58,7 @@ def _joint(
     masked = _encoded(hidden, encoder)
     units = [
         subword_units(masked.states, view)
-        if config.unit == "subword"
+        if config.granularity == "subword"
         else pool_words(masked.states, view, word_vector=config.word_vector)
         for view in (texts.source.to(device), texts.target.to(device))
     ]

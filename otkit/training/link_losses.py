@@ -171,9 +171,15 @@ def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings)
     """
     if config.weighs_lengths:
         if pairs.letters is None:
-            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1")
+            raise ConfigError(
+                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
+            )
         share = weighted_shares(
-            share, *pairs.letters, power=config.length_power, attach_factor=config.attach_factor, threshold=LINKED
+            share,
+            *pairs.letters,
+            power=config.length_power,
+            attach_factor=config.attach_factor,
+            threshold=LINKED,
         )
     return share > LINKED
 

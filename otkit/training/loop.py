@@ -39,13 +39,14 @@ from otkit.training.processes import (
 )
 from otkit.training.protocols import Memory, MicroSteps, Observer
 from otkit.training.records import Record, Tally
-from otkit.training.schedule import TrainingSettings, decayed_groups, learning_rate, total_steps
+from otkit.training.schedule import decayed_groups, learning_rate, total_steps
+from otkit.training.settings import TrainingSettings
 
 __all__ = [
     "TRACKERS",
     "Record",
-    "TrainingSettings",
     "TrainResult",
+    "TrainingSettings",
     "train",
 ]
 
@@ -125,7 +126,7 @@ def train(
     fingerprint = {**fingerprint, "processes": world}
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     groups = decayed_groups(trained, config.weight_decay)
-    adam = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+    adam = torch.optim.AdamW(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate(step, steps, config))
     model, trained, (optimiser, scheduler) = prepare(accelerator, module, adam, rate)
     checkpoints, history_file = folder / "checkpoints", folder / "history.jsonl"

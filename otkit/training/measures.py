@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingSettings, PairSource
+from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.objectives import AlignmentModel, optimal_transport

@@ -95,13 +95,13 @@ def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveSetting
 
     (B,N,D), the layers' mean; (B,N,K*D), one layer after the other, where each layer has its own weight.
     """
-    return _units(encoder.hidden_states(tokens, layers=config.layers), tokens, config)
+    return _units(encoder.hidden_states(tokens, layers=config.compared), tokens, config)
 
 
 def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveSettings) -> Encoded:
     layers = [state.float() for state in states]
     hidden = torch.stack(layers).mean(0) if config.layer_weights is None else torch.cat(layers, 2)
-    if config.unit == "subword":
+    if config.granularity == "subword":
         return subword_units(hidden, tokens)
     return pool_words(hidden, tokens, word_vector=config.word_vector)
 
@@ -183,7 +183,7 @@ class AlignmentModel(nn.Module):
         factor = dict(config.language_weights).get(batch.language, 1.0)
         parts: dict[str, Tensor] = {}
         gauges: dict[str, Tensor] = {}
-        for name, weight in config.parts:
+        for name, weight in config.losses:
             if config.layer_weights is None or not config.of_layers(name):
                 part = OBJECTIVES[name](layers[0], config)
                 value = part.value
@@ -213,7 +213,7 @@ class AlignmentModel(nn.Module):
         needs = config.needs if anchored else frozenset()
         tokens = [side.to(encoder.device) for side in (batch.source, batch.target)]
         sides, sentences = [], []
-        asked = (*config.layers, encoder.layers) if "sentences" in needs else config.layers
+        asked = (*config.compared, encoder.layers) if "sentences" in needs else config.compared
         for side, states in zip(tokens, states_of_both(encoder, tokens, asked), strict=True):
             if "sentences" in needs:
                 *chosen, last = states
@@ -245,7 +245,7 @@ class AlignmentModel(nn.Module):
             size = sides[0].mask.shape[1], sides[1].mask.shape[1]
             read = send(self.read.units(batch, size), encoder.device)
         found = []
-        for layer in range(1 if config.layer_weights is None else len(config.layers)):
+        for layer in range(1 if config.layer_weights is None else len(config.compared)):
             source, target = (self._of_layer(side, layer) for side in sides)
             found.append(
                 EncodedPairs(
@@ -255,7 +255,7 @@ class AlignmentModel(nn.Module):
                     target_weights=self._weights(target, tokens[1]),
                     start=None if frozen is None else self._cut(frozen, layer),
                     share=batch.share,
-                    targets=batch.target_units[config.unit == "subword"],
+                    targets=batch.target_units[config.granularity == "subword"],
                     read=read,
                     letters=letters,
                     links=None if links is None else spread_links(links, source, target),
@@ -277,7 +277,7 @@ class AlignmentModel(nn.Module):
     def _cut(self, vectors: Tensor, layer: int) -> Tensor:
         if self.config.layer_weights is None:
             return vectors
-        return vectors.chunk(len(self.config.layers), 2)[layer]
+        return vectors.chunk(len(self.config.compared), 2)[layer]
 
     def _weights(self, encoded: Encoded, tokens: Tokens) -> Tensor:
         """(B,N) marginals over the units."""
@@ -288,7 +288,7 @@ class AlignmentModel(nn.Module):
             rarity = self.idf[tokens.ids][..., None]  # (B,T,1)
             units = (
                 subword_units(rarity, tokens)
-                if self.config.unit == "subword"
+                if self.config.granularity == "subword"
                 else pool_words(rarity, tokens, word_vector="mean")
             )
             values = units.vectors[..., 0]  # (B,N)

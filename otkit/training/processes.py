@@ -16,7 +16,8 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from otkit.errors import TrainingError, choose, require_extra
-from otkit.training.schedule import PRECISIONS, TrainingSettings
+from otkit.training.schedule import PRECISIONS
+from otkit.training.settings import TrainingSettings
 
 __all__ = [
     "TRACKERS",
@@ -43,7 +44,9 @@ TRACKERS = {
 }
 
 
-def open_accelerator(config: TrainingSettings, folder: Path, log_to: Sequence[str], *, cpu: bool) -> Accelerator:
+def open_accelerator(
+    config: TrainingSettings, folder: Path, log_to: Sequence[str], *, cpu: bool
+) -> Accelerator:
     """accelerate, as a run needs it; unknown trackers, and those whose package is missing, are errors."""
     for name in log_to:
         choose(name, TRACKERS, what="tracker")

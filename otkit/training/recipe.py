@@ -98,9 +98,7 @@ class Recipe:
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """All settings as a recipe file has them."""
-        return {
-            each.name: getattr(self, each.name).to_dict() for each in fields(self) if each.name in TABLES
-        }
+        return {each.name: getattr(self, each.name).to_dict() for each in fields(self) if each.name in TABLES}
 
     def to_toml(self) -> str:
         """The recipe as a file, with every key; `read` gives the same recipe back."""

@@ -26,14 +26,14 @@ from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
+from otkit.training.recipe import Recipe
 from otkit.training.schedule import total_steps
-from otkit.training.settings import AlignSettings
 from otkit.training.solver import without_waiting
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import plain_encoder, prepare_encoder
+from otkit.training.tuning import layers_kept, plain_encoder, prepare_encoder
 
 __all__ = [
-    "AlignSettings",
+    "Recipe",
     "align_encoder",
     "build_model",
     "check_output",
@@ -45,7 +45,7 @@ def align_encoder(
     encoder: TorchEncoder,
     corpora: Sequence[PairCorpus],
     dev: Sequence[PairCorpus],
-    settings: AlignSettings,
+    settings: Recipe,
     *,
     folder: Path,
     observer: Observer,
@@ -70,18 +70,20 @@ def align_encoder(
     def tokenised(done: int, total: int) -> None:
         observer.progress("tokenising", done, total)
 
-    source = PairSource(corpora, encoder, settings.batching, progress=tokenised)
+    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
     weights = weights_sha256(encoder)
-    untouched = copy_layers_above(encoder, settings.tuning.discarded_above)
+    untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
     )
     _note_discarded(encoder, settings, observer)
     reader = None
     if settings.objective.reads_links:
-        reading = PairSource(corpora, encoder, settings.batching, progress=tokenised)
-        reader = LinkReader(module, reading, settings.train.precision, observer=observer)
+        reading = PairSource(
+            corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised
+        )
+        reader = LinkReader(module, reading, settings.training.precision, observer=observer)
 
     def evaluate() -> Record:
         with as_saved(encoder, untouched):
@@ -119,7 +121,7 @@ def align_encoder(
     result = train(
         module,
         source,
-        settings.train,
+        settings.training,
         folder=folder,
         fingerprint=fingerprint,
         observer=observer,
@@ -153,7 +155,7 @@ def align_encoder(
 def build_model(
     encoder: TorchEncoder,
     corpora: Sequence[PairCorpus],
-    settings: AlignSettings,
+    settings: Recipe,
     *,
     observer: Observer,
     links: GivenLinks | None = None,
@@ -170,7 +172,7 @@ def build_model(
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(encoder.device)
-    prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
+    prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
     return AlignmentModel(
         encoder,
         objective,
@@ -178,12 +180,12 @@ def build_model(
         inverse_document_frequency=rarity,
         links=links,
         teacher=teacher,
-        seed=settings.train.seed,
+        seed=settings.training.seed,
     )
 
 
 def frozen_start(
-    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: AlignSettings, *, processes: int
+    encoder: TorchEncoder, corpora: Sequence[PairCorpus], settings: Recipe, *, processes: int
 ) -> FrozenStart:
     """The start that the run's parts hold on to, before anything of the encoder is changed."""
     objective, tuning = settings.objective, settings.tuning
@@ -194,43 +196,43 @@ def frozen_start(
     quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
     per_epoch = math.ceil(quota / settings.batching.batch_size)
     # Each process caches what it visits itself: a part of every epoch.
-    steps = total_steps(settings.train, per_epoch, processes=processes)
-    epochs = steps * settings.train.grad_accum * processes / per_epoch
-    freeze(encoder, tuning.frozen, above=tuning.frozen_above)
+    steps = total_steps(settings.training, per_epoch, processes=processes)
+    epochs = steps * settings.training.grad_accum * processes / per_epoch
+    freeze(encoder, tuning.frozen, above=tuning.freeze_above)
     return open_start(
         encoder,
         encode,
         corpora,
         saved=passes_saved(corpora, epochs=epochs, quota=math.ceil(quota / processes)),
-        layers=objective.layers,
+        layers=objective.compared,
         changing=lambda weight: weight.requires_grad and tuning.lora_rank is None,
         compiled=tuning.compile,
     )
 
 
-def used_settings(
-    settings: AlignSettings, module: AlignmentModel, source: PairSource, *, processes: int
-) -> AlignSettings:
+def used_settings(settings: Recipe, module: AlignmentModel, source: PairSource, *, processes: int) -> Recipe:
     """The settings with what follows from the encoder, the text and the device filled in: what is recorded."""
     return replace(
         settings,
-        objective=replace(module.config, layers=resolve_layers(module.config.layers, module.encoder.layers)),
+        objective=replace(
+            module.config, layers=resolve_layers(module.config.compared, module.encoder.layers)
+        ),
         batching=replace(settings.batching, pairs_per_language=source.quota),
-        train=replace(
-            settings.train,
-            steps=total_steps(settings.train, source.micro_steps_per_epoch, processes=processes),
+        training=replace(
+            settings.training,
+            steps=total_steps(settings.training, source.micro_steps_per_epoch, processes=processes),
         ),
     )
 
 
-def _note_discarded(encoder: TorchEncoder, settings: AlignSettings, observer: Observer) -> None:
+def _note_discarded(encoder: TorchEncoder, settings: Recipe, observer: Observer) -> None:
     """Say where the layers compared learn in the run and are not saved as they learnt."""
-    above, objective = settings.tuning.discarded_above, settings.objective
-    top = max(resolve_layers(objective.layers, encoder.layers))
-    if above is not None and above < top and any(objective.of_layers(name) for name, _ in objective.parts):
+    above, objective = layers_kept(encoder, settings.tuning), settings.objective
+    top = max(resolve_layers(objective.compared, encoder.layers))
+    if above is not None and above < top and any(objective.of_layers(name) for name, _ in objective.losses):
         observer.note(
             f"words are compared at layer {top}, but what is learnt above layer {above} is discarded: divergence and"
-            f" links there are those of other layers; --layer {above} or --discard-above {top} would agree"
+            f" links there are those of other layers; layer {above} or {encoder.layers - top} head layers would agree"
         )
 
 
@@ -255,7 +257,7 @@ def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str
 def run_metadata(
     encoder: TorchEncoder,
     corpora: Sequence[PairCorpus],
-    settings: AlignSettings,
+    settings: Recipe,
     *,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
@@ -279,7 +281,7 @@ def run_metadata(
         "mixed": any(isinstance(corpus, MixedCorpus) for corpus in corpora),
         "links": None if links is None else links.sha256,
         "teacher": None if teacher is None else teacher.encoder.name,
-        "seed": settings.train.seed,
+        "seed": settings.training.seed,
     }
 
 

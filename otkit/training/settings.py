@@ -14,11 +14,17 @@ from otkit.transport.config import SinkhornConfig
 __all__ = ["LOSSES", "NEEDS", "ObjectiveSettings", "TrainingSettings", "TuningSettings"]
 
 LOSSES: Mapping[str, tuple[str, str]] = {
-    "ot": ("plan", "the debiased Sinkhorn divergence between the words of both sides (Alqahtani et al. 2021)"),
+    "ot": (
+        "plan",
+        "the debiased Sinkhorn divergence between the words of both sides (Alqahtani et al. 2021)",
+    ),
     "ot-value": ("plan", "the transport cost with its entropy, not debiased"),
     "ot-linear": ("plan", "the transport cost alone"),
     "anchor": ("start", "the squared distance of English words to their start"),
-    "parameter-anchor": ("weights", "the squared distance of the weights to their start (Wu and Dredze 2020)"),
+    "parameter-anchor": (
+        "weights",
+        "the squared distance of the weights to their start (Wu and Dredze 2020)",
+    ),
     "l2": ("links pairing", "the squared distance of linked words (Cao et al. 2020)"),
     "contrastive-weak": (
         "links pairing projection",
@@ -47,7 +53,10 @@ NEEDS: Mapping[str, frozenset[str]] = {name: frozenset(needs.split()) for name, 
 that needs a pairing does so where links are its own."""
 
 SCOPES = {"pair": "a transport problem a sentence pair", "batch": "all words of a micro-step as one cloud"}
-REDUCTIONS = {"sum": "the sum over all English units of a micro-step, as printed", "mean": "the mean over them"}
+REDUCTIONS = {
+    "sum": "the sum over all English units of a micro-step, as printed",
+    "mean": "the mean over them",
+}
 LINKS = {
     "own": "the encoder's own: the mutual argmax of the current plan, or what the word aligner reads",
     "given": "gold, or a file",
@@ -210,6 +219,17 @@ class ObjectiveSettings(Settings):
             )
 
     @property
+    def compared(self) -> tuple[int, ...]:
+        """The layers as numbers, which `Recipe.for_encoder` made of a name."""
+        if isinstance(self.layers, str):
+            raise ConfigError(
+                f"the layers are {self.layers!r}, which depends on the encoder",
+                remedy="take them from Recipe.for_encoder",
+                setting="layers",
+            )
+        return self.layers
+
+    @property
     def sinkhorn(self) -> SinkhornConfig:
         """The solver's part of these settings."""
         return SinkhornConfig(
@@ -270,9 +290,7 @@ class TrainingSettings(Settings):
     grad_accum: int = setting(
         1, "Micro-steps whose gradients make one optimiser step.", least=1, most=1_000_000, panel=_RUN
     )
-    lr: float = setting(
-        5e-5, "The peak learning rate of Adam.", above=0, most=1e3, panel=_RUN, everyday=True
-    )
+    lr: float = setting(5e-5, "The peak learning rate of Adam.", above=0, most=1e3, panel=_RUN, everyday=True)
     warmup: float = setting(
         0.0, "The share of the steps over which the learning rate rises.", least=0, below=1, panel=_RUN
     )
@@ -357,14 +375,40 @@ class TuningSettings(Settings):
         16, "The adapters' product is multiplied by this over the rank.", least=1, most=1_000_000, panel=_RUN
     )
     gradient_checkpointing: bool = setting(
-        False, "Compute activations again in the backward pass: less memory for a third more work.", panel=_RUN
+        False,
+        "Compute activations again in the backward pass: less memory for a third more work.",
+        panel=_RUN,
     )
     compile: bool = setting(False, "Let torch.compile fuse each layer.", panel=_RUN)
 
+    @property
+    def frozen(self) -> int | None:
+        """`freeze` as a number, which `Recipe.for_encoder` made of a name."""
+        return _resolved("freeze", self.freeze)
+
+    @property
+    def head(self) -> int:
+        """`head_layers` as a number, likewise; 0 for none."""
+        return _resolved("head_layers", self.head_layers) or 0
+
     def agree(self) -> None:
-        if isinstance(self.freeze, int) and self.freeze_above is not None and self.freeze_above <= self.freeze:
+        if (
+            isinstance(self.freeze, int)
+            and self.freeze_above is not None
+            and self.freeze_above <= self.freeze
+        ):
             raise ConfigError(
                 f"layers up to {self.freeze} are frozen and those above {self.freeze_above} too: none is left",
                 remedy="freeze fewer",
                 setting="freeze",
             )
+
+
+def _resolved(name: str, value: int | str | None) -> int | None:
+    if isinstance(value, str):
+        raise ConfigError(
+            f"{name} is {value!r}, which depends on the encoder",
+            remedy="take it from Recipe.for_encoder",
+            setting=name,
+        )
+    return value

@@ -5,58 +5,27 @@ activations.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ConfigError, require_extra
+from otkit.errors import require_extra
 from otkit.training.layers import freeze
+from otkit.training.settings import TuningSettings
 
-__all__ = ["TuningSettings", "plain_encoder", "prepare_encoder"]
+__all__ = ["layers_kept", "plain_encoder", "prepare_encoder"]
 
 
-@dataclass(frozen=True)
-class TuningSettings:
-    """What is trained.
-
-    frozen                  None trains all; 0 keeps the embeddings as they are, N also the first N layers
-    frozen_above            None trains all; N keeps the layers above the first N as they are
-    discarded_above         None saves all; N lets the layers above the first N learn in the run, as a head through
-                            which the losses see those below, and saves them as they were before it. A head of a
-                            contrastive loss serves that loss, and is thrown away (Chen et al. 2020, section 4.2)
-    lora_rank               rank of low-rank adapters on every linear layer, which are trained in place of the
-                            weights (Hu et al. 2022); None trains the weights
-    lora_alpha              the adapters' product is multiplied by this over the rank
-    gradient_checkpointing  keep a layer's input only and compute the rest again in the backward pass
-    compile                 let torch.compile fuse each layer
-    """
-
-    frozen: int | None = None
-    frozen_above: int | None = None
-    discarded_above: int | None = None
-    lora_rank: int | None = None
-    lora_alpha: int = 16
-    gradient_checkpointing: bool = False
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        if self.lora_rank is not None and self.lora_rank < 1:
-            raise ConfigError(f"lora_rank is {self.lora_rank}", remedy="give a rank of at least 1")
-        for above, what in ((self.frozen_above, "frozen"), (self.discarded_above, "discarded")):
-            if self.frozen is not None and above is not None and above <= self.frozen:
-                raise ConfigError(
-                    f"layers up to {self.frozen} are frozen and those above {above} {what}: none is left",
-                    remedy="freeze fewer",
-                    setting="frozen",
-                )
+def layers_kept(encoder: TorchEncoder, config: TuningSettings) -> int | None:
+    """How many of the first layers are saved as they learnt; None where all are."""
+    return max(encoder.layers - config.head, 0) if config.head else None
 
 
 def prepare_encoder(encoder: TorchEncoder, config: TuningSettings, *, seed: int) -> None:
     """Set the encoder up for training, in place; adapters start as nothing, the same for the same seed."""
-    freeze(encoder, config.frozen, above=config.frozen_above)
+    freeze(encoder, config.frozen, above=config.freeze_above)
     if config.lora_rank is not None:
         require_extra("peft", extra="lora")
         from peft import LoraConfig, inject_adapter_in_model

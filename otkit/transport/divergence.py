@@ -53,7 +53,7 @@ def sinkhorn_divergence(
     """S between clouds x (B,N,D) with weights a (B,N) and y (B,M,D) with weights b (B,M), 0 at padding.
 
     The self terms take their own cost matrices and the temperature and tau of the cross term (with
-    `epsilon_relative` too: three different temperatures would not cancel). They are symmetric problems, solved with one
+    the mean cost too: three different temperatures would not cancel). They are symmetric problems, solved with one
     potential by averaged updates (Feydy et al. 2019, section 3.1). The unbalanced divergence has a further
     term eps/2 (m_a - m_b)^2 (Sejourne et al. 2019, definition 3), which is 0 for weights that sum to 1.
 
@@ -124,7 +124,7 @@ def _group(
     source, target = solve(itself, x, a, unit), solve(itself, y, b, unit)
     value = solve(cross, x, y, a, b, unit) - 0.5 * (source + target)
     if config.tau is not None:
-        epsilon = config.temperature * unit
+        epsilon = config.epsilon * unit
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
     return value, torch.stack(errors).amax(0), used
 

@@ -101,8 +101,8 @@ def problem_units(cost: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def temperatures(cost: Tensor, unit: Tensor | None, *, config: SinkhornConfig) -> Tensor:
     """(B,) epsilon of each problem in units of its cost, from the config's in units of `unit`."""
     if unit is None:
-        return torch.full_like(cost[:, 0, 0], config.temperature)
-    return config.temperature * unit
+        return torch.full_like(cost[:, 0, 0], config.epsilon)
+    return config.epsilon * unit
 
 
 def _prepare(

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from otkit.alignment.store import encode_window, tokenise, tokens_at_once
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.errors import choose
-from otkit.alignment.store import encode_window, tokenise, tokens_at_once
 
 __all__ = ["UNITS", "Embedded", "Embedder", "OpenEmbedder"]
 

@@ -18,14 +18,14 @@ from otkit.data.parallel import BadLine
 from otkit.data.texts import SIDES, Text, read_texts
 from otkit.encoders.identity import weights_sha256
 from otkit.errors import ConfigError, InputError, OutputError, choose
-from otkit.vectors.embedder import UNITS, Embedded, Embedder
 from otkit.exports.shards import DTYPES, SHARDS, Row
+from otkit.files import differences, sha256_of, to_json
+from otkit.provenance import versions
+from otkit.vectors.embedder import UNITS, Embedded, Embedder
+from otkit.vectors.folder import Vectors, growing, open_vectors
 from otkit.vectors.index import INDEXES, build_index, open_index
 from otkit.vectors.recall import Recall, measure_recall
 from otkit.vectors.writer import MANIFEST, VectorWriter, working_folder
-from otkit.vectors.folder import Vectors, growing, open_vectors
-from otkit.files import differences, sha256_of, to_json
-from otkit.provenance import versions
 
 __all__ = ["EmbedConfig", "EmbedReport", "Progress", "TextInput", "embed_corpora"]
 

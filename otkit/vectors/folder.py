@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from otkit.encoders.settings import read_json
 from otkit.errors import ExportError
 from otkit.exports.shards import SHARDS, Row
-from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
 from otkit.files import sha256_of
+from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
 
 __all__ = ["Vectors", "check_file", "growing", "open_vectors"]
 

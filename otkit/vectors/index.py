@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from otkit.encoders.manifest import file_facts
 from otkit.errors import ExportError, choose
-from otkit.vectors.writer import INDEX_FILE
-from otkit.vectors.folder import Vectors, check_file
 from otkit.files import replace_file
+from otkit.vectors.folder import Vectors, check_file
+from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["INDEXES", "IndexPlan", "build_index", "open_index", "plan", "sample", "spread"]
 

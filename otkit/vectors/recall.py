@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.vectors.index import sample, spread
 from otkit.vectors.folder import Vectors
+from otkit.vectors.index import sample, spread
 
 __all__ = ["Recall", "exact", "measure_recall"]
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from otkit.alignment import batches, blocks
+from otkit.alignment.aligner import Alignment, Link, WordAligner
+from otkit.alignment.lines import LINE_FORMATS, Line
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import encode_window, tokenise
 from otkit.encoders.encoder import TorchEncoder, pool_words
 from otkit.encoders.tokens import letters_of
 from otkit.errors import ConfigError
-from otkit.alignment import batches, blocks
-from otkit.alignment.aligner import AlignmentSettings, Alignment, Link, WordAligner
-from otkit.alignment.lines import LINE_FORMATS, Line
-from otkit.alignment.store import encode_window, tokenise
 from otkit.transport.phrases import weighted_shares
 from tests.conftest import BENCHMARK_DATA
 
@@ -67,7 +68,9 @@ def test_a_batch_is_its_pairs_in_order(tiny_encoder: TorchEncoder, unit: str) ->
 
 @pytest.mark.parametrize("strategy", ["threshold", "mutual", "match", "softmax"])
 def test_links_are_sorted_in_range_and_scored(tiny_encoder: TorchEncoder, strategy: str) -> None:
-    for found in WordAligner(tiny_encoder, AlignmentSettings(strategy=strategy)).align(random_pairs(40, seed=1)):
+    for found in WordAligner(tiny_encoder, AlignmentSettings(strategy=strategy)).align(
+        random_pairs(40, seed=1)
+    ):
         cells = [(link.source, link.target) for link in found.links]
         assert cells == sorted(set(cells))
         assert all(0 <= i < len(found.source) and 0 <= j < len(found.target) for i, j in cells)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from otkit.alignment import batches, checking
+from otkit.alignment.checking import Checked, TranslationChecker
+from otkit.alignment.settings import CheckSettings, parse_null
+from otkit.alignment.store import UnitStore
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
-from otkit.alignment import batches, checking
-from otkit.alignment.settings import CheckSettings, parse_null
-from otkit.alignment.checking import Checked, TranslationChecker
-from otkit.alignment.store import UnitStore
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import one_sided
 from otkit.transport.sinkhorn import SinkhornConfig

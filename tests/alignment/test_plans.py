@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.encoders.pooling import centred
-from otkit.errors import ConfigError
-from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.alignment.links import find_links, fold, problem_of
 from otkit.alignment.plans import PLANS, solve
+from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
+from otkit.encoders.pooling import centred
+from otkit.errors import ConfigError
 from otkit.transport.null import one_sided
 from otkit.transport.partial import partial
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn

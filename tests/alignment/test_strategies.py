@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.errors import ConfigError
+from otkit.alignment.settings import DEFAULT_THRESHOLDS
 from otkit.alignment.strategies import (
-    DEFAULT_THRESHOLDS,
     STRATEGIES,
     entmax15,
     extract_links,
 )
+from otkit.errors import ConfigError
 from otkit.transport.plan import shares
 
 Matrix = NDArray[np.float64]

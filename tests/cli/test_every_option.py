@@ -27,17 +27,15 @@ import typer
 from tokenizers import processors
 from transformers import BertModel
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.app import app, main
 from otkit.cli.values import given
-from otkit.data.batching import BatchingSettings
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ExportError
 from otkit.evaluation.xnli import XnliConfig
-from otkit.alignment.settings import AlignmentSettings
 from otkit.training.heads import HeadConfig
-from otkit.training.loop import TrainingSettings
-from otkit.training.objectives import ObjectiveSettings
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
 from tests.conftest import make_tiny_encoder
 

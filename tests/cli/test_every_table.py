@@ -35,10 +35,10 @@ from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
-from otkit.vectors.search import Answer, Hit
 from otkit.reports.corpus import figures_table, frequent_pairs, lonely_words
 from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
+from otkit.vectors.search import Answer, Hit
 from tests.conftest import make_tiny_encoder
 from tests.reports.views import random_view
 

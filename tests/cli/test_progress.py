@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.checking import TranslationChecker
 from otkit.cli.app import main
 from otkit.cli.evaluate_support import Watch
 from otkit.cli.progress import Progress, Step, Total, TrainingProgress, count_lines
 from otkit.encoders.encoder import TorchEncoder
-from otkit.alignment.aligner import WordAligner
-from otkit.alignment.checking import TranslationChecker
 from tests.cli.conftest import COMMANDS
 
 

@@ -13,6 +13,7 @@ import torch
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
+from otkit.alignment.aligner import WordAligner
 from otkit.cli.app import app
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import autocast
@@ -24,7 +25,6 @@ from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ExportError
 from otkit.exports.folders import export_folder
 from otkit.exports.onnx import export_onnx
-from otkit.alignment.aligner import WordAligner
 from otkit.files import sha256_of
 from tests.conftest import make_tiny_encoder
 from tests.exports.conftest import PAIRS

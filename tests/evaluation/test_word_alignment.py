@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, InputError
@@ -20,7 +22,6 @@ from otkit.evaluation.word_alignment import (
     evaluate_word_alignment,
     word_alignment_task,
 )
-from otkit.alignment.aligner import AlignmentSettings, WordAligner
 from otkit.resources import sample_data
 
 Cells = set[tuple[int, int]]
@@ -74,7 +75,9 @@ def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
     layers = aer_by_layer(tiny_encoder, {"de": PAIRS})
     assert list(layers) == [0, 1, 2]
     for layer, scores in layers.items():
-        alone = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(layer,)))
+        alone = evaluate_word_alignment(
+            tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(layer,))
+        )
         np.testing.assert_array_equal(scores.tables["de"], alone.tables["de"])
         assert scores.config.layers == (layer,)
 

@@ -19,7 +19,7 @@ from otkit.evaluation.finetune import subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells
 from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, XnliData, xnli_task
 from otkit.training.heads import HeadConfig
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 
 WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
 CONFIG = XnliConfig(

@@ -27,7 +27,7 @@ from otkit.evaluation.xquad import (
     xquad_task,
 )
 from otkit.training.heads import HeadConfig, SpanFinder
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 
 CONFIG = XquadConfig(TrainingSettings(epochs=1), max_length=24, stride=7, max_question=6, max_answer=8)
 

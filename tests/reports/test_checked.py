@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from otkit.errors import ConfigError
 from otkit.alignment.checking import Checked
+from otkit.errors import ConfigError
 from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
 
 

@@ -12,18 +12,16 @@ import pytest
 from huggingface_hub import ModelCard
 from torch import Tensor
 
-from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name
-from otkit.training.loop import TrainingSettings
-from otkit.training.objectives import ObjectiveSettings
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
-from otkit.training.tuning import TuningSettings
 from otkit.transport import divergence
 from otkit.transport.plan import Plan
 from tests.training.test_presets import TEXT, Silent
@@ -132,7 +130,9 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(ObjectiveSettings(layers=(1,)), BatchingSettings(batch_size=3), TrainingSettings(steps=2))
+    settings = AlignSettings(
+        ObjectiveSettings(layers=(1,)), BatchingSettings(batch_size=3), TrainingSettings(steps=2)
+    )
     figures = iter(({"retrieval": 0.25, "aer": 0.123456789}, {"retrieval": 0.5, "aer": 0.1}))
     result = align_encoder(
         tiny_encoder,

@@ -22,8 +22,8 @@ from otkit.data.parallel import open_corpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
-from otkit.training.loop import TrainingSettings
 from otkit.training.run import align_encoder
+from otkit.training.settings import TrainingSettings
 from otkit.training.supervision import GivenLinks, Teacher
 from tests.training.test_every_objective import TEXT
 from tests.training.test_loop import bits
@@ -93,7 +93,7 @@ def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: Torc
         run(tmp_path / "last", copy.deepcopy(tiny_encoder), settings)
     assert not (tmp_path / "last" / "out" / "model.safetensors").exists()
     # So with the best on the way, which is another place to write.
-    often = replace(settings, train=replace(settings.train, eval_every=1))
+    often = replace(settings, train=replace(settings.training, eval_every=1))
     with full_disk(40_000), pytest.raises(OutputError, match=r"best: cannot be written \(.*make room"):
         run(tmp_path / "best", copy.deepcopy(tiny_encoder), often)
     assert not list((tmp_path / "best" / "out").glob(".best*"))
@@ -173,7 +173,7 @@ RUN = """
 import sys
 from pathlib import Path
 from tests.training.test_loop import run, bits
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 folder = Path(sys.argv[1])
 module, _, _ = run(folder, TrainingSettings(steps=200, save_every=3, lr=0.05, keep=2), resume=True)
 (folder / "weights").write_bytes(b"".join(bits(module)))
@@ -200,5 +200,7 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
         saves += bool(list(folder.glob("checkpoints/.partial-*")))
     # Some of the random moments lay in a save, some did not.
     assert 0 < saves < 10
-    whole, _, _ = run_regression(tmp_path / "whole", TrainingSettings(steps=200, save_every=3, lr=0.05, keep=2))
+    whole, _, _ = run_regression(
+        tmp_path / "whole", TrainingSettings(steps=200, save_every=3, lr=0.05, keep=2)
+    )
     assert (folder / "weights").read_bytes() == b"".join(bits(whole))

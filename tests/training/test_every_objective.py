@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
 from otkit.errors import ConfigError, InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.frozen import CopiedStart
-from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveSettings, encode_units
-from otkit.training.settings import NEEDS
+from otkit.training.objectives import OBJECTIVES, AlignmentModel, encode_units
+from otkit.training.settings import NEEDS, ObjectiveSettings
 from otkit.training.supervision import GivenLinks, Teacher, read_links
 from otkit.transport.config import one_temperature
 
@@ -655,7 +656,8 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     letters: float,
     attach_factor: float,
 ) -> None:
-    from otkit.alignment.aligner import AlignmentSettings, WordAligner
+    from otkit.alignment.aligner import WordAligner
+    from otkit.alignment.settings import AlignmentSettings
     from otkit.transport.plan import LINKED
 
     russian = "После войны правительство построило новый завод на берегу реки ."

@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
-from otkit.training.loop import TrainingSettings
 from otkit.training.objectives import AlignmentModel
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
-from otkit.training.settings import ObjectiveSettings
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.training.test_presets import Silent
 
 COUNT = 48
@@ -136,7 +135,9 @@ def test_recomputed_layers_take_less_and_more_than_nothing(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus
 ) -> None:
     settings = AlignSettings(
-        replace(PRESETS["paper"].objective, layers=(2,)), BatchingSettings(batch_size=24), TrainingSettings(steps=1)
+        replace(PRESETS["paper"].objective, layers=(2,)),
+        BatchingSettings(batch_size=24),
+        TrainingSettings(steps=1),
     )
     plain = forecast(tiny_encoder, [corpus], settings)
     again = forecast(
@@ -177,7 +178,7 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.training.forecast import forecast
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import TuningSettings
 from tests.training.test_presets import Silent
 
 folder, name, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

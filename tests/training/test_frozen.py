@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
 from otkit.training.frozen import CachedStart, CopiedStart, copy_dtype, open_start, passes_saved
-from otkit.training.loop import TrainingSettings
-from otkit.training.objectives import ObjectiveSettings, encode_units
+from otkit.training.objectives import encode_units
 from otkit.training.run import AlignSettings, align_encoder, build_model
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_presets import Silent
 
@@ -151,7 +151,10 @@ def test_the_start_of_adapters_takes_no_memory_and_stays(
 ) -> None:
     pytest.importorskip("peft")
     settings = AlignSettings(
-        CONFIG, BatchingSettings(batch_size=4), TrainingSettings(steps=2), TuningSettings(lora_rank=2, frozen=0)
+        CONFIG,
+        BatchingSettings(batch_size=4),
+        TrainingSettings(steps=2),
+        TuningSettings(lora_rank=2, frozen=0),
     )
     (batch,) = batches(tiny_encoder, corpus, count=1)
     expected = encode_units(tiny_encoder, batch.target, CONFIG).vectors.detach()

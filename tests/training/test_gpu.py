@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.resources import sample_data
-from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveSettings
+from otkit.training.objectives import OBJECTIVES, AlignmentModel
 from otkit.training.run import AlignSettings, build_model
-from otkit.training.schedule import TrainingSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
-from otkit.training.tuning import TuningSettings
 from otkit.transport.divergence import sinkhorn_divergence
 
 pytestmark = pytest.mark.gpu

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from otkit.encoders.device import slow_precision
 from otkit.errors import ConfigError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint, write_checkpoint
-from otkit.training.loop import Record, TrainingSettings, train
+from otkit.training.loop import Record, train
+from otkit.training.settings import TrainingSettings
 
 SETTINGS = {"data": "abc", "lr": 0.1}
 
@@ -316,7 +317,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.training.test_loop import run, bits
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 folder = Path(sys.argv[1])
 module, _, _ = run(folder, TrainingSettings(steps=120, save_every=2, lr=0.05, keep=2), resume=True)
 (folder / "weights").write_bytes(b"".join(bits(module)))

@@ -10,8 +10,9 @@ import ot as pot
 import pytest
 import torch
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import Encoded, TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.frozen import CachedStart, CopiedStart
@@ -19,11 +20,11 @@ from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import (
     AlignmentModel,
     EncodedPairs,
-    ObjectiveSettings,
     encode_units,
     optimal_transport,
     stay_close,
 )
+from otkit.training.settings import ObjectiveSettings
 
 SHARP = ObjectiveSettings(cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-6)
 

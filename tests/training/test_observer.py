@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training.forecast import forecast
-from otkit.training.loop import TrainingSettings
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.settings import ObjectiveSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_presets import Silent
 

@@ -9,7 +9,7 @@ import pytest
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.errors import ConfigError
 from otkit.training.presets import PRESETS
-from otkit.training.tuning import TuningSettings
+from otkit.training.settings import TuningSettings
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
 

@@ -23,12 +23,12 @@ RUN = """
 import json, sys
 from pathlib import Path
 import torch
-from otkit.data.batching import BatchingSettings
+from otkit.data.settings import BatchingSettings
 from otkit.data.parallel import open_corpus
 from otkit.encoders.checkpoint import open_encoder
-from otkit.training.loop import TrainingSettings
+from otkit.training.settings import TrainingSettings
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.objectives import ObjectiveSettings
+from otkit.training.settings import ObjectiveSettings
 
 class Silent:
     def record(self, record, *, step, steps): pass
@@ -217,7 +217,7 @@ import torch
 from torch import distributed
 from torch.nn.functional import cross_entropy, normalize
 from otkit.training.encoded import EncodedPairs
-from otkit.training.objectives import ObjectiveSettings
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.sentence_losses import sentence_contrastive
 
 distributed.init_process_group("gloo")

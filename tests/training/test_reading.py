@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingSettings, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.link_losses import aligner_links, aligner_shares, link_likelihood
-from otkit.training.loop import TrainingSettings
-from otkit.training.objectives import AlignmentModel, ObjectiveSettings
+from otkit.training.objectives import AlignmentModel
 from otkit.training.reading import LinkReader, ReadLinks
 from otkit.training.run import AlignSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_every_objective import TEXT
 from tests.training.test_tuning import run

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingSettings
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import slow_precision
@@ -21,10 +21,11 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
 from otkit.training.layers import as_saved, copy_layers_above
-from otkit.training.loop import TrainingSettings, TrainResult
-from otkit.training.objectives import AlignmentModel, ObjectiveSettings
+from otkit.training.loop import TrainResult
+from otkit.training.objectives import AlignmentModel
 from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.tuning import TuningSettings, prepare_encoder
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
+from otkit.training.tuning import prepare_encoder
 from tests.encoders.test_encoder import FAMILIES, of_family
 from tests.training.test_every_objective import TEXT, prepared
 from tests.training.test_presets import Silent
@@ -297,7 +298,7 @@ def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder
     assert plan.seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in tiny_encoder.model.state_dict().items())
     assert plan.slow is None
-    halved = replace(settings, train=replace(settings.train, precision="bf16"))
+    halved = replace(settings, train=replace(settings.training, precision="bf16"))
     assert forecast(tiny_encoder, corpora, halved).slow == slow_precision(torch.device("cpu"), "bf16")
     assert forecast(tiny_encoder, corpora, settings, processes=2).steps == 3
     # Weights, gradients and moments at least, in GB.

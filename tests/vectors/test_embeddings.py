@@ -14,11 +14,11 @@ from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ExportError, InputError, OutputError
 from otkit.exports import embeddings
+from otkit.resources import sample_data
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.embeddings import EmbedConfig, EmbedReport, Progress, TextInput, embed_corpora
-from otkit.vectors.search import VectorSearch, open_search
 from otkit.vectors.folder import open_vectors
-from otkit.resources import sample_data
+from otkit.vectors.search import VectorSearch, open_search
 
 LINES = [
     ("das haus ist klein .", "the house is small ."),

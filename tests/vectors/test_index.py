@@ -11,10 +11,10 @@ import pytest
 from otkit.errors import ConfigError
 from otkit.exports import vector_index
 from otkit.exports.shards import Row
+from otkit.vectors.folder import Vectors, growing
 from otkit.vectors.index import INDEXES, IndexPlan, build_index, open_index, plan
 from otkit.vectors.recall import exact, measure_recall
 from otkit.vectors.writer import VectorWriter
-from otkit.vectors.folder import Vectors, growing
 
 WIDTH = 16
 
