@@ -16,7 +16,7 @@ import pytest
 import otkit
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.settings import AlignmentSettings
-from otkit.api import align_words
+from otkit.api.align import align_words
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.reports.fragment import fragment_html

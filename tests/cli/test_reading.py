@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from otkit.api import align_words
+from otkit.api.align import align_words
 from otkit.cli.app import main
 from otkit.encoders.encoder import TorchEncoder
 from tests.conftest import make_tiny_encoder
