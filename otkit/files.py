@@ -21,30 +21,35 @@ import secrets
 import shutil
 import stat
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from otkit.errors import OutputError, reason_of
+from otkit.errors import ConfigError, OutputError, reason_of
 
 __all__ = [
     "MARKER",
+    "PACKED",
     "check_file",
     "check_folder",
     "check_growing",
     "check_outputs",
     "differences",
+    "either",
     "finish_folder",
+    "format_of",
     "fresh_folder",
     "grow_folder",
     "hold",
     "is_stream",
     "made_here",
     "open_new",
+    "own_kind",
     "remember",
     "replace_file",
     "sha256_of",
@@ -530,7 +535,46 @@ def grow_folder(
     return place
 
 
+# --- what an ending says
+
+PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar", ".lz4")
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff")
+_DOCUMENTS = (".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".json", ".parquet", ".npy")
+_ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
+
+
+def own_kind(path: Path) -> bool:
+    """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
+    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
+
+
+def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
+    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
+
+    An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
+    """
+    ending = "" if output is None or is_stream(output) else output.suffix.lower()
+    if output is None or not ending or (others and ending not in endings and not own_kind(output)):
+        return default
+    if ending not in endings:
+        raise ConfigError(
+            f"received {str(output)!r}, whose ending tells no format",
+            remedy=f"end it in {either(list(endings))}, or name the format",
+            setting="output",
+        )
+    return endings[ending]
+
+
+def either(words: Sequence[str]) -> str:
+    """`.tsv, .jsonl or .html`."""
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
 # --- one run at a time
+
+
+_held = threading.local()
 
 
 @contextmanager
@@ -540,15 +584,21 @@ def hold(path: Path) -> Iterator[None]:
         yield
         return
     place = path.resolve()
+    held: set[Path] = _held.__dict__.setdefault("places", set())
+    if place in held:  # by a caller of this thread
+        yield
+        return
     with _told(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         # Beside the output; within a folder where its parent is closed to this user.
         inside = place.is_dir() and not os.access(place.parent, os.W_OK)
         lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
         descriptor = _locked(lock, path)
+    held.add(place)
     try:
         yield
     finally:
+        held.discard(place)
         with contextlib.suppress(OSError):
             lock.unlink()
         os.close(descriptor)

@@ -156,7 +156,7 @@ def test_words_in_a_fragment_cannot_become_markup_nor_turn_the_line() -> None:
     assert set(reader.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td", "bdi"}
     assert {name for name, _ in reader.attributes} == {"class", "dir", "scope", "title", "style"}
     words = [text for text in reader.texts if text in HOSTILE or "\ufffd" in text]
-    assert words[:5] == [*HOSTILE[:4], "x\ufffdy"]  # the lonely word comes once more
+    assert words[:5] == [*HOSTILE[:4], "x\ufffdy"]  # the unlinked word comes once more
     assert "\u202e" not in "".join(reader.texts)
 
 

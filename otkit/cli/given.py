@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from otkit.errors import ConfigError, choose
-from otkit.recipes import read_recipe
+from otkit.recipes import settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
 __all__ = ["NOTHING", "Given", "HelpAll", "takes"]
@@ -33,14 +33,11 @@ class Given:
 
     def settings(self, table: str, kind: type[Some], base: Some | None = None) -> Some:
         """The settings of a table: the defaults (or `base`), the recipe's on top, and then what was given."""
-        found = base or kind()
-        if self.recipe is not None:
-            file = read_recipe(self.recipe)
-            try:
-                found = found.changed(**kind.read(file.table(table)))
-            except ConfigError as error:
-                raise ConfigError(error.what, where=file.where, remedy=error.remedies) from None
-        return found.changed(**self.changes.get(table, {}))
+        return settings_of(self.recipe, table, kind, base).changed(**self.changes.get(table, {}))
+
+    def of(self, table: str) -> Mapping[str, Any]:
+        """What options and `--set` change of a table, as keywords of the library."""
+        return self.changes.get(table, {})
 
 
 NOTHING = Given()

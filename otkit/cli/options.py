@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from otkit.training.supervision import GoldCorpus
 
 __all__ = [
-    "ENGINES",
     "Address",
     "BatchTokens",
+    "Compare",
     "Device",
     "Engine",
     "Format",
@@ -31,6 +31,7 @@ __all__ = [
     "Model",
     "OnError",
     "Overwrite",
+    "Precision",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -51,22 +52,37 @@ __all__ = [
     "set_threads",
 ]
 
-ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
-
 Model = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         metavar="MODEL",
-        help="A Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a .gguf file. "
-        "Default: the sample encoder.",
+        help="The encoder: a Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a "
+        ".gguf file. Default: the sample encoder.",
         show_default=False,
+        rich_help_panel="Run",
+    ),
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        metavar="MODEL",
+        help="A second encoder to show beside the first; `sample` is the sample encoder.",
+        show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", parser=device_name, help="auto, cpu, cuda, cuda:N or mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        parser=device_name,
+        help="The device that computes: auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel="Run",
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -74,8 +90,18 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         parser=Number(int, least=1),
-        help="CPU threads. Default: all allowed cores.",
+        help="The CPU threads to use. Default: all allowed cores.",
         show_default=False,
+        rich_help_panel="Run",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="fp32|bf16|fp16",
+        parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
+        help="The precision of the encoder; bf16 is faster where the hardware has it.",
+        rich_help_panel="Run",
     ),
 ]
 BatchTokens = Annotated[
@@ -84,24 +110,35 @@ BatchTokens = Annotated[
         "--batch-tokens",
         metavar="N",
         parser=Number(int, least=1, none=True),
-        help="Most padded subwords in one forward pass.",
+        help="The most padded subwords in one forward pass.",
         show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", metavar="N", parser=Number(int, least=0), help="Seed of every random choice."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=Number(int, least=0),
+        help="The seed of every random choice.",
+        rich_help_panel="Run",
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel="Run")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.", rich_help_panel="Run"),
+]
 JsonPath = Annotated[
     Path | None,
     typer.Option(
         "--json",
         metavar="PATH",
         parser=Ending((".json",)),
-        help="Write the figures with config, versions and hashes.",
+        help="A file for the figures, with settings, versions and hashes.",
         show_default=False,
+        rich_help_panel="Output",
     ),
 ]
 Format = Annotated[
@@ -110,22 +147,36 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
+        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        rich_help_panel="Data",
     ),
 ]
 Langs = Annotated[
     str | None,
     typer.Option(
-        metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False
+        metavar="XX-YY",
+        help="The languages of the input, where its name does not say.",
+        show_default=False,
+        rich_help_panel="Data",
     ),
 ]
 SourceFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Source side of two line-aligned files.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The source side of two line-aligned files.",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
 ]
 TargetFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Target side of two line-aligned files.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The target side of two line-aligned files.",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
 ]
 InputFormat = Annotated[
     str,
@@ -133,16 +184,31 @@ InputFormat = Annotated[
         "--input-format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="auto, tsv, bars (' ||| '), jsonl or files.",
+        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        rich_help_panel="Data",
     ),
 ]
-Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The text is raw: find its words first, in any script.", rich_help_panel="Data"
+    ),
+]
 ResumeOutput = Annotated[
-    bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the interrupted run that began --output.",
+        rich_help_panel="Output",
+    ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
+    typer.Option(
+        "--overwrite",
+        help="Replace what stands at the output, even if otkit did not make it.",
+        rich_help_panel="Output",
+    ),
 ]
 OnError = Annotated[
     str,
@@ -151,14 +217,16 @@ OnError = Annotated[
         metavar="raise|skip",
         parser=Name("otkit.data.lines:ON_ERROR", "way to treat bad lines"),
         help="What to do with a line that cannot be used.",
+        rich_help_panel="Data",
     ),
 ]
 Engine = Annotated[
     str,
     typer.Option(
         metavar="local|ray",
-        parser=Name("otkit.cli.options:ENGINES", "engine"),
+        parser=Name("otkit.cluster:ENGINES", "engine"),
         help="This process, or the workers of a Ray cluster (same bytes).",
+        rich_help_panel="Run",
     ),
 ]
 Address = Annotated[
@@ -167,6 +235,7 @@ Address = Annotated[
         metavar="HOST:PORT",
         help="Of the Ray cluster; auto finds it. Default: one of this machine alone.",
         show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 Layer = Annotated[
@@ -181,9 +250,22 @@ Layer = Annotated[
 ]
 
 
-def option(help_text: str, metavar: str, parser: Callable[[Any], Any] | None = None, *names: str) -> Any:
+def option(
+    help_text: str,
+    metavar: str,
+    parser: Callable[[Any], Any] | None = None,
+    *names: str,
+    panel: str | None = None,
+) -> Any:
     """An option that has no default to show; `names` where it is not spelt as its parameter."""
-    return typer.Option(*names, metavar=metavar, help=help_text, parser=parser, show_default=False)
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help_text,
+        parser=parser,
+        show_default=False,
+        rich_help_panel=panel,
+    )
 
 
 def number_option(help_text: str, *names: str, metavar: str = "X", **bounds: Any) -> Any:
@@ -196,9 +278,11 @@ def count_option(help_text: str, *names: str, metavar: str = "N", least: int = 1
     return option(help_text, metavar, Number(int, least=least, none=none), *names)
 
 
-def name_option(help_text: str, table: str, what: str, *names: str, metavar: str = "NAME") -> Any:
+def name_option(
+    help_text: str, table: str, what: str, *names: str, metavar: str = "NAME", panel: str | None = None
+) -> Any:
     """An option that takes a name of a table."""
-    return option(help_text, metavar, Name(table, what), *names)
+    return option(help_text, metavar, Name(table, what), *names, panel=panel)
 
 
 def model_place(model: str | None) -> str | None:

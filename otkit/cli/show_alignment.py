@@ -11,25 +11,30 @@ import typer
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
+    Compare,
     Device,
     Model,
     Overwrite,
     Quiet,
+    Raw,
     Threads,
     Verbose,
+    name_option,
     note,
+    option,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.cli.values import Name, Number, format_of
+from otkit.cli.values import Number
 from otkit.errors import ConfigError, InputError
+from otkit.files import format_of
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
     from otkit.reports.view import GridView
 
-__all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
+__all__ = ["FORMATS", "open_both", "show_alignment"]
 
 FORMATS = {
     "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
@@ -48,53 +53,51 @@ _ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "
 def show_alignment(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A sentence, its words between spaces.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Its translation, likewise.")],
-    model: Model = None,
-    compare: Annotated[
+    gold: Annotated[
         str | None,
+        option(
+            "Links made by hand to compare with, counted from 0: '0-0 1p2', p for possible.",
+            "LINKS",
+            panel="Data",
+        ),
+    ] = None,
+    raw: Raw = False,
+    given: Given = NOTHING,
+    model: Model = None,
+    compare: Compare = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    output: Annotated[
+        Path | None,
         typer.Option(
-            metavar="MODEL",
-            help="Show this encoder's plan too; `sample` is the sample encoder.",
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write. Default: stdout.",
             show_default=False,
+            rich_help_panel="Output",
         ),
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
+        name_option(
+            f"The format: {', '.join(FORMATS)}. Default: grid, or what --output ends in.",
+            "otkit.cli.show_alignment:FORMATS",
+            "format",
             "--format",
             "-f",
-            metavar="NAME",
-            parser=Name("otkit.cli.show_alignment:FORMATS", "format"),
-            help=f"{', '.join(FORMATS)}. Default: grid, or what --output ends in.",
-            show_default=False,
+            panel="Output",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write there, not to stdout.", show_default=False
-        ),
-    ] = None,
-    gold: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LINKS", help="Links made by hand, from 0: '0-0 1p2', p for possible.", show_default=False
-        ),
-    ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="The sentences are raw text: find their words first.")
-    ] = False,
     width: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            parser=Number(int, least=40, most=1000),
-            help="Columns of the grid. Default: the terminal's.",
-            show_default=False,
+        option(
+            "The columns of grid and text. Default: the terminal's.",
+            "N",
+            Number(int, least=40, most=1000),
+            panel="Output",
         ),
     ] = None,
-    given: Given = NOTHING,
-    device: Device = "auto",
-    threads: Threads = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -114,7 +117,7 @@ def show_alignment(
         raise ConfigError(
             f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
         )
-    claim_files({"output": output}, [model, compare], overwrite=overwrite)
+    claim_files({"output": output}, [model, compare, given.recipe], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = given.settings("alignment", AlignmentSettings)
     words = [
@@ -176,6 +179,8 @@ def _format(name: str | None, output: Path | None) -> str:
 
 
 def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
+    from otkit.data.segmentation import words_between
+
     words = words_between(text, raw=raw)
     if not words:
         remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
@@ -185,17 +190,6 @@ def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
 
         stderr_console().print(f"{side}: found {len(words)} words: {' '.join(words)}", markup=False)
     return words
-
-
-def words_between(text: str, *, raw: bool) -> tuple[str, ...]:
-    """The words of a sentence: those between its spaces, or those that a segmenter finds in raw text."""
-    from otkit.data.lines import words_of
-    from otkit.data.segmentation import segment
-
-    if not raw:
-        return words_of(text)
-
-    return tuple(segment(text))
 
 
 def open_both(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:

@@ -128,8 +128,8 @@ def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
 
 def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
     lines: list[Text] = []
-    for side, lonely in view.lonely_words():
-        items = [f"{spell(word, 24, glyphs)} ({null:.0%} null)" for word, null in lonely]
+    for side, unlinked in view.unlinked_words():
+        items = [f"{spell(word, 24, glyphs)} ({null:.0%} null)" for word, null in unlinked]
         lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
     return lines
 

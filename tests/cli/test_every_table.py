@@ -35,7 +35,7 @@ from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
-from otkit.reports.corpus import figures_table, frequent_pairs, lonely_words
+from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
 from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
@@ -138,9 +138,9 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})
     ],
     "report/corpus.py frequent_pairs": lambda: [frequent_pairs(VIEWS)],
-    "report/corpus.py lonely_words": lambda: [
-        lonely_words(VIEWS, side="source"),
-        lonely_words(VIEWS, side="target"),
+    "report/corpus.py unlinked_words": lambda: [
+        unlinked_words(VIEWS, side="source"),
+        unlinked_words(VIEWS, side="target"),
     ],
     "report/tables.py before_after": lambda: [
         change_table({"aer": 0.1}, {"aer": 0.2}, output=Path("runs/aligned"))

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from otkit.alignment.alignment import Alignment, Link
+from otkit.alignment.aligner import Alignment, Link
 from otkit.errors import ConfigError, InputError
-from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, lonely_words
+from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, unlinked_words
 from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
 from otkit.reports.summary import AlignmentPicture
 from otkit.reports.terminal import terminal_svg
@@ -59,15 +59,15 @@ def test_frequent_pairs_count_words_and_leave_punctuation_out() -> None:
     assert len(frequent_pairs([full], most=1).rows) == 1
 
 
-def test_lonely_words_are_counted_against_all_their_uses() -> None:
+def test_unlinked_words_are_counted_against_all_their_uses() -> None:
     views = [small_view(), small_view(links=((0, 0), (4, 3)))]
-    assert lonely_words(views, side="source").rows == (
+    assert unlinked_words(views, side="source").rows == (
         (".", 1, 2),
         ("Haus", 1, 2),
         ("ein", 1, 2),
         ("ist", 1, 2),
     )
-    assert lonely_words(views, side="target").rows == (("a", 1, 2), ("is", 1, 2))
+    assert unlinked_words(views, side="target").rows == (("a", 1, 2), ("is", 1, 2))
 
 
 def test_lines_for_programs() -> None:
