@@ -31,7 +31,7 @@ from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import null_cost
-from otkit.transport.warm import capped_plan
+from otkit.transport.approximate import capped_plan
 
 __all__ = ["CheckSettings", "Checked", "TranslationChecker", "mean_score"]
 

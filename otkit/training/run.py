@@ -28,7 +28,7 @@ from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
 from otkit.training.recipe import Recipe
 from otkit.training.schedule import total_steps
-from otkit.training.solver import without_waiting
+from otkit.training.solver import sync_free_objective
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import layers_kept, plain_encoder, prepare_encoder
 
@@ -163,7 +163,7 @@ def build_model(
     processes: int = 1,
 ) -> AlignmentModel:
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
-    objective = without_waiting(settings.objective, encoder, corpora)
+    objective = sync_free_objective(settings.objective, encoder, corpora)
     start = None
     # Where no other teacher is named, the frozen start is it.
     if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):

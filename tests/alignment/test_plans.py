@@ -13,10 +13,10 @@ from otkit.alignment.plans import PLANS, solve
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import centred
 from otkit.errors import ConfigError
-from otkit.transport.null import one_sided
-from otkit.transport.partial import partial
+from tests.transport.partial import one_sided
+from tests.transport.partial import partial
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.warm import capped_plan, soft_plan
+from otkit.transport.approximate import capped_plan, soft_plan
 
 SLOW = ("fgw", "exact")
 

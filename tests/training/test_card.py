@@ -18,8 +18,8 @@ from otkit.data.views import MixedCorpus
 from otkit.encoders.encoder import TorchEncoder
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name
-from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
 from otkit.transport import divergence
@@ -39,13 +39,13 @@ def tuples(value: Any) -> Any:
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
-def recorded(document: dict[str, Any]) -> AlignSettings:
+def recorded(document: dict[str, Any]) -> Recipe:
     """The settings that otkit.json has."""
     parts = {
         name: kind(**{key: tuples(value) for key, value in document["settings"][name].items()})
         for name, kind in KINDS.items()
     }
-    return AlignSettings(**parts)
+    return Recipe(**parts)
 
 
 def rows_of(card: str) -> dict[str, str]:
@@ -72,13 +72,13 @@ def test_every_preset_trains_and_its_card_is_what_was_recorded_and_done(
     plain = transport_losses.sinkhorn
     for module in (transport_losses, link_losses, divergence):
         monkeypatch.setattr(module, "sinkhorn", noted)
-    preset = PRESETS[name]
+    preset = Recipe.read(name)
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    settings = AlignSettings(
-        replace(preset.objective, layers=(-1,)),
-        replace(preset.batching, batch_size=3, pairs_per_language=3),
-        replace(preset.train, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
+    settings = Recipe(
+        objective=replace(preset.objective, layers=(-1,)),
+        batching=replace(preset.batching, batch_size=3, pairs_per_language=3),
+        training=replace(preset.training, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
     )
     links = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in (1, 2, 3)}])
     before = tiny_encoder.model.get_input_embeddings().get_parameter("weight").detach().clone()
@@ -96,7 +96,7 @@ def test_every_preset_trains_and_its_card_is_what_was_recorded_and_done(
     }
     assert rows == {**dict(described(used, tiny_encoder.layers)), "optimiser steps": "2", "processes": "1"}
     assert used.objective.layers == (tiny_encoder.layers,)
-    assert (used.batching.pairs_per_language, used.train.steps) == (3, 2)
+    assert (used.batching.pairs_per_language, used.training.steps) == (3, 2)
     # What was computed: every problem was solved at the temperature and tau that are written down.
     objective = preset.objective
     assert bool(solved) == objective.transports == ("epsilon" in rows)
@@ -130,8 +130,10 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(
-        ObjectiveSettings(layers=(1,)), BatchingSettings(batch_size=3), TrainingSettings(steps=2)
+    settings = Recipe(
+        objective=ObjectiveSettings(layers=(1,)),
+        batching=BatchingSettings(batch_size=3),
+        training=TrainingSettings(steps=2),
     )
     figures = iter(({"retrieval": 0.25, "aer": 0.123456789}, {"retrieval": 0.5, "aer": 0.1}))
     result = align_encoder(
@@ -158,7 +160,9 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
 def test_the_front_matter_is_valid_whatever_a_folder_or_a_language_is_called(
     tiny_encoder: TorchEncoder, name: str
 ) -> None:
-    settings = AlignSettings(ObjectiveSettings(layers=(2,)), BatchingSettings(), TrainingSettings())
+    settings = Recipe(
+        objective=ObjectiveSettings(layers=(2,)), batching=BatchingSettings(), training=TrainingSettings()
+    )
     metadata = {
         "data": [{"name": name, "languages": [name, "no"], "pairs": 1234}],
         "steps": 5,
@@ -197,11 +201,11 @@ def test_what_was_trained_and_mixed_is_said(tmp_path: Path, tiny_encoder: TorchE
         (tmp_path / f"{code}-en.tsv").write_text(TEXT, encoding="utf-8")
     mixed = MixedCorpus([open_corpus(tmp_path / f"{code}-en.tsv") for code in ("de", "fr")], quota=3, seed=0)
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(
-        replace(PRESETS["best"].objective, layers=(1,), relink_every=35),
-        BatchingSettings(batch_size=3, pairs_per_language=len(mixed)),
-        TrainingSettings(steps=2),
-        TuningSettings(frozen=0, discarded_above=1),
+    settings = Recipe(
+        objective=replace(Recipe.read("best").objective, layers=(1,), relink_every=35),
+        batching=BatchingSettings(batch_size=3, pairs_per_language=len(mixed)),
+        training=TrainingSettings(steps=2),
+        tuning=TuningSettings(freeze=0, head_layers=1),
     )
     align_encoder(tiny_encoder, [mixed], [], settings, folder=tmp_path / "out", observer=Silent())
     document = json.loads((tmp_path / "out" / "otkit.json").read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ from otkit.training.supervision import GivenLinks, Teacher, read_links
 from otkit.transport.config import one_temperature
 
 CONFIG = ObjectiveSettings(
-    parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
+    losses=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
 )
 MASKS = ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])
 LINKS = [[(0, 0), (2, 1)], [(0, 2), (1, 0)]]
@@ -395,8 +395,8 @@ def prepared(
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     (folder / "links").write_text(PHARAOH, encoding="utf-8")
     corpora = [open_corpus(folder / "de-en.tsv")]
-    (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3, seed=4)).micro_steps(0, 1))
-    config = replace(CONFIG, parts=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
+    (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3), seed=4).micro_steps(0, 1))
+    config = replace(CONFIG, losses=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
     config = replace(config, **changes)
     module = AlignmentModel(
         encoder,
@@ -523,7 +523,7 @@ def test_hidden_words_point_where_the_plan_of_the_sentences_does(monkeypatch: py
 
 
 def test_given_links_reach_the_subwords_of_their_words(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
-    module, batch = prepared(tmp_path, tiny_encoder, "self-training", unit="subword")
+    module, batch = prepared(tmp_path, tiny_encoder, "self-training", granularity="subword")
     pairs = module.encode(batch)
     assert pairs.links is not None
     given = [{(i, i) for i in range(5)}, {(0, 0), (1, 1)}, {(i, i) for i in range(4)}]
@@ -542,7 +542,7 @@ def test_links_outside_their_sentence_are_named(tmp_path: Path, tiny_encoder: To
     ):
         bad.words(batch)
     with pytest.raises(ConfigError, match="needs given links"):
-        AlignmentModel(tiny_encoder, replace(CONFIG, parts=(("l2", 1.0),)))
+        AlignmentModel(tiny_encoder, replace(CONFIG, losses=(("l2", 1.0),)))
     assert module.config.needs == {"links", "pairing"}
 
 
@@ -550,10 +550,10 @@ def test_layers_with_weights_are_compared_one_by_one(tmp_path: Path, tiny_encode
     parts = (("ot", 1.0), ("anchor", 0.5))
     with torch.no_grad():
         weighted, batch = prepared(
-            tmp_path, tiny_encoder, "ot", parts=parts, layers=(1, 2), layer_weights=(0.25, 2.0)
+            tmp_path, tiny_encoder, "ot", losses=parts, layers=(1, 2), layer_weights=(0.25, 2.0)
         )
         singles = [
-            prepared(tmp_path, tiny_encoder, "ot", parts=parts, layers=(layer,))[0] for layer in (1, 2)
+            prepared(tmp_path, tiny_encoder, "ot", losses=parts, layers=(layer,))[0] for layer in (1, 2)
         ]
         for weight in tiny_encoder.model.parameters():
             weight.mul_(1.1)
@@ -603,7 +603,7 @@ def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name
         if (encoded := getattr(pairs, side)) is not None
     }
     settings = {
-        **one_temperature(None, 0.2),
+        epsilon=0.2, unit="mean-cost",
         "tau": 0.3,
         "cost": "euclidean",
         "iterations": 300,
@@ -622,7 +622,7 @@ def test_hidden_words_are_the_same_for_the_same_batch_and_others_at_the_next_vis
 ) -> None:
     module, batch = prepared(tmp_path, tiny_encoder, "tlm")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=3, seed=4))
+    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=3), seed=4)
     again, other = (next(source.micro_steps(step, step + 1))[0] for step in (0, 1))
     places = [module.encode(each).joint.masked.places.tolist() for each in (batch, again, other)]  # type: ignore[union-attr]
     assert places[0] == places[1]
@@ -633,7 +633,7 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     config = replace(
-        CONFIG, parts=(("contrastive-weak", 1.0), ("mlm", 1.0), ("denoising-alignment", 1.0)), links="own"
+        CONFIG, losses=(("contrastive-weak", 1.0), ("mlm", 1.0), ("denoising-alignment", 1.0)), links="own"
     )
     config = replace(config, projection=7)
     modules = [AlignmentModel(tiny_encoder, config, seed=seed) for seed in (3, 3, 4)]
@@ -668,9 +668,9 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (batch,) = next(PairSource(corpora, sample_encoder, BatchingSettings(batch_size=2)).micro_steps(0, 1))
     config = ObjectiveSettings(
-        parts=(("link-likelihood", 1.0),),
+        losses=(("link-likelihood", 1.0),),
         cost="cosine",
-        epsilon_relative=0.075,
+        epsilon=0.075, unit="mean-cost",
         tau=0.1,
         center="sentence",  # type: ignore[arg-type]
         word_vector="mean",
@@ -702,7 +702,7 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
 
 def test_letters_are_of_words() -> None:
     with pytest.raises(ConfigError, match="use the unit word"):
-        ObjectiveSettings(length_power=0.25, unit="subword")
+        ObjectiveSettings(length_power=0.25, granularity="subword")
     with pytest.raises(ConfigError, match="at least 0"):
         ObjectiveSettings(attach_factor=-1.0)
     pairs = random_pairs()

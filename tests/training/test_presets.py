@@ -8,7 +8,6 @@ import pytest
 
 from otkit.encoders.encoder import TorchEncoder, resolve_layers
 from otkit.errors import ConfigError
-from otkit.training.presets import PRESETS
 from otkit.training.settings import TuningSettings
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
@@ -26,64 +25,68 @@ class Silent:
 
 
 def test_the_published_numbers() -> None:
-    paper, large, cao = PRESETS["paper"], PRESETS["large-paper"], PRESETS["cao-l2"]
-    assert (paper.batching.batch_size, paper.train.grad_accum, paper.train.lr) == (24, 2, 5e-5)
-    assert (large.batching.batch_size, large.train.grad_accum) == (8, 3)
+    paper, large, cao = Recipe.read("paper"), Recipe.read("large-paper"), Recipe.read("cao-l2")
+    assert (paper.batching.batch_size, paper.training.grad_accum, paper.training.lr) == (24, 2, 5e-5)
+    assert (large.batching.batch_size, large.training.grad_accum) == (8, 3)
     assert paper.batching.pairs_per_language == cao.batching.pairs_per_language == 250_000
-    assert PRESETS["paper-default"].objective.epsilon == pytest.approx(0.05**2)
-    assert (cao.train.betas, cao.train.warmup) == ((0.9, 0.98), 0.1)
+    assert Recipe.read("paper-default").objective.epsilon == pytest.approx(0.05**2)
+    assert (cao.training.betas, cao.training.warmup) == ((0.9, 0.98), 0.1)
     for kind in ("weak", "strong"):
-        wu = PRESETS[f"wu-dredze-{kind}"]
+        wu = Recipe.read(f"wu-dredze-{kind}")
         assert (wu.objective.temperature, wu.objective.projection, wu.objective.word_vector) == (
             0.1,
             128,
             "first",
         )
-        assert wu.train.warmup * (wu.train.steps or 0) == 4_000
+        assert wu.training.warmup * (wu.training.steps or 0) == 4_000
         assert dict(wu.objective.parts) == {f"contrastive-{kind}": 1.0, "parameter-anchor": 1.0}
-    assert PRESETS["xlm-align"].batching.batch_size * PRESETS["xlm-align"].train.grad_accum == 2_048
-    assert PRESETS["xlm-align"].objective.layers == (10,)
-    assert dict(PRESETS["xlm-align"].objective.parts) == {"mlm": 1.0, "tlm": 1.0, "denoising-alignment": 1.0}
-    awesome = PRESETS["awesome"]
-    assert (awesome.batching.batch_size, awesome.train.grad_accum) == (2, 4)
-    assert (awesome.train.lr, awesome.train.steps, awesome.train.warmup) == (2e-5, 20_000, 0.0)
+    assert Recipe.read("xlm-align").batching.batch_size * Recipe.read("xlm-align").train.grad_accum == 2_048
+    assert Recipe.read("xlm-align").objective.layers == (10,)
+    assert dict(Recipe.read("xlm-align").objective.parts) == {
+        "mlm": 1.0,
+        "tlm": 1.0,
+        "denoising-alignment": 1.0,
+    }
+    awesome = Recipe.read("awesome")
+    assert (awesome.batching.batch_size, awesome.training.grad_accum) == (2, 4)
+    assert (awesome.training.lr, awesome.training.steps, awesome.training.warmup) == (2e-5, 20_000, 0.0)
     assert (awesome.objective.layers, awesome.objective.unit) == ((8,), "subword")
     assert dict(awesome.objective.parts) == {"self-training": 1.0, "tlm": 1.0}
-    otalign = PRESETS["otalign"]
-    assert (otalign.batching.batch_size, otalign.train.epochs, otalign.train.lr) == (64, 200, 1e-4)
+    otalign = Recipe.read("otalign")
+    assert (otalign.batching.batch_size, otalign.training.epochs, otalign.training.lr) == (64, 200, 1e-4)
     assert (otalign.objective.epsilon, otalign.objective.links) == (0.1, "given")
-    optical = PRESETS["optical"]
-    assert (optical.batching.batch_size, optical.train.epochs, optical.train.lr) == (32, 4, 1e-5)
+    optical = Recipe.read("optical")
+    assert (optical.batching.batch_size, optical.training.epochs, optical.training.lr) == (32, 4, 1e-5)
     assert (optical.objective.cost, optical.objective.epsilon) == ("cosine", 0.1)
 
 
 def test_the_recommendation_takes_layers_from_the_encoder(tiny_encoder: TorchEncoder) -> None:
-    best = PRESETS["best"]
+    best = Recipe.read("best")
     own = tiny_encoder.settings.alignment_layers
     top = max(resolve_layers(own, tiny_encoder.layers))
     unsaid = TuningSettings()
     quarter = tiny_encoder.layers // 4
-    assert best.fitted(tiny_encoder, unsaid) == (own, TuningSettings(frozen=quarter, discarded_above=top))
+    assert best.fitted(tiny_encoder, unsaid) == (own, TuningSettings(frozen=quarter, head_layers=top))
     assert best.fitted(tiny_encoder, unsaid, layers=(0, -2)) == (
         (0, -2),
-        TuningSettings(frozen=0, discarded_above=1),
+        TuningSettings(freeze=0, head_layers=1),
     )
-    assert PRESETS["paper"].fitted(tiny_encoder, unsaid) == ((-1,), unsaid)
+    assert Recipe.read("paper").fitted(tiny_encoder, unsaid) == ((-1,), unsaid)
 
 
 def test_what_is_asked_for_wins_over_the_recommendation(sample_encoder: TorchEncoder) -> None:
-    best = PRESETS["best"]
+    best = Recipe.read("best")
 
     def fitted(asked: TuningSettings, *layers: int) -> tuple[int | None, int | None]:
         _, tuning = best.fitted(sample_encoder, asked, layers=layers or None)
-        assert tuning == replace(asked, frozen=tuning.frozen, discarded_above=tuning.discarded_above)
+        assert tuning == replace(asked, frozen=tuning.frozen, head_layers=tuning.discarded_above)
         return tuning.frozen, tuning.discarded_above
 
     assert fitted(TuningSettings(lora_rank=2)) == (3, 7)
-    assert fitted(TuningSettings(frozen=0)) == (0, 7)
-    assert fitted(TuningSettings(discarded_above=12)) == (3, 12)
+    assert fitted(TuningSettings(freeze=0)) == (0, 7)
+    assert fitted(TuningSettings(head_layers=12)) == (3, 12)
     # Low layers leave less to freeze.
     assert fitted(TuningSettings(), 3) == (2, 3)
-    assert fitted(TuningSettings(discarded_above=1), 3) == (0, 1)
+    assert fitted(TuningSettings(head_layers=1), 3) == (0, 1)
     with pytest.raises(ConfigError, match="up to 7 are frozen and those above 7 discarded"):
-        fitted(TuningSettings(frozen=7))
+        fitted(TuningSettings(freeze=7))
