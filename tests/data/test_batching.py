@@ -70,7 +70,7 @@ def test_a_run_can_start_anywhere(tmp_path: Path, tiny_encoder: TorchEncoder, st
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 20))[start:]
@@ -89,7 +89,7 @@ def test_processes_share_the_micro_steps_out(
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 32))[start:]

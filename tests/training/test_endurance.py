@@ -25,10 +25,10 @@ from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.run import align_encoder
 from otkit.training.settings import TrainingSettings
 from otkit.training.supervision import GivenLinks, Teacher
+from tests.training.support import Silent
 from tests.training.test_every_objective import TEXT
 from tests.training.test_loop import bits
 from tests.training.test_loop import run as run_regression
-from tests.training.test_presets import Silent
 from tests.training.test_tuning import SETTINGS, run
 
 

@@ -23,7 +23,6 @@ from otkit.training.frozen import CopiedStart
 from otkit.training.objectives import OBJECTIVES, AlignmentModel, encode_units
 from otkit.training.settings import NEEDS, ObjectiveSettings
 from otkit.training.supervision import GivenLinks, Teacher, read_links
-from otkit.transport.config import one_temperature
 
 CONFIG = ObjectiveSettings(
     losses=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
@@ -603,7 +602,8 @@ def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name
         if (encoded := getattr(pairs, side)) is not None
     }
     settings = {
-        epsilon=0.2, unit="mean-cost",
+        "epsilon": 0.2,
+        "unit": "mean-cost",
         "tau": 0.3,
         "cost": "euclidean",
         "iterations": 300,
@@ -613,7 +613,7 @@ def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name
     assert value(name, replace(pairs, **scaled), **settings) == pytest.approx(found * 10**power, rel=1e-4)
     # Both matter: otherwise their unit could not be seen.
     if name not in ("l2", "contrastive-weak", "contrastive-strong"):
-        for other in ({"tau": 0.6}, one_temperature(None, 0.4)):
+        for other in ({"tau": 0.6}, {"epsilon": 0.4}):
             assert value(name, pairs, **{**settings, **other}) != pytest.approx(found, rel=1e-4)
 
 
@@ -648,12 +648,12 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     )
 
 
-@pytest.mark.parametrize(("letters", "attach_factor"), [(0.0, 1.0), (0.5, 3.0)])
+@pytest.mark.parametrize(("length_power", "attach_factor"), [(0.0, 1.0), (0.5, 3.0)])
 def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     tmp_path: Path,
     sample_encoder: TorchEncoder,
     monkeypatch: pytest.MonkeyPatch,
-    letters: float,
+    length_power: float,
     attach_factor: float,
 ) -> None:
     from otkit.alignment.aligner import WordAligner
@@ -670,19 +670,20 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     config = ObjectiveSettings(
         losses=(("link-likelihood", 1.0),),
         cost="cosine",
-        epsilon=0.075, unit="mean-cost",
+        epsilon=0.075,
+        unit="mean-cost",
         tau=0.1,
         center="sentence",  # type: ignore[arg-type]
         word_vector="mean",
         layers=(7,),
-        letters=letters,
+        length_power=length_power,
         attach_factor=attach_factor,  # type: ignore[arg-type]
     )
     module = AlignmentModel(sample_encoder, config)
     with torch.no_grad():
         found = module(batch).parts["link-likelihood"].item()
     lines = [tuple(tuple(side.split()) for side in line.split("\t")) for line in text.splitlines()]
-    settings = {"layers": (7,), "letters": letters, "attach_factor": attach_factor}
+    settings = {"layers": (7,), "length_power": length_power, "attach_factor": attach_factor}
     links = list(WordAligner(sample_encoder, AlignmentSettings(**settings)).align(lines))  # type: ignore[arg-type]
     every = WordAligner(sample_encoder, AlignmentSettings(layers=(7,), threshold=0.0)).align(lines)
     expected = 0.0
@@ -693,7 +694,7 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
         linked = np.zeros_like(p, dtype=bool)
         for i, j in read.pairs:
             linked[i, j] = True
-        if letters:
+        if length_power:
             assert (linked != (p > LINKED)).any()
         p = 1 / (1 + np.exp((LINKED - p) / 0.1))
         expected -= np.where(linked, np.log(p), np.log(1 - p)).sum() * 2 / sum(p.shape) / 2
@@ -701,7 +702,7 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
 
 
 def test_letters_are_of_words() -> None:
-    with pytest.raises(ConfigError, match="use the unit word"):
+    with pytest.raises(ConfigError, match="use the granularity word"):
         ObjectiveSettings(length_power=0.25, granularity="subword")
     with pytest.raises(ConfigError, match="at least 0"):
         ObjectiveSettings(attach_factor=-1.0)

@@ -20,7 +20,7 @@ from otkit.training.objectives import AlignmentModel
 from otkit.training.recipe import Recipe
 from otkit.training.run import build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 COUNT = 48
 
@@ -180,18 +180,13 @@ from otkit.encoders.checkpoint import open_encoder
 from otkit.training.forecast import forecast
 from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder
-from otkit.training.settings import TuningSettings
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 folder, name, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 encoder = open_encoder(device="cpu")
-preset = Recipe.read(name)
-layers, tuning = preset.fitted(encoder, TuningSettings())
-settings = Recipe(
-    replace(preset.objective, layers=layers),
-    replace(preset.batching, batch_size=8, pairs_per_language=8),
-    replace(preset.training, steps=1, grad_accum=1, warmup=0.0),
-    tuning,
+settings = Recipe.read(name).changed(
+    batching={"batch_size": 8, "pairs_per_language": 8},
+    training={"steps": 1, "grad_accum": 1, "warmup": 0.0},
 )
 corpora = [open_corpus(folder / "de-en.tsv")]
 if what == "forecast":

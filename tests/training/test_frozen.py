@@ -22,7 +22,7 @@ from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder, build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.conftest import make_tiny_encoder
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 CONFIG = ObjectiveSettings(losses=(("ot", 1.0), ("anchor", 1.0)), cost="cosine", epsilon=0.1, layers=(1,))
 COUNT = 40

@@ -15,7 +15,7 @@ from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 TEXT = "".join(f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {n} .\n" for n in range(40))
 SETTINGS = Recipe(

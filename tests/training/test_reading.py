@@ -38,7 +38,7 @@ CONFIG = ObjectiveSettings(
 def reader(tmp_path: Path, tiny_encoder: TorchEncoder) -> tuple[AlignmentModel, LinkReader, list[PairBatch]]:
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     source = PairSource(
-        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingSettings(batch_size=1, seed=4)
+        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingSettings(batch_size=1), seed=4
     )
     module = AlignmentModel(tiny_encoder, CONFIG)
     batches = [batch for parts in source.micro_steps(0, 3) for batch in parts]
@@ -125,5 +125,5 @@ def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, relink
 
 
 def test_a_number_of_steps_is_at_least_1() -> None:
-    with pytest.raises(ConfigError, match="relink_every is 0; give a number of steps"):
+    with pytest.raises(ConfigError, match="relink_every is 0; give a whole number of at least 1"):
         ObjectiveSettings(relink_every=0)

@@ -34,7 +34,7 @@ def test_the_paper_converges_and_its_librarys_defaults_do_not(
     sample_encoder: TorchEncoder, recipe: str, converges: bool
 ) -> None:
     corpora = [CorpusView(open_corpus(sample_data() / "parallel" / "de-en.train.tsv"), np.arange(2))]
-    objective = Recipe.read(recipe).objective
+    objective = Recipe.read(recipe).for_encoder(sample_encoder).objective
     assert kernel_converges(objective, sample_encoder, corpora) == converges
 
 

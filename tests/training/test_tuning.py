@@ -28,8 +28,8 @@ from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.tuning import prepare_encoder
 from tests.encoders.test_encoder import FAMILIES, of_family
+from tests.training.support import Silent
 from tests.training.test_every_objective import TEXT, prepared
-from tests.training.test_presets import Silent
 
 SETTINGS = Recipe(
     objective=ObjectiveSettings(
@@ -128,7 +128,7 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
 SENTENCES = replace(
     SETTINGS,
     objective=replace(SETTINGS.objective, losses=(("ot", 1.0), ("sentence-contrastive", 1.0)), layers=(1,)),
-    train=replace(SETTINGS.training, eval_every=1),
+    training=replace(SETTINGS.training, eval_every=1),
 )
 HEAD = replace(SENTENCES, tuning=TuningSettings(freeze=0, head_layers=1))
 
@@ -182,8 +182,12 @@ def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
     assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == {}
     with pytest.raises(ConfigError, match="the encoder has no layer 3; count from 0"):
         copy_layers_above(tiny_encoder, 3)
-    with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
-        TuningSettings(freeze=1, head_layers=1)
+    for tuning, said in (
+        (TuningSettings(freeze=1, head_layers=1), "the first 1 are frozen: none is left; freeze fewer"),
+        (TuningSettings(head_layers=3), "the top 3 of the encoder's 2 layers are a head"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Recipe(tuning=tuning).for_encoder(tiny_encoder)
     trained = weights(tiny_encoder)
     copied = copy_layers_above(tiny_encoder, 0)
     assert all(config is tiny_encoder.model.config for config in configs(copied.values()))
@@ -206,7 +210,7 @@ def test_every_family_s_layers_and_last_norm_are_put_back(
 ) -> None:
     encoder = of_family(family, tiny_encoder)
     start = weights(encoder)
-    tuning = TuningSettings(head_layers=1, gradient_checkpointing=True)
+    tuning = TuningSettings(head_layers=encoder.layers - 1, gradient_checkpointing=True)
     run(tmp_path, encoder, replace(SENTENCES, tuning=tuning))
     still = {name for name, value in weights(encoder).items() if torch.equal(value, start[name])}
     upper = {name for name in start if ".1." in name or ".2." in name or name.startswith("final_norm")}
