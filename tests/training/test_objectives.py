@@ -165,9 +165,9 @@ def test_the_printed_sign_is_a_slip_a_step_down_brings_the_languages_together(
     assert 0 <= values[-1] < 0.5 * values[0]
 
 
-@pytest.mark.parametrize("unit", ["word", "subword"])
-def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, unit: str) -> None:
-    config = replace(SHARP, unit=unit)
+@pytest.mark.parametrize("granularity", ["word", "subword"])
+def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, granularity: str) -> None:
+    config = replace(SHARP, granularity=granularity)
 
     def encode(encoder: TorchEncoder, tokens):  # type: ignore[no-untyped-def]
         return encode_units(encoder, tokens, config)

@@ -338,6 +338,4 @@ def test_a_checkpoint_holds_the_heads(tmp_path: Path, tiny_encoder: TorchEncoder
         "heads.projection.2.weight",
     }
     assert not any("heads" in name for name in load_file(tmp_path / "out" / "model.safetensors"))
-    assert (
-        json.loads((tmp_path / "out" / "otkit.json").read_text())["settings"]["objective"]["projection"] == 5
-    )
+    assert json.loads((tmp_path / "out" / "otkit.json").read_text())["recipe"]["objective"]["projection"] == 5
