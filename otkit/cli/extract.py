@@ -124,7 +124,9 @@ def extract(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
     claim_files(
-        {"output": output, "json": json_path}, [place, second, model, given.recipe], overwrite=overwrite or resume
+        {"output": output, "json": json_path},
+        [place, second, model, given.recipe],
+        overwrite=overwrite or resume,
     )
     from otkit.alignment.aligner import WordAligner
     from otkit.alignment.corpus import CorpusStream
