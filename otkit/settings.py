@@ -206,7 +206,7 @@ def _number(known: Declared, value: Any, whole: Any) -> Any:
 
 
 def _noun(known: Declared) -> str:
-    return known.name.replace("_", " ")
+    return (known.option.removeprefix("--") or known.name).replace("_", " ")
 
 
 def _wrong(known: Declared, value: Any) -> ConfigError:

@@ -34,7 +34,7 @@ from otkit.encoders.tokens import Sentence
 from otkit.resources import sample_data
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import null_cost
-from otkit.transport.warm import capped_plan
+from otkit.transport.approximate import capped_plan
 
 __all__ = [
     "CheckSettings",

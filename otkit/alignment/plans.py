@@ -21,7 +21,7 @@ from otkit.transport.null import null_cost
 from otkit.transport.order import distortion_cost, neighbour_support
 from otkit.transport.plan import shares
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.warm import capped_plan, soft_plan
+from otkit.transport.approximate import capped_plan, soft_plan
 
 __all__ = ["PLANS", "Problem", "Solver", "problem_of", "similarity", "solve", "temperature"]
 

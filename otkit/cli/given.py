@@ -48,7 +48,7 @@ HelpAll = Annotated[
         "--help-all",
         is_eager=True,
         callback=lambda ctx, wanted: _show_all(ctx) if wanted else None,
-        help="Show the help with all settings, and exit.",
+        help="Show the help with all options, and exit.",
     ),
 ]
 
@@ -61,8 +61,12 @@ def _show_all(ctx: typer.Context) -> None:
     raise typer.Exit
 
 
-def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], Command]:
+def takes(
+    recipe: bool = True, *, beside: Mapping[str, type[Settings]] | None = None, **tables: type[Settings]
+) -> Callable[[Command], Command]:
     """Put the settings of the tables in the place of the command's parameter `given`.
+
+    Tables `beside` them have no options: `--set table.key=value` alone reaches them.
 
     A setting that the command declares itself, under the name of its field, stays the command's own option, whose
     value reaches the table all the same where it is not None.
@@ -98,7 +102,7 @@ def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], 
                     known = every[name]
                     changes.setdefault(homes[name], {})[name] = _joined(known, value)
             for line in lines:
-                table, name, value = _assigned(line, tables)
+                table, name, value = _assigned(line, tables, {**tables, **(beside or {})})
                 if name in changes.get(table, {}):
                     raise ConfigError(
                         f"{table}.{name} is given twice", remedy="give it once", setting=name, where="--set"
@@ -180,13 +184,17 @@ def _metavar(known: Declared) -> str:
 
 
 def _help(known: Declared) -> str:
-    names = f" One of {', '.join(known.choices)}." if known.choices and len(known.choices) < 12 else ""
+    names = ""
+    if known.choices and len(known.choices) < 12:
+        names = f" {'One of' if known.kind is str else 'Or'} {', '.join(known.choices)}."
     unit = f" In units of the {known.unit}." if known.unit and not known.unit.startswith("`") else ""
     return known.help + names + unit
 
 
-def _assigned(line: str, tables: Mapping[str, type[Settings]]) -> tuple[str, str, Any]:
-    """Table, key and value of a `--set`."""
+def _assigned(
+    line: str, tables: Mapping[str, type[Settings]], every: Mapping[str, type[Settings]]
+) -> tuple[str, str, Any]:
+    """Table, key and value of a `--set`; a key without its table is of one that has options."""
     key, equals, text = line.partition("=")
     table, dot, name = key.strip().partition(".")
     if not equals:
@@ -198,7 +206,7 @@ def _assigned(line: str, tables: Mapping[str, type[Settings]]) -> tuple[str, str
             keys = {f"{each}.{one}": "" for each, kind in tables.items() for one in declared(kind)}
             choose(key, keys if not homes else {f"{home}.{name}": "" for home in homes}, what="key")
         table = homes[0]
-    kind = choose(table, tables, what="table")
+    kind = choose(table, every, what="table")
     known = choose(name, declared(kind), what=f"key of {table}")
     try:
         return table, name, parse_text(known, text.strip())
@@ -218,8 +226,7 @@ _RECIPE = _extra(
         typer.Option(
             "--recipe",
             metavar="NAME|FILE|RUN",
-            help="The settings to start from: a recipe of otkit (see `otkit recipe list`), a TOML file, or a folder"
-            " that `otkit align` wrote.",
+            help="Settings to start from; see `otkit recipe list`.",
             show_default=False,
             rich_help_panel="Recipe",
         ),
@@ -232,7 +239,7 @@ _SET = _extra(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a key of the recipe, such as objective.tau=none; repeatable. See `otkit recipe keys`.",
+            help="Change a key of them; see `otkit recipe keys`.",
             show_default=False,
             rich_help_panel="Recipe",
         ),

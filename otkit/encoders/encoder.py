@@ -227,16 +227,22 @@ class TorchEncoder:
         return pool_sentences(last, tokens.to(last.device), pooling=self.settings.pooling)
 
     def save(
-        self, folder: Path, metadata: Mapping[str, Any] | None = None, *, overwrite: bool = False
+        self,
+        folder: Path,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        texts: Mapping[str, str] | None = None,
+        overwrite: bool = False,
     ) -> None:
-        """Write a folder that transformers and otkit open: safetensors, tokenizer, otkit.json; whole or not
-        at all."""
+        """Write a folder that transformers and otkit open: safetensors, tokenizer, otkit.json, and `texts` by their
+        file names; whole or not at all."""
         with fresh_folder(Path(folder), "encoder", overwrite=overwrite) as temporary:
             with quiet_transformers():
                 self.model.save_pretrained(temporary)
                 self.tokenizer.save_pretrained(temporary)
             text = settings_document(self.name, self.settings, metadata or {})
-            (temporary / SETTINGS_FILE).write_text(text, encoding="utf-8")
+            for name, content in {SETTINGS_FILE: text, **(texts or {})}.items():
+                (temporary / name).write_text(content, encoding="utf-8")
 
 
 def _keep_input(found: dict[int, Tensor], layer: int) -> Any:

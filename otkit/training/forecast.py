@@ -103,6 +103,7 @@ def forecast(
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
+    settings = settings.for_encoder(encoder)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
     start: FrozenStart | None = None

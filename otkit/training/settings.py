@@ -76,7 +76,7 @@ class ObjectiveSettings(Settings):
 
     losses: tuple[tuple[str, float], ...] = setting(
         (("ot", 1.0), ("anchor", 1.0)),
-        "A loss to add and its weight; repeat the option for several.",
+        "A loss and its weight; repeatable.",
         choices={name: text for name, (_, text) in LOSSES.items()},
         least=0,
         option="--objective",
@@ -89,7 +89,7 @@ class ObjectiveSettings(Settings):
     )
     epsilon: float = setting(
         0.05,
-        "The entropic temperature: smaller values give sharper plans.",
+        "The entropic temperature: smaller gives sharper plans.",
         above=0,
         unit="`unit`",
         panel=_RECIPE,
@@ -97,7 +97,7 @@ class ObjectiveSettings(Settings):
     )
     tau: float | None = setting(
         None,
-        "The KL penalty on both marginals; none for hard marginals, where all mass moves.",
+        "The KL penalty on both marginals; none for hard ones.",
         above=0,
         unit="`unit`",
         panel=_RECIPE,
@@ -111,7 +111,7 @@ class ObjectiveSettings(Settings):
     )
     layers: tuple[int, ...] | str = setting(
         (-1,),
-        "The hidden states to compare, averaged; negative numbers count from the end.",
+        "Hidden states to compare, averaged; -1 is the last.",
         choices={"alignment": "those that the encoder's words are best aligned at"},
         option="--layer",
         metavar="N[,N...]",
@@ -307,7 +307,7 @@ class TrainingSettings(Settings):
     )
     eval_every: int | None = setting(
         None,
-        "Evaluate every N steps and keep the best encoder; by default at the start and the end.",
+        "Evaluate every N steps, and keep the best encoder.",
         least=1,
         panel=_RUN,
         everyday=True,
@@ -363,7 +363,7 @@ class TuningSettings(Settings):
     )
     lora_rank: int | None = setting(
         None,
-        "Train low-rank adapters of this rank on every linear layer, in place of the weights (Hu et al. 2022).",
+        "Train adapters of this rank instead (Hu et al. 2022).",
         least=1,
         most=65_536,
         option="--lora",

@@ -15,9 +15,8 @@ from torch import Tensor
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
 from otkit.transport.cost import at_least_fp32, pairwise_cost
-from otkit.transport.plan import Plan
+from otkit.transport.plan import Plan, with_known_gradients
 from otkit.transport.sinkhorn import SinkhornConfig, problem_units, sinkhorn
-from otkit.transport.slopes import with_slopes
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
 
@@ -138,13 +137,13 @@ def _at_once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
     Every value depends on its own row of the inputs alone, so the gradient of the sum has those of all.
     """
-    wanted = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
-    if not any(wanted):
+    needed_by = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
+    if not any(needed_by):
         return function(*inputs)
     with torch.enable_grad():
-        leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, wanted, strict=True)]
+        leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, needed_by, strict=True)]
         value = function(*leaves)
         asked = [leaf for leaf in leaves if leaf.requires_grad]
-        slopes = torch.autograd.grad(value, asked, torch.ones_like(value), materialize_grads=True)
-    owners = [tensor for tensor, needed in zip(inputs, wanted, strict=True) if needed]
-    return with_slopes(value.detach(), owners, slopes)
+        gradients = torch.autograd.grad(value, asked, torch.ones_like(value), materialize_grads=True)
+    owners = [tensor for tensor, needed in zip(inputs, needed_by, strict=True) if needed]
+    return with_known_gradients(value.detach(), owners, gradients)

@@ -13,7 +13,7 @@ from otkit.alignment.store import UnitStore
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.transport.cost import pairwise_cost
-from otkit.transport.null import one_sided
+from tests.transport.partial import one_sided
 from otkit.transport.sinkhorn import SinkhornConfig
 
 SHORT = (("Das", "Haus", "ist", "alt", "."), ("The", "house", "is", "old", "."))

@@ -14,11 +14,10 @@ from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import ConfigError
 from otkit.transport.marginals import uniform
-from otkit.transport.null import one_sided
-from otkit.transport.partial import partial
 from otkit.transport.plan import shares
+from tests.transport.partial import one_sided, partial
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.warm import capped_plan, soft_plan
+from otkit.transport.approximate import capped_plan, soft_plan
 
 SLOW = ("fgw", "exact")
 

@@ -70,7 +70,7 @@ def test_a_run_can_start_anywhere(tmp_path: Path, tiny_encoder: TorchEncoder, st
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 20))[start:]
@@ -89,7 +89,7 @@ def test_processes_share_the_micro_steps_out(
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 32))[start:]
@@ -108,7 +108,7 @@ def test_processes_share_the_micro_steps_out(
 def test_another_seed_is_another_order(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     text = corpus(tmp_path, "de-en.tsv", 30)
     orders = [
-        members(PairSource([text], tiny_encoder, BatchingSettings(batch_size=4, seed=seed)), 0, 8)
+        members(PairSource([text], tiny_encoder, BatchingSettings(batch_size=4), seed=seed), 0, 8)
         for seed in (0, 1, 0)
     ]
     assert orders[0] == orders[2] != orders[1]

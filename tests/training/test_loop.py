@@ -362,7 +362,7 @@ def test_runs_of_one_process_have_their_own_precision_and_say_where_it_is_slow(t
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="grad_accum is 0"):
         TrainingSettings(grad_accum=0)
-    with pytest.raises(ConfigError, match=r"warm-up 1\.5"):
+    with pytest.raises(ConfigError, match=r"warmup is 1\.5; give a number of at least 0 and below 1"):
         TrainingSettings(warmup=1.5)
     with pytest.raises(
         ConfigError,

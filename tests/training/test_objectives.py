@@ -141,7 +141,7 @@ def test_the_loss_moves_the_encoder_and_only_what_lies_below_the_layer(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     (batch,) = batch_of(tmp_path, tiny_encoder)
-    module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),), layers=(1,)))
+    module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),), layers=(1,)))
     module(batch).parts["ot"].backward()
     moved = {name for name, weight in tiny_encoder.model.named_parameters() if weight.grad is not None}
     assert any(name.startswith("encoder.layer.0.") for name in moved)
@@ -153,7 +153,7 @@ def test_the_printed_sign_is_a_slip_a_step_down_brings_the_languages_together(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     (batch,) = batch_of(tmp_path, tiny_encoder)
-    module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),)))
+    module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),)))
     adam = torch.optim.Adam(tiny_encoder.model.parameters(), lr=1e-3)
     values = []
     for _ in range(10):
@@ -165,9 +165,9 @@ def test_the_printed_sign_is_a_slip_a_step_down_brings_the_languages_together(
     assert 0 <= values[-1] < 0.5 * values[0]
 
 
-@pytest.mark.parametrize("unit", ["word", "subword"])
-def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, unit: str) -> None:
-    config = replace(SHARP, unit=unit)
+@pytest.mark.parametrize("granularity", ["word", "subword"])
+def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, granularity: str) -> None:
+    config = replace(SHARP, granularity=granularity)
 
     def encode(encoder: TorchEncoder, tokens):  # type: ignore[no-untyped-def]
         return encode_units(encoder, tokens, config)
@@ -191,7 +191,9 @@ def test_marginals_are_distributions_over_the_words(
     (batch,) = batch_of(tmp_path, tiny_encoder)
     rarity = torch.linspace(1, 2, tiny_encoder.model.config.vocab_size)
     module = AlignmentModel(
-        tiny_encoder, replace(SHARP, weights=weights, parts=(("ot", 1.0),)), inverse_document_frequency=rarity
+        tiny_encoder,
+        replace(SHARP, weights=weights, losses=(("ot", 1.0),)),
+        inverse_document_frequency=rarity,
     )
     found = module.encode(batch)
     for side, mask in ((found.source_weights, found.source.mask), (found.target_weights, found.target.mask)):
@@ -216,7 +218,7 @@ def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
         assert float(rarity[piece]) == pytest.approx(math.log((1 + len(texts)) / (1 + holding)) + 1, rel=1e-5)
     assert rarity.unique().numel() > 2
     module = AlignmentModel(
-        tiny_encoder, replace(SHARP, weights="idf", parts=(("ot", 1.0),)), inverse_document_frequency=rarity
+        tiny_encoder, replace(SHARP, weights="idf", losses=(("ot", 1.0),)), inverse_document_frequency=rarity
     )
     found = module.encode(batch)
     for tokens_of, weights in ((batch.source, found.source_weights), (batch.target, found.target_weights)):
@@ -231,7 +233,7 @@ def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
 
 def test_dropout_is_off_unless_asked_for(tiny_encoder: TorchEncoder) -> None:
     for dropout in (False, True):
-        module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),), dropout=dropout)).train()
+        module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),), dropout=dropout)).train()
         assert module.training
         assert tiny_encoder.model.training is dropout
 
@@ -240,8 +242,8 @@ def test_unknown_names_are_answered_with_the_choices() -> None:
     with pytest.raises(
         ConfigError, match=r"unknown objective 'oto'; did you mean 'ot'\? choose from: ot, ot-value"
     ):
-        ObjectiveSettings(parts=(("oto", 1.0),))
+        ObjectiveSettings(losses=(("oto", 1.0),))
     with pytest.raises(ConfigError, match="unknown scope 'sentence'"):
         ObjectiveSettings(scope="sentence")
     with pytest.raises(ConfigError, match="no objective is named"):
-        ObjectiveSettings(parts=())
+        ObjectiveSettings(losses=())

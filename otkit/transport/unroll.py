@@ -1,22 +1,19 @@
-"""Sinkhorn's iterations in the log domain: slow, differentiable, right at any epsilon. The loop of
-`unroll`."""
+"""Sinkhorn's iterations in the log domain, differentiable and slow: the way of `unroll`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import Problem, damping, marginal_error, softmin
+from otkit.transport.problem import Problem, Solution, damping, marginal_error, softmin
 
-__all__ = ["solve_log_domain"]
+__all__ = ["solve_unroll"]
 
 CHECK_EVERY = 10
 
 
-def solve_log_domain(
-    problem: Problem, *, iterations: int, tolerance: float | None
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Potentials f (B,N) and g (B,M), the marginal error (B,), and the iterations taken.
+def solve_unroll(problem: Problem, *, iterations: int, tolerance: float | None) -> Solution:
+    """The potentials of any problem, with gradients.
 
     Epsilon is halved at each iteration from the problem's own largest cost. With a tolerance each problem
     is frozen when it has reached it, so that its answer does not depend on its neighbours.
@@ -43,7 +40,7 @@ def solve_log_domain(
                 break
     with torch.no_grad():
         error = marginal_error(problem, f, g)
-    return f, g, error, used
+    return Solution(f, g, error, used)
 
 
 def _translated(problem: Problem, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:

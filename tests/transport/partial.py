@@ -1,4 +1,4 @@
-"""Entropic transport that leaves mass behind: partial plans, and marginals that are capacities.
+"""The reference for plans that leave mass behind: slow, in the log domain, in double precision.
 
     min <P, C> + eps KL(P | Q)   with   P1 <= a (or = a),   P^T 1 <= b,   1^T P 1 = m (where a mass is asked
     for)
@@ -14,23 +14,36 @@ the shift that gives the mass. In the log domain and annealed, in double precisi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from otkit.errors import ConfigError
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
-from otkit.transport.exact import check_mass
-from otkit.transport.plan import FixedPlan
-from otkit.transport.problem import Problem, check_shapes, softmin, working_dtype
+from otkit.transport.problem import Problem, softmin, working_dtype
 from otkit.transport.sinkhorn import problem_units, temperatures
-
-__all__ = ["Reference", "capacitated", "partial"]
 
 Reference = Literal["product", "counting"]
 CHECK_EVERY = 10
+
+
+@dataclass(frozen=True, eq=False)
+class LeavingPlan:
+    """A plan (B,N,M), and by how much it misses its constraints, as a share of the mass (B,)."""
+
+    cost: Tensor
+    a: Tensor
+    b: Tensor
+    matrix: Tensor
+    marginal_error: Tensor
+    iterations: int
+
+    @property
+    def linear_value(self) -> Tensor:
+        """(B,) <P, C>."""
+        return torch.where(self.matrix > 0, self.matrix * self.cost, 0.0).sum((1, 2))
 
 
 def partial(
@@ -41,23 +54,18 @@ def partial(
     mass: float,
     config: SinkhornConfig,
     reference: Reference = "product",
-) -> FixedPlan:
+) -> LeavingPlan:
     """Move a share `mass` of the smaller total, where it is cheapest: cost (B,N,M), a (B,N), b (B,M).
 
     `config` gives epsilon, tolerance and `max_iterations`; its tau has no meaning here. No gradients
     through the plan.
     """
-    check_mass(mass)
-    if config.tau is not None:
-        raise ConfigError(
-            "a partial plan takes no tau", remedy="leave tau at None, the mass decides what is left"
-        )
     return _solve(cost, a, b, config=config, reference=reference, mass=mass, hard_source=False)
 
 
 def capacitated(
     cost: Tensor, a: Tensor, b: Tensor, *, config: SinkhornConfig, reference: Reference = "product"
-) -> FixedPlan:
+) -> LeavingPlan:
     """Every source moves all its mass and no target takes more than its weight: P1 = a, P^T 1 <= b.
 
     Feasible where b has at least the mass of a, for instance because one column is a null (see `null`).
@@ -74,10 +82,7 @@ def _solve(
     reference: Reference,
     mass: float | None,
     hard_source: bool,
-) -> FixedPlan:
-    check_shapes(cost, a, b)
-    if reference not in ("product", "counting"):
-        raise ConfigError(f"unknown reference {reference!r}", remedy="choose product or counting")
+) -> LeavingPlan:
     with torch.no_grad(), torch.autocast(device_type=cost.device.type, enabled=False):
         outer = at_least_fp32(cost)
         a, b = a.to(outer.dtype), b.to(outer.dtype)
@@ -93,7 +98,7 @@ def _solve(
             (None, None),
         )
         plan, error, used = _iterate(problem, real, config, reference == "counting", mass, hard_source)
-    return FixedPlan(outer, a, b, plan.to(outer.dtype), error.to(outer.dtype), used)
+    return LeavingPlan(outer, a, b, plan.to(outer.dtype), error.to(outer.dtype), used)
 
 
 def _iterate(
@@ -155,3 +160,43 @@ def _violation(weights: Tensor, reached: Tensor, potential: Tensor, hard: bool) 
     gap = reached - weights
     full = torch.ones_like(potential, dtype=torch.bool) if hard else potential < 0
     return torch.where(full, gap.abs(), gap.clamp(min=0.0)).sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class NullPlan:
+    """A plan over the targets, and the mass (B,N) that each source sent to the null."""
+
+    plan: LeavingPlan
+    null: Tensor
+
+    @property
+    def matrix(self) -> Tensor:
+        return self.plan.matrix
+
+
+def one_sided(
+    cost: Tensor,
+    a: Tensor,
+    b: Tensor,
+    *,
+    null_cost: Tensor | float,
+    null_weight: float = 1.0,
+    config: SinkhornConfig,
+    reference: Reference = "counting",
+) -> NullPlan:
+    """P1 + null = a, P^T 1 <= b, 1^T null <= null_weight: cost (B,N,M), null_cost (B,) or one number.
+
+    With weights that sum to 1 and a null weight of 1 the null can absorb everything. OTTAWA: the counting
+    reference, eps 0.05 on costs scaled to [0, 1] together with the null's. For the other direction
+    transpose the cost.
+    """
+    cost = at_least_fp32(cost)
+    nothing = torch.as_tensor(null_cost, dtype=cost.dtype, device=cost.device).expand(len(cost))
+    column = nothing[:, None, None].expand(-1, cost.shape[1], 1)
+    capacity = torch.full_like(cost[:, 0, :1], null_weight)
+    wider = torch.cat([b.to(cost.dtype), capacity], dim=1)  # (B,M+1)
+    plan = capacitated(torch.cat([cost, column], dim=2), a, wider, config=config, reference=reference)
+    inner = LeavingPlan(
+        cost, plan.a, b.to(cost.dtype), plan.matrix[:, :, :-1], plan.marginal_error, plan.iterations
+    )
+    return NullPlan(inner, plan.matrix[:, :, -1])

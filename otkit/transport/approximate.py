@@ -67,10 +67,9 @@ def capped_plan(
 ) -> Tensor:
     """(B,N,M) minimiser of <P,C> + eps KL(P | 1) with P^T 1 <= b, and P1 = a (`hard_source`) or P1 <= a.
 
-    With `mass` (B,) the total is given too: entropic partial transport (Benamou et al. 2015, "Iterative
-    Bregman projections", section 5), as `partial(reference="counting")`. A hard source with one column more
-    is `one_sided`. Shapes, units and failure as in `soft_plan`; hundreds of iterations where eps is a
-    hundredth of the costs.
+    With `mass` (B,) the total is given too: entropic partial transport (Benamou et al. 2015, "Iterative Bregman
+    projections", section 5). A hard source with one column more is one with a null (OTTAWA). Shapes, units and
+    failure as in `soft_plan`; hundreds of iterations where eps is a hundredth of the costs.
     """
     cost, a, b = at_least_fp32(cost), a.float(), b.float()
     kernel, low_f, low_g = _reduced_kernel(cost, a, b, epsilon)
