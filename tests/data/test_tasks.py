@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from otkit.data.folders import language_file, languages_in
+from otkit.data.benchmarks import language_file, languages_in
 from otkit.data.lines import SKIP
 from otkit.data.tasks import Answer, NliExample, QaExample, read_nli, read_qa
 from otkit.errors import ConfigError, InputError

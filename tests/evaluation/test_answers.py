@@ -12,7 +12,7 @@ import unicodedata
 import pytest
 
 from otkit.errors import InputError
-from otkit.evaluation.spans import mlqa_score, normalise_mlqa, normalise_squad, squad_score
+from otkit.evaluation.answers import mlqa_score, normalise_mlqa, normalise_squad, squad_score
 
 
 def squad_rules(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `otkit evaluate` shows of a summary: tables, a JSON document, and gates."""
+"""An evaluation's summary as tables, as bars and as a JSON document."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from otkit.errors import ConfigError, GateError, choose
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.summary import Figure, Summary
 from otkit.reports.chart import Bars
 from otkit.reports.tables import Column, Table, Value
 
-__all__ = ["check_gates", "overview", "parse_gates", "summary_bars", "summary_document", "summary_tables"]
+__all__ = ["layer_table", "overview", "summary_bars", "summary_document", "summary_tables"]
 
 _INTERVAL_NOTE = (
     "change: model minus baseline, of the figures as shown; 95 %: the paired bootstrap interval of the difference over"
@@ -162,45 +161,6 @@ def summary_bars(name: str, summary: Summary) -> list[Bars]:
     return panels
 
 
-def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, float]:
-    """`METRIC=X` options as numbers by metric; spaces, hyphens and capitals do not matter."""
-    known = {_plain(metric.name): metric for metric in metrics}
-    gates = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        choose(_plain(name), known, what="metric of --fail-under", setting="fail_under")
-        try:
-            gates[_plain(name)] = float(value)
-        except ValueError:
-            raise ConfigError(
-                f"received {text!r}",
-                remedy="write METRIC=X, for instance forward@1=0.8",
-                setting="fail_under",
-            ) from None
-    return gates
-
-
-def check_gates(gates: Mapping[str, float], summaries: Mapping[str, Summary]) -> None:
-    """Raise where a metric's average over all languages (or its only language) is worse than its gate."""
-    reached: dict[str, tuple[float, Metric]] = {}
-    for summary in summaries.values():
-        row = summary.averages.get("all") or next(iter(summary.rows.values()))
-        for metric in summary.metrics:
-            if metric.name in row:
-                reached.setdefault(_plain(metric.name), (row[metric.name].mean, metric))
-    missed = []
-    for name, bound in gates.items():
-        value, metric = choose(name, reached, what="metric of --fail-under")
-        if value > bound if metric.better == "lower" else value < bound:
-            missed.append(f"{metric.name} is {value:.4f}, the gate is {bound:g}")
-    if missed:
-        raise GateError("; ".join(missed))
-
-
-def _plain(name: str) -> str:
-    return name.replace(" ", "").replace("-", "").lower()
-
-
 def summary_document(summary: Summary) -> dict[str, Any]:
     """A summary as JSON holds it."""
 
@@ -220,3 +180,16 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def layer_table(aer: Mapping[str, Mapping[int, float]]) -> Table:
+    """The alignment error rate of each hidden state by itself, a row a layer, a column a language."""
+    layers = sorted({layer for by_layer in aer.values() for layer in by_layer})
+    columns = [Column("layer"), *(Column(language) for language in aer), Column("mean")]
+    rows = []
+    for layer in layers:
+        figures = [by_layer[layer] for by_layer in aer.values()]
+        rows.append((layer, *figures, sum(figures) / len(figures)))
+    return Table(
+        "AER by layer", tuple(columns), tuple(rows), notes=("layer 0: the embeddings; lower is better",)
+    )
