@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from otkit.training.presets import PRESETS
 from torch import Tensor
 
 from benchmarks.common import data, show
@@ -31,7 +32,6 @@ from otkit.training.objectives import (
     optimal_transport,
     stay_close,
 )
-from otkit.training.presets import PRESETS
 
 
 class Clock:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from otkit.training.presets import PRESETS
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
@@ -37,7 +38,6 @@ from otkit.encoders.tokens import Tokens
 from otkit.reports.tables import Value
 from otkit.resources import sample_data
 from otkit.training.objectives import AlignmentModel, optimal_transport
-from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
 from otkit.training.settings import ObjectiveSettings, TuningSettings
 from otkit.transport.cost import pairwise_cost

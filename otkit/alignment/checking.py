@@ -32,9 +32,9 @@ from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.resources import sample_data
+from otkit.transport.approximate import capped_plan
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import null_cost
-from otkit.transport.approximate import capped_plan
 
 __all__ = [
     "CheckSettings",

@@ -91,9 +91,7 @@ def read_recipe(recipe: str | Path) -> RecipeFile:
     return _parsed(path, name=path.parent.name if path.name == RECIPE_FILE else path.stem)
 
 
-def settings_of(
-    recipe: str | Path | None, table: str, kind: type[Some], base: Some | None = None
-) -> Some:
+def settings_of(recipe: str | Path | None, table: str, kind: type[Some], base: Some | None = None) -> Some:
     """The settings of a recipe's table on top of the defaults, or of `base`; those themselves without a recipe."""
     found = base or kind()
     if recipe is None:

@@ -13,11 +13,11 @@ from otkit.alignment.plans import PLANS, Problem, problem_of, solve
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import ConfigError
+from otkit.transport.approximate import capped_plan, soft_plan
 from otkit.transport.marginals import uniform
 from otkit.transport.plan import shares
-from tests.transport.partial import one_sided, partial
 from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.approximate import capped_plan, soft_plan
+from tests.transport.partial import one_sided, partial
 
 SLOW = ("fgw", "exact")
 

@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from otkit.cli.align_report import change_table, forecast_table
+from otkit.cli.evaluate_report import overview, summary_tables
+from otkit.evaluation.error_task import ERROR_METRICS
+from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from rich.cells import cell_len
 
 import otkit
-from otkit.cli.align_report import change_table, forecast_table
 from otkit.cli.embed_search import answer_table
-from otkit.cli.evaluate_report import overview, summary_tables
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
 from otkit.cli.stdout import guarded, show
-from otkit.evaluation.error_task import ERROR_METRICS
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.summary import Figure, Summary
-from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
 from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
