@@ -15,8 +15,7 @@ import pytest
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.cluster import align_on_cluster
-from otkit.alignment.corpus import CorpusStream
-from otkit.alignment.lines import LINE_FORMATS
+from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair

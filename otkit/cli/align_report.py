@@ -98,7 +98,7 @@ def change_table(before: Record, after: Record, *, output: Path) -> Table:
 def draw_curve(history: Sequence[Record], path: Path, *, names: Sequence[str]) -> str | None:
     """The losses and the held-out figures over the steps as a picture; without matplotlib, what is missing."""
     from otkit.errors import MissingExtraError
-    from otkit.reports.curve import write_curve
+    from otkit.reports.charts import write_curve
 
     losses = {f"loss {name}": [name] for name in names}
     try:

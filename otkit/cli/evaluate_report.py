@@ -9,7 +9,7 @@ from typing import Any
 from otkit.errors import ConfigError, GateError, choose
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.summary import Figure, Summary
-from otkit.reports.chart import Bars
+from otkit.reports.charts import Bars
 from otkit.reports.tables import Column, Table, Value
 
 __all__ = ["check_gates", "overview", "parse_gates", "summary_bars", "summary_document", "summary_tables"]

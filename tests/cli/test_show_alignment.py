@@ -70,6 +70,18 @@ def test_every_text_format_tells_the_same_links(otkit: Run) -> None:
     assert sorted(listed) == sorted((SOURCE.split()[int(i)], TARGET.split()[int(j)]) for i, j in links)
 
 
+def test_words_over_words_are_as_wide_as_the_terminal(otkit: Run) -> None:
+    for words, width in (((), 80), (("--width", "40"), 40)):
+        code, text, _ = show(otkit, "-f", "text", *words, pair=(f"{SOURCE} " * 4, f"{TARGET} " * 4))
+        assert code == 0
+        assert 0 < max(map(len, text.splitlines())) <= width
+        assert text.split().count("haus") == 4
+    _, text, _ = show(otkit, "-f", "text", "--compare", "other")
+    assert text.count("unbalanced") == 2
+    code, _, err = show(otkit, "-f", "pairs", "--width", "40")
+    assert (code, "pairs has no columns" in err) == (2, True)
+
+
 def test_the_sample_encoder_finds_a_plain_translation(otkit: Run) -> None:
     _, out, _ = otkit(
         "show-alignment", "Das ist ein kleines Haus .", "This is a small house .", "-f", "pharaoh"
