@@ -21,7 +21,7 @@ from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.checkpoint import open_encoder
 from otkit.errors import CheckpointError, InputError
-from otkit.exports import embeddings
+from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
 from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
 from tests.cli.test_embed import corpus, everything
