@@ -15,14 +15,13 @@ import pytest
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.cluster import align_on_cluster
-from otkit.alignment.corpus import CorpusStream
-from otkit.alignment.lines import LINE_FORMATS
+from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.checkpoint import open_encoder
 from otkit.errors import CheckpointError, InputError
-from otkit.exports import embeddings
+from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
 from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
 from tests.cli.test_embed import corpus, everything

@@ -111,7 +111,7 @@ def check(
     >>> from otkit.resources import sample_data
     >>> found = check(sample_data() / "parallel" / "de-en.dev.tsv", sort="omission", top=3)
     >>> found.pairs, len(found.worst)
-    (200, 3)
+    (32, 3)
     >>> 0 <= found.omission <= found.worst[0].checked.omission <= 1
     True
     """

@@ -339,7 +339,7 @@ def evaluate(
     if task == "all":
         tables.append(overview(summaries))
     if chart is not None:
-        from otkit.reports.chart import bar_chart
+        from otkit.reports.charts import bar_chart
 
         bar_chart(
             [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)],

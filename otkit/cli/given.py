@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from otkit.cli.stdout import write_data
 from otkit.errors import ConfigError, choose
 from otkit.recipes import settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
@@ -57,7 +58,7 @@ def _show_all(ctx: typer.Context) -> None:
     for parameter in ctx.command.params:
         if getattr(parameter, "hidden", False):
             parameter.hidden = False  # type: ignore[attr-defined]
-    typer.echo(ctx.get_help(), nl=False)
+    write_data(ctx.get_help())  # with rich, it has written the help itself
     raise typer.Exit
 
 

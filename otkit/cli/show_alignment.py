@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,7 @@ __all__ = ["FORMATS", "open_both", "show_alignment"]
 
 FORMATS = {
     "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
+    "text": "each source word over the target words that it is linked with, for long sentences",
     "pairs": "a line for each link: i-j, both words, share of mass",
     "pharaoh": "i-j i-j ..., counted from 0",
     "json": "links, null mass, shares and settings",
@@ -113,7 +115,7 @@ def show_alignment(
     otkit show-alignment "Das Haus ist alt ." "The house is old ." --model runs/aligned --compare sample
     """
     shape = _format(format, output)
-    if width is not None and shape != "grid":
+    if width is not None and shape not in ("grid", "text"):
         raise ConfigError(
             f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
         )
@@ -159,7 +161,8 @@ def show_alignment(
     elif shape == "grid":
         _print_grid(views, output, width=width, overwrite=overwrite)
     else:
-        _print_text(_lines(shape, views, encoders, config), output, overwrite=overwrite)
+        lines = _lines(shape, views, encoders, config, width=width)
+        _print_text(lines, output, overwrite=overwrite)
     counts = " and ".join(counted(len(view.links), "link") for view in views)
     place = "" if output is None else f"wrote {output}: "
     last_line(
@@ -213,8 +216,7 @@ def _print_grid(
 
     from otkit.cli.stdout import show
     from otkit.files import write_file
-    from otkit.reports.summary import AlignmentPicture, ComparisonPicture
-    from otkit.reports.terminal import terminal_svg
+    from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
     if output is None:
@@ -234,10 +236,20 @@ def _print_grid(
 
 
 def _lines(
-    shape: str, views: Sequence[GridView], encoders: dict[str, Encoder], config: AlignmentSettings
+    shape: str,
+    views: Sequence[GridView],
+    encoders: dict[str, Encoder],
+    config: AlignmentSettings,
+    *,
+    width: int | None,
 ) -> list[str]:
     from otkit.alignment.aligner import WordAligner
-    from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
+    from otkit.reports.plain import alignment_document, interlinear_lines, pair_lines, pharaoh_line
+
+    if shape == "text":
+        cells = width or shutil.get_terminal_size((80, 0)).columns
+        blocks = [interlinear_lines(view, width=cells) for view in views]
+        return [line for block in blocks[:-1] for line in (*block, "")] + blocks[-1]
 
     if shape == "pharaoh":
         return [pharaoh_line(view) for view in views]

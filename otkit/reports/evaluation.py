@@ -8,7 +8,7 @@ from typing import Any
 
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.summary import Figure, Summary
-from otkit.reports.chart import Bars
+from otkit.reports.charts import Bars
 from otkit.reports.tables import Column, Table, Value
 
 __all__ = ["layer_table", "overview", "summary_bars", "summary_document", "summary_tables"]

@@ -17,7 +17,7 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.evaluation.metrics import accuracy, mean_table
 from otkit.evaluation.protocol import Cell, Findings, Metric
 from otkit.evaluation.summary import Summary, summarise
-from otkit.reports.chart import bar_chart
+from otkit.reports.charts import bar_chart
 from otkit.reports.tables import to_records
 
 Run = Callable[..., tuple[int, str, str]]

@@ -9,8 +9,7 @@ from otkit.cli.evaluate_report import summary_bars
 from otkit.evaluation.summary import Figure, Summary
 from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
-from otkit.reports.chart import Bars, bars_figure
-from otkit.reports.curve import curve_figure
+from otkit.reports.charts import Bars, bars_figure, curve_figure
 
 pytest.importorskip("matplotlib")
 LANGUAGES = ("de", "fr", "zh")

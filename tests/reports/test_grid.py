@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from otkit.reports.grid import ASCII, UNICODE, grid_lines
-from otkit.reports.summary import AlignmentPicture, ComparisonPicture, summary_lines
+from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, summary_lines
 from otkit.reports.view import GoldLinks, GridView
 from otkit.reports.words import clip, isolate, visible
 from tests.reports.views import SENTENCES, random_view, small_view
