@@ -18,7 +18,7 @@ import tomli_w
 
 from otkit.errors import ConfigError, choose, reason_of
 
-__all__ = ["RECIPE_FILE", "TABLES", "RecipeFile", "read_recipe", "recipe_names", "recipe_text"]
+__all__ = ["RECIPE_FILE", "TABLES", "RecipeFile", "read_recipe", "recipe_names", "recipe_text", "shown"]
 
 TABLES = {
     "alignment": "how words are aligned, by every command that does",

@@ -178,7 +178,13 @@ class ObjectiveSettings(Settings):
         least=1,
         panel=_RECIPE,
     )
-    links: str = setting("own", "Which links the losses on linked words take.", choices=LINKS, panel=_RECIPE)
+    links: str = setting(
+        "own",
+        "Which links the losses on linked words take.",
+        choices=LINKS,
+        option="--use-links",
+        panel=_RECIPE,
+    )
     temperature: float = setting(
         0.1, "What divides the cosines of the contrastive losses.", above=0, panel=_RECIPE
     )
