@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from otkit.alignment.alignment import Alignment
+from otkit.alignment.aligner import Alignment
 from otkit.data.segmentation import Segment
 from otkit.files import to_json
 

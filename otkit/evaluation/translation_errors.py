@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from otkit.alignment.batches import by_size
 from otkit.alignment.checking import TranslationChecker, mean_score
+from otkit.alignment.links import by_size
 from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
 from otkit.data.halomi import Judged, Spans
@@ -174,8 +174,9 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
     value, linear = (np.zeros(len(sizes)) for _ in range(2))
     for members in by_size(sizes):
         rows = torch.from_numpy(members).to(store.counts.device)
-        (x, n, _), (y, m, _) = store.gather(2 * rows), store.gather(2 * rows + 1)
-        cost = pairwise_cost(*centred(x, y, n, m), cost="cosine")
+        source, target = store.gather(2 * rows), store.gather(2 * rows + 1)
+        n, m = source.mask, target.mask
+        cost = pairwise_cost(*centred(source.vectors, target.vectors, n, m), cost="cosine")
         a, b = (side.float() / side.sum(1, keepdim=True).clamp(min=1) for side in (n, m))
         epsilon = 0.05 * mean_cost(cost, n[:, :, None] & m[:, None, :])
         plan = sinkhorn(cost, a, b, config=SinkhornConfig(tolerance=1e-3), epsilon=epsilon)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.batches import find_all
+from otkit.alignment.links import find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore, encode_layers, tokenise
 from otkit.data.gold import GoldPair

@@ -15,7 +15,7 @@ from otkit.data.links import parse_links
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from otkit.alignment.alignment import Alignment
+    from otkit.alignment.aligner import Alignment
 
 __all__ = [
     "Cell",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otkit.alignment.settings import COSTS, DEFAULT_THRESHOLDS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
+from otkit.alignment.settings import COSTS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
 from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 from otkit.transport.config import SinkhornConfig
@@ -245,11 +245,6 @@ class ObjectiveSettings(Settings):
             max_iterations=self.iterations,
             tolerance=self.tolerance,
         )
-
-    @property
-    def threshold(self) -> float:
-        """The share of mass from which on the word aligner links two words."""
-        return DEFAULT_THRESHOLDS["threshold"]
 
     @property
     def weighs_lengths(self) -> bool:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from otkit.alignment.alignment import Alignment, Link
+from otkit.alignment.aligner import Alignment, Link
 from otkit.errors import ConfigError, InputError
 from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, lonely_words
 from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
