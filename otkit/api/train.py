@@ -297,6 +297,13 @@ def _recipe(
     """The recipe that was asked for: links that are given are used, and what they rule out is not left in it."""
     if recipe is None:
         recipe = "paper" if named else "sample"
+    length = changes.get("training", {})
+    if length.get("epochs") is not None and length.get("steps") is not None:
+        raise ConfigError(
+            f"epochs {length['epochs']:g} and steps {length['steps']} are one length in two units",
+            remedy="give one of them",
+            setting="steps",
+        )
     asked = (recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)).changed(**changes)
     if links:
         if changes.get("objective", {}).get("links") == "own":
@@ -407,7 +414,6 @@ def _links(files: Sequence[str | Path], corpora: Sequence[PairCorpus], *, on_err
         raise ConfigError(
             f"{len(files)} files of links for {len(corpora)} of text",
             remedy="give one a file of text, in order",
-            setting="links",
         )
     return GivenLinks(
         corpora,

@@ -55,8 +55,8 @@ def align(
     langs: Annotated[
         str | None, _option("Data", "Languages, if the name does not say.", metavar="XX-YY")
     ] = None,
-    links: Annotated[
-        list[str] | None, _option("Data", "Word links (Pharaoh, gold) of a FILE.", metavar="FILE")
+    link_files: Annotated[
+        list[str] | None, _option("Data", "Word links (Pharaoh, gold) of a FILE.", "--links", metavar="FILE")
     ] = None,
     model: Annotated[
         str | None,
@@ -165,12 +165,21 @@ def align(
     main = is_main_process()
     quiet = quiet or not main
     if main:
-        inputs = [*(files or []), *(dev or []), *(gold or []), *(links or []), source, target, model, teacher]
+        inputs = [
+            *(files or []),
+            *(dev or []),
+            *(gold or []),
+            *(link_files or []),
+            source,
+            target,
+            model,
+            teacher,
+        ]
         claim_files({"json": json_path}, inputs, overwrite=overwrite)
     task: dict[str, Any] = {
         "recipe": given.recipe,
         "dev": dev or [],
-        "links": links or [],
+        "links": link_files or [],
         "teacher": teacher,
         "langs": langs,
         "input_format": input_format,

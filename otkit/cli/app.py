@@ -18,6 +18,7 @@ from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.outputs import during_command
+from otkit.cli.recipe import recipe
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
     app.command(cls=Command)(during_command(command))
+app.add_typer(recipe)
 
 
 def _version(wanted: bool) -> None:

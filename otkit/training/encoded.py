@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.encoder import Encoded
 from otkit.encoders.pooling import centred
 
@@ -67,6 +68,7 @@ class EncodedPairs:
     moved      trained weights, each with what it was at the start
     embedding  (V,D) the encoder's table of subword vectors
     heads      trained beside the encoder, by what they are for
+    alignment  how the word aligner reads links
     """
 
     source: Encoded
@@ -86,6 +88,7 @@ class EncodedPairs:
     moved: Sequence[tuple[Tensor, Tensor]] = ()
     embedding: Tensor | None = None
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def compared(self, center: str) -> tuple[Encoded, Encoded]:
         """Both sides as words are compared with each other: minus the mean of the pair's words, or as they are."""

@@ -117,7 +117,13 @@ def forecast(
     )  # memory that the run will take
     prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
     module = AlignmentModel(
-        encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
+        encoder,
+        objective,
+        start=start,
+        inverse_document_frequency=rarity,
+        links=links,
+        teacher=teacher,
+        alignment=settings.alignment,
     ).train()
     steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
 from otkit.encoders.encoder import (
@@ -119,6 +120,7 @@ class AlignmentModel(nn.Module):
         links: GivenLinks | None = None,
         teacher: Teacher | None = None,
         read: ReadLinks | None = None,
+        alignment: AlignmentSettings | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -133,7 +135,7 @@ class AlignmentModel(nn.Module):
         ).to(encoder.device)
         # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
         self._beside = (encoder, start, links, teacher)
-        self.read = read
+        self.read, self.alignment = read, alignment or AlignmentSettings()
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         moving = trained if "weights" in config.needs else []
         self._moving = tuple((weight, weight.detach().clone()) for weight in moving)
@@ -262,6 +264,7 @@ class AlignmentModel(nn.Module):
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
                     sentences=(sentences[0], sentences[1]) if sentences else None,
                     heads=dict(self.heads.items()),
+                    alignment=self.alignment,
                     moved=self._moving if "weights" in needs else (),
                 )
             )

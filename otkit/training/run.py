@@ -183,6 +183,7 @@ def build_model(
         inverse_document_frequency=rarity,
         links=links,
         teacher=teacher,
+        alignment=settings.alignment,
         seed=settings.training.seed,
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otkit.alignment.settings import COSTS, DEFAULT_THRESHOLDS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
+from otkit.alignment.settings import COSTS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
 from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 from otkit.transport.config import SinkhornConfig
@@ -178,7 +178,13 @@ class ObjectiveSettings(Settings):
         least=1,
         panel=_RECIPE,
     )
-    links: str = setting("own", "Which links the losses on linked words take.", choices=LINKS, panel=_RECIPE)
+    links: str = setting(
+        "own",
+        "Which links the losses on linked words take.",
+        choices=LINKS,
+        option="--use-links",
+        panel=_RECIPE,
+    )
     temperature: float = setting(
         0.1, "What divides the cosines of the contrastive losses.", above=0, panel=_RECIPE
     )
@@ -239,11 +245,6 @@ class ObjectiveSettings(Settings):
             max_iterations=self.iterations,
             tolerance=self.tolerance,
         )
-
-    @property
-    def threshold(self) -> float:
-        """The share of mass from which on the word aligner links two words."""
-        return DEFAULT_THRESHOLDS["threshold"]
 
     @property
     def weighs_lengths(self) -> bool:

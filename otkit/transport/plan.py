@@ -13,10 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from otkit.transport.config import SinkhornConfig
 
-__all__ = ["LINKED", "FixedPlan", "Plan", "shares", "with_known_gradients"]
-
-LINKED = 0.45
-"""The share from which on two words are linked: best on gold links of twelve language pairs."""
+__all__ = ["FixedPlan", "Plan", "shares", "with_known_gradients"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -68,7 +68,7 @@ def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) 
 
     about = json.loads((out / "otkit.json").read_text(encoding="utf-8"))
     assert about["start"] == "tiny"
-    assert about["settings"]["objective"]["cost"] == "euclidean"
+    assert about["recipe"]["objective"]["cost"] == "euclidean"
     assert about["data"][0]["pairs"] == 57  # three of sixty held out
     assert len(about["data"][0]["sha256"]) == 64
     assert {"torch", "transformers", "otkit"} <= set(about["versions"])
@@ -139,10 +139,22 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
         (("missing.tsv",), 1, "missing.tsv"),
         (("de-en.tsv", "--objective", "otto"), 2, "--objective: unknown objective 'otto'"),
         (("de-en.tsv", "--objective", "ot:heavy"), 2, "--objective: received 'ot:heavy'"),
-        (("de-en.tsv", "--cost", "manhattan"), 2, "--cost: unknown cost 'manhattan'"),
-        (("de-en.tsv", "--preset", "papers"), 2, "did you mean 'paper'?"),
+        (
+            ("de-en.tsv", "--cost", "manhattan"),
+            2,
+            "--cost: received 'manhattan'; expected one of cosine, euclidean",
+        ),
+        (("de-en.tsv", "--recipe", "papers"), 2, "there is no recipe 'papers'; did you mean 'paper'?"),
+        (("de-en.tsv", "--set", "objective.tua=1"), 2, "did you mean 'tau'?"),
+        (("de-en.tsv", "--set", "objective.tau"), 2, "--set: received 'objective.tau'; write KEY=VALUE"),
+        (("de-en.tsv", "--tau", "1", "--set", "objective.tau=2"), 2, "objective.tau is given twice"),
+        (("de-en.tsv", "--steps", "1", "--epochs", "1"), 2, "--steps"),
         (("de-en.tsv", "--layer", "99"), 2, "--layer: there is no layer 99"),
-        (("de-en.tsv", "--layer", "first"), 2, "--layer: received 'first'; expected a whole number"),
+        (
+            ("de-en.tsv", "--layer", "first"),
+            2,
+            "--layer: received 'first'; expected alignment, or a whole number",
+        ),
         (("de-en.tsv", "--model", "nowhere/at/all"), 1, "nowhere/at/all"),
         (
             ("de-en.tsv", "--output", "de-en.tsv"),

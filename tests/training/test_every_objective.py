@@ -658,7 +658,8 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
 ) -> None:
     from otkit.alignment.aligner import WordAligner
     from otkit.alignment.settings import AlignmentSettings
-    from otkit.transport.plan import LINKED
+
+    linked_from = AlignmentSettings().compared_with
 
     russian = "После войны правительство построило новый завод на берегу реки ."
     english = "After the war the government built a new factory on the bank of the river ."
@@ -695,8 +696,8 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
         for i, j in read.pairs:
             linked[i, j] = True
         if length_power:
-            assert (linked != (p > LINKED)).any()
-        p = 1 / (1 + np.exp((LINKED - p) / 0.1))
+            assert (linked != (p > linked_from)).any()
+        p = 1 / (1 + np.exp((linked_from - p) / 0.1))
         expected -= np.where(linked, np.log(p), np.log(1 - p)).sum() * 2 / sum(p.shape) / 2
     assert found == pytest.approx(expected, rel=5e-3)
 
