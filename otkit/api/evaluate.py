@@ -566,8 +566,7 @@ def _word_alignment(
     if texts and not gold and reading.strict:
         raise ConfigError(
             "the text has no gold links to compare with",
-            remedy="name them, one file for each text",
-            setting="gold",
+            remedy="name them: `gold='FILE'`, one for each text",
         )
     sets = gold_sets(gold, texts, data, reading, base=base)
     notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]

@@ -141,7 +141,7 @@ def test_gates_exit_with_three_and_wrong_names_with_two(otkit: Run) -> None:
         ),
         (("retrieval", "--source", "a"), 2, "give both of --source and --target"),
         (("retrieval", "de-en.tsv", "--languages", " , "), 2, "write for instance de,fr"),
-        (("word-alignment", "de-en.tsv"), 2, "--gold: the text has no gold links to compare with"),
+        (("word-alignment", "de-en.tsv"), 2, "the text has no gold links to compare with; name them: --gold FILE"),
         (("word-alignment", "--write-recipe", "x.toml"), 2, "--write-recipe: there is nothing to write"),
         (("word-alignment", "--recipe", "bset"), 2, "there is no recipe 'bset'; did you mean 'best'?"),
         (

@@ -137,18 +137,18 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         trim_table(TrimReport(119_547, 31_024, 183_600_000, 47_600_000, 0.02, 0.31, parity(0.1)))
     ],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],
-    "report/corpus.py figures_table": lambda: [
+    "reports/corpus.py figures_table": lambda: [
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})
     ],
-    "report/corpus.py frequent_pairs": lambda: [frequent_pairs(VIEWS)],
-    "report/corpus.py lonely_words": lambda: [
+    "reports/corpus.py frequent_pairs": lambda: [frequent_pairs(VIEWS)],
+    "reports/corpus.py lonely_words": lambda: [
         lonely_words(VIEWS, side="source"),
         lonely_words(VIEWS, side="target"),
     ],
-    "report/tables.py before_after": lambda: [
+    "reports/tables.py before_after": lambda: [
         change_table({"aer": 0.1}, {"aer": 0.2}, output=Path("runs/aligned"))
     ],
-    "report/tables.py by_language": lambda: [
+    "reports/tables.py by_language": lambda: [
         by_language(
             "Word alignment",
             {language: {"AER": 0.1, "precision": 0.2, "recall": 0.3} for language in LANGUAGES},
@@ -191,7 +191,7 @@ def test_nothing_else_writes_to_stdout() -> None:
             if name.startswith("sys.stdout.") or (silent is not None and silent not in given):
                 roads.append((place, name))
     assert {place for place, _ in roads if place != "cli/stdout.py"} == {
-        "report/tables.py",
+        "reports/tables.py",
         "cli/progress.py",
     }
     assert {name for place, name in roads if place != "cli/stdout.py"} == {"rich.table"}
