@@ -527,7 +527,7 @@ def tune(
     )
     count = sum(map(len, sets.values()))
     source = (
-        f"Tuned by `otkit evaluate word-alignment --tune` for {opened.name} on {count} pairs ({', '.join(sets)}):"
+        f"Tuned by otkit.evaluate.tune for {opened.name} on {count} pairs ({', '.join(sets)}):"
         f" AER {found.figure:.4f}."
     )
     return TunedAlignment(found.config, found.figure, found.trials, source)

@@ -141,7 +141,11 @@ def test_gates_exit_with_three_and_wrong_names_with_two(otkit: Run) -> None:
         ),
         (("retrieval", "--source", "a"), 2, "give both of --source and --target"),
         (("retrieval", "de-en.tsv", "--languages", " , "), 2, "write for instance de,fr"),
-        (("word-alignment", "de-en.tsv"), 2, "the text has no gold links to compare with; name them: --gold FILE"),
+        (
+            ("word-alignment", "de-en.tsv"),
+            2,
+            "the text has no gold links to compare with; name them: --gold FILE",
+        ),
         (("word-alignment", "--write-recipe", "x.toml"), 2, "--write-recipe: there is nothing to write"),
         (("word-alignment", "--recipe", "bset"), 2, "there is no recipe 'bset'; did you mean 'best'?"),
         (
@@ -231,7 +235,7 @@ def test_tuning_writes_a_recipe_that_extract_reads(otkit: Run, folder: Path) -> 
     assert figure == pytest.approx(document["tuning"]["aer"])
     recipe = read_recipe("tuned.toml")
     assert recipe.table("alignment")["layers"] == document["tuning"]["settings"]["layers"]
-    assert "Tuned by `otkit evaluate word-alignment --tune` for tiny on 2 pairs (de)" in recipe.source
+    assert "Tuned by otkit.evaluate.tune for tiny on 2 pairs (de)" in recipe.source
     code, _, err = otkit(
         "word-alignment", "--gold", "de-en.gold.tsv", "--recipe", "tuned.toml", "--json", "y.json"
     )
