@@ -110,7 +110,6 @@ class RunOptions(TypedDict, total=False):
     baseline     the encoder to compare with; "sample" is the sample encoder. Without it nothing is compared
     seen         languages of the "seen" average; by default those that the encoder's otkit.json names
     device       of encoders that are opened by name: "auto", "cpu", "cuda", "cuda:N" or "mps"
-    pooling, prefix   of sentence vectors, where they are not the encoder's own
     output       a folder that keeps finished parts; with `resume` they are used, with `overwrite` those of an
                  interrupted run are thrown away. Without it nothing is kept
     on_progress  called with what is done, of how much (None: not known), and of what
@@ -119,8 +118,6 @@ class RunOptions(TypedDict, total=False):
     baseline: EncoderLike
     seen: Sequence[str] | None
     device: str
-    pooling: str | None
-    prefix: str | None
     output: FilePath | None
     resume: bool
     overwrite: bool
@@ -180,13 +177,15 @@ def retrieval(
     langs: str | None = None,
     format: str = "auto",
     on_error: str = "raise",
+    pooling: str | None = None,
+    prefix: str | None = None,
     **run: Unpack[RunOptions],
 ) -> Evaluation:
     """Sentence retrieval: is the sentence nearest to a sentence its translation? Both directions of each file, as
     accuracy within the first 1, 5 and 10 and as mean reciprocal rank, all in [0, 1] (Artetxe and Schwenk 2019).
 
     `files` are parallel, one language each beside English; `data` is a folder with such files in `tatoeba/`; without
-    either, the sample data.
+    either, the sample data. `pooling` and `prefix` are of the sentence vectors, where not the encoder's own.
 
     InputError: a file, or a line of it, cannot be used, or a language has no file.
 
@@ -195,7 +194,9 @@ def retrieval(
     1.0
     """
     reading = _reading(languages, run, langs=langs, format=format, on_error=on_error)
-    return _measured(_retrieval(files, data, reading, settings), encoder, **run)
+    return _measured(
+        _retrieval(files, data, reading, settings), encoder, pooling=pooling, prefix=prefix, **run
+    )
 
 
 def word_alignment(
@@ -269,6 +270,8 @@ def mining(
     settings: MiningSettings | None = None,
     langs: str | None = None,
     on_error: str = "raise",
+    pooling: str | None = None,
+    prefix: str | None = None,
     **run: Unpack[RunOptions],
 ) -> Evaluation:
     """Bitext mining: which sentences of two collections are translations of each other? F1, precision and recall in
@@ -292,7 +295,7 @@ def mining(
     """
     reading = _reading(None, run, langs=langs, on_error=on_error)
     task = mining_task(mining_sets(source, target, gold, reading), settings or MiningSettings())
-    return _measured(task, encoder, **run)
+    return _measured(task, encoder, pooling=pooling, prefix=prefix, **run)
 
 
 def xnli(
@@ -361,6 +364,8 @@ def translation_errors(
     *,
     settings: CheckSettings | None = None,
     on_error: str = "raise",
+    pooling: str | None = None,
+    prefix: str | None = None,
     **run: Unpack[RunOptions],
 ) -> Evaluation:
     """Hallucination and omission in machine translation: the area under the ROC curve of `otkit.check` and of plain
@@ -380,7 +385,7 @@ def translation_errors(
     1.0
     """
     task = translation_errors_task(read_halomi(data, on_error=on_error), settings or CheckSettings())
-    return _measured(task, encoder, **run)
+    return _measured(task, encoder, pooling=pooling, prefix=prefix, **run)
 
 
 def all_tasks(
@@ -522,7 +527,7 @@ def tune(
     )
     count = sum(map(len, sets.values()))
     source = (
-        f"Tuned by `otkit evaluate word-alignment --tune` for {opened.name} on {count} pairs ({', '.join(sets)}):"
+        f"Tuned by otkit.evaluate.tune for {opened.name} on {count} pairs ({', '.join(sets)}):"
         f" AER {found.figure:.4f}."
     )
     return TunedAlignment(found.config, found.figure, found.trials, source)
@@ -561,8 +566,7 @@ def _word_alignment(
     if texts and not gold and reading.strict:
         raise ConfigError(
             "the text has no gold links to compare with",
-            remedy="name them, one file for each text",
-            setting="gold",
+            remedy="name them: `gold='FILE'`, one for each text",
         )
     sets = gold_sets(gold, texts, data, reading, base=base)
     notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]

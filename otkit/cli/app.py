@@ -13,7 +13,7 @@ from otkit.cli.align import align
 from otkit.cli.check import check
 from otkit.cli.command import Command
 from otkit.cli.embed import embed
-from otkit.cli.evaluate import evaluate
+from otkit.cli.evaluate import app as evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
@@ -48,9 +48,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
+for command in (align, show_alignment, extract, embed, export, check, report, info):
     app.command(cls=Command)(during_command(command))
 app.add_typer(recipe)
+app.add_typer(evaluate)
 
 
 def _version(wanted: bool) -> None:

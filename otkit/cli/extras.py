@@ -38,8 +38,6 @@ def _draws(options: Options) -> bool:
 
 def _on_hub(options: Options) -> bool:
     """Benchmarks that are no folder or file here are looked for on the Hub."""
-    if options.get("task") not in ("xnli", "xquad", "all"):
-        return False
     data, train = options.get("data"), options.get("train")
     return bool((data and not Path(data).is_dir()) or (train and not Path(train).is_file()))
 
@@ -51,7 +49,7 @@ NEEDS: tuple[Need, ...] = (
     Need("peft", lambda given: given.get("lora_rank"), "lora"),
     Need("matplotlib", lambda given: given.get("chart"), "plots"),
     Need("matplotlib", _draws, "plots", commands=("show-alignment",)),
-    Need("datasets", _on_hub, "hub", commands=("evaluate",)),
+    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad")),
     Need("onnx", lambda given: given.get("to") == "onnx", package="onnx", commands=("export",)),
     Need("onnxscript", lambda given: given.get("to") == "onnx", package="onnxscript", commands=("export",)),
     Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),

@@ -83,7 +83,7 @@ class Reading:
         if missing and self.strict and missing != ["en"]:
             raise InputError(
                 f"there is no file for {' and '.join(missing)}",
-                remedy="give a file of each of the languages, or leave the language out",
+                remedy="give a file of each of `languages`, or leave the language out",
             )
         if not found and self.strict:
             raise InputError("there is nothing to evaluate", remedy="give a file, or `data='DIR'`")
@@ -168,8 +168,7 @@ def _texts_of(
     if len(texts) != len(gold):
         raise ConfigError(
             f"{len(texts)} texts were given for {len(gold)} files of gold links",
-            remedy="give one text for each, in the same order",
-            setting="gold",
+            remedy="give one text for each `gold`, in the same order",
         )
     return texts
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
-from otkit.encoders.encoder import Encoder
+from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
@@ -29,7 +29,7 @@ from otkit.evaluation.settings import XnliSettings
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
 
-__all__ = ["XNLI_METRICS", "XnliData", "xnli_task"]
+__all__ = ["XNLI_METRICS", "XnliData", "features", "predict", "xnli_head", "xnli_task"]
 
 _HELD_OUT = 1000
 
@@ -83,8 +83,7 @@ def xnli_task(data: XnliData, config: XnliSettings, *, head: Path | None = None,
                 )
             model = found.eval()
         else:
-            shape = HeadConfig(config.head_pooling, config.dropout, config.freeze)
-            model = Classifier(tuned, shape, labels=len(NLI_LABELS))
+            model = xnli_head(tuned, config)
             said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
             if keep:
                 save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
@@ -123,6 +122,12 @@ def xnli_task(data: XnliData, config: XnliSettings, *, head: Path | None = None,
         seeded=head is None,
         trains=True,
     )
+
+
+def xnli_head(encoder: TorchEncoder, config: XnliSettings) -> Classifier:
+    """A new classifier on an encoder."""
+    shape = HeadConfig(config.head_pooling, config.dropout, config.freeze)
+    return Classifier(encoder, shape, labels=len(NLI_LABELS))
 
 
 def _train(

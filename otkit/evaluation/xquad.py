@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from otkit.data.examples import QaExample, TaskSet
-from otkit.encoders.encoder import Encoder
+from otkit.encoders.encoder import Encoder, TorchEncoder
 from otkit.encoders.pairs import PairTokenizer, Pieces, collate
 from otkit.errors import CheckpointError, InputError
 from otkit.evaluation.answers import (
@@ -34,6 +34,7 @@ __all__ = [
     "XquadData",
     "answer",
     "score_answers",
+    "xquad_head",
     "xquad_task",
 ]
 
@@ -89,7 +90,7 @@ def xquad_task(
                 )
             model = found.eval()
         else:
-            model = SpanFinder(tuned, HeadConfig(dropout=config.dropout, frozen=config.freeze))
+            model = xquad_head(tuned, config)
             said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
             if keep:
                 save_head(
@@ -140,6 +141,11 @@ def score_answers(
         ):
             rows[name].append((score.f1, score.exact, 1.0))
     return {name: np.array(values) for name, values in rows.items()}
+
+
+def xquad_head(encoder: TorchEncoder, config: XquadSettings) -> SpanFinder:
+    """A new span finder on an encoder."""
+    return SpanFinder(encoder, HeadConfig(dropout=config.dropout, frozen=config.freeze))
 
 
 def _train(

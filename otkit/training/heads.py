@@ -201,7 +201,7 @@ def load_head(encoder: TorchEncoder, folder: Path) -> Head:
         raise CheckpointError(
             f"holds no head that can be used ({type(error).__name__}: {error})",
             where=str(path),
-            remedy="give a folder that `otkit evaluate xnli --save-heads` or `xquad` wrote",
+            remedy="give a folder that was kept with `save_heads=True`",
         ) from error
     absent = [name for name in missing if not name.startswith("model.")]
     if absent or unknown:

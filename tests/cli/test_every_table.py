@@ -27,7 +27,9 @@ from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
 from otkit.cli.stdout import guarded, show
 from otkit.evaluation.protocol import Metric
+from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from otkit.evaluation.summary import Figure, Summary
+from otkit.evaluation.translation_errors import ERROR_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
 from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
@@ -36,6 +38,7 @@ from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
+from otkit.reports.evaluation import layer_table, overview, summary_tables
 from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
@@ -124,11 +127,14 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
     ],
     "cli/align_report.py forecast_table": lambda: [forecast_table(planned())],
     "cli/embed_search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
-    "cli/evaluate_report.py _table": lambda: [
+    "reports/evaluation.py _table": lambda: [
         table for name, found in SUMMARIES.items() for table in summary_tables(name, found)
     ],
-    "cli/evaluate_report.py _with_notes": lambda: summary_tables("xnli", SUMMARIES["xnli"]),
-    "cli/evaluate_report.py overview": lambda: [overview(SUMMARIES)],
+    "reports/evaluation.py _with_notes": lambda: summary_tables("xnli", SUMMARIES["xnli"]),
+    "reports/evaluation.py layer_table": lambda: [
+        layer_table({language: {layer: 0.1 + layer / 100 for layer in range(13)} for language in LANGUAGES})
+    ],
+    "reports/evaluation.py overview": lambda: [overview(SUMMARIES)],
     "cli/export.py onnx_table": lambda: [onnx_table(exported())],
     "cli/export.py trim_table": lambda: [
         trim_table(TrimReport(119_547, 31_024, 183_600_000, 47_600_000, 0.02, 0.31, parity(0.1)))

@@ -225,7 +225,7 @@ def test_an_average_of_ratios_is_not_the_ratio_of_sums() -> None:
 
 
 def test_gates_know_which_way_is_better() -> None:
-    from otkit.cli.evaluate_report import check_gates, parse_gates
+    from otkit.cli.evaluate_run import check_gates, parse_gates
 
     summary = summarise([cell("model", 0, findings(de=[1.0, 0.0], fr=[1.0, 1.0]))], [RIGHT, LOOK])
     check_gates(parse_gates(["accuracy=0.75", "Hubness=1.5"], [RIGHT, LOOK]), {"toy": summary})
