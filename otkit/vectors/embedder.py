@@ -1,6 +1,6 @@
 """Texts to vectors, one a sentence or one a word: the part of `otkit embed` that needs the encoder.
 
-Shapes: R rows (vectors), D width, K alignment layers, U words.
+Shapes: R rows (vectors), D width, U words.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Embedder:
                 batch_tokens=self.batch_tokens,
                 progress=self.on_encoded,
             )
-            mean = torch.nn.functional.normalize(store.vectors.mean(1), dim=-1)  # (U, D)
+            mean = torch.nn.functional.normalize(store.vectors, dim=-1)  # (U, D)
         counts = store.counts.cpu().numpy()
         # The store lies in the order of encoding, by length; rows lie in the order of the text.
         places = [np.arange(start, start + n) for start, n in zip(store.starts.tolist(), counts, strict=True)]

@@ -18,7 +18,7 @@ from otkit.data.parallel import BadLine
 from otkit.data.texts import SIDES, Text, read_texts
 from otkit.encoders.identity import weights_sha256
 from otkit.errors import ConfigError, InputError, OutputError, choose
-from otkit.exports.shards import DTYPES, SHARDS, Row
+from otkit.vectors.shards import DTYPES, SHARDS, Row
 from otkit.files import differences, sha256_of, to_json
 from otkit.provenance import versions
 from otkit.vectors.embedder import UNITS, Embedded, Embedder

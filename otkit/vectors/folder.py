@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from otkit.encoders.settings import read_json
 from otkit.errors import ExportError
-from otkit.exports.shards import SHARDS, Row
+from otkit.vectors.shards import SHARDS, Row
 from otkit.files import sha256_of
 from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
 

@@ -10,7 +10,7 @@ from typing import Any
 from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.identity import weights_sha256
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.exports.shards import Row
+from otkit.vectors.shards import Row
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.folder import Vectors, open_vectors
 from otkit.vectors.index import open_index

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from otkit.encoders.manifest import file_facts, is_as_stated
 from otkit.errors import ExportError, OutputError, choose, reason_of
-from otkit.exports.shards import DTYPES, SHARDS, Row, pack
+from otkit.vectors.shards import DTYPES, SHARDS, Row, pack
 from otkit.files import (
     MARKER,
     check_folder,

@@ -33,7 +33,7 @@ from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
-from otkit.exports.shards import Row
+from otkit.vectors.shards import Row
 from otkit.exports.trim import TrimReport
 from otkit.reports.corpus import figures_table, frequent_pairs, lonely_words
 from otkit.reports.tables import Table, by_language

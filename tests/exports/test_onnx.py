@@ -86,7 +86,7 @@ def test_upper_layers_are_cut_off_for_alignment(sample_encoder: TorchEncoder, ex
 def test_a_layer_outside_the_graph_is_named(exported: ExportReport) -> None:
     encoder = open_encoder(exported.folder, device="cpu")
     with pytest.raises(
-        ConfigError, match=r"the exported graph has no layer 0; use `layer='1,2'`, or export again"
+        ConfigError, match=r"the exported graph has no layer 0; use `layers='1,2'`, or export again"
     ):
         encoder.hidden_states(encoder.tokenize(SENTENCES), layers=[0])
     with pytest.raises(ConfigError, match=r"cannot run on 'mps'"):

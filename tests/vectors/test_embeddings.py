@@ -13,7 +13,7 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.words import encode_words
 from otkit.errors import CheckpointError, ExportError, InputError, OutputError
-from otkit.exports import embeddings
+from otkit.vectors import embeddings
 from otkit.resources import sample_data
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.embeddings import EmbedConfig, EmbedReport, Progress, TextInput, embed_corpora
