@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from otkit.cli.app import app
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.exports.onnx import ExportReport
 from otkit.files import MARKER
 

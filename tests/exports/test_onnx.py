@@ -15,15 +15,17 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TooLongError, TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
-from otkit.encoders.words import encode_words
-from otkit.errors import CheckpointError, ConfigError, ExportError, GateError, OutputError
+from otkit.encoders.open import open_encoder
+from otkit.encoders.sentences import encode_words
+from otkit.encoders.tokens import TooLongError
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import CheckpointError, ConfigError, GateError, OutputError
 from otkit.exports.gate import Limits
 from otkit.exports.graph import write_graph
 from otkit.exports.onnx import ExportReport, export_onnx
 from otkit.exports.quantize import RECIPES, _int8
+from otkit.exports.settings import ExportSettings
 from otkit.files import MARKER, sha256_of
 from tests.exports.conftest import PAIRS
 
@@ -142,16 +144,25 @@ def test_recipes_are_tried_in_order_and_a_missed_gate_writes_nothing(
     with pytest.raises(
         GateError, match=r"lowest cosine .* \(limit 1\.1\).*int8 in blocks of 128: largest difference"
     ):
-        export_onnx(original, tmp_path / "small", quantize="int8", pairs=PAIRS, limits=limits, overwrite=True)
+        export_onnx(
+            original,
+            tmp_path / "small",
+            ExportSettings(quantize="int8"),
+            pairs=PAIRS,
+            limits=limits,
+            overwrite=True,
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
     assert (tmp_path / "small" / "precious").read_text() == "old"
 
 
 def test_wrong_settings(original: TorchEncoder, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown quantisation 'int5'"):
-        export_onnx(original, tmp_path / "x", quantize="int5")
-    with pytest.raises(ExportError, match="opset 12 cannot be written; choose from 18 to 24"):
-        write_graph(original, tmp_path / "x.onnx", opset=12)
+    with pytest.raises(ConfigError, match="unknown quantize 'int5'; did you mean 'int"):
+        ExportSettings(quantize="int5")
+    with pytest.raises(ConfigError, match="opset is 12; give a whole number of at least 18 and at most 24"):
+        ExportSettings(opset=12)
+    with pytest.raises(ConfigError, match=r"received 'int8', which is about onnx alone; leave it out"):
+        ExportSettings(to="gguf", quantize="int8")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file, not a folder"):
         original.save(tmp_path / "file")
