@@ -17,7 +17,7 @@ PROGRAMS = {
     ),
     "open the sample encoder": "from otkit import open_encoder; open_encoder(device='cpu')",
     "the same without its checks": (
-        "import otkit.encoders.checkpoint as c; c.check_states = lambda *_: None;c.open_encoder(device='cpu')"
+        "import otkit.encoders.open as c; c.check_states = lambda *_: None;c.open_encoder(device='cpu')"
     ),
     "open it a second time": (
         "from otkit import open_encoder; open_encoder(device='cpu'); open_encoder(device='cpu')"

@@ -17,7 +17,7 @@ import otkit
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.api.align import align_words
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.reports.fragment import fragment_html
 from tests.reports.views import random_view, small_view

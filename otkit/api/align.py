@@ -12,8 +12,8 @@ from otkit.alignment.alignment import Alignment
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import InputError
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.variants import caption_of

@@ -135,7 +135,7 @@ def check(
     from otkit.alignment.checking import TranslationChecker
     from otkit.cli.progress import count_lines, last_line, progress_bar
     from otkit.cli.stdout import write_data
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
     from otkit.files import write_file
     from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
 
@@ -241,7 +241,7 @@ def _write_json(
     skipped: int,
     overwrite: bool,
 ) -> None:
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.files import sha256_of
 
     write_document(

@@ -158,7 +158,7 @@ def embed(
     threads = set_engine(engine, address, threads)
     set_logging(verbose=verbose)
     if search is not None:
-        from otkit.cli.embed_search import answer, read_queries
+        from otkit.cli.search import answer, read_queries
 
         set_threads(threads)
         claim_files({"json": json_path}, [search, model], overwrite=overwrite)
@@ -228,8 +228,8 @@ def embed(
             overwrite=overwrite,
         )
     if json_path is not None:
-        from otkit.cli.documents import write_document
-        from otkit.encoders.settings import read_json
+        from otkit.cli.outputs import write_document
+        from otkit.encoders.encoder import read_json
 
         write_document(json_path, read_json(output / "manifest.json"), overwrite=overwrite)
     if report.made_before:

@@ -34,7 +34,7 @@ def answer(
     search = open_search(folder, model=model, device=device)
     answers = search(queries, k=k)
     if json_path is not None:
-        from otkit.cli.documents import write_document
+        from otkit.cli.outputs import write_document
 
         answered = [_plain(found) for found in answers]
         write_document(json_path, {"folder": str(folder), "answers": answered}, overwrite=overwrite)

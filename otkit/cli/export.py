@@ -28,7 +28,7 @@ from otkit.cli.values import NONE, Name, Number, folder
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from otkit.encoders.encoder import TorchEncoder
+    from otkit.encoders.torch import TorchEncoder
     from otkit.exports.onnx import ExportReport
     from otkit.exports.trim import TrimReport
     from otkit.reports.tables import Table
@@ -83,7 +83,7 @@ def export(
         str | None,
         name_option(
             "Weights of --to gguf: q4_0, q8_0, f16 or f32. Default: q8_0.",
-            "otkit.encoders.gguf_writer:GGUF_TYPES",
+            "otkit.exports.gguf:GGUF_TYPES",
             "GGUF type",
             metavar="TYPE",
         ),
@@ -158,8 +158,9 @@ def export(
     set_threads(threads)
     from otkit.cli.progress import last_line, progress_bar
     from otkit.cli.stdout import show
-    from otkit.encoders.checkpoint import open_encoder
-    from otkit.encoders.encoder import TorchEncoder, resolve_layers
+    from otkit.encoders.encoder import resolve_layers
+    from otkit.encoders.open import open_encoder
+    from otkit.encoders.torch import TorchEncoder
 
     encoder = open_encoder(model, device="cpu")
     if not isinstance(encoder, TorchEncoder):
@@ -211,7 +212,7 @@ def export(
             )
             figures["bytes"], size = written, f"for {to}"
     if json_path is not None:
-        from otkit.cli.documents import write_document
+        from otkit.cli.outputs import write_document
 
         write_document(json_path, figures, overwrite=overwrite)
     show(*tables)

@@ -134,8 +134,8 @@ def extract(
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
     from otkit.data.parallel import read_pairs
-    from otkit.encoders.checkpoint import open_encoder
     from otkit.encoders.device import slow_precision
+    from otkit.encoders.open import open_encoder
 
     records = read_pairs(
         place,

@@ -98,8 +98,8 @@ def lines_of(path: Path) -> int:
 def write_json(
     path: Path, aligner: WordAligner, stream: CorpusStream, place: str, *, overwrite: bool = False
 ) -> None:
+    from otkit.files import versions
     from otkit.files import write_json as write
-    from otkit.provenance import versions
 
     document = {
         "command": "extract",

@@ -39,10 +39,10 @@ def info(
     """
     claim_files({"json": json_path}, [model], overwrite=overwrite)
     set_logging(verbose=verbose)
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import last_line
     from otkit.cli.stdout import show
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     encoder = open_encoder(model, device="cpu")
     table = facts_table(encoder)
@@ -62,8 +62,8 @@ def info(
 
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
-    from otkit.encoders.encoder import TorchEncoder
-    from otkit.encoders.settings import alignment_layers_rule
+    from otkit.encoders.encoder import alignment_layers_rule
+    from otkit.encoders.torch import TorchEncoder
     from otkit.reports.tables import Column, Table
 
     settings = encoder.settings

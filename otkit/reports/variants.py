@@ -9,7 +9,8 @@ from torch import Tensor
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import DEFAULT_THRESHOLDS, AlignmentSettings
-from otkit.encoders.encoder import Encoder, Sentence, Tokens
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence, Tokens
 from otkit.reports.html import Page, PagePair, Variant
 from otkit.reports.view import GoldLinks, GridView, view_of
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 GOOD = [

@@ -19,7 +19,7 @@ from otkit.alignment.checking import TranslationChecker
 from otkit.cli.app import main
 from otkit.cli.evaluate_support import Watch
 from otkit.cli.progress import Progress, Step, Total, TrainingProgress, count_lines
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.cli.conftest import COMMANDS
 
 
