@@ -19,7 +19,9 @@ import numpy as np
 
 from otkit.errors import OtkitError, require_extra
 
-__all__ = ["map_windows"]
+__all__ = ["ENGINES", "map_windows"]
+
+ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from otkit.cluster import map_windows
+from otkit.cluster import ENGINES, map_windows
 from otkit.data.texts import languages_of_texts
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
@@ -19,9 +19,8 @@ from otkit.vectors.search import Answer, open_search
 from otkit.vectors.settings import NEIGHBOURS, EmbeddingSettings
 from otkit.vectors.writer import read_state, working_folder
 
-__all__ = ["ENGINES", "Answer", "Embedding", "Files", "embed", "search", "text_inputs"]
+__all__ = ["Answer", "Embedding", "Files", "embed", "search", "text_inputs"]
 
-ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
 Files = str | Path | TextInput | Sequence[str | Path | TextInput | tuple[str | Path, str | Path]]
 """A file, or several: each a path (`-` is stdin), two line-aligned files as a pair, or a TextInput."""
 
@@ -65,21 +64,23 @@ def embed(
     """Write the folder `output`: the vectors of a corpus, the text behind each, an index, and last a manifest.
 
     files       text, parallel or a sentence a line, plain or .gz: see `Files`
-    encoder     an open encoder, or what `open_encoder` takes; None is the sample encoder. `device` is where it is opened.
+    encoder     an open encoder, or what `open_encoder` takes (None is the sample encoder); device: where it is opened
     format      of the files: "auto", "tsv", "bars" (` ||| `), "jsonl", "files" or "text"
     langs       languages of the sides, where the names of the files do not tell them
     on_error    "raise" at a line that cannot be used, or "skip" it
     resume      go on with an interrupted run, to the same bytes: with the same files and settings, or a finished folder
                 stays as it is. `overwrite` starts over, and replaces a folder that otkit did not make.
     threads     CPU threads; sums in another order end in other digits, so a resumed run takes its own
-    engine      "local", or "ray": the workers of the cluster at `address` (same bytes), which open the encoder by its name
-    on_progress gets a `Progress` after each window of about a thousand texts; on_encoded the number of texts of a window
-                that are through the encoder; note what a person should know of the files
-    settings    fields of `EmbeddingSettings`: unit ("sentence", "word"), raw, side, dtype, shards, shard_rows (vectors),
-                index ("flat", "hnsw", "ivf", "none"), batch_tokens (subwords)
+    engine      "local", or "ray": the workers of the cluster at `address`, which open the encoder by its name and give
+                the same bytes
+    on_progress gets a `Progress` after each window of about a thousand texts
+    on_encoded  gets the number of texts of a window that are through the encoder
+    note        gets what a person should know of the files
+    settings    fields of `EmbeddingSettings`: unit ("sentence", "word"), raw, side, dtype, shards, shard_rows (vectors
+                a shard), index ("flat", "hnsw", "ivf", "none"), batch_tokens (subwords)
 
-    Rows stand in the order of the files, vectors have length 1. `InputError` names the file and line of text that cannot
-    be used, `OutputError` an output that must not be replaced or an interrupted run with other settings.
+    Rows stand in the order of the files, and vectors have length 1. `InputError` names the file and line of text that
+    cannot be used, `OutputError` an output that must not be replaced, or an interrupted run with other settings.
 
     >>> import otkit
     >>> made = otkit.embed("sample_data/parallel/de-en.dev.tsv", output="runs/vectors", overwrite=True)

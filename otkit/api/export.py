@@ -74,13 +74,13 @@ def export(
     trim_vocab  files of text, plain or .gz: only the subwords that they need are kept, or those of a tokenizer.json
     overwrite   replace a folder that otkit did not make
     on_progress told what begins, in a few words
-    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, and the gate's
-                limits min_cosine, min_agreement (0 to 1) and max_retrieval_loss (points of accuracy)
+    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, and limits of
+                the gate: min_cosine, min_agreement (0 to 1) and max_retrieval_loss (points of accuracy)
 
     An ONNX graph is compared with the original on real sentences in five languages. Past a limit nothing is written and
     a `GateError` names the figure. With `quantize`, recipes are tried from the smallest on and the first within the
-    limits is taken. `ConfigError` for settings that do not go together, `ExportError` for an architecture that the target
-    has no place for.
+    limits is taken. `ConfigError` for settings that do not go together, `ExportError` for an architecture that the
+    target has no place for.
 
     >>> import otkit
     >>> made = otkit.export("sample_data/encoder", "transformers", output="runs/hf", overwrite=True)

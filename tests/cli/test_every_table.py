@@ -123,7 +123,7 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         )
     ],
     "cli/align_report.py forecast_table": lambda: [forecast_table(planned())],
-    "cli/embed_search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
+    "cli/search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
     "cli/evaluate_report.py _table": lambda: [
         table for name, found in SUMMARIES.items() for table in summary_tables(name, found)
     ],

@@ -209,9 +209,9 @@ ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
             "--output",
             "{out}/v",
         ),
-        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit embed --search {out}/v",
+        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit search {out}/v",
     ),
-    "search": (COMMANDS["search"], r"2 answers to 1 query from vectors"),
+    "search": (COMMANDS["search"], r"2 answers to 1 question from vectors"),
     "evaluate": (
         (*COMMANDS["evaluate"], "-o", "{out}/cells", "--json", "{out}/e.json"),
         r"word-alignment: 1 language; wrote {out}/e\.json; finished parts are in {out}/cells; next: --baseline",

@@ -224,7 +224,7 @@ COMMANDS = {
         for index in ("flat", "hnsw", "ivf", "none")
         for unit in ("sentence", "word")
     },
-    "search": ("embed", "--search", "VECTORS", "das haus", "--model", "MODEL"),
+    "search": ("search", "VECTORS", "das haus", "--model", "MODEL"),
     "check": ("check", "TEXT", "--model", "MODEL"),
     "report": ("report", "TEXT", "--model", "MODEL", "--output", "OUT/r"),
     "word-alignment": ("evaluate", "word-alignment", "--gold", "GOLD", "--model", "MODEL"),
