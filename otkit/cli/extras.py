@@ -60,9 +60,8 @@ NEEDS: tuple[Need, ...] = (
         package="onnxscript",
         commands=("export",),
     ),
-    Need(
-        "faiss", lambda given: given.get("index") != "none", package="faiss-cpu", commands=("embed", "search")
-    ),
+    Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),
+    Need("faiss", lambda given: not given.get("index"), package="faiss-cpu", commands=("embed", "search")),
 )
 
 

@@ -80,6 +80,8 @@ def search(
 
     [bold]Examples[/bold]
 
+    otkit embed sample_data/parallel/de-en.dev.tsv --output runs/vectors
+
     otkit search runs/vectors "Où sont mes clés ?" -k 3
 
     cat questions.txt | otkit search runs/vectors - --json answers.json
