@@ -1,4 +1,4 @@
-"""`otkit.export`, `otkit.embed` and `otkit.search`: the examples of their docstrings, and what a Python user relies on."""
+"""`otkit.export`, `otkit.embed`, `otkit.search`: the examples of their docstrings, and what Python users rely on."""
 
 from __future__ import annotations
 

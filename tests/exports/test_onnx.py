@@ -72,6 +72,17 @@ def test_long_sentences_go_in_windows(original: TorchEncoder, exported: ExportRe
         encoder.hidden_states(encoder.subwords.encode(text), layers=[1])
 
 
+def test_it_opens_without_transformers_and_the_training_parts_of_torch(exported: ExportReport) -> None:
+    code = (
+        "import sys, otkit; encoder = otkit.open_encoder(sys.argv[1]);"
+        "encoder.encode_sentences(encoder.tokenize([['das', 'haus']]));"
+        "heavy = ('transformers', 'accelerate', 'torch._dynamo', 'torch._inductor', 'torch.distributed.fsdp', 'sympy');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    line = [sys.executable, "-c", code, str(exported.folder)]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
 def test_upper_layers_are_cut_off_for_alignment(sample_encoder: TorchEncoder, exported: ExportReport) -> None:
     encoder = open_encoder(exported.folder, device="cpu")
     assert isinstance(encoder, OnnxEncoder)
