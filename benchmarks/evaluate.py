@@ -25,8 +25,7 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import CorpusView
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
 from otkit.evaluation.answers import answer_place, make_windows

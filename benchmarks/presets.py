@@ -19,8 +19,7 @@ import torch
 from benchmarks.common import data, show
 from benchmarks.evaluate import bare_loop, nli_source, qa_source
 from otkit.data.tasks import read_nli, read_qa
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
 from otkit.evaluation.settings import XnliSettings, XquadSettings
 from otkit.evaluation.xnli import predict

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from otkit.api import evaluate
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import read_recipe
 

@@ -14,8 +14,8 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import words_between
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
@@ -97,7 +97,7 @@ class Aligner:
         opened = encoder is None or isinstance(encoder, str | Path)
         self._place = encoder if opened else None
         self._opened_here, self._device = opened, device
-        self.encoder: Encoder = open_encoder(encoder, device=device) if opened else encoder  # type: ignore[arg-type, assignment]
+        self.encoder: Encoder = open_encoder(encoder, device=device) if opened else encoder  # type: ignore[assignment]
         self._aligner = WordAligner(
             self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
         )

@@ -20,9 +20,8 @@ from typing import Any, TypedDict, Unpack
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import short_code
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder
-from otkit.encoders.settings import read_json
+from otkit.encoders.encoder import Encoder, read_json
+from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.evaluation.inputs import (
     LINKED_PAIRS,

@@ -155,7 +155,7 @@ def align(
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.api.train import Progress, forecast_training, train
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
     from otkit.cli.stdout import show
     from otkit.cli.stopping import resume_command, stop_on_sigterm

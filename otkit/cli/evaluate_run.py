@@ -251,7 +251,7 @@ def _write(run: Run, outcome: Outcome, tables: Sequence[Table]) -> None:
     """The files that were asked for."""
     found = outcome.found
     if run.chart is not None:
-        from otkit.reports.chart import bar_chart
+        from otkit.reports.charts import bar_chart
         from otkit.reports.evaluation import summary_bars
 
         bars = [panel for task, each in found.items() for panel in summary_bars(task, each.summary)]
@@ -262,8 +262,7 @@ def _write(run: Run, outcome: Outcome, tables: Sequence[Table]) -> None:
 
         write_file(run.markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=run.overwrite)
     if run.json_path is not None:
-        from otkit.files import write_json
-        from otkit.provenance import versions
+        from otkit.files import versions, write_json
 
         documents = {task: each.to_dict() for task, each in found.items()}
         encoders = [document.pop("encoders") for document in documents.values()]

@@ -113,7 +113,7 @@ def extract(
     from otkit.alignment.corpus import check_extraction
     from otkit.alignment.sink import was_begun
     from otkit.api.align import Aligner
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal
     from otkit.cli.stopping import resumable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,6 +94,7 @@ Threads = Annotated[
         help="The CPU threads to use. Default: all allowed cores.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Precision = Annotated[
@@ -113,6 +115,7 @@ BatchTokens = Annotated[
         help="The most padded subwords in one forward pass.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Seed = Annotated[
@@ -128,7 +131,13 @@ Seed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel="Run")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.", rich_help_panel="Run"),
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Show the logs of the libraries underneath.",
+        rich_help_panel="Run",
+        hidden=True,
+    ),
 ]
 JsonPath = Annotated[
     Path | None,
@@ -246,6 +255,7 @@ Layer = Annotated[
         parser=Numbers(Number(int), none=True),
         help="Hidden states to use, averaged; negative counts from the end.",
         show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 
@@ -330,16 +340,20 @@ def set_engine(name: str, address: str | None, threads: int | None) -> int | Non
 
 
 def set_logging(*, verbose: bool) -> None:
-    """Silence the libraries underneath, or let them speak on stderr."""
+    """Silence the libraries underneath, or let them speak on stderr; none is imported for it."""
     import logging
+    import os
     import warnings
 
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if verbose:
         logging.basicConfig(level=logging.INFO)
-        transformers.utils.logging.set_verbosity_info()  # type: ignore[no-untyped-call]
     else:
         warnings.simplefilter("ignore")
-        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    # Read by the libraries when they are first imported.
+    os.environ["TRANSFORMERS_VERBOSITY"] = "info" if verbose else "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as of_transformers
+
+        of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+        of_transformers.set_verbosity(logging.INFO if verbose else logging.ERROR)

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from otkit.training.loop import Record
+    from otkit.training.records import Record
 
 __all__ = [
     "Progress",

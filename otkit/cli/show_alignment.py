@@ -28,8 +28,8 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Number
-from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
+from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
@@ -197,7 +197,7 @@ def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
 
 def open_both(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
     """The encoder of --model and that of --compare, under the names that pictures give them."""
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     first = open_encoder(model, device=device)
     if compare is None:

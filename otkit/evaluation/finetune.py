@@ -16,15 +16,17 @@ from safetensors.torch import load_file, save_file
 from otkit.data.examples import TaskSet
 from otkit.data.lines import skipped_note
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import JointInputs, collate
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import Progress
 from otkit.evaluation.settings import FineTuningSettings
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
-from otkit.training.loop import Record, train
+from otkit.training.loop import train
+from otkit.training.records import Record
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
 

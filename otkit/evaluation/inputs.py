@@ -25,7 +25,7 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import PairCorpus, english_last
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.mining import MiningSet, read_mining
 from otkit.evaluation.xnli import XnliData

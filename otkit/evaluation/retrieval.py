@@ -18,8 +18,9 @@ from otkit.data.languages import short_code
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoder, TooLongError
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.tokens import TooLongError
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray, accuracy_at, column_mean, hubness, reciprocal_rank
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task

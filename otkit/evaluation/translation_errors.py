@@ -19,15 +19,15 @@ from otkit.data.lines import skipped_note, words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
-from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.sentences import encode_sentences, token_states
 from otkit.encoders.soundness import refuse_not_finite
-from otkit.encoders.words import token_states
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.significance import Interval, Ordering, area, intervals, pairwise_order, resampled
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import mean_cost, pairwise_cost
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "BASELINES",

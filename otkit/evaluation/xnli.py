@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
     Row,

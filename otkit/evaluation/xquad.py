@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from otkit.data.examples import QaExample, TaskSet
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, Pieces, collate
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, InputError
 from otkit.evaluation.answers import (
     Window,

@@ -157,4 +157,4 @@ def _plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """A value as a recipe's line has it."""
-    return "none" if value is None else json.dumps(_plain(value), ensure_ascii=False)
+    return "none" if value is None else json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)

@@ -16,7 +16,8 @@ from otkit.errors import ConfigError
 from otkit.transport.approximate import capped_plan, soft_plan
 from otkit.transport.marginals import uniform
 from otkit.transport.plan import shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.sinkhorn import sinkhorn
 from tests.transport.partial import one_sided, partial
 
 SLOW = ("fgw", "exact")

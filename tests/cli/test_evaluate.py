@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from otkit.cli.app import main
 from otkit.cli.evaluate import app as evaluate
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import accuracy, mean_table
 from otkit.evaluation.protocol import Cell, Findings, Metric
 from otkit.evaluation.summary import Summary, summarise
 from otkit.recipes import read_recipe
-from otkit.reports.chart import bar_chart
+from otkit.reports.charts import bar_chart
 from otkit.reports.evaluation import overview, summary_bars, summary_tables
 from otkit.reports.tables import to_records
 from otkit.resources import sample_encoder

@@ -31,7 +31,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.app import app, main
 from otkit.cli.values import given
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
 from otkit.evaluation.xnli import XnliConfig
 from otkit.training.heads import HeadConfig

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 from otkit.cli.align_report import change_table, forecast_table
-from otkit.cli.evaluate_report import overview, summary_tables
-from otkit.evaluation.error_task import ERROR_METRICS
-from otkit.evaluation.tasks import RETRIEVAL_METRICS
+from otkit.reports.evaluation import overview, summary_tables
+from otkit.evaluation.translation_errors import ERROR_METRICS
+from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from rich.cells import cell_len
 
 import otkit
-from otkit.cli.embed_search import answer_table
+from otkit.cli.search import answer_table
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
 from otkit.cli.stdout import guarded, show
@@ -35,13 +35,13 @@ from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
-from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
 from otkit.reports.evaluation import layer_table, overview, summary_tables
 from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
+from otkit.vectors.shards import Row
 from tests.conftest import make_tiny_encoder
 from tests.reports.views import random_view
 
