@@ -28,6 +28,7 @@ from otkit.data.views import CorpusView
 from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.answers import answer_place, make_windows
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.retrieval import evaluate_retrieval

@@ -20,9 +20,9 @@ import torch
 from geomloss import SamplesLoss
 from torch import Tensor
 
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.config import SinkhornConfig
 from otkit.transport.sinkhorn import sinkhorn
 
 EPSILON = 0.05

@@ -17,12 +17,11 @@ from otkit import __version__
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
 from otkit.alignment.sink import Sink, finished_facts
 from otkit.data.lines import SpaceCount, words_of
-from otkit.files import format_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
 from otkit.encoders.device import PRECISIONS
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import PACKED, check_outputs, hold, to_json
+from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
 __all__ = [
     "LINE_FORMATS",

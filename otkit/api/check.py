@@ -11,13 +11,12 @@ from typing import Any
 from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.data.lines import SpaceCount
-from otkit.files import format_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
-from otkit.files import check_outputs, write_file
+from otkit.files import check_outputs, format_of, write_file
 from otkit.recipes import settings_of
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 

@@ -28,8 +28,8 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Number
-from otkit.files import format_of
 from otkit.errors import ConfigError, InputError
+from otkit.files import format_of
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder

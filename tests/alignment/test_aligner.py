@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from otkit.alignment.corpus import LINE_FORMATS, Line
 
 from otkit.alignment import links
 from otkit.alignment.aligner import Alignment, Link, WordAligner
+from otkit.alignment.corpus import LINE_FORMATS, Line
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import encode_window, tokenise
 from otkit.encoders.pooling import pool_words

@@ -12,8 +12,8 @@ from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
-from otkit.transport.cost import pairwise_cost
 from otkit.transport.config import SinkhornConfig
+from otkit.transport.cost import pairwise_cost
 from tests.transport.partial import one_sided
 
 SHORT = (("Das", "Haus", "ist", "alt", "."), ("The", "house", "is", "old", "."))

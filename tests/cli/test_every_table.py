@@ -15,16 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from otkit.cli.align_report import change_table, forecast_table
-from otkit.reports.evaluation import overview, summary_tables
-from otkit.evaluation.translation_errors import ERROR_METRICS
-from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from rich.cells import cell_len
 
 import otkit
-from otkit.cli.search import answer_table
+from otkit.cli.align import forecast_table
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
+from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.retrieval import RETRIEVAL_METRICS
@@ -38,7 +35,7 @@ from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.trim import TrimReport
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
 from otkit.reports.evaluation import layer_table, overview, summary_tables
-from otkit.reports.tables import Table, by_language
+from otkit.reports.tables import Table, before_after, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
 from otkit.vectors.shards import Row
@@ -118,15 +115,8 @@ VIEWS = [random_view("de", "ar", (9, 11), seed, gold=True) for seed in range(6)]
 
 # What makes them, by module and function.
 TABLES: dict[str, Callable[[], list[Table]]] = {
-    "cli/align_report.py change_table": lambda: [
-        change_table(
-            {"divergence": 0.4321, "aer": 0.0409, "aer_trained": 0.0413, "retrieval": 0.95},
-            {"divergence": 0.1234, "aer": 0.0404, "aer_trained": 0.0401, "retrieval": 0.9625},
-            output=Path("runs/a-name-as-long-as-people-give-their-runs/aligned"),
-        )
-    ],
-    "cli/align_report.py forecast_table": lambda: [forecast_table(planned())],
-    "cli/embed_search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
+    "cli/align.py forecast_table": lambda: [forecast_table(planned())],
+    "cli/search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
     "reports/evaluation.py _table": lambda: [
         table for name, found in SUMMARIES.items() for table in summary_tables(name, found)
     ],
@@ -149,7 +139,10 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         unlinked_words(VIEWS, side="target"),
     ],
     "reports/tables.py before_after": lambda: [
-        change_table({"aer": 0.1}, {"aer": 0.2}, output=Path("runs/aligned"))
+        before_after(
+            "before and after: runs/a-name-as-long-as-people-give-their-runs/aligned",
+            [("held-out Sinkhorn divergence", 0.4321, 0.1234, "lower"), ("AER", 0.0409, 0.0404, "lower")],
+        )
     ],
     "reports/tables.py by_language": lambda: [
         by_language(

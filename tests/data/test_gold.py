@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from otkit.data.gold import GoldPair, read_gold
-from otkit.data.links import parse_links
-from otkit.data.links import format_of
+from otkit.data.links import format_of, parse_links
 from otkit.errors import ConfigError, InputError
 from tests.conftest import BENCHMARK_DATA
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
-from otkit.training.presets import PRESETS
 from torch import Tensor
 
 from otkit import __version__

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from otkit.training.presets import PRESETS
 
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus

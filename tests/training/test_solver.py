@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from otkit.training.presets import PRESETS
 
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView

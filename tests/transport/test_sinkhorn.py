@@ -11,8 +11,8 @@ from torch import Tensor
 
 from otkit.errors import ConfigError
 from otkit.transport import solve as solvers
-from otkit.transport.plan import Plan
 from otkit.transport.config import SinkhornConfig
+from otkit.transport.plan import Plan
 from otkit.transport.sinkhorn import sinkhorn
 from otkit.transport.solve import SYNC_FREE_ITERATIONS
 from tests.transport import reference

@@ -11,8 +11,8 @@ import pytest
 from otkit.errors import ConfigError
 from otkit.vectors import index as vector_index
 from otkit.vectors.folder import Vectors, growing
-from otkit.vectors.settings import INDEXES
 from otkit.vectors.index import IndexPlan, build_index, exact, measure_recall, open_index, plan
+from otkit.vectors.settings import INDEXES
 from otkit.vectors.shards import Row
 from otkit.vectors.writer import VectorWriter
 
