@@ -120,8 +120,9 @@ def extract(
     from otkit.encoders.device import slow_precision
 
     shape = check_extraction(place, output, format=format, resume=resume, overwrite=overwrite)
+    outputs = {"output": output, "json": json_path}
     inputs = [place, second, model, given.recipe]
-    claim_files({"output": output, "json": json_path}, inputs, overwrite=overwrite or resume)
+    claim_files(outputs, inputs, overwrite=overwrite or resume, but=["output"])
     aligner = Aligner(
         model,
         recipe=given.recipe,
