@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from otkit.training.presets import PRESETS
 from torch import Tensor
 
 from benchmarks.common import data, show
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.objectives import (
     AlignmentModel,
@@ -31,7 +32,6 @@ from otkit.training.objectives import (
     optimal_transport,
     stay_close,
 )
-from otkit.training.presets import PRESETS
 
 
 class Clock:

@@ -26,10 +26,10 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import CorpusView
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.windows import answer_place, make_windows

@@ -22,9 +22,11 @@ import torch
 from benchmarks.common import data, show
 from otkit.data.gold import GoldPair, read_gold
 from otkit.data.lines import LineSource
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, Tokens, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.word_alignment import evaluate_word_alignment
 from otkit.exports.onnx import ExportReport, export_onnx
 

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from otkit.training.presets import PRESETS
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
@@ -31,13 +32,12 @@ from benchmarks.common import Silent, show
 from otkit.data.batching import PairBatch
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.reports.tables import Value
 from otkit.resources import sample_data
 from otkit.training.objectives import AlignmentModel, optimal_transport
-from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
 from otkit.training.settings import ObjectiveSettings, TuningSettings
 from otkit.transport.cost import pairwise_cost

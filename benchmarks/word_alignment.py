@@ -31,8 +31,9 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import _by_length, tokenise
 from otkit.alignment.strategies import STRATEGIES, _grow
 from otkit.data.gold import GoldPair, read_gold
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
 from otkit.exports.onnx import export_onnx

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -24,11 +25,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
+from otkit import __version__
 from otkit.errors import ConfigError, OutputError, reason_of
 
 __all__ = [
@@ -40,11 +43,13 @@ __all__ = [
     "check_outputs",
     "differences",
     "either",
+    "file_facts",
     "finish_folder",
     "format_of",
     "fresh_folder",
     "grow_folder",
     "hold",
+    "is_as_stated",
     "is_stream",
     "made_here",
     "open_new",
@@ -53,6 +58,7 @@ __all__ = [
     "replace_file",
     "sha256_of",
     "to_json",
+    "versions",
     "write_file",
     "write_json",
 ]
@@ -61,6 +67,21 @@ MARKER = ".made-by-otkit.json"
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Half a surrogate pair is no UTF-8; the others end a line for some readers, or command a terminal.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What a figure rests on.
+_PACKAGES = (
+    *(
+        "torch",
+        "transformers",
+        "tokenizers",
+        "accelerate",
+        "numpy",
+        "faiss-cpu",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+    ),
+    "pot",
+)
 _RECORDS = 4096  # of single files; the oldest are forgotten first
 
 
@@ -68,6 +89,27 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def is_as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that a manifest means; the hash is taken only where the size fits."""
+    return path.stat().st_size == facts.get("bytes") and sha256_of(path) == facts.get("sha256")
+
+
+def versions() -> dict[str, str]:
+    """otkit's, Python's and the packages' versions, of those that are installed."""
+    found = {"otkit": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def to_json(document: Any, *, indent: int | None = 1) -> str:

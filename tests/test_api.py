@@ -20,7 +20,7 @@ import otkit
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.api.align import Aligner, align_words
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import settings_of
 from otkit.reports.fragment import fragment_html

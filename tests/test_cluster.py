@@ -19,11 +19,12 @@ from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import CheckpointError, InputError
 from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
-from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
+from otkit.vectors.embeddings import TextInput, embed_corpora
+from otkit.vectors.settings import EmbeddingSettings
 from tests.cli.test_embed import corpus, everything
 from tests.conftest import make_tiny_encoder
 
@@ -81,8 +82,8 @@ def test_a_killed_worker_changes_no_byte(
 ) -> None:
     monkeypatch.setattr(embeddings, "WINDOW_TEXTS", 64)
     inputs = [TextInput(str(corpus(tmp_path / "c.tsv", 400)))]
-    embedder = Embedder(open_encoder(model), path=str(model))
-    config = EmbedConfig(shards="npy", shard_rows=200, dtype="float16")
+    embedder = Embedder(open_encoder(model))
+    config = EmbeddingSettings(shards="npy", shard_rows=200, dtype="float16")
     embed_corpora(embedder, inputs, tmp_path / "here", config=config)
     (marks := tmp_path / "marks").mkdir()
     opener = Mortal(OpenEmbedder(str(model), threads=1), marks)

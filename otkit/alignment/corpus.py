@@ -20,7 +20,6 @@ from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
 from otkit.encoders.device import PRECISIONS
-from otkit.encoders.identity import weights_sha256
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -331,7 +330,7 @@ def _fingerprint(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, An
         "encoder": {
             "name": aligner.encoder.name,
             "settings": asdict(aligner.encoder.settings),
-            "weights": weights_sha256(aligner.encoder),
+            "weights": aligner.encoder.weights_sha256(),
         },
         "settings": aligner.config.to_dict(),
         "layers": list(aligner.layers),

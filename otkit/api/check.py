@@ -14,8 +14,8 @@ from otkit.alignment.settings import CheckSettings
 from otkit.data.lines import SpaceCount
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import words_between
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.files import check_file, check_outputs, format_of, hold, write_file
 from otkit.recipes import settings_of

@@ -362,13 +362,13 @@ def align(
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.cli.align_report import Figures, change_table, draw_curve, forecast_table
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
     from otkit.cli.stdout import show
     from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.data.gold import read_gold
-    from otkit.encoders.checkpoint import open_encoder
-    from otkit.encoders.encoder import TorchEncoder
+    from otkit.encoders.open import open_encoder
+    from otkit.encoders.torch import TorchEncoder
     from otkit.errors import ConfigError
     from otkit.training.forecast import forecast
     from otkit.training.presets import PRESETS

@@ -10,7 +10,8 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldSet
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder, resolve_layers
+from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.training.card import FIGURES

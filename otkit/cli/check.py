@@ -187,7 +187,7 @@ def _inputs(files: list[str], source: str | None, target: str | None) -> tuple[l
 
 
 def _write_json(path: Path, found: CheckResult, second: str | None, *, overwrite: bool) -> None:
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.files import sha256_of
 
     inputs = [[name] for name in found.files] if second is None else [[*found.files, second]]

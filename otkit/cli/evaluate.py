@@ -351,7 +351,7 @@ def evaluate(
 
         write_file(markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=overwrite)
     if json_path is not None:
-        from otkit.provenance import versions
+        from otkit.files import versions
 
         document = {
             "command": "evaluate",

@@ -17,7 +17,7 @@ __all__ = ["Watch", "aligned_on", "language_codes", "open_with"]
 def open_with(name: str | None, *, device: str, pooling: str | None, prefix: str | None) -> Encoder:
     from dataclasses import replace
 
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     encoder = open_encoder(name, device=device)
     was = encoder.settings

@@ -130,7 +130,7 @@ def _linked(request: Request) -> dict[str, tuple[list[GoldPair], str]]:
     from otkit.data.gold import GoldPair
     from otkit.data.lines import words_of
     from otkit.data.parallel import open_corpus
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
     from otkit.evaluation.codes import short_code
 
     aligner = WordAligner(open_encoder(device="cpu"), AlignmentSettings(strategy="mutual"))

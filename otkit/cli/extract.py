@@ -34,7 +34,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
-from otkit.cli.outputs import claim_files
+from otkit.cli.outputs import claim_files, write_document
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -113,7 +113,6 @@ def extract(
     from otkit.alignment.corpus import check_extraction
     from otkit.alignment.sink import was_begun
     from otkit.api.align import Aligner
-    from otkit.cli.documents import write_document
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal
     from otkit.cli.stopping import resumable

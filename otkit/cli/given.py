@@ -19,7 +19,7 @@ from otkit.errors import ConfigError, choose
 from otkit.recipes import settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
-__all__ = ["NOTHING", "Given", "HelpAll", "takes"]
+__all__ = ["NOTHING", "Given", "HelpAll", "plain", "takes"]
 
 Some = TypeVar("Some", bound=Settings)
 Command = Callable[..., None]
@@ -76,12 +76,14 @@ def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], 
         every = {name: known for kind in tables.values() for name, known in declared(kind).items()}
         options = [_parameter(known) for name, known in every.items() if name not in own]
         names = [option.name for option in options]
+        # Settings that are no part of a recipe have options alone, the rare ones hidden.
         extra = [_RECIPE] if recipe else []
-        extra += [_SET, _HELP_ALL] if tables else []
+        extra += [_SET] if recipe and tables else []
+        extra += [_HELP_ALL] if tables else []
         parameters: list[inspect.Parameter] = []
         for name, parameter in signature.parameters.items():
             parameters += (
-                [*extra[:2], *options, *extra[2:]]
+                [*extra[:-1], *options, *extra[-1:]]
                 if name == "given"
                 else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             )
@@ -119,6 +121,9 @@ class _Value:
     """A setting's value that may be None, which Typer takes for an option that was not given."""
 
     value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 def _parameter(known: Declared) -> inspect.Parameter:
@@ -160,6 +165,11 @@ def _parser(known: Declared) -> Callable[[Any], Any]:
             raise typer.BadParameter(f"{error.what}; {near}" if near else said) from None
 
     return parse
+
+
+def plain(value: Any) -> Any:
+    """What was given, of an option that `takes` made or of another."""
+    return value.value if isinstance(value, _Value) else value
 
 
 def _joined(known: Declared, value: Any) -> Any:

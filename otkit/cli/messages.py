@@ -16,7 +16,7 @@ SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 """A setting in a message: `on_error='skip'`, `resume=True`, or a bare name."""
 
 # What the library calls a setting, where commands have it under another name.
-_PARAMETERS = {"format": ("input_format", "format"), "json": ("json_path",)}
+_PARAMETERS = {"format": ("input_format", "format"), "json": ("json_path",), "encoder": ("model",)}
 
 # The contexts of the commands that run, the innermost last: threads that read ahead say notes too.
 _running: list[typer.Context] = []

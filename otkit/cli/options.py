@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,10 +59,10 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="The encoder: a Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a "
-        ".gguf file. Default: the sample encoder.",
+        help="A Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a .gguf file. "
+        "Default: the sample encoder.",
         show_default=False,
-        rich_help_panel="Run",
+        rich_help_panel="Data",
     ),
 ]
 Compare = Annotated[
@@ -71,7 +72,7 @@ Compare = Annotated[
         metavar="MODEL",
         help="A second encoder to show beside the first; `sample` is the sample encoder.",
         show_default=False,
-        rich_help_panel="Run",
+        rich_help_panel="Data",
     ),
 ]
 Device = Annotated[
@@ -80,7 +81,7 @@ Device = Annotated[
         "--device",
         metavar="DEVICE",
         parser=device_name,
-        help="The device that computes: auto, cpu, cuda, cuda:N or mps.",
+        help="auto, cpu, cuda, cuda:N or mps.",
         rich_help_panel="Run",
     ),
 ]
@@ -90,9 +91,10 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         parser=Number(int, least=1),
-        help="The CPU threads to use. Default: all allowed cores.",
+        help="CPU threads. Default: all allowed cores.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Precision = Annotated[
@@ -102,6 +104,7 @@ Precision = Annotated[
         parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
         help="The precision of the encoder; bf16 is faster where the hardware has it.",
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 BatchTokens = Annotated[
@@ -110,9 +113,10 @@ BatchTokens = Annotated[
         "--batch-tokens",
         metavar="N",
         parser=Number(int, least=1, none=True),
-        help="The most padded subwords in one forward pass.",
+        help="Most padded subwords in one forward pass.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Seed = Annotated[
@@ -121,14 +125,22 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         parser=Number(int, least=0),
-        help="The seed of every random choice.",
+        help="Seed of every random choice.",
         rich_help_panel="Run",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel="Run")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.", rich_help_panel="Run")
+]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.", rich_help_panel="Run"),
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Show the logs of the libraries underneath.",
+        rich_help_panel="Run",
+        hidden=True,
+    ),
 ]
 JsonPath = Annotated[
     Path | None,
@@ -136,7 +148,7 @@ JsonPath = Annotated[
         "--json",
         metavar="PATH",
         parser=Ending((".json",)),
-        help="A file for the figures, with settings, versions and hashes.",
+        help="Write the figures with settings, versions and hashes.",
         show_default=False,
         rich_help_panel="Output",
     ),
@@ -147,7 +159,7 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
         rich_help_panel="Data",
     ),
 ]
@@ -155,7 +167,7 @@ Langs = Annotated[
     str | None,
     typer.Option(
         metavar="XX-YY",
-        help="The languages of the input, where its name does not say.",
+        help="Languages of the input, where its name does not say.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -164,7 +176,7 @@ SourceFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="The source side of two line-aligned files.",
+        help="Source side of two line-aligned files.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -173,7 +185,7 @@ TargetFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="The target side of two line-aligned files.",
+        help="Target side of two line-aligned files.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -184,15 +196,14 @@ InputFormat = Annotated[
         "--input-format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        help="auto, tsv, bars (' ||| '), jsonl or files.",
         rich_help_panel="Data",
+        hidden=True,
     ),
 ]
 Raw = Annotated[
     bool,
-    typer.Option(
-        "--raw", help="The text is raw: find its words first, in any script.", rich_help_panel="Data"
-    ),
+    typer.Option("--raw", help="Find the words of raw text, in any script.", rich_help_panel="Data"),
 ]
 ResumeOutput = Annotated[
     bool,
@@ -218,6 +229,7 @@ OnError = Annotated[
         parser=Name("otkit.data.lines:ON_ERROR", "way to treat bad lines"),
         help="What to do with a line that cannot be used.",
         rich_help_panel="Data",
+        hidden=True,
     ),
 ]
 Engine = Annotated[
@@ -227,6 +239,7 @@ Engine = Annotated[
         parser=Name("otkit.cluster:ENGINES", "engine"),
         help="This process, or the workers of a Ray cluster (same bytes).",
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Address = Annotated[
@@ -236,6 +249,7 @@ Address = Annotated[
         help="Of the Ray cluster; auto finds it. Default: one of this machine alone.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Layer = Annotated[
@@ -246,6 +260,7 @@ Layer = Annotated[
         parser=Numbers(Number(int), none=True),
         help="Hidden states to use, averaged; negative counts from the end.",
         show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 
@@ -330,16 +345,20 @@ def set_engine(name: str, address: str | None, threads: int | None) -> int | Non
 
 
 def set_logging(*, verbose: bool) -> None:
-    """Silence the libraries underneath, or let them speak on stderr."""
+    """Silence the libraries underneath, or let them speak on stderr; none is imported for it."""
     import logging
+    import os
     import warnings
 
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if verbose:
         logging.basicConfig(level=logging.INFO)
-        transformers.utils.logging.set_verbosity_info()  # type: ignore[no-untyped-call]
     else:
         warnings.simplefilter("ignore")
-        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    # Read by the libraries when they are first imported.
+    os.environ["TRANSFORMERS_VERBOSITY"] = "info" if verbose else "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as of_transformers
+
+        of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+        of_transformers.set_verbosity(logging.INFO if verbose else logging.ERROR)

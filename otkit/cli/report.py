@@ -117,7 +117,7 @@ def report(
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
         facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
     from otkit.alignment.aligner import WordAligner
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show

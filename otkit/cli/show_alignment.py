@@ -197,7 +197,7 @@ def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
 
 def open_both(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
     """The encoder of --model and that of --compare, under the names that pictures give them."""
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     first = open_encoder(model, device=device)
     if compare is None:

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from otkit.data.examples import TaskSet
 from otkit.data.lines import skipped_note
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import JointInputs, collate
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import TaskObserver
 from otkit.files import replace_file

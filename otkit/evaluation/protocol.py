@@ -18,7 +18,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from otkit.encoders.encoder import Encoder
-from otkit.encoders.identity import weights_sha256
 from otkit.errors import InputError, OutputError
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.files import grow_folder, hold, replace_file, to_json
@@ -251,7 +250,7 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
     return {
         "name": encoder.name,
         "settings": asdict(encoder.settings),
-        "weights": weights_sha256(encoder),
+        "weights": encoder.weights_sha256(),
     }
 
 

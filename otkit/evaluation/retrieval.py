@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoder, TooLongError
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.tokens import TooLongError
 from otkit.errors import InputError
 from otkit.evaluation.metrics import accuracy_at, hubness, reciprocal_rank
 from otkit.evaluation.search import Neighbours, SearchConfig, search_both_ways

@@ -17,9 +17,8 @@ from otkit.data.lines import words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
-from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.sentences import encode_sentences, token_states
 from otkit.encoders.soundness import refuse_not_finite
-from otkit.encoders.words import token_states
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, resampled

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import Encoder, Sentence
-from otkit.encoders.words import encode_words
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.sentences import encode_words
+from otkit.encoders.tokens import Sentence
 from otkit.errors import InputError, choose
 from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, equal_rows, score_retrieval
 from otkit.evaluation.search import SearchConfig

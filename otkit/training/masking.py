@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from otkit.encoders.encoder import Tokens
+from otkit.encoders.tokens import Tokens
 
 __all__ = ["HiddenWords", "JointTokens", "hide_words", "join_pairs"]
 

@@ -12,7 +12,7 @@ from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.objectives import AlignmentModel, optimal_transport
 from otkit.training.protocols import Observer
 

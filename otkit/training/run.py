@@ -11,12 +11,12 @@ from typing import Any
 
 from otkit.data.batching import PairSource, padding_share
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
-from otkit.encoders.identity import weights_sha256
-from otkit.encoders.settings import read_json
+from otkit.encoders.encoder import read_json, resolve_layers
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError, TrainingError
-from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
-from otkit.provenance import versions
+from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json, versions
 from otkit.training.card import model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
 from otkit.training.layers import as_saved, copy_layers_above, exchange, freeze
@@ -72,7 +72,7 @@ def align_encoder(
 
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
-    weights = weights_sha256(encoder)
+    weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
@@ -102,7 +102,7 @@ def align_encoder(
         "data": _hashes(corpora),
         "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
-        "teacher": weights_sha256(teacher.encoder) if teacher is not None else None,
+        "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
     }
     used = used_settings(settings, module, source, processes=processes)
     metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher)

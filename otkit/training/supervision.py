@@ -17,7 +17,8 @@ from otkit.data.languages import languages_of
 from otkit.data.lines import LineSource, checked, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
+from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 
 __all__ = ["GivenLinks", "GoldCorpus", "Teacher", "gold_corpus", "read_links", "spread_links"]

@@ -10,7 +10,7 @@ from otkit.alignment import checking
 from otkit.alignment.checking import Checked, TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.null import one_sided

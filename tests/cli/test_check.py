@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 Run = Callable[..., tuple[int, str, str]]
 

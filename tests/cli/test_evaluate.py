@@ -13,7 +13,7 @@ from tokenizers import processors
 
 from otkit.cli.app import main
 from otkit.cli.evaluate_report import overview, summary_bars, summary_tables
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import accuracy, mean_table
 from otkit.evaluation.protocol import Cell, Findings, Metric
 from otkit.evaluation.summary import Summary, summarise

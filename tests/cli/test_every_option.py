@@ -31,7 +31,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.app import app, main
 from otkit.cli.values import given
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
 from otkit.evaluation.xnli import XnliConfig
 from otkit.training.heads import HeadConfig
@@ -387,6 +387,17 @@ def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(sizes) < widest
 
 
+def test_bad_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of stdin that is no text ends a search, or is left out."""
+    shown = []
+    for words in ("", " --on-error skip"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"haus\n\xff\n")))
+        shown.append(run(f"search vectors - -q{words}"))
+    assert (shown[0].code, shown[1].code) == (1, 0)
+    assert "<stdin>:2" in shown[0].stderr
+    assert shown[1].stdout == run("search vectors haus -q").stdout
+
+
 @pytest.mark.parametrize(
     ("name", "written"),
     [("extract to", "out.align"), ("embed", "out/manifest.json"), ("evaluate", "out/*/*/*/cell.json")],
@@ -538,11 +549,6 @@ def test_a_length_in_two_units_is_refused() -> None:
         ("evaluate retrieval de-en.tsv --lr 0.1", "--lr is not for retrieval"),
         ("evaluate xnli --score csls", "--score is not for xnli"),
         ("evaluate xnli --stride 5", "--stride is not for xnli; leave it out; it is for xquad"),
-        (
-            "embed --search vectors haus --dtype int8",
-            "--dtype is about writing vectors, and --search writes none",
-        ),
-        ("embed de-en.tsv --output out -k 3", "-k is about --search"),
         ("export tiny --to gguf --opset 20", "--opset: received 20, which is about onnx alone"),
         (
             "export tiny --to transformers --gguf-type f16",

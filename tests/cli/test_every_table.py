@@ -19,10 +19,10 @@ from rich.cells import cell_len
 
 import otkit
 from otkit.cli.align_report import change_table, forecast_table
-from otkit.cli.embed_search import answer_table
 from otkit.cli.evaluate_report import overview, summary_tables
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
+from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
 from otkit.evaluation.error_task import ERROR_METRICS
 from otkit.evaluation.protocol import Metric
@@ -33,12 +33,12 @@ from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
-from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
 from otkit.reports.tables import Table, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
+from otkit.vectors.shards import Row
 from tests.conftest import make_tiny_encoder
 from tests.reports.views import random_view
 
@@ -123,7 +123,7 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         )
     ],
     "cli/align_report.py forecast_table": lambda: [forecast_table(planned())],
-    "cli/embed_search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
+    "cli/search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
     "cli/evaluate_report.py _table": lambda: [
         table for name, found in SUMMARIES.items() for table in summary_tables(name, found)
     ],

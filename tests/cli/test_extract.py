@@ -19,7 +19,7 @@ import pytest
 
 from otkit.api.align import Aligner
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 GOOD = [

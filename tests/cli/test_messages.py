@@ -21,7 +21,7 @@ from tokenizers import processors
 import otkit
 from otkit.cli.app import app, main
 from otkit.cli.messages import SETTING
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 ROOT = Path(otkit.__file__).parent

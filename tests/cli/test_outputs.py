@@ -31,6 +31,7 @@ INPUTS = {
     "evaluate": "retrieval c.de-en.tsv --model model --quiet --output evaluation",
     "export": "model --to transformers --quiet --output exported",
     "info": "model",
+    "search": "vectors 'das haus' --quiet",
 }
 FILES = [
     ("align", "--json"),
@@ -45,6 +46,7 @@ FILES = [
     ("evaluate", "--markdown"),
     ("export", "--json"),
     ("info", "--json"),
+    ("search", "--json"),
 ]
 ENDINGS = {"--json": ".json", "--chart": ".png", "--markdown": ".md"}
 FOLDERS = ["align", "report", "embed", "evaluate", "export"]

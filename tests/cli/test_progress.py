@@ -19,7 +19,7 @@ from otkit.alignment.checking import TranslationChecker
 from otkit.cli.app import main
 from otkit.cli.evaluate_support import Watch
 from otkit.cli.progress import Progress, Step, Total, TrainingProgress, count_lines
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.cli.conftest import COMMANDS
 
 
@@ -209,9 +209,9 @@ ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
             "--output",
             "{out}/v",
         ),
-        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit embed --search {out}/v",
+        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit search {out}/v",
     ),
-    "search": (COMMANDS["search"], r"2 answers to 1 query from vectors"),
+    "search": (COMMANDS["search"], r"2 answers to 1 question from vectors"),
     "evaluate": (
         (*COMMANDS["evaluate"], "-o", "{out}/cells", "--json", "{out}/e.json"),
         r"word-alignment: 1 language; wrote {out}/e\.json; finished parts are in {out}/cells; next: --baseline",

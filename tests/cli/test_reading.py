@@ -15,7 +15,7 @@ import pytest
 
 from otkit.api.align import align_words
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 Run = Callable[..., tuple[int, str, str]]

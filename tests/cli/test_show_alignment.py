@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.recipes import recipe_text
 
 SOURCE, TARGET = "das haus ist klein .", "the house is small ."

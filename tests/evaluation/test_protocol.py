@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, GateError, InputError
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Task, TaskObserver, run_cells

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from otkit.data.gold import GoldPair
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.mining import (
     Mined,

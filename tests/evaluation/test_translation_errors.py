@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from otkit.data.halomi import Judged, read_halomi, spans_of
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from otkit.evaluation.ranking import area, pairwise_order, resampled
 from otkit.evaluation.translation_errors import _rank_area, evaluate_translation_errors

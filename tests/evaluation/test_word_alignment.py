@@ -11,7 +11,7 @@ import pytest
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.protocol import CellStore, TaskObserver, run_cells
 from otkit.evaluation.summary import summarise

@@ -13,7 +13,8 @@ from tokenizers import processors
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.data.tasks import read_nli
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells
@@ -138,7 +139,7 @@ def test_the_notes_say_what_was_frozen_and_how_much_was_used(encoder: TorchEncod
 
 
 def test_a_saved_head_is_scored_without_training(encoder: TorchEncoder, tmp_path: Path) -> None:
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     data = XnliData(examples(64), {"en": examples(30, seed=1)})
     first = xnli_task(data, CONFIG, keep=True).run(encoder, 0, tmp_path, Silent())

@@ -13,8 +13,8 @@ from tokenizers import processors
 from torch import Tensor
 
 from otkit.data.examples import Answer, QaExample, TaskSet
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.windows import answer_place, best_span, make_windows, owners
 from otkit.evaluation.xquad import (

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
+from otkit.training.presets import PRESETS
 from torch import Tensor
 
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name
-from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks

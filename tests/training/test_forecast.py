@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from otkit.training.presets import PRESETS
 
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
 from otkit.training.objectives import AlignmentModel
-from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.training.test_presets import Silent
@@ -174,7 +174,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.training.forecast import forecast
 from otkit.training.presets import PRESETS
 from otkit.training.run import AlignSettings, align_encoder

@@ -13,7 +13,8 @@ import torch
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, TorchEncoder
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.frozen import CachedStart, CopiedStart
 from otkit.training.measures import inverse_document_frequency

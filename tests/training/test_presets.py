@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from otkit.encoders.encoder import TorchEncoder, resolve_layers
-from otkit.errors import ConfigError
 from otkit.training.presets import PRESETS
+
+from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError
 from otkit.training.settings import TuningSettings
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"

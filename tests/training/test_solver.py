@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from otkit.training.presets import PRESETS
 
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
-from otkit.training.presets import PRESETS
 from otkit.training.solver import kernel_converges, without_waiting
 from otkit.transport import fused
 

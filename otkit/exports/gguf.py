@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,13 @@ import gguf
 import numpy as np
 import torch
 from gguf.quants import dequantize, quantize
+from transformers import PreTrainedTokenizerFast
 
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.families import first_position
-from otkit.encoders.gguf import bert_tensors
-from otkit.encoders.gguf_tokenizer import tokenizer_fields
+from otkit.encoders.gguf import SPACE, SPECIALS, bert_tensors
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, choose
+from otkit.exports.settings import ExportSettings
 from otkit.files import replace_file
 
 __all__ = ["GGUF_TYPES", "write_gguf"]
@@ -27,11 +30,13 @@ GGUF_TYPES: dict[str, tuple[Any, Any]] = {
     "f16": (_Q.F16, _F.MOSTLY_F16),
     "f32": (_Q.F32, _F.ALL_F32),
 }
+_NEVER = -1e4
+_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # token types of GGUF
 # Small tables that llama.cpp keeps exact, as does every 1-d tensor.
 _EXACT = ("position_embd.weight", "token_types.weight")
 
 
-def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = "q8_0") -> None:
+def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = ExportSettings.gguf_type) -> None:
     """Write `encoder` in llama.cpp's names: matrices and word table in `kind`, the rest in fp32."""
     stored, file_type = choose(kind, GGUF_TYPES, what="GGUF type")
     config = encoder.model.config
@@ -39,7 +44,7 @@ def write_gguf(encoder: TorchEncoder, path: Path, *, kind: str = "q8_0") -> None
         raise ExportError(
             f"the architecture {config.model_type!r} is not BERT's, and GGUF files are written for it alone",
             where=encoder.name,
-            remedy="choose --to onnx or --to transformers",
+            remedy="choose `to='onnx'` or `to='transformers'`",
         )
     if config.hidden_act != "gelu":
         raise ExportError(
@@ -112,3 +117,55 @@ def _write_fields(writer: gguf.GGUFWriter, encoder: TorchEncoder, file_type: Any
             writer.add_string(name, value)
         else:
             writer.add_array(name, value)
+
+
+def tokenizer_fields(tokenizer: PreTrainedTokenizerFast, *, rows: int) -> dict[str, Any]:
+    """The metadata `tokenizer.ggml.*` that describes this tokenizer, as `read_tokenizer` and llama.cpp read
+    it."""
+    document = json.loads(tokenizer.backend_tokenizer.to_str())
+    kind = document["model"].get("type")
+    fields: dict[str, Any] = {}
+    for key, name in SPECIALS.items():
+        number = getattr(tokenizer, f"{name}_id")
+        if number is not None:
+            fields[key] = int(number)
+    specials = set(fields.values()) | {token["id"] for token in document["added_tokens"] if token["special"]}
+    if kind == "WordPiece":
+        pieces = [f"[unused{number}]" for number in range(rows)]
+        for piece, number in document["model"]["vocab"].items():
+            bracketed = piece.startswith("[") and piece.endswith("]")
+            pieces[number] = piece if number in specials or bracketed else _stored(piece)
+        fields |= {"model": "bert", "tokens": pieces}
+    elif kind == "Unigram":
+        vocabulary = document["model"]["vocab"]
+        # An embedding table may have more rows than there are pieces; no text is ever cut into these.
+        spare = [f"[unused{number}]" for number in range(len(vocabulary), rows)]
+        pieces = [*(piece for piece, _ in vocabulary), *spare]
+        scores = [*(float(score) for _, score in vocabulary), *(_NEVER for _ in spare)]
+        fields |= {"model": "t5", "tokens": pieces, "scores": scores}
+        fields |= {"add_space_prefix": True, "remove_extra_whitespaces": True}
+        charsmap = _charsmap(document["normalizer"])
+        if charsmap is not None:
+            fields["precompiled_charsmap"] = charsmap
+    else:
+        raise ExportError(
+            f"a {kind} tokenizer has no place in a GGUF file of the BERT architecture",
+            remedy="choose `to='onnx'` or `to='transformers'`",
+        )
+    unknown = fields.get("unknown_token_id")
+    kinds = [_UNKNOWN if n == unknown else _CONTROL if n in specials else _NORMAL for n in range(len(pieces))]
+    return {**fields, "token_type": kinds}
+
+
+def _stored(piece: str) -> str:
+    return piece.removeprefix("##") if piece.startswith("##") else SPACE + piece
+
+
+def _charsmap(normalizer: dict[str, Any] | None) -> bytes | None:
+    """SentencePiece's table of character replacements, wherever it lies in the normaliser."""
+    if normalizer is None:
+        return None
+    if normalizer["type"] == "Precompiled":
+        return base64.b64decode(normalizer["precompiled_charsmap"])
+    found = (_charsmap(part) for part in normalizer.get("normalizers", []))
+    return next((table for table in found if table is not None), None)

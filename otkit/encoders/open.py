@@ -1,10 +1,13 @@
-"""`--model` to an encoder: a Hub name, a transformers or sentence-transformers folder, a GGUF file, an ONNX
-folder."""
+"""From a name to an encoder: a Hub name, a transformers or sentence-transformers folder, a GGUF file, an ONNX folder.
+
+What a kind of encoder needs is imported when one of that kind is opened.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +15,45 @@ import torch
 from safetensors import SafetensorError
 
 from otkit.encoders.device import choose_device
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import SETTINGS_FILE, Encoder, read_json, read_settings
 from otkit.encoders.families import refuse_family
-from otkit.encoders.manifest import MANIFEST
-from otkit.encoders.quiet import quiet_transformers
-from otkit.encoders.settings import SETTINGS_FILE, read_json, read_settings
 from otkit.encoders.soundness import check_states, check_weights
+from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import CheckpointError, ConfigError
 from otkit.resources import sample_encoder
 
 __all__ = ["open_encoder"]
 
+_MANIFEST = "manifest.json"  # of what otkit exported
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.pkl")
 # transformers makes up an empty tokenizer where none of these is found.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
-def open_encoder(model: str | Path | None = None, *, device: str = "auto") -> Encoder:
-    """The encoder under this name, ready on `device`, in evaluation mode; None is the embedded sample
-    encoder.
+def open_encoder(model: str | Path | Encoder | None = None, *, device: str = "auto") -> Encoder:
+    """The encoder under this name, ready on `device`, in evaluation mode.
 
-    What cannot give a finite vector for each token, another for another word, is an error here.
+    model    a Hub name, a folder (transformers, sentence-transformers, ONNX, GGUF) or a .gguf file; None is the sample
+             encoder that comes with otkit. An encoder that is open already is given back as it is.
+    device   "auto" (CUDA, else Apple's GPU, else CPU), "cpu", "cuda", "cuda:N" or "mps"
+
+    What cannot give a finite vector for each token, and another for another word, is a `CheckpointError` here, as is a
+    folder without an encoder; `ConfigError` for a device that the machine does not have.
+
+    >>> import otkit
+    >>> encoder = otkit.open_encoder(device="cpu")
+    >>> encoder.dimension, encoder.layers, encoder.settings.alignment_layers
+    (384, 12, (6, 7))
     """
+    if model is not None and not isinstance(model, str | Path):
+        return model
     encoder = _open(model, device=device)
-    with quiet_transformers():  # some families remark on their first batch
+    if model is not None:
+        path = Path(model).expanduser()
+        encoder.origin = str(path.resolve() if path.exists() else model)
+    # Some families remark on their first batch.
+    with quiet_transformers() if isinstance(encoder, TorchEncoder) else nullcontext():
         check_states(encoder, encoder.name if model is None else str(model))
     return encoder
 
@@ -81,7 +98,7 @@ def _download(name: str) -> Path:
 
 def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     """Look what kind of encoder lies in a folder, in a fixed order, and open it."""
-    if (folder / MANIFEST).is_file() and any(folder.glob("*.onnx")):
+    if (folder / _MANIFEST).is_file() and any(folder.glob("*.onnx")):
         return _open_exported(folder, name=name, device=device)
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         return _open_transformers(folder, folder, name=name, device=device)
@@ -127,8 +144,7 @@ def _open_exported(folder: Path, *, name: str, device: str) -> Encoder:
 def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
     from transformers import PreTrainedTokenizerFast
 
-    from otkit.encoders.gguf import build_bert, open_gguf, read_gguf
-    from otkit.encoders.gguf_tokenizer import read_tokenizer
+    from otkit.encoders.gguf import build_bert, open_gguf, read_gguf, read_tokenizer
 
     place = choose_device(device)
     folder, file = path.parent, open_gguf(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.exports.shards import DTYPES, SHARDS, Row, pack
+from otkit.vectors.shards import DTYPES, SHARDS, Row, pack
 
 ROWS = [
     Row("c.tsv", 1, "source", "de", 'Sie sagte: "nein"\\'),
