@@ -79,8 +79,7 @@ class Aligner:
     >>> aligner.align_words("Das Haus ist klein .", "The house is small .")
     [<Das Haus ist klein . | The house is small . | 0-0 1-1 2-2 3-3 4-4>]
 
-    The links are read off transport plans: see `docs/concepts` and Chi et al. 2021 (XLM-Align, section 3), Arase et al.
-    2023 (OTAlign).
+    The problems and the rules for links are those of `docs/method.md`, which has the references.
     """
 
     def __init__(
