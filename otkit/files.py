@@ -22,7 +22,6 @@ import secrets
 import shutil
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -616,9 +615,6 @@ def either(words: Sequence[str]) -> str:
 # --- one run at a time
 
 
-_held = threading.local()
-
-
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
     """Keep other runs away from an output while the block runs; the lock of a process that died does not count."""
@@ -626,21 +622,15 @@ def hold(path: Path) -> Iterator[None]:
         yield
         return
     place = path.resolve()
-    held: set[Path] = _held.__dict__.setdefault("places", set())
-    if place in held:  # by a caller of this thread
-        yield
-        return
     with _told(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         # Beside the output; within a folder where its parent is closed to this user.
         inside = place.is_dir() and not os.access(place.parent, os.W_OK)
         lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
         descriptor = _locked(lock, path)
-    held.add(place)
     try:
         yield
     finally:
-        held.discard(place)
         with contextlib.suppress(OSError):
             lock.unlink()
         os.close(descriptor)

@@ -17,6 +17,7 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.cluster import align_on_cluster
 from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
+from otkit.api.align import Aligner
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.open import open_encoder
@@ -115,6 +116,15 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
         return "".join(piece.text for piece in stream.pieces(records, {}))
 
     assert extract(on_ray=True) == extract(on_ray=False)
+
+
+def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
+    lines = corpus(tmp_path / "c.tsv", 1500)
+    aligner = Aligner(model, device="cpu", center="corpus")
+    done = aligner.extract(lines, output=tmp_path / "there", scores=True, engine="ray")
+    Aligner(model, device="cpu", center="corpus").extract(lines, output=tmp_path / "here", scores=True)
+    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+    assert done.lines == 1500
 
 
 def refuse(window: Any) -> Any:

@@ -79,8 +79,7 @@ class Aligner:
     >>> aligner.align_words("Das Haus ist klein .", "The house is small .")
     [<Das Haus ist klein . | The house is small . | 0-0 1-1 2-2 3-3 4-4>]
 
-    The links are read off transport plans: see `docs/concepts` and Chi et al. 2021 (XLM-Align, section 3), Arase et al.
-    2023 (OTAlign).
+    The problems and the rules for links are those of `docs/method.md`, which has the references.
     """
 
     def __init__(
@@ -94,10 +93,13 @@ class Aligner:
         **settings: Any,
     ) -> None:
         self.settings = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
-        opened = encoder is None or isinstance(encoder, str | Path)
-        self._place = encoder if opened else None
-        self._opened_here, self._device = opened, device
-        self.encoder: Encoder = open_encoder(encoder, device=device) if opened else encoder  # type: ignore[assignment]
+        self._device = device
+        self._opened = encoder is None or isinstance(encoder, str | Path)
+        self.encoder = (
+            open_encoder(encoder, device=device)
+            if encoder is None or isinstance(encoder, str | Path)
+            else encoder
+        )
         self._aligner = WordAligner(
             self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
         )
@@ -211,17 +213,15 @@ class Aligner:
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster
 
-        if not self._opened_here:
+        if not self._opened:
             raise ConfigError(
                 "the workers of a cluster open the encoder themselves",
                 remedy="give the aligner the encoder's name or folder",
                 setting="engine",
             )
-        place = None if self._place is None else Path(str(self._place)).expanduser()
-        model = str(place.resolve()) if place is not None and place.exists() else self._place
         return align_on_cluster(
             self._aligner,
-            model=None if model is None else str(model),
+            model=self.encoder.origin,
             device=self._device,
             precision=self._aligner.precision,
             address=address,

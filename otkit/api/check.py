@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from otkit.data.segmentation import words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
-from otkit.files import check_outputs, format_of, write_file
+from otkit.files import check_file, check_outputs, format_of, hold, write_file
 from otkit.recipes import settings_of
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 
@@ -140,31 +141,35 @@ def check(
         skipped += 1
         on_bad_line(line)
 
-    on_progress(0, None)
-    for place in map(str, inputs):
-        records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
-        spaces = SpaceCount()
-        for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
-            worst.add(CheckedLine(place, pair.line, checked))
-            on_progress(worst.pairs + skipped, None)
-        if (said := spaces.note(place)) is not None:
-            on_note(said)
-    on_progress(worst.pairs + skipped, worst.pairs + skipped)
-    result = CheckResult(
-        worst=tuple(worst.lines()),
-        pairs=worst.pairs,
-        skipped=skipped,
-        hallucination=worst.mean("hallucination"),
-        omission=worst.mean("omission"),
-        files=tuple(map(str, inputs)),
-        format=shape,
-        output=file,
-        model=opened.name,
-        used={"layers": list(checker.layers), **checker.used()},
-    )
-    if file is not None:
-        write_file(file, result.text(), overwrite=overwrite)
-    return result
+    with ExitStack() as stack:
+        if file is not None:
+            check_file(file, overwrite=overwrite)
+            stack.enter_context(hold(file))
+        on_progress(0, None)
+        for place in map(str, inputs):
+            records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
+            spaces = SpaceCount()
+            for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
+                worst.add(CheckedLine(place, pair.line, checked))
+                on_progress(worst.pairs + skipped, None)
+            if (said := spaces.note(place)) is not None:
+                on_note(said)
+        on_progress(worst.pairs + skipped, worst.pairs + skipped)
+        result = CheckResult(
+            worst=tuple(worst.lines()),
+            pairs=worst.pairs,
+            skipped=skipped,
+            hallucination=worst.mean("hallucination"),
+            omission=worst.mean("omission"),
+            files=tuple(map(str, inputs)),
+            format=shape,
+            output=file,
+            model=opened.name,
+            used={"layers": list(checker.layers), **checker.used()},
+        )
+        if file is not None:
+            write_file(file, result.text(), overwrite=overwrite)
+        return result
 
 
 def _checked(

@@ -127,6 +127,7 @@ def check(
         {"output": output, "json": json_path},
         [model, given.recipe, *inputs, second],
         overwrite=overwrite,
+        but=["output"],
     )
     set_logging(verbose=verbose)
     set_threads(threads)

@@ -34,7 +34,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
-from otkit.cli.outputs import claim_files
+from otkit.cli.outputs import claim_files, write_document
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ def extract(
     from otkit.alignment.corpus import check_extraction
     from otkit.alignment.sink import was_begun
     from otkit.api.align import Aligner
-    from otkit.cli.outputs import write_document
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal
     from otkit.cli.stopping import resumable
     from otkit.encoders.device import slow_precision
 
     shape = check_extraction(place, output, format=format, resume=resume, overwrite=overwrite)
+    outputs = {"output": output, "json": json_path}
     inputs = [place, second, model, given.recipe]
-    claim_files({"output": output, "json": json_path}, inputs, overwrite=overwrite or resume)
+    claim_files(outputs, inputs, overwrite=overwrite or resume, but=["output"])
     aligner = Aligner(
         model,
         recipe=given.recipe,

@@ -59,10 +59,10 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="The encoder: a Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a "
-        ".gguf file. Default: the sample encoder.",
+        help="A Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a .gguf file. "
+        "Default: the sample encoder.",
         show_default=False,
-        rich_help_panel="Run",
+        rich_help_panel="Data",
     ),
 ]
 Compare = Annotated[
@@ -72,7 +72,7 @@ Compare = Annotated[
         metavar="MODEL",
         help="A second encoder to show beside the first; `sample` is the sample encoder.",
         show_default=False,
-        rich_help_panel="Run",
+        rich_help_panel="Data",
     ),
 ]
 Device = Annotated[
@@ -81,7 +81,7 @@ Device = Annotated[
         "--device",
         metavar="DEVICE",
         parser=device_name,
-        help="The device that computes: auto, cpu, cuda, cuda:N or mps.",
+        help="auto, cpu, cuda, cuda:N or mps.",
         rich_help_panel="Run",
     ),
 ]
@@ -91,7 +91,7 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         parser=Number(int, least=1),
-        help="The CPU threads to use. Default: all allowed cores.",
+        help="CPU threads. Default: all allowed cores.",
         show_default=False,
         rich_help_panel="Run",
         hidden=True,
@@ -104,6 +104,7 @@ Precision = Annotated[
         parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
         help="The precision of the encoder; bf16 is faster where the hardware has it.",
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 BatchTokens = Annotated[
@@ -112,7 +113,7 @@ BatchTokens = Annotated[
         "--batch-tokens",
         metavar="N",
         parser=Number(int, least=1, none=True),
-        help="The most padded subwords in one forward pass.",
+        help="Most padded subwords in one forward pass.",
         show_default=False,
         rich_help_panel="Run",
         hidden=True,
@@ -124,11 +125,13 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         parser=Number(int, least=0),
-        help="The seed of every random choice.",
+        help="Seed of every random choice.",
         rich_help_panel="Run",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel="Run")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.", rich_help_panel="Run")
+]
 Verbose = Annotated[
     bool,
     typer.Option(
@@ -145,7 +148,7 @@ JsonPath = Annotated[
         "--json",
         metavar="PATH",
         parser=Ending((".json",)),
-        help="A file for the figures, with settings, versions and hashes.",
+        help="Write the figures with settings, versions and hashes.",
         show_default=False,
         rich_help_panel="Output",
     ),
@@ -156,7 +159,7 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
         rich_help_panel="Data",
     ),
 ]
@@ -164,7 +167,7 @@ Langs = Annotated[
     str | None,
     typer.Option(
         metavar="XX-YY",
-        help="The languages of the input, where its name does not say.",
+        help="Languages of the input, where its name does not say.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -173,7 +176,7 @@ SourceFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="The source side of two line-aligned files.",
+        help="Source side of two line-aligned files.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -182,7 +185,7 @@ TargetFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="The target side of two line-aligned files.",
+        help="Target side of two line-aligned files.",
         show_default=False,
         rich_help_panel="Data",
     ),
@@ -193,15 +196,14 @@ InputFormat = Annotated[
         "--input-format",
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="The format of the input: auto, tsv, bars (' ||| '), jsonl or files.",
+        help="auto, tsv, bars (' ||| '), jsonl or files.",
         rich_help_panel="Data",
+        hidden=True,
     ),
 ]
 Raw = Annotated[
     bool,
-    typer.Option(
-        "--raw", help="The text is raw: find its words first, in any script.", rich_help_panel="Data"
-    ),
+    typer.Option("--raw", help="Find the words of raw text, in any script.", rich_help_panel="Data"),
 ]
 ResumeOutput = Annotated[
     bool,
@@ -227,6 +229,7 @@ OnError = Annotated[
         parser=Name("otkit.data.lines:ON_ERROR", "way to treat bad lines"),
         help="What to do with a line that cannot be used.",
         rich_help_panel="Data",
+        hidden=True,
     ),
 ]
 Engine = Annotated[
@@ -236,6 +239,7 @@ Engine = Annotated[
         parser=Name("otkit.cluster:ENGINES", "engine"),
         help="This process, or the workers of a Ray cluster (same bytes).",
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Address = Annotated[
@@ -245,6 +249,7 @@ Address = Annotated[
         help="Of the Ray cluster; auto finds it. Default: one of this machine alone.",
         show_default=False,
         rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Layer = Annotated[

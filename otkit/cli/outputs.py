@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from pathlib import Path
@@ -41,14 +41,21 @@ def enter(context: AbstractContextManager[T]) -> T:
 
 
 def claim_files(
-    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None], *, overwrite: bool
+    outputs: Mapping[str, Path | None],
+    inputs: Iterable[str | Path | None],
+    *,
+    overwrite: bool,
+    but: Collection[str] = (),
 ) -> None:
-    """Files that the command will write, by the names of their settings."""
+    """Files that the command will write, by the names of their settings; those in `but` the library keeps to itself
+    when it begins.
+    """
     check_outputs(outputs, inputs)
-    for path in outputs.values():
+    for name, path in outputs.items():
         if path is not None and not is_stream(path):
             check_file(path, overwrite=overwrite)
-            enter(hold(path))
+            if name not in but:
+                enter(hold(path))
 
 
 def claim_folder(folder: Path, kind: str, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:

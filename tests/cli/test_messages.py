@@ -281,8 +281,8 @@ ELSEWHERE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "languages": (("evaluate", "retrieval", "no-languages.tsv"), "state them, source first: --langs de-en"),
     "an extract's settings": (
-        ("extract", "bad.de", "--config", "links"),
-        "give a JSON object of aligner settings",
+        ("extract", "bad.de", "--recipe", "links"),
+        "links: is not valid TOML",
     ),
     "links as gold of a page": (
         ("report", "--gold", "pairs"),

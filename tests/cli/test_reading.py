@@ -141,7 +141,7 @@ def test_two_separators_are_decided_by_the_file_and_said(command: str, otkit: Ru
     Path("de-en.txt.gz").write_bytes(gzip.compress(BOTH.encode()))
     code, _, err = otkit(*COMMANDS[command], "de-en.txt.gz", "--model", model, "--threads", 1)
     assert code == 0, err
-    option = "--format" if command in ("report", "align") else "--input-format"
+    option = "--input-format"
     said = (
         "note: de-en.txt.gz: line 1 has both a tab and |||; the file is read as source ||| target, as line 2 shows "
         f"(else say {option} tsv)"
