@@ -708,5 +708,5 @@ def test_letters_are_of_words() -> None:
     with pytest.raises(ConfigError, match="at least 0"):
         ObjectiveSettings(attach_factor=-1.0)
     pairs = random_pairs()
-    with pytest.raises(ConfigError, match="nobody counted the letters"):
+    with pytest.raises(ConfigError, match="the lengths of the words are not known"):
         value("link-likelihood", pairs, links="own", length_power=0.25)
