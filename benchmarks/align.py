@@ -31,7 +31,7 @@ from otkit.training.objectives import (
     optimal_transport,
     stay_close,
 )
-from otkit.training.presets import PRESETS
+from otkit.training.recipe import Recipe
 
 
 class Clock:
@@ -92,7 +92,7 @@ def main(steps: int, threads: int) -> None:
     torch.set_num_threads(threads)
     encoder = open_encoder(device="cpu")
     assert isinstance(encoder, TorchEncoder)
-    config = PRESETS["paper"].objective
+    config = Recipe.read("paper").objective
     start = CopiedStart(
         encoder, lambda which, tokens: encode_units(which, tokens, config), dtype=copy_dtype(encoder.device)
     )
@@ -119,7 +119,7 @@ def main(steps: int, threads: int) -> None:
     rows.append(["all", total, 100.0])
     rows.append(["transport + anchor + frozen start + batching", own, 100 * own / total])
     show(
-        f"paper preset, {steps} steps of 24 pairs, {threads} thread(s)",
+        f"the paper's recipe, {steps} steps of 24 pairs, {threads} thread(s)",
         ["phase", "seconds", "% of step"],
         rows,
     )

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from otkit.alignment.aligner import WordAligner
-from otkit.alignment.aligner import Alignment
+from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otkit.reports.tables import Table
     from otkit.training.forecast import Forecast
 
-__all__ = ["align"]
+__all__ = ["align", "forecast_table"]
 
 
 def _option(panel: str, help_text: str, *names: str, hidden: bool = False, **known: Any) -> Any:
@@ -212,7 +212,7 @@ def align(
             )
     if dry_run:
         if main:
-            show(_forecast_table(plan))
+            show(forecast_table(plan))
             if json_path is not None:
                 document = {"forecast": asdict(plan), "recipe": recipe.tables()}
                 write_document(json_path, document, overwrite=overwrite)
@@ -246,7 +246,7 @@ def _text(files: Sequence[str] | None, source: str | None, target: str | None) -
     return [*([] if source is None else [(source, target)]), *(files or [])]
 
 
-def _forecast_table(plan: Forecast) -> Table:
+def forecast_table(plan: Forecast) -> Table:
     """The plan of a run that was not run."""
     from otkit.reports.tables import Column, Table
 

@@ -148,9 +148,7 @@ class AlignmentModel(nn.Module):
         if links is None and (
             "gold" in config.needs or ("links" in config.needs and config.links == "given")
         ):
-            raise ConfigError(
-                "the objective needs given links", remedy="give links for every pair (--links FILE)"
-            )
+            raise ConfigError("the objective needs given links", remedy="give links for every pair")
         if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
             raise ConfigError(
                 "the tokenizer has no mask token",

@@ -74,7 +74,7 @@ class Tally:
             raise TrainingError(
                 f"{' and '.join(bad)} not finite in steps {self.since + 1} to {step}"
                 f" (batches {' '.join(self.batches)[:500]})",
-                remedy="lower --lr or use --precision fp32; checkpoints before it are kept, for --resume",
+                remedy="lower lr or use precision fp32; continue from the checkpoint before with `resume=True`",
             )
         record: Record = {
             "step": step,
