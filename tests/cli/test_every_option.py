@@ -434,19 +434,18 @@ def test_report_langs() -> None:
 # --- values that are one setting, or none
 
 
-@pytest.mark.parametrize("preset", ["", "--preset best", "--preset sample", "--preset paper"])
-def test_a_temperature_replaces_the_other_form_under_every_preset(preset: str) -> None:
-    words = f"{BASES['align']} {preset} --no-mix"
+@pytest.mark.parametrize("recipe", ["", "--recipe best", "--recipe sample", "--recipe paper"])
+def test_a_temperature_counts_in_either_unit_under_every_recipe(recipe: str) -> None:
+    words = f"{BASES['align']} {recipe} --no-mix-languages"
     weights, settings = {}, {}
-    for more in ("--epsilon 0.05", "--epsilon 5", "--epsilon-relative 0.05", "--epsilon-relative 5"):
-        done = outcome(f"{words} {more}", Row())
-        assert done.code == 0, done.stderr
-        weights[more] = done.only("model.safetensors")
-        settings[more] = json.loads(done.only("otkit.json"))["settings"]["objective"]
+    for unit in ("cost", "mean-cost"):
+        for epsilon in (0.05, 5.0):
+            done = outcome(f"{words} --epsilon {epsilon} --set objective.unit={unit}", Row())
+            assert done.code == 0, done.stderr
+            weights[unit, epsilon] = done.only("model.safetensors")
+            settings[unit, epsilon] = json.loads(done.only("otkit.json"))["recipe"]["objective"]
     assert len(set(weights.values())) == 4
-    assert (settings["--epsilon 5"]["epsilon"], settings["--epsilon 5"]["epsilon_relative"]) == (5.0, None)
-    found = settings["--epsilon-relative 5"]
-    assert (found["epsilon"], found["epsilon_relative"]) == (None, 5.0)
+    assert all((found["unit"], found["epsilon"]) == given for given, found in settings.items())
 
 
 @pytest.mark.parametrize("name", ["align", "extract", "show-alignment", "report", "words"])
@@ -472,16 +471,15 @@ def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
 @pytest.mark.parametrize(
     ("given", "part", "name"),
     [
-        ("--preset best --no-mix --tau none", "objective", "tau"),
-        ("--preset best --no-mix --relink-every none", "objective", "relink_every"),
-        ("--preset best --no-mix --epsilon-relative none", "objective", "epsilon_relative"),
-        ("--preset best --no-mix --freeze none", "tuning", "frozen"),
-        ("--preset best --no-mix --discard-above none", "tuning", "discarded_above"),
-        ("--preset wu-dredze-weak --projection none", "objective", "projection"),
+        ("--recipe best --tau none", "objective", "tau"),
+        ("--recipe best --set objective.tau=none", "objective", "tau"),
+        ("--recipe best --relink-every none", "objective", "relink_every"),
+        ("--recipe best --freeze none", "tuning", "freeze"),
+        ("--recipe best --head-layers none", "tuning", "head_layers"),
+        ("--recipe wu-dredze-weak --projection none", "objective", "projection"),
         ("--layer-weights none", "objective", "layer_weights"),
-        ("--max-grad-norm none", "train", "max_grad_norm"),
-        ("--max-grad-norm 0", "train", "max_grad_norm"),
-        ("--save-minutes none", "train", "save_minutes"),
+        ("--max-grad-norm none", "training", "max_grad_norm"),
+        ("--save-minutes none", "training", "save_minutes"),
         ("--batch-tokens none", "batching", "batch_tokens"),
         ("--lora none", "tuning", "lora_rank"),
     ],
@@ -489,15 +487,15 @@ def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
 def test_none_is_a_value_of_every_setting_that_has_it(given: str, part: str, name: str) -> None:
     done = outcome(f"{BASES['align']} {given} --layer 1", Row())
     assert done.code == 0, done.stderr
-    assert json.loads(done.only("otkit.json"))["settings"][part][name] is None
+    assert json.loads(done.only("otkit.json"))["recipe"][part][name] is None
 
 
-def test_epochs_replace_the_steps_of_a_preset() -> None:
+def test_epochs_replace_the_steps_of_a_recipe() -> None:
     words = BASES["align"].replace(" --steps 2", "")
-    done = outcome(f"{words} --preset awesome --epochs 0.001 --pairs-per-language 4 --layer 1", Row())
+    done = outcome(f"{words} --recipe awesome --epochs 0.001 --pairs-per-language 4 --layer 1", Row())
     assert done.code == 0, done.stderr
-    train = json.loads(done.only("otkit.json"))["settings"]["train"]
-    assert (train["epochs"], train["steps"]) == (0.001, 1)
+    training = json.loads(done.only("otkit.json"))["recipe"]["training"]
+    assert (training["epochs"], training["steps"]) == (0.001, 1)
 
 
 @pytest.mark.parametrize(
