@@ -165,7 +165,7 @@ def measured(
     def transport() -> Tensor:
         part = optimal_transport(clouds, module.config)
         part.value.backward()  # type: ignore[no-untyped-call]
-        return part.gauges["marginal_error"]
+        return part.metrics["marginal_error"]
 
     share = seconds(transport, device, turns=options.turns) / step
     done = flops(encoder, batch) / step

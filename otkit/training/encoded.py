@@ -101,10 +101,10 @@ class EncodedPairs:
 
 @dataclass(frozen=True)
 class Losses:
-    """Weighted losses by name (scalars, with gradient) and gauges by name (scalars, without)."""
+    """Weighted losses by name (scalars, with gradient) and metrics by name (scalars, without)."""
 
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor]
+    metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -112,4 +112,4 @@ class Part:
     """One unweighted objective value and what it can tell on the side."""
 
     value: Tensor
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)

@@ -20,8 +20,8 @@ from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs
 from otkit.errors import CheckpointError, ConfigError, choose
 from otkit.files import replace_file
-from otkit.training.layers import freeze
 from otkit.training.objectives import Losses
+from otkit.training.tuning import freeze
 
 __all__ = [
     "ClassBatch",

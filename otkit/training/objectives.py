@@ -182,20 +182,20 @@ class AlignmentModel(nn.Module):
         layers = self.encode_layers(batch)
         factor = dict(config.language_weights).get(batch.language, 1.0)
         parts: dict[str, Tensor] = {}
-        gauges: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         for name, weight in config.losses:
             if config.layer_weights is None or not config.of_layers(name):
                 part = OBJECTIVES[name](layers[0], config)
                 value = part.value
-                gauges.update(part.gauges)
+                metrics.update(part.metrics)
             else:
                 found = [OBJECTIVES[name](pairs, config) for pairs in layers]
                 value = torch.stack(
                     [w * part.value for w, part in zip(config.layer_weights, found, strict=True)]
                 ).sum()
-                gauges.update(found[-1].gauges)
+                metrics.update(found[-1].metrics)
             parts[name] = weight * factor * value
-        return Losses(parts, gauges)
+        return Losses(parts, metrics)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:
         """Both sides through the encoder, with all that the parts need (the first layer, where each is by

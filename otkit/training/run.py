@@ -21,7 +21,6 @@ from otkit.provenance import versions
 from otkit.recipes import RECIPE_FILE, recipe_text
 from otkit.training.card import model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
-from otkit.training.layers import as_saved, copy_layers_above, exchange, freeze
 from otkit.training.loop import Record, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
@@ -32,7 +31,15 @@ from otkit.training.recipe import Recipe
 from otkit.training.schedule import total_steps
 from otkit.training.solver import sync_free_objective
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import layers_kept, plain_encoder, prepare_encoder
+from otkit.training.tuning import (
+    as_saved,
+    copy_layers_above,
+    exchange,
+    freeze,
+    layers_kept,
+    plain_encoder,
+    prepare_encoder,
+)
 
 __all__ = [
     "align_encoder",

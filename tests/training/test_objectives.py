@@ -112,7 +112,7 @@ def test_the_anchor_is_the_squared_distance_to_the_start_without_padding() -> No
     assert stay_close(batch, SHARP).value.item() == pytest.approx(by_hand, rel=1e-5)
     mean = stay_close(batch, replace(SHARP, anchor_reduction="mean"))
     assert mean.value.item() == pytest.approx(by_hand / 5, rel=1e-5)
-    assert mean.gauges["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
+    assert mean.metrics["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
