@@ -107,7 +107,7 @@ def random_pairs(encoder: TorchEncoder, pairs: int, length: int) -> PairBatch:
         tuple(range(pairs)),
         sides[0],
         sides[1],
-        share=1.0,
+        batch_fraction=1.0,
         target_units=units,
         letters=(letters, letters),
     )

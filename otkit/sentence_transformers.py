@@ -114,7 +114,7 @@ class ObjectiveLoss(nn.Module):
             indices=tuple(range(len(source))),
             source=source,
             target=target,
-            share=1.0,
+            batch_fraction=1.0,
             target_units=(sum(target.counts), int((target.word_ids >= 0).sum())),
             letters=(self._letters(source), self._letters(target)),
             draw=self._batches,

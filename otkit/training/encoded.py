@@ -53,7 +53,7 @@ class EncodedPairs:
     source_weights, target_weights  (B,N) and (B,M), each row a distribution, exactly 0 at padding
     start                           (B,M,D) target vectors of the frozen start, or None where no part needs
                                     them
-    share                           B over the pairs of the whole micro-step
+    batch_fraction                  B over the pairs of the whole micro-step
     targets                         target units of the whole micro-step
 
     The rest is None (or empty) where no part needs it:
@@ -76,7 +76,7 @@ class EncodedPairs:
     source_weights: Tensor
     target_weights: Tensor
     start: Tensor | None
-    share: float
+    batch_fraction: float
     targets: int
     links: Tensor | None = None
     read: Tensor | None = None

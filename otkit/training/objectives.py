@@ -254,7 +254,7 @@ class AlignmentModel(nn.Module):
                     source_weights=self._weights(source, tokens[0]),
                     target_weights=self._weights(target, tokens[1]),
                     start=None if frozen is None else self._cut(frozen, layer),
-                    share=batch.share,
+                    batch_fraction=batch.batch_fraction,
                     targets=batch.target_units[config.granularity == "subword"],
                     read=read,
                     letters=letters,

@@ -49,7 +49,7 @@ def pairs(seed: int = 0) -> EncodedPairs:
         Encoded(torch.randn(*mask.shape, 5, generator=generator) * mask[..., None], mask) for mask in masks
     ]
     weights = [mask.float() / mask.sum(1, keepdim=True) for mask in masks]
-    return EncodedPairs(*sides, *weights, start=None, share=1.0, targets=5)
+    return EncodedPairs(*sides, *weights, start=None, batch_fraction=1.0, targets=5)
 
 
 def reference_divergence(x: torch.Tensor, y: torch.Tensor, epsilon: float) -> float:
