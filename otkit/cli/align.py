@@ -12,6 +12,7 @@ import typer
 
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
 from otkit.cli.given import NOTHING, Given, takes
+from otkit.cli.messages import with_options
 from otkit.cli.options import note, set_logging, set_threads
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, device_name, folder
@@ -191,7 +192,7 @@ def align(
 
         def hear(progress: Progress) -> None:
             if progress.what == "note":
-                note(progress.note, quiet=quiet)
+                bar.note(f"note: {with_options(progress.note)}")
             else:
                 progress.tell(watch)
 

@@ -23,7 +23,6 @@ __all__ = [
     "Name",
     "Number",
     "Numbers",
-    "Weighted",
     "changed",
     "device_name",
     "folder",
@@ -152,29 +151,6 @@ class Name:
         except ConfigError as error:
             raise typer.BadParameter(f"{error.what}; {error.remedy}") from None
         return text
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """`NAME[:WEIGHT]` as (name, weight)."""
-
-    name: Name | None = None
-
-    def __call__(self, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        name, colon, weight = text.partition(":")
-        if self.name is not None:
-            self.name(name)
-        try:
-            value = Number(least=0)(weight) if colon else 1.0
-        except typer.BadParameter:
-            raise typer.BadParameter(
-                f"received {text!r}; expected a name, ':' and a weight of at least 0"
-            ) from None
-        if not name:
-            raise typer.BadParameter(f"received {text!r}; expected a name before ':'")
-        return name, value
 
 
 def device_name(text: str) -> str:

@@ -49,7 +49,7 @@ class PairBatch:
 
     corpus, indices    where the pairs come from: corpora[corpus][indices[b]]
     source, target     Tokens of B sentences each
-    share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
+    batch_fraction     B over the pairs of the whole micro-step of this language pair (1.0 unless split)
     target_units       (words, subwords) on the target side of that whole micro-step
     letters            (B,W) and (B,V) int, of the words of both sides, 0 for punctuation and padding
     draw               seeds what is drawn at random for these pairs: another number at every visit, the same
@@ -61,7 +61,7 @@ class PairBatch:
     indices: tuple[int, ...]
     source: Tokens
     target: Tokens
-    share: float
+    batch_fraction: float
     target_units: tuple[int, int]
     letters: tuple[Tensor, Tensor]
     draw: int = 0
@@ -213,7 +213,7 @@ class PairSource:
                 indices=tuple(members[piece].tolist()),
                 source=_rows(sides[0], piece),
                 target=_rows(sides[1], piece),
-                share=len(piece) / len(rows),
+                batch_fraction=len(piece) / len(rows),
                 target_units=units,
                 letters=(_padded(letters[0], piece), _padded(letters[1], piece)),
                 draw=draw + number,

@@ -52,7 +52,7 @@ class EncodedPairs:
     source_weights, target_weights  (B,N) and (B,M), each row a distribution, exactly 0 at padding
     start                           (B,M,D) target vectors of the frozen start, or None where no part needs
                                     them
-    share                           B over the pairs of the whole micro-step
+    batch_fraction                  B over the pairs of the whole micro-step
     targets                         target units of the whole micro-step
 
     The rest is None (or empty) where no part needs it:
@@ -75,7 +75,7 @@ class EncodedPairs:
     source_weights: Tensor
     target_weights: Tensor
     start: Tensor | None
-    share: float
+    batch_fraction: float
     targets: int
     links: Tensor | None = None
     read: Tensor | None = None
@@ -100,10 +100,10 @@ class EncodedPairs:
 
 @dataclass(frozen=True)
 class Losses:
-    """Weighted losses by name (scalars, with gradient) and gauges by name (scalars, without)."""
+    """Weighted losses by name (scalars, with gradient) and metrics by name (scalars, without)."""
 
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor]
+    metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -111,4 +111,4 @@ class Part:
     """One unweighted objective value and what it can tell on the side."""
 
     value: Tensor
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)

@@ -26,7 +26,6 @@ from otkit.encoders.device import autocast, slow_precision
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import FrozenStart
-from otkit.training.layers import copy_layers_above
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
@@ -36,7 +35,7 @@ from otkit.training.records import peak_memory, present_memory
 from otkit.training.run import frozen_start
 from otkit.training.schedule import total_steps
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import layers_kept, prepare_encoder
+from otkit.training.tuning import copy_layers_above, layers_kept, prepare_encoder
 
 __all__ = ["CorpusForecast", "Forecast", "forecast"]
 

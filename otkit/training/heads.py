@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otkit.encoders.pairs import JointInputs
 from otkit.encoders.torch import TorchEncoder
+from otkit.encoders.pairs import JointInputs
 from otkit.errors import CheckpointError, ConfigError, choose
 from otkit.files import replace_file
 from otkit.training.encoded import Losses
-from otkit.training.layers import freeze
+from otkit.training.tuning import freeze
 
 __all__ = [
     "ClassBatch",
@@ -201,7 +201,7 @@ def load_head(encoder: TorchEncoder, folder: Path) -> Head:
         raise CheckpointError(
             f"holds no head that can be used ({type(error).__name__}: {error})",
             where=str(path),
-            remedy="give a folder that was kept with `save_heads=True`",
+            remedy="give a folder that `otkit evaluate xnli --save-heads` or `xquad` wrote",
         ) from error
     absent = [name for name in missing if not name.startswith("model.")]
     if absent or unknown:

@@ -51,7 +51,7 @@ def l2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     squared = (source - target).square().sum(1).masked_fill(~linked, 0.0)  # (B*N,)
     count = linked.sum()
     total = squared.sum()
-    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.share
+    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.batch_fraction
     return Part(value, {"links": count.detach().float()})
 
 
@@ -67,7 +67,7 @@ def contrastive_weak(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     columns = scores.masked_fill(~linked[None, :], -torch.inf).logsumexp(1)
     rows = scores.masked_fill(~linked[:, None], -torch.inf).logsumexp(0)
     losses = (columns + rows) / 2 - scores.diagonal()
-    return Part(_mean(losses, linked) * pairs.share)
+    return Part(_mean(losses, linked) * pairs.batch_fraction)
 
 
 def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -82,7 +82,7 @@ def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
     norms = scores.masked_fill(itself | ~real[None, :], -torch.inf).logsumexp(1)
     partner = (source * target).sum(1) / config.temperature
-    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.share)
+    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.batch_fraction)
 
 
 def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -101,7 +101,7 @@ def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     kept = links.to(forward.dtype)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     gained = (kept * forward).sum((1, 2)) / lengths[0] + (kept * backward).sum((1, 2)) / lengths[1]
-    return Part(-gained.mean() * pairs.share)
+    return Part(-gained.mean() * pairs.batch_fraction)
 
 
 def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -112,7 +112,7 @@ def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     forward, backward = _softmaxes(pairs, config)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
-    return Part(-agreed.mean() * pairs.share)
+    return Part(-agreed.mean() * pairs.batch_fraction)
 
 
 def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -135,7 +135,7 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     odds = (share - (aligner_settings(pairs, config).compared_with or 0.0)) / _SPREAD
     loss = binary_cross_entropy_with_logits(odds, links.to(odds.dtype), reduction="none")
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
-    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.share)
+    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.batch_fraction)
 
 
 def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:

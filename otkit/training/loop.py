@@ -90,7 +90,7 @@ def train(
     gathers: bool = False,
     links: LinkReader | None = None,
 ) -> TrainResult:
-    """Train `module` (batch -> object with `.parts` and `.gauges`) and return how it went.
+    """Train `module` (batch -> object with `.parts` and `.metrics`) and return how it went.
 
     `fingerprint` says what must not change between a run and its resumption (settings, data hashes);
     `evaluate` returns figures of which `best_by` is minimised, and `keep_best` is called when it improves.

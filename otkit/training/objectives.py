@@ -142,9 +142,7 @@ class AlignmentModel(nn.Module):
         if links is None and (
             "gold" in config.needs or ("links" in config.needs and config.links == "given")
         ):
-            raise ConfigError(
-                "the objective needs given links", remedy="give links for every pair (--links FILE)"
-            )
+            raise ConfigError("the objective needs given links", remedy="give links for every pair")
         if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
             raise ConfigError(
                 "the tokenizer has no mask token",
@@ -178,20 +176,20 @@ class AlignmentModel(nn.Module):
         layers = self.encode_layers(batch)
         factor = dict(config.language_weights).get(batch.language, 1.0)
         parts: dict[str, Tensor] = {}
-        gauges: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         for name, weight in config.losses:
             if config.layer_weights is None or not config.of_layers(name):
                 part = OBJECTIVES[name](layers[0], config)
                 value = part.value
-                gauges.update(part.gauges)
+                metrics.update(part.metrics)
             else:
                 found = [OBJECTIVES[name](pairs, config) for pairs in layers]
                 value = torch.stack(
                     [w * part.value for w, part in zip(config.layer_weights, found, strict=True)]
                 ).sum()
-                gauges.update(found[-1].gauges)
+                metrics.update(found[-1].metrics)
             parts[name] = weight * factor * value
-        return Losses(parts, gauges)
+        return Losses(parts, metrics)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:
         """Both sides through the encoder, with all that the parts need (the first layer, where each is by
@@ -250,7 +248,7 @@ class AlignmentModel(nn.Module):
                     source_weights=self._weights(source, tokens[0]),
                     target_weights=self._weights(target, tokens[1]),
                     start=None if frozen is None else self._cut(frozen, layer),
-                    share=batch.share,
+                    batch_fraction=batch.batch_fraction,
                     targets=batch.target_units[config.granularity == "subword"],
                     read=read,
                     letters=letters,

@@ -204,7 +204,8 @@ class ObjectiveSettings(Settings):
     )
 
     def agree(self) -> None:
-        if not any(weight > 0 for _, weight in self.losses):
+        object.__setattr__(self, "losses", tuple(each for each in self.losses if each[1] > 0))
+        if not self.losses:
             raise ConfigError(
                 "no objective is named", remedy="name at least one, such as ot:1", setting="losses"
             )
@@ -254,7 +255,7 @@ class ObjectiveSettings(Settings):
     @property
     def needs(self) -> frozenset[str]:
         """What the named losses need beside the units' vectors."""
-        return frozenset().union(*(NEEDS[name] for name, weight in self.losses if weight > 0))
+        return frozenset().union(*(NEEDS[name] for name, _ in self.losses))
 
     @property
     def transports(self) -> bool:

@@ -56,7 +56,13 @@ def kernel_converges(
         ]
         source, target = (encode_units(encoder, tokens, objective) for tokens in sides)
         tried = EncodedPairs(
-            source, target, uniform(source.mask), uniform(target.mask), start=None, share=1.0, targets=0
+            source,
+            target,
+            uniform(source.mask),
+            uniform(target.mask),
+            start=None,
+            batch_fraction=1.0,
+            targets=0,
         )
         plan = plan_between(tried, replace(objective, scope="pair"))
     return bool(plan.converged.double().mean() >= _ENOUGH)

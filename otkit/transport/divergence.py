@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -93,40 +93,51 @@ def _group(
     """(B,) values, (B,) errors and the iterations of problems that are solved together."""
     x, y = at_least_fp32(x), at_least_fp32(y)
     a, b = a.to(x.dtype), b.to(x.dtype)
-    errors, used = [], 0
-
-    def between(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor, symmetric: bool) -> Tensor:
-        nonlocal used
-        plan = sinkhorn(
-            pairwise_cost(z, w, cost=cost),
-            c,
-            d,
-            config=config,
-            unit=unit if config.relative else None,
-            symmetric=symmetric,
-            regroup=False,
-        )
-        errors.append(plan.marginal_error)
-        used = max(used, plan.iterations)
-        return plan.value
-
-    def cross(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor) -> Tensor:
-        return between(z, w, c, d, unit, False)
-
-    def itself(z: Tensor, c: Tensor, unit: Tensor) -> Tensor:
-        return between(z, z, c, c, unit, True)
-
-    def units(z: Tensor, w: Tensor) -> Tensor:
-        return problem_units(pairwise_cost(z, w, cost=cost), a, b)
-
+    terms = _Terms(cost, config)
     solve = _at_once if config.gradient == "envelope" else _as_it_is
-    unit = solve(units, x, y) if config.relative else torch.ones_like(x[:, 0, 0])
-    source, target = solve(itself, x, a, unit), solve(itself, y, b, unit)
-    value = solve(cross, x, y, a, b, unit) - 0.5 * (source + target)
+    unit = solve(partial(terms.unit, a, b), x, y) if config.relative else torch.ones_like(x[:, 0, 0])
+    source, target = solve(terms.itself, x, a, unit), solve(terms.itself, y, b, unit)
+    value = solve(terms.cross, x, y, a, b, unit) - 0.5 * (source + target)
     if config.tau is not None:
         epsilon = config.epsilon * unit
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
-    return value, torch.stack(errors).amax(0), used
+    return value, torch.stack(terms.errors).amax(0), terms.iterations
+
+
+@dataclasses.dataclass
+class _Terms:
+    """The problems of a divergence, and what solving them left: a marginal error (B,) each, and iterations."""
+
+    cost: str
+    config: SinkhornConfig
+    errors: list[Tensor] = dataclasses.field(default_factory=list)
+    iterations: int = 0
+
+    def unit(self, a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(B,) the mean cost of the cross term, which is the unit of all three."""
+        return problem_units(pairwise_cost(x, y, cost=self.cost), a, b)
+
+    def cross(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, unit: Tensor) -> Tensor:
+        """(B,) the transport between the clouds."""
+        return self._value(x, y, a, b, unit, symmetric=False)
+
+    def itself(self, x: Tensor, a: Tensor, unit: Tensor) -> Tensor:
+        """(B,) the transport of a cloud to itself."""
+        return self._value(x, x, a, a, unit, symmetric=True)
+
+    def _value(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, unit: Tensor, *, symmetric: bool) -> Tensor:
+        plan = sinkhorn(
+            pairwise_cost(x, y, cost=self.cost),
+            a,
+            b,
+            config=self.config,
+            unit=unit if self.config.relative else None,
+            symmetric=symmetric,
+            regroup=False,
+        )
+        self.errors.append(plan.marginal_error)
+        self.iterations = max(self.iterations, plan.iterations)
+        return plan.value
 
 
 def _as_it_is(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

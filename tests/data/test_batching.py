@@ -122,7 +122,7 @@ def test_a_token_budget_splits_a_step_and_the_shares_add_up(
     split = PairSource([text], tiny_encoder, BatchingSettings(batch_size=12, batch_tokens=30))
     for one, many in zip(whole.micro_steps(0, 4), split.micro_steps(0, 4), strict=True):
         assert len(many) > len(one) == 1
-        assert sum(batch.share for batch in many) == pytest.approx(1)
+        assert sum(batch.batch_fraction for batch in many) == pytest.approx(1)
         assert sorted(i for batch in many for i in batch.indices) == sorted(one[0].indices)
         for batch in many:
             widest = max(batch.source.ids.shape[1], batch.target.ids.shape[1])

@@ -65,7 +65,7 @@ def random_pairs() -> EncodedPairs:
         *sides,
         *weights,
         start=randn(2, 3, 5),
-        share=1.0,
+        batch_fraction=1.0,
         targets=5,
         links=links,
         teacher=Encoded(randn(2, 3, 5) * masks[1][..., None], masks[1]),
@@ -282,7 +282,7 @@ def test_every_objective_is_named_once_and_tested_here() -> None:
 def test_a_few_plain_lines_give_the_same_value(name: str) -> None:
     pairs = random_pairs()
     assert value(name, pairs) == pytest.approx(REFERENCES[name](pairs), rel=2e-4, abs=2e-5)
-    halved = replace(pairs, share=0.5)
+    halved = replace(pairs, batch_fraction=0.5)
     if name not in ("anchor", "l2"):  # sums over units, not means over pairs
         assert value(name, halved) == pytest.approx(0.5 * value(name, pairs), rel=1e-4, abs=1e-6)
 
@@ -304,7 +304,7 @@ def ideal_pairs() -> EncodedPairs:
         source_weights=weights,
         target_weights=weights,
         start=words,
-        share=1.0,
+        batch_fraction=1.0,
         targets=4,
         links=torch.eye(4, dtype=torch.bool)[None],
         teacher=side,
@@ -709,5 +709,5 @@ def test_letters_are_of_words() -> None:
     with pytest.raises(ConfigError, match="at least 0"):
         ObjectiveSettings(attach_factor=-1.0)
     pairs = random_pairs()
-    with pytest.raises(ConfigError, match="nobody counted the letters"):
+    with pytest.raises(ConfigError, match="the lengths of the words are not known"):
         value("link-likelihood", pairs, links="own", length_power=0.25)

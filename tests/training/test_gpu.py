@@ -119,7 +119,7 @@ def test_a_cache_serves_subwords(sample_encoder: TorchEncoder) -> None:
     module = build_model(encoder, corpora, settings, observer=Quiet())
     for (batch,) in PairSource(corpora, encoder, settings.batching).micro_steps(0, 3):
         # Half precision is all that lies between the start and the encoder that has not moved.
-        assert float(module(batch).gauges["drift"]) < 1e-4
+        assert float(module(batch).metrics["drift"]) < 1e-4
 
 
 @pytest.mark.usefixtures("forbidden_syncs")

@@ -39,7 +39,7 @@ class Batch:
 @dataclass(frozen=True)
 class Losses:
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Regression(nn.Module):

@@ -47,7 +47,7 @@ def pairs(seed: int = 0) -> EncodedPairs:
         Encoded(torch.randn(*mask.shape, 5, generator=generator) * mask[..., None], mask) for mask in masks
     ]
     weights = [mask.float() / mask.sum(1, keepdim=True) for mask in masks]
-    return EncodedPairs(*sides, *weights, start=None, share=1.0, targets=5)
+    return EncodedPairs(*sides, *weights, start=None, batch_fraction=1.0, targets=5)
 
 
 def reference_divergence(x: torch.Tensor, y: torch.Tensor, epsilon: float) -> float:
@@ -110,7 +110,7 @@ def test_the_anchor_is_the_squared_distance_to_the_start_without_padding() -> No
     assert stay_close(batch, SHARP).value.item() == pytest.approx(by_hand, rel=1e-5)
     mean = stay_close(batch, replace(SHARP, anchor_reduction="mean"))
     assert mean.value.item() == pytest.approx(by_hand / 5, rel=1e-5)
-    assert mean.gauges["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
+    assert mean.metrics["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])

@@ -20,13 +20,12 @@ from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
-from otkit.training.layers import as_saved, copy_layers_above
 from otkit.training.loop import TrainResult
 from otkit.training.objectives import AlignmentModel
 from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
-from otkit.training.tuning import prepare_encoder
+from otkit.training.tuning import as_saved, copy_layers_above, prepare_encoder
 from tests.encoders.test_encoder import FAMILIES, of_family
 from tests.training.support import Silent
 from tests.training.test_every_objective import TEXT, prepared
