@@ -160,7 +160,9 @@ def word_alignment(
     alignment = given.settings("alignment", AlignmentSettings)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import tune as choose_settings
+        from otkit.api.evaluate import word_alignment as measure
+        from otkit.api.evaluate import word_alignment_by_layer
         from otkit.files import write_file
 
         read: dict[str, Any] = {"base": base, "languages": codes(languages), "langs": langs}
@@ -168,16 +170,14 @@ def word_alignment(
         beside: dict[str, Any] = {"device": run.device, "on_progress": how["on_progress"]}
         settings, tables, document = alignment, [], {}
         if tune:
-            tuned = evaluate.tune(run.model, tune, settings=alignment, **read, **beside)
+            tuned = choose_settings(run.model, tune, settings=alignment, **read, **beside)
             settings, document["tuning"] = tuned.settings, tuned.to_dict()
         if by_layer:
-            layers = evaluate.word_alignment_by_layer(
+            layers = word_alignment_by_layer(
                 run.model, gold or [], pairs, settings=settings, data=data, **read, **beside
             )
             tables, document["layers"] = [layers.table()], layers.to_dict()
-        found = evaluate.word_alignment(
-            run.model, gold or [], pairs, settings=settings, data=data, **read, **how
-        )
+        found = measure(run.model, gold or [], pairs, settings=settings, data=data, **read, **how)
         if tune:
             write_file(write_recipe or run.output / "tuned.toml", tuned.to_toml(), overwrite=run.overwrite)
         return Outcome({found.task: found}, tables, document)
@@ -218,9 +218,9 @@ def retrieval(
     pairs = files_of(files, source, target)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import retrieval as measure
 
-        found = evaluate.retrieval(
+        found = measure(
             run.model,
             pairs,
             settings=given.settings("retrieval", RetrievalSettings),
@@ -271,9 +271,9 @@ def word_retrieval(
     pairs = files_of(texts, source, target)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import word_retrieval as measure
 
-        found = evaluate.word_retrieval(
+        found = measure(
             run.model,
             gold or [],
             pairs,
@@ -317,9 +317,9 @@ def mining(
         )
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import mining as measure
 
-        found = evaluate.mining(
+        found = measure(
             run.model,
             source,
             target,
@@ -361,9 +361,9 @@ def xnli(
     """
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import xnli as measure
 
-        found = evaluate.xnli(
+        found = measure(
             run.model,
             settings=given.settings("xnli", XnliSettings, XNLI_FINE_TUNING[fine_tuning or "small"]),
             data=data,
@@ -405,9 +405,9 @@ def xquad(
     """
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import xquad as measure
 
-        found = evaluate.xquad(
+        found = measure(
             run.model,
             settings=given.settings("xquad", XquadSettings, XQUAD_FINE_TUNING[fine_tuning or "small"]),
             data=data,
@@ -449,9 +449,9 @@ def translation_errors(
         )
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import translation_errors as measure
 
-        found = evaluate.translation_errors(
+        found = measure(
             run.model,
             data,
             settings=given.settings("check", CheckSettings),
@@ -495,10 +495,10 @@ def all_tasks(
     alignment = given.settings("alignment", AlignmentSettings)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import all_tasks as measure
 
         return Outcome(
-            evaluate.all_tasks(
+            measure(
                 run.model,
                 pairs,
                 gold or [],
