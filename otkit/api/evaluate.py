@@ -5,7 +5,7 @@
 >>> sorted(found.summary.rows), found.mean("aer") < 0.05
 (['de', 'fr', 'zh'], True)
 
-All take the same keywords beside their own, `RunOptions`.
+All take keywords of `RunOptions` beside their own, those on parallel files also of `ParallelOptions`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
+from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import short_code
 from otkit.encoders.encoder import Encoder, read_json
@@ -70,8 +71,10 @@ __all__ = [
     "Evaluation",
     "LayerFigures",
     "MiningSettings",
+    "ParallelOptions",
     "RetrievalSettings",
     "RunOptions",
+    "TransferOptions",
     "TunedAlignment",
     "WordRetrievalSettings",
     "XnliSettings",
@@ -107,21 +110,51 @@ class RunOptions(TypedDict, total=False):
     """Keywords of every evaluation.
 
     baseline     the encoder to compare with; "sample" is the sample encoder. Without it nothing is compared
+    languages    only these; by default all that have a file
     seen         languages of the "seen" average; by default those that the encoder's otkit.json names
+    on_error     "skip" leaves out, and counts, lines that cannot be used; by default they are errors
     device       of encoders that are opened by name: "auto", "cpu", "cuda", "cuda:N" or "mps"
     output       a folder that keeps finished parts; with `resume` they are used, with `overwrite` those of an
                  interrupted run are thrown away. Without it nothing is kept
     on_progress  called with what is done, of how much (None: not known), and of what
+    on_note      called with what a reader should know of the files, and of parts that were finished before
     """
 
     baseline: EncoderLike
+    languages: Sequence[str] | None
     seen: Sequence[str] | None
+    on_error: str
     device: str
     output: FilePath | None
     resume: bool
     overwrite: bool
     on_progress: Progress
     on_note: Callable[[str], None]
+
+
+class ParallelOptions(RunOptions, total=False):
+    """Keywords of evaluations on parallel files beside: `langs` says the two languages of a file whose name does not
+    tell them ("de-en"), `format` the form of all: "auto", "tsv", "bars", "jsonl" or "files"."""
+
+    langs: str | None
+    format: str
+
+
+class TransferOptions(RunOptions, total=False):
+    """Keywords of tasks that are fine-tuned on English beside.
+
+    data        a folder, as XTREME names its files, or a Hub name; by default the small sample
+    train       a file or Hub name of English examples; by default the training file of `data`
+    head        score what `save_heads` kept in this folder: nothing is trained, and the encoder is that of the folder
+    save_heads  keep fine-tuned encoders and heads in `output`
+    seeds       train under each of these
+    """
+
+    data: FilePath | None
+    train: str | None
+    head: FilePath | None
+    save_heads: bool
+    seeds: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -172,13 +205,9 @@ def retrieval(
     *,
     settings: RetrievalSettings | None = None,
     data: FilePath | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
     pooling: str | None = None,
     prefix: str | None = None,
-    **run: Unpack[RunOptions],
+    **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """Sentence retrieval: is the sentence nearest to a sentence its translation? Both directions of each file, as
     accuracy within the first 1, 5 and 10 and as mean reciprocal rank, all in [0, 1] (Artetxe and Schwenk 2019).
@@ -192,10 +221,10 @@ def retrieval(
     >>> otkit.evaluate.retrieval(languages=["de"]).value("forward @1", "de")
     1.0
     """
-    reading = _reading(languages, run, langs=langs, format=format, on_error=on_error)
-    return _measured(
-        _retrieval(files, data, reading, settings), encoder, pooling=pooling, prefix=prefix, **run
-    )
+    reading = _reading(how)
+    corpora = parallel_corpora(files, data, reading)
+    task = retrieval_task(corpora, settings or RetrievalSettings(), on_error=reading.on_error)
+    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
 
 
 def word_alignment(
@@ -206,11 +235,7 @@ def word_alignment(
     settings: AlignmentSettings | None = None,
     base: int | None = None,
     data: FilePath | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
-    **run: Unpack[RunOptions],
+    **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """The aligner's word links against gold links: alignment error rate (Och and Ney 2003), precision, recall, F1,
     exact matches, and F1 of words without a link (Arase et al. 2023), all in [0, 1].
@@ -226,8 +251,14 @@ def word_alignment(
     >>> found.value("aer", "de") < 0.05
     True
     """
-    reading = _reading(languages, run, langs=langs, format=format, on_error=on_error)
-    return _measured(_word_alignment(gold, texts, data, reading, settings, base=base), encoder, **run)
+    if texts and not gold:
+        raise ConfigError(
+            "the text has no gold links to compare with",
+            remedy="name them: `gold='FILE'`, one for each text",
+        )
+    pairs, notes = _linked(gold, texts, data, _reading(how), base=base)
+    task = word_alignment_task(pairs, settings or AlignmentSettings(), notes=notes)
+    return _measured(task, encoder, how)
 
 
 def word_retrieval(
@@ -238,11 +269,7 @@ def word_retrieval(
     settings: WordRetrievalSettings | None = None,
     base: int | None = None,
     data: FilePath | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
-    **run: Unpack[RunOptions],
+    **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """Contextual word retrieval: is the word nearest to a word in context its translation? (Cao et al. 2020, section
     5.1.) Figures as in `retrieval`.
@@ -256,8 +283,10 @@ def word_retrieval(
     >>> otkit.evaluate.word_retrieval(languages=["de"]).value("forward @1", "de") > 0.5
     True
     """
-    reading = _reading(languages, run, langs=langs, format=format, on_error=on_error)
-    return _measured(_word_retrieval(gold, texts, data, reading, settings, base=base), encoder, **run)
+    pairs, notes = _linked(gold, texts, data, _reading(how), base=base, alone=True)
+    return _measured(
+        word_retrieval_task(pairs, settings or WordRetrievalSettings(), notes=notes), encoder, how
+    )
 
 
 def mining(
@@ -267,11 +296,9 @@ def mining(
     gold: FilePath,
     *,
     settings: MiningSettings | None = None,
-    langs: str | None = None,
-    on_error: str = "raise",
     pooling: str | None = None,
     prefix: str | None = None,
-    **run: Unpack[RunOptions],
+    **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """Bitext mining: which sentences of two collections are translations of each other? F1, precision and recall in
     [0, 1], at a threshold chosen on a part of the sources (Artetxe and Schwenk 2019, section 3).
@@ -292,30 +319,20 @@ def mining(
     >>> otkit.evaluate.mining(None, *files, settings=settings).mean("precision")
     1.0
     """
-    reading = _reading(None, run, langs=langs, on_error=on_error)
-    task = mining_task(mining_sets(source, target, gold, reading), settings or MiningSettings())
-    return _measured(task, encoder, pooling=pooling, prefix=prefix, **run)
+    task = mining_task(mining_sets(source, target, gold, _reading(how)), settings or MiningSettings())
+    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
 
 
 def xnli(
     encoder: EncoderLike = None,
     *,
     settings: XnliSettings | None = None,
-    data: FilePath | None = None,
-    train: str | None = None,
-    head: FilePath | None = None,
-    save_heads: bool = False,
-    languages: Sequence[str] | None = None,
-    on_error: str = "raise",
-    seeds: Sequence[int] = (0,),
-    **run: Unpack[RunOptions],
+    **how: Unpack[TransferOptions],
 ) -> Evaluation:
     """XNLI (Conneau et al. 2018): a classifier fine-tuned on English, scored in every language. Accuracy and macro-F1
     in [0, 1], as mean and deviation over `seeds`.
 
-    `data` is a folder, as XTREME names its files, or a Hub name; without it the small sample. `train` is a file or Hub
-    name of English examples. An open encoder stays as it is: a copy is trained. With `head`, a folder that
-    `save_heads` left in `output`, nothing is trained, and the encoder is that of the folder.
+    An open encoder stays as it is: a copy is trained.
 
     InputError: a file cannot be used, or has no labels. ConfigError: the encoder cannot be trained.
 
@@ -324,23 +341,18 @@ def xnli(
     >>> 0 <= otkit.evaluate.xnli(settings=settings, languages=["de"]).value("accuracy", "de") <= 1
     True
     """
-    measured, reading = _under(head, encoder), _reading(languages, run, on_error=on_error)
-    task = _xnli(data, train, reading, settings, head=head, save_heads=save_heads)
-    return _measured(task, measured, seeds=seeds, **run)
+    head = how.get("head")
+    measured = _under(head, encoder)
+    found = xnli_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
+    task = xnli_task(found, settings or XnliSettings(), head=head, keep=how.get("save_heads", False))
+    return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
 def xquad(
     encoder: EncoderLike = None,
     *,
     settings: XquadSettings | None = None,
-    data: FilePath | None = None,
-    train: str | None = None,
-    head: FilePath | None = None,
-    save_heads: bool = False,
-    languages: Sequence[str] | None = None,
-    on_error: str = "raise",
-    seeds: Sequence[int] = (0,),
-    **run: Unpack[RunOptions],
+    **how: Unpack[TransferOptions],
 ) -> Evaluation:
     """XQuAD (Artetxe et al. 2020): a span finder fine-tuned on English SQuAD, answering in every language. F1 and exact
     match in [0, 1], as mean and deviation over `seeds`; keywords as in `xnli`.
@@ -352,9 +364,11 @@ def xquad(
     >>> 0 <= otkit.evaluate.xquad(settings=settings, languages=["de"]).value("F1", "de") <= 1
     True
     """
-    measured, reading = _under(head, encoder), _reading(languages, run, on_error=on_error)
-    task = _xquad(data, train, reading, settings, head=head, save_heads=save_heads)
-    return _measured(task, measured, seeds=seeds, **run)
+    head = how.get("head")
+    measured = _under(head, encoder)
+    found = xquad_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
+    task = xquad_task(found, settings or XquadSettings(), head=head, keep=how.get("save_heads", False))
+    return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
 def translation_errors(
@@ -362,10 +376,9 @@ def translation_errors(
     data: FilePath,
     *,
     settings: CheckSettings | None = None,
-    on_error: str = "raise",
     pooling: str | None = None,
     prefix: str | None = None,
-    **run: Unpack[RunOptions],
+    **how: Unpack[RunOptions],
 ) -> Evaluation:
     """Hallucination and omission in machine translation: the area under the ROC curve of `otkit.check` and of plain
     baselines, in [0, 1], a row a direction (Dale et al. 2023).
@@ -383,8 +396,10 @@ def translation_errors(
     >>> otkit.evaluate.translation_errors(None, file).value("hallucination check", "deu-eng")
     1.0
     """
-    task = translation_errors_task(read_halomi(data, on_error=on_error), settings or CheckSettings())
-    return _measured(task, encoder, pooling=pooling, prefix=prefix, **run)
+    task = translation_errors_task(
+        read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
+    )
+    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
 
 
 def all_tasks(
@@ -395,27 +410,27 @@ def all_tasks(
     alignment: AlignmentSettings | None = None,
     fine_tuning: str = "small",
     data: FilePath | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
     seeds: Sequence[int] = (0,),
-    **run: Unpack[RunOptions],
+    **how: Unpack[ParallelOptions],
 ) -> dict[str, Evaluation]:
     """Retrieval, word alignment, word retrieval, XNLI and XQuAD, by name, each on its part of `data` or on the sample
     data. A task need not have every language.
 
     `fine_tuning` is "small" (two cores) or "xtreme" (as published). Errors as in the tasks.
     """
-    reading = _reading(languages, run, langs=langs, format=format, on_error=on_error, strict=False)
+    reading = replace(_reading(how), strict=False)
+    corpora = parallel_corpora(files, data, reading)
+    pairs, notes = _linked(gold, files, data, reading)
+    words, said = _linked(gold, files, data, reading, alone=True)
+    choose(fine_tuning, XNLI_FINE_TUNING, what="fine-tuning")
     tasks = [
-        _retrieval(files, data, reading, None),
-        _word_alignment(gold, files, data, reading, alignment),
-        _word_retrieval(gold, files, data, reading, None),
-        _xnli(data, None, reading, choose(fine_tuning, XNLI_FINE_TUNING, what="fine-tuning")),
-        _xquad(data, None, reading, choose(fine_tuning, XQUAD_FINE_TUNING, what="fine-tuning")),
+        retrieval_task(corpora, RetrievalSettings(), on_error=reading.on_error),
+        word_alignment_task(pairs, alignment or AlignmentSettings(), notes=notes),
+        word_retrieval_task(words, WordRetrievalSettings(), notes=said),
+        xnli_task(xnli_data(data, None, reading), XNLI_FINE_TUNING[fine_tuning]),
+        xquad_task(xquad_data(data, None, reading), XQUAD_FINE_TUNING[fine_tuning]),
     ]
-    return {task.name: _measured(task, encoder, seeds=seeds, **run) for task in tasks}
+    return {task.name: _measured(task, encoder, how, seeds=seeds) for task in tasks}
 
 
 @dataclass(frozen=True)
@@ -441,12 +456,7 @@ def word_alignment_by_layer(
     settings: AlignmentSettings | None = None,
     base: int | None = None,
     data: FilePath | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
-    device: str = "auto",
-    on_progress: Progress = unwatched,
+    **how: Unpack[ParallelOptions],
 ) -> LayerFigures:
     """The alignment error rate, in [0, 1], with each hidden state alone, 0 being the embeddings, from one pass through
     the encoder; inputs as in `word_alignment`.
@@ -456,14 +466,14 @@ def word_alignment_by_layer(
     >>> min(found.aer["de"], key=found.aer["de"].get) > 0
     True
     """
-    reading = Reading(_codes(languages), langs, format, on_error)
+    reading = _reading(how)
     sets = gold_sets(gold, texts, data, reading, base=base)
-    total = sum(map(len, sets.values()))
+    total, progress = sum(map(len, sets.values())), how.get("on_progress", unwatched)
     scores = aer_by_layer(
-        _open(encoder, device=device),
+        _open(encoder, how),
         sets,
         config=settings,
-        progress=lambda done: on_progress(done, total, "layers"),
+        progress=lambda done: progress(done, total, "layers"),
     )
     return LayerFigures(
         {language: {layer: found.value(language) for layer, found in scores.items()} for language in sets}
@@ -497,12 +507,7 @@ def tune(
     *,
     settings: AlignmentSettings | None = None,
     base: int | None = None,
-    languages: Sequence[str] | None = None,
-    langs: str | None = None,
-    format: str = "auto",
-    on_error: str = "raise",
-    device: str = "auto",
-    on_progress: Progress = unwatched,
+    **how: Unpack[ParallelOptions],
 ) -> TunedAlignment:
     """Choose the settings of word alignment on gold links, one setting at a time, from `settings` on.
 
@@ -515,14 +520,14 @@ def tune(
     >>> print(tuned.to_toml().splitlines()[2])
     [alignment]
     """
-    reading = Reading(_codes(languages), langs, format, on_error)
+    reading = _reading(how)
     sets = gold_sets(gold, texts, None, reading, base=base)
-    opened = _open(encoder, device=device)
+    opened, progress = _open(encoder, how), how.get("on_progress", unwatched)
     found = tune_word_alignment(
         opened,
         sets,
         config=settings,
-        progress=lambda done, total: on_progress(done, total, "tuning"),
+        progress=lambda done, total: progress(done, total, "tuning"),
     )
     count = sum(map(len, sets.values()))
     source = (
@@ -532,92 +537,34 @@ def tune(
     return TunedAlignment(found.config, found.figure, found.trials, source)
 
 
-# --- Tasks from inputs and settings
+def _reading(how: ParallelOptions | RunOptions) -> Reading:
+    names = {"languages", "langs", "format", "on_error"} & how.keys()
+    chosen: dict[str, Any] = {name: value for name, value in how.items() if name in names}
+    if chosen.get("languages") is not None:
+        chosen["languages"] = tuple(map(short_code, chosen["languages"]))
+    return Reading(**chosen, note=how.get("on_note", _nowhere))
 
 
-def _reading(languages: Sequence[str] | None, run: RunOptions, **how: Any) -> Reading:
-    return replace(Reading(_codes(languages), note=run.get("on_note", lambda text: None)), **how)
+def _nowhere(text: str) -> None:
+    """Tell nobody."""
 
 
-def _codes(languages: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if languages is None else tuple(map(short_code, languages))
-
-
-def _retrieval(
-    files: Sequence[ParallelFile],
-    data: FilePath | None,
-    reading: Reading,
-    settings: RetrievalSettings | None,
-) -> Task:
-    corpora = parallel_corpora(files, data, reading)
-    return retrieval_task(corpora, settings or RetrievalSettings(), on_error=reading.on_error)
-
-
-def _word_alignment(
+def _linked(
     gold: Sequence[FilePath],
     texts: Sequence[ParallelFile],
     data: FilePath | None,
     reading: Reading,
-    settings: AlignmentSettings | None,
     *,
     base: int | None = None,
-) -> Task:
-    if texts and not gold and reading.strict:
-        raise ConfigError(
-            "the text has no gold links to compare with",
-            remedy="name them: `gold='FILE'`, one for each text",
-        )
-    sets = gold_sets(gold, texts, data, reading, base=base)
-    notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
-    pairs = {language: (found, found.sha256) for language, found in sets.items()}
-    return word_alignment_task(pairs, settings or AlignmentSettings(), notes=notes)
-
-
-def _word_retrieval(
-    gold: Sequence[FilePath],
-    texts: Sequence[ParallelFile],
-    data: FilePath | None,
-    reading: Reading,
-    settings: WordRetrievalSettings | None,
-    *,
-    base: int | None = None,
-) -> Task:
-    chosen = settings or WordRetrievalSettings()
-    if texts and not gold:
+    alone: bool = False,
+) -> tuple[Mapping[str, tuple[Sequence[GoldPair], str]], list[str]]:
+    """Linked pairs by language with the hash of their data, and notes; the sample encoder links texts `alone`."""
+    if alone and texts and not gold:
         note = f"words linked by the sample encoder's mutual matches, first {LINKED_PAIRS} pairs of each file"
-        return word_retrieval_task(linked_sets(texts, reading), chosen, notes=(note,))
+        return linked_sets(texts, reading), [note]
     sets = gold_sets(gold, texts, data, reading, base=base)
     notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
-    pairs = {language: (found, found.sha256) for language, found in sets.items()}
-    return word_retrieval_task(pairs, chosen, notes=notes)
-
-
-def _xnli(
-    data: FilePath | None,
-    train: str | None,
-    reading: Reading,
-    settings: XnliSettings | None,
-    *,
-    head: FilePath | None = None,
-    save_heads: bool = False,
-) -> Task:
-    found = xnli_data(data, train, reading, trains=head is None)
-    place = None if head is None else Path(head)
-    return xnli_task(found, settings or XnliSettings(), head=place, keep=save_heads)
-
-
-def _xquad(
-    data: FilePath | None,
-    train: str | None,
-    reading: Reading,
-    settings: XquadSettings | None,
-    *,
-    head: FilePath | None = None,
-    save_heads: bool = False,
-) -> Task:
-    found = xquad_data(data, train, reading, trains=head is None)
-    place = None if head is None else Path(head)
-    return xquad_task(found, settings or XquadSettings(), head=place, keep=save_heads)
+    return {language: (found, found.sha256) for language, found in sets.items()}, notes
 
 
 def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:
@@ -631,30 +578,21 @@ def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:
     return encoder if head is None else head
 
 
-# --- Running
-
-
 def _measured(
     task: Task,
     encoder: EncoderLike,
+    how: RunOptions,
     *,
     seeds: Sequence[int] = (0,),
-    baseline: EncoderLike = None,
-    seen: Sequence[str] | None = None,
-    device: str = "auto",
     pooling: str | None = None,
     prefix: str | None = None,
-    output: FilePath | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    on_progress: Progress = unwatched,
-    on_note: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     encoders: dict[str, dict[str, Any]] = {}
+    baseline, output = how.get("baseline"), how.get("output")
 
     def opener(role: str, given: EncoderLike) -> Callable[[], Encoder]:
         def opened() -> Encoder:
-            found = _open(given, device=device, pooling=pooling, prefix=prefix)
+            found = _open(given, how, pooling=pooling, prefix=prefix)
             encoders[role] = {"name": found.name, **asdict(found.settings)}
             # Training changes the encoder: one that is the caller's stays as it is.
             return copy.deepcopy(found) if task.trains and found is given else found
@@ -665,20 +603,32 @@ def _measured(
     if baseline is not None:
         openers["baseline"] = opener("baseline", None if baseline == "sample" else baseline)
     with tempfile.TemporaryDirectory() as temporary:
-        inputs = [each for each in (encoder, baseline) if isinstance(each, str | Path)]
         store = CellStore(
-            Path(output or temporary), resume=resume, overwrite=overwrite, inputs=inputs if output else ()
+            Path(output or temporary),
+            resume=how.get("resume", False),
+            overwrite=how.get("overwrite", False),
+            inputs=[each for each in (encoder, baseline) if output and isinstance(each, FilePath)],
         )
-        cells = run_cells(task, openers, seeds=seeds, store=store, progress=on_progress, note=on_note)
+        cells = run_cells(
+            task,
+            openers,
+            seeds=seeds,
+            store=store,
+            progress=how.get("on_progress", unwatched),
+            note=how.get("on_note", _nowhere),
+        )
+    seen = how.get("seen")
     among = aligned_on(encoder) if seen is None else tuple(map(short_code, seen))
     return Evaluation(task.name, summarise(cells, task.metrics, seen=among), task.fingerprint, encoders)
 
 
 def _open(
-    encoder: EncoderLike, *, device: str, pooling: str | None = None, prefix: str | None = None
+    encoder: EncoderLike, how: RunOptions, *, pooling: str | None = None, prefix: str | None = None
 ) -> Encoder:
     found = (
-        open_encoder(encoder, device=device) if encoder is None or isinstance(encoder, FilePath) else encoder
+        open_encoder(encoder, device=how.get("device", "auto"))
+        if encoder is None or isinstance(encoder, FilePath)
+        else encoder
     )
     if pooling is None and prefix is None:
         return found

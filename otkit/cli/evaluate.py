@@ -10,15 +10,24 @@ import typer
 
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
 from otkit.cli.command import Command
-from otkit.cli.evaluate_run import NO_RUN, Outcome, Run, codes, files_of, measured, runs, shows
+from otkit.cli.evaluate_run import (
+    NO_RUN,
+    PARALLEL,
+    TRANSFER,
+    FineTuning,
+    Outcome,
+    Parallel,
+    Run,
+    Seeds,
+    Transfer,
+    grouped,
+    measured,
+    shows,
+)
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
-    InputFormat,
     Langs,
-    OnError,
     Seed,
-    SourceFile,
-    TargetFile,
     name_option,
     option,
 )
@@ -36,7 +45,8 @@ from otkit.evaluation.settings import (
 )
 
 if TYPE_CHECKING:
-    from otkit.api.evaluate import RunOptions
+    from otkit.api.evaluate import Evaluation, RunOptions
+    from otkit.reports.tables import Table
 
 __all__ = ["app"]
 
@@ -67,7 +77,6 @@ Base = Annotated[
         "What gold links count words from. Default: seen from the file.", "0|1", Number(int, least=0, most=1)
     ),
 ]
-Languages = Annotated[str | None, option("Only these languages.", "de,fr,...")]
 Data = Annotated[str | None, option("A folder of benchmarks, one part a task.", "DIR")]
 Pooling = Annotated[
     str | None,
@@ -76,36 +85,13 @@ Pooling = Annotated[
     ),
 ]
 Prefix = Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")]
-Seeds = Annotated[
-    int,
-    typer.Option("--seeds", metavar="N", parser=Number(int, least=1), help="Train under this many seeds."),
-]
-FineTuning = Annotated[
-    str | None,
-    name_option(
-        "The settings to start from: small (two cores, the default) or xtreme (as published).",
-        "otkit.evaluation.settings:FINE_TUNINGS",
-        "fine-tuning",
-        metavar="small|xtreme",
-    ),
-]
-Benchmark = Annotated[
-    str | None, option("Folder or Hub name of the benchmark. Default: the sample data.", "DIR|HUB")
-]
-Train = Annotated[str | None, option("English examples to fine-tune on.", "FILE|HUB")]
-Head = Annotated[
-    Path | None, option("Score the fine-tuned encoder and head of this folder; nothing is trained.", "DIR")
-]
-SaveHeads = Annotated[
-    bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
-]
 
 
 def _task(name: str, *shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a sub-command, with the options of `Run`, of which the help shows those of `shown`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        app.command(name, cls=Command)(during_command(shows(*shown)(runs(command))))
+        app.command(name, cls=Command)(during_command(shows(*shown)(grouped(command))))
         return command
 
     return decorate
@@ -115,14 +101,9 @@ def _task(name: str, *shown: str) -> Callable[[Callable[..., None]], Callable[..
 @takes(alignment=AlignmentSettings)
 def word_alignment(
     texts: Texts = None,
-    source: SourceFile = None,
-    target: TargetFile = None,
+    read: Parallel = PARALLEL,
     gold: Gold = None,
     base: Base = None,
-    input_format: InputFormat = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
-    languages: Languages = None,
     data: Data = None,
     by_layer: Annotated[
         bool, typer.Option("--by-layer", help="Show the error rate of each hidden state by itself, too.")
@@ -156,28 +137,27 @@ def word_alignment(
         raise ConfigError(
             "there is nothing to write", remedy="name gold links with --tune", setting="write_recipe"
         )
-    pairs = files_of(texts, source, target)
+    pairs = read.files(texts)
     alignment = given.settings("alignment", AlignmentSettings)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import tune as choose_settings
+        from otkit.api.evaluate import word_alignment as measure
+        from otkit.api.evaluate import word_alignment_by_layer
         from otkit.files import write_file
 
-        read: dict[str, Any] = {"base": base, "languages": codes(languages), "langs": langs}
-        read |= {"format": input_format, "on_error": on_error}
-        beside: dict[str, Any] = {"device": run.device, "on_progress": how["on_progress"]}
-        settings, tables, document = alignment, [], {}
+        settings, links, whole = alignment, gold or [], read.added(how)
+        tables: list[Table] = []
+        document: dict[str, Any] = {}
         if tune:
-            tuned = evaluate.tune(run.model, tune, settings=alignment, **read, **beside)
+            tuned = choose_settings(run.model, tune, settings=alignment, base=base, **whole)
             settings, document["tuning"] = tuned.settings, tuned.to_dict()
         if by_layer:
-            layers = evaluate.word_alignment_by_layer(
-                run.model, gold or [], pairs, settings=settings, data=data, **read, **beside
+            layers = word_alignment_by_layer(
+                run.model, links, pairs, settings=settings, base=base, data=data, **whole
             )
             tables, document["layers"] = [layers.table()], layers.to_dict()
-        found = evaluate.word_alignment(
-            run.model, gold or [], pairs, settings=settings, data=data, **read, **how
-        )
+        found = measure(run.model, links, pairs, settings=settings, base=base, data=data, **whole)
         if tune:
             write_file(write_recipe or run.output / "tuned.toml", tuned.to_toml(), overwrite=run.overwrite)
         return Outcome({found.task: found}, tables, document)
@@ -186,7 +166,7 @@ def word_alignment(
         run,
         ["word-alignment"],
         work,
-        inputs=[*(texts or []), *(gold or []), *(tune or []), source, target, data, given.recipe],
+        inputs=[*read.inputs(texts, gold, tune), data, given.recipe],
         outputs={"write_recipe": write_recipe},
     )
 
@@ -195,12 +175,7 @@ def word_alignment(
 @takes(recipe=False, retrieval=RetrievalSettings)
 def retrieval(
     files: Files = None,
-    source: SourceFile = None,
-    target: TargetFile = None,
-    input_format: InputFormat = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
-    languages: Languages = None,
+    read: Parallel = PARALLEL,
     data: Data = None,
     given: Given = NOTHING,
     pooling: Pooling = None,
@@ -215,27 +190,22 @@ def retrieval(
 
     otkit evaluate retrieval sample_data/parallel/de-en.dev.tsv --model runs/aligned --baseline sample --score csls
     """
-    pairs = files_of(files, source, target)
+    pairs = read.files(files)
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import retrieval as measure
 
-        found = evaluate.retrieval(
+        return measure(
             run.model,
             pairs,
             settings=given.settings("retrieval", RetrievalSettings),
             data=data,
-            languages=codes(languages),
-            langs=langs,
-            format=input_format,
-            on_error=on_error,
             pooling=pooling,
             prefix=prefix,
-            **how,
+            **read.added(how),
         )
-        return Outcome({found.task: found})
 
-    measured(run, ["retrieval"], work, inputs=[*(files or []), source, target, data])
+    measured(run, ["retrieval"], work, inputs=[*read.inputs(files), data])
 
 
 @_task("word-retrieval", "gold", "data", "score", "pool", "layers", *_COMMON)
@@ -248,14 +218,9 @@ def word_retrieval(
             help="The text of each --gold that holds links alone; without gold, text whose words are linked first.",
         ),
     ] = None,
-    source: SourceFile = None,
-    target: TargetFile = None,
+    read: Parallel = PARALLEL,
     gold: Gold = None,
     base: Base = None,
-    input_format: InputFormat = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
-    languages: Languages = None,
     data: Data = None,
     given: Given = NOTHING,
     run: Run = NO_RUN,
@@ -268,27 +233,22 @@ def word_retrieval(
 
     otkit evaluate word-retrieval --gold sample_data/gold/de-en.dev.tsv --pool all
     """
-    pairs = files_of(texts, source, target)
+    pairs = read.files(texts)
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import word_retrieval as measure
 
-        found = evaluate.word_retrieval(
+        return measure(
             run.model,
             gold or [],
             pairs,
             settings=given.settings("words", WordRetrievalSettings),
             base=base,
             data=data,
-            languages=codes(languages),
-            langs=langs,
-            format=input_format,
-            on_error=on_error,
-            **how,
+            **read.added(how),
         )
-        return Outcome({found.task: found})
 
-    measured(run, ["word-retrieval"], work, inputs=[*(texts or []), *(gold or []), source, target, data])
+    measured(run, ["word-retrieval"], work, inputs=[*read.inputs(texts, gold), data])
 
 
 @_task("mining", "source", "target", "gold", "langs", "score", "dev_share", *_COMMON)
@@ -298,7 +258,6 @@ def mining(
     target: Annotated[str | None, option("The second collection.", "FILE")] = None,
     gold: Annotated[str | None, option("The pairs hidden in them: id<TAB>id a line.", "FILE")] = None,
     langs: Langs = None,
-    on_error: OnError = "raise",
     given: Given = NOTHING,
     pooling: Pooling = None,
     prefix: Prefix = None,
@@ -316,41 +275,27 @@ def mining(
             remedy="give --source F --target F (id<TAB>sentence) and --gold F (id<TAB>id)",
         )
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import mining as measure
 
-        found = evaluate.mining(
+        return measure(
             run.model,
             source,
             target,
             gold,
             settings=given.settings("mining", MiningSettings),
             langs=langs,
-            on_error=on_error,
             pooling=pooling,
             prefix=prefix,
             **how,
         )
-        return Outcome({found.task: found})
 
     measured(run, ["mining"], work, inputs=[source, target, gold])
 
 
 @_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
 @takes(recipe=False, xnli=XnliSettings)
-def xnli(
-    data: Benchmark = None,
-    train: Train = None,
-    languages: Languages = None,
-    on_error: OnError = "raise",
-    fine_tuning: FineTuning = None,
-    given: Given = NOTHING,
-    head: Head = None,
-    save_heads: SaveHeads = False,
-    seeds: Seeds = 1,
-    seed: Seed = 0,
-    run: Run = NO_RUN,
-) -> None:
+def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a classifier on English inference pairs and score it in every language (XNLI).
 
     [bold]Examples[/bold]
@@ -360,41 +305,18 @@ def xnli(
     otkit evaluate xnli --data xtreme/xnli --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
     """
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import xnli as measure
 
-        found = evaluate.xnli(
-            run.model,
-            settings=given.settings("xnli", XnliSettings, XNLI_FINE_TUNING[fine_tuning or "small"]),
-            data=data,
-            train=train,
-            head=head,
-            save_heads=save_heads,
-            languages=codes(languages),
-            on_error=on_error,
-            seeds=range(seed, seed + seeds),
-            **how,
-        )
-        return Outcome({found.task: found})
+        settings = given.settings("xnli", XnliSettings, XNLI_FINE_TUNING[transfer.fine_tuning])
+        return measure(run.model, settings=settings, **transfer.added(how))
 
-    measured(run, ["xnli"], work, inputs=[data, train, head])
+    measured(run, ["xnli"], work, inputs=transfer.inputs)
 
 
 @_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
 @takes(recipe=False, xquad=XquadSettings)
-def xquad(
-    data: Benchmark = None,
-    train: Train = None,
-    languages: Languages = None,
-    on_error: OnError = "raise",
-    fine_tuning: FineTuning = None,
-    given: Given = NOTHING,
-    head: Head = None,
-    save_heads: SaveHeads = False,
-    seeds: Seeds = 1,
-    seed: Seed = 0,
-    run: Run = NO_RUN,
-) -> None:
+def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a reader on English questions and let it answer in every language (XQuAD).
 
     [bold]Examples[/bold]
@@ -404,24 +326,13 @@ def xquad(
     otkit evaluate xquad --data xtreme/xquad --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
     """
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import xquad as measure
 
-        found = evaluate.xquad(
-            run.model,
-            settings=given.settings("xquad", XquadSettings, XQUAD_FINE_TUNING[fine_tuning or "small"]),
-            data=data,
-            train=train,
-            head=head,
-            save_heads=save_heads,
-            languages=codes(languages),
-            on_error=on_error,
-            seeds=range(seed, seed + seeds),
-            **how,
-        )
-        return Outcome({found.task: found})
+        settings = given.settings("xquad", XquadSettings, XQUAD_FINE_TUNING[transfer.fine_tuning])
+        return measure(run.model, settings=settings, **transfer.added(how))
 
-    measured(run, ["xquad"], work, inputs=[data, train, head])
+    measured(run, ["xquad"], work, inputs=transfer.inputs)
 
 
 @_task("translation-errors", "data", "layers", "recipe", "prefix", *_COMMON)
@@ -430,7 +341,6 @@ def translation_errors(
     data: Annotated[
         str | None, option("Translations that people judged: a TSV with HalOmi's columns.", "FILE")
     ] = None,
-    on_error: OnError = "raise",
     given: Given = NOTHING,
     pooling: Pooling = None,
     prefix: Prefix = None,
@@ -448,19 +358,17 @@ def translation_errors(
             remedy="give --data FILE, a TSV with the columns of HalOmi",
         )
 
-    def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import translation_errors as measure
 
-        found = evaluate.translation_errors(
+        return measure(
             run.model,
             data,
             settings=given.settings("check", CheckSettings),
-            on_error=on_error,
             pooling=pooling,
             prefix=prefix,
             **how,
         )
-        return Outcome({found.task: found})
 
     measured(run, ["translation-errors"], work, inputs=[data, given.recipe])
 
@@ -469,15 +377,10 @@ def translation_errors(
 @takes(alignment=AlignmentSettings)
 def all_tasks(
     files: Files = None,
-    source: SourceFile = None,
-    target: TargetFile = None,
+    read: Parallel = PARALLEL,
     gold: Gold = None,
-    input_format: InputFormat = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
-    languages: Languages = None,
     data: Data = None,
-    fine_tuning: FineTuning = None,
+    fine_tuning: FineTuning = "small",
     given: Given = NOTHING,
     seeds: Seeds = 1,
     seed: Seed = 0,
@@ -491,28 +394,24 @@ def all_tasks(
 
     otkit evaluate all --data benchmarks --model runs/aligned --baseline sample --seeds 3
     """
-    pairs = files_of(files, source, target)
+    pairs = read.files(files)
     alignment = given.settings("alignment", AlignmentSettings)
 
     def work(how: RunOptions) -> Outcome:
-        from otkit.api import evaluate
+        from otkit.api.evaluate import all_tasks as measure
 
         return Outcome(
-            evaluate.all_tasks(
+            measure(
                 run.model,
                 pairs,
                 gold or [],
                 alignment=alignment,
-                fine_tuning=fine_tuning or "small",
+                fine_tuning=fine_tuning,
                 data=data,
-                languages=codes(languages),
-                langs=langs,
-                format=input_format,
-                on_error=on_error,
                 seeds=range(seed, seed + seeds),
-                **how,
+                **read.added(how),
             )
         )
 
-    inputs = [*(files or []), *(gold or []), source, target, data, given.recipe]
+    inputs = [*read.inputs(files, gold), data, given.recipe]
     measured(run, ["retrieval", "word-alignment", "word-retrieval", "xnli", "xquad"], work, inputs=inputs)

@@ -16,10 +16,16 @@ import typer
 from otkit.cli.messages import with_options
 from otkit.cli.options import (
     Device,
+    InputFormat,
     JsonPath,
+    Langs,
     Model,
+    OnError,
     Overwrite,
     Quiet,
+    Seed,
+    SourceFile,
+    TargetFile,
     Threads,
     Verbose,
     note,
@@ -28,11 +34,11 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.cli.values import Ending, folder
+from otkit.cli.values import Ending, Name, Number, folder
 from otkit.errors import ConfigError, GateError, choose
 
 if TYPE_CHECKING:
-    from otkit.api.evaluate import Evaluation, RunOptions
+    from otkit.api.evaluate import Evaluation, ParallelOptions, RunOptions, TransferOptions
     from otkit.cli.progress import Progress
     from otkit.evaluation.protocol import Metric
     from otkit.evaluation.summary import Summary
@@ -40,25 +46,47 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_RUN",
+    "PARALLEL",
+    "TRANSFER",
+    "FineTuning",
+    "Languages",
     "Outcome",
+    "Parallel",
     "Run",
+    "Seeds",
+    "Transfer",
     "Watch",
     "check_gates",
     "codes",
-    "files_of",
+    "grouped",
     "measured",
     "parse_gates",
-    "runs",
     "shows",
 ]
 
 Command = Callable[..., None]
+
+Languages = Annotated[str | None, option("Only these languages.", "de,fr,...")]
+Seeds = Annotated[
+    int,
+    typer.Option("--seeds", metavar="N", parser=Number(int, least=1), help="Train under this many seeds."),
+]
+FineTuning = Annotated[
+    str,
+    typer.Option(
+        "--fine-tuning",
+        metavar="small|xtreme",
+        parser=Name("otkit.evaluation.settings:FINE_TUNINGS", "fine-tuning"),
+        help="The settings to start from: small (two cores) or xtreme (as published).",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Run:
     """What every sub-command is told beside its task: a field is an option."""
 
+    on_error: OnError = "raise"
     model: Model = None
     baseline: Annotated[
         str | None, option("The encoder to compare with; sample is the sample encoder.", "MODEL")
@@ -97,6 +125,83 @@ NO_RUN = Run()
 
 
 @dataclass(frozen=True)
+class Parallel:
+    """How parallel files are read."""
+
+    source: SourceFile = None
+    target: TargetFile = None
+    input_format: InputFormat = "auto"
+    langs: Langs = None
+    languages: Languages = None
+
+    def files(self, names: Sequence[str] | None) -> list[str | Path | tuple[str | Path, str | Path]]:
+        """The parallel inputs: files of pairs, and the two files of --source and --target."""
+        if (self.source is None) != (self.target is None):
+            raise ConfigError(
+                "two line-aligned files go together", remedy="give both of --source and --target"
+            )
+        both = [] if self.source is None or self.target is None else [(self.source, self.target)]
+        return [*(names or []), *both]
+
+    def inputs(self, *names: Sequence[str] | None) -> list[str | None]:
+        """All files that are read."""
+        return [*(name for each in names for name in each or ()), self.source, self.target]
+
+    def added(self, how: RunOptions) -> ParallelOptions:
+        """The keywords of a library call."""
+        return {
+            **how,
+            "languages": codes(self.languages),
+            "langs": self.langs,
+            "format": self.input_format,
+        }
+
+
+PARALLEL = Parallel()
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How a task that is fine-tuned on English is run."""
+
+    data: Annotated[
+        str | None, option("Folder or Hub name of the benchmark. Default: the sample data.", "DIR|HUB")
+    ] = None
+    train: Annotated[str | None, option("English examples to fine-tune on.", "FILE|HUB")] = None
+    languages: Languages = None
+    fine_tuning: FineTuning = "small"
+    head: Annotated[
+        Path | None,
+        option("Score the fine-tuned encoder and head of this folder; nothing is trained.", "DIR"),
+    ] = None
+    save_heads: Annotated[
+        bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
+    ] = False
+    seeds: Seeds = 1
+    seed: Seed = 0
+
+    @property
+    def inputs(self) -> list[str | Path | None]:
+        """All files and folders that are read."""
+        return [self.data, self.train, self.head]
+
+    def added(self, how: RunOptions) -> TransferOptions:
+        """The keywords of a library call."""
+        return {
+            **how,
+            "data": self.data,
+            "train": self.train,
+            "head": self.head,
+            "save_heads": self.save_heads,
+            "languages": codes(self.languages),
+            "seeds": range(self.seed, self.seed + self.seeds),
+        }
+
+
+TRANSFER = Transfer()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a sub-command measured: evaluations by task, and tables and entries of the JSON file beside them."""
 
@@ -105,29 +210,33 @@ class Outcome:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
-def runs(command: Command) -> Command:
-    """Put the options of `Run` in the place of the command's parameter `run`."""
+def grouped(command: Command) -> Command:
+    """Put the options of a group in the place of each parameter whose default is a group of options."""
     signature = inspect.signature(command, eval_str=True)
-    hints = typing.get_type_hints(Run, include_extras=True)
-    names = [each.name for each in fields(Run)]
+    groups: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name != "run":
+    for name, parameter in signature.parameters.items():
+        if not isinstance(parameter.default, Run | Parallel | Transfer):
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
+        groups[name] = kind = type(parameter.default)
+        hints = typing.get_type_hints(kind, include_extras=True)
         parameters += [
             inspect.Parameter(
                 each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name]
             )
-            for each in fields(Run)
+            for each in fields(kind)
         ]
 
     @wraps(command)
-    def with_run(**received: Any) -> None:
-        run = Run(**{name: received.pop(name) for name in names})
-        command(**received, run=run)
+    def with_groups(**received: Any) -> None:
+        made = {
+            name: kind(**{each.name: received.pop(each.name) for each in fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**received, **made)
 
-    return _signed(with_run, signature.replace(parameters=parameters))
+    return _signed(with_groups, signature.replace(parameters=parameters))
 
 
 def shows(*names: str) -> Callable[[Command], Command]:
@@ -175,20 +284,10 @@ def codes(text: str | None) -> tuple[str, ...] | None:
     return found
 
 
-def files_of(
-    files: Sequence[str] | None, source: str | None, target: str | None
-) -> list[str | Path | tuple[str | Path, str | Path]]:
-    """The parallel inputs: files of pairs, and the two files of --source and --target."""
-    if (source is None) != (target is None):
-        raise ConfigError("two line-aligned files go together", remedy="give both of --source and --target")
-    both = [] if source is None or target is None else [(source, target)]
-    return [*(files or []), *both]
-
-
 def measured(
     run: Run,
     tasks: Collection[str],
-    work: Callable[[RunOptions], Outcome],
+    work: Callable[[RunOptions], Evaluation | Outcome],
     *,
     inputs: Iterable[str | Path | None] = (),
     outputs: Mapping[str, Path | None] | None = None,
@@ -209,6 +308,7 @@ def measured(
     how: RunOptions = {
         "baseline": run.baseline,
         "seen": codes(run.seen),
+        "on_error": run.on_error,
         "device": run.device,
         "output": run.output,
         "resume": run.resume,
@@ -217,6 +317,8 @@ def measured(
     }
     with progress_bar(quiet=run.quiet) as bar, resumable(partial(unfinished, run.output)):
         outcome = work({**how, "on_progress": Watch(bar)})
+    if not isinstance(outcome, Outcome):
+        outcome = Outcome({outcome.task: outcome})
     found, summaries = outcome.found, {task: each.summary for task, each in outcome.found.items()}
     tables = [*outcome.tables, *(table for each in found.values() for table in each.tables())]
     if len(found) > 1:

@@ -108,7 +108,7 @@ def transfer_notes(
     *,
     what: str,
     length: str,
-    head: Path | None,
+    head: str | Path | None,
 ) -> tuple[str, ...]:
     """What a reader must know of the figures: how the head was trained, and what was not scored."""
     notes = []

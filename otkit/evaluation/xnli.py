@@ -59,7 +59,9 @@ class XnliData:
         return {one.name: one.sha256 for one in sets}
 
 
-def xnli_task(data: XnliData, config: XnliSettings, *, head: Path | None = None, keep: bool = False) -> Task:
+def xnli_task(
+    data: XnliData, config: XnliSettings, *, head: str | Path | None = None, keep: bool = False
+) -> Task:
     """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
@@ -77,7 +79,7 @@ def xnli_task(data: XnliData, config: XnliSettings, *, head: Path | None = None,
         torch.manual_seed(seed)
         said: tuple[str, ...] = ()
         if head is not None:
-            found = load_head(tuned, head)
+            found = load_head(tuned, Path(head))
             if not isinstance(found, Classifier):
                 raise CheckpointError(
                     "holds a head for another task", where=str(head), remedy="give an XNLI head"

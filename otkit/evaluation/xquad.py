@@ -65,7 +65,7 @@ class XquadData:
 
 
 def xquad_task(
-    data: XquadData, config: XquadSettings, *, head: Path | None = None, keep: bool = False
+    data: XquadData, config: XquadSettings, *, head: str | Path | None = None, keep: bool = False
 ) -> Task:
     """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
@@ -84,7 +84,7 @@ def xquad_task(
         torch.manual_seed(seed)
         said: tuple[str, ...] = ()
         if head is not None:
-            found = load_head(tuned, head)
+            found = load_head(tuned, Path(head))
             if not isinstance(found, SpanFinder):
                 raise CheckpointError(
                     "holds a head for another task", where=str(head), remedy="give an XQuAD head"
