@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otkit.cli.aligning import aligner_config
+from otkit.cli.command import with_options
 from otkit.cli.evaluate_request import Request, check_languages, files_of
-from otkit.cli.messages import with_options
 from otkit.cli.options import note, note_corpus
 from otkit.errors import ConfigError, InputError
 

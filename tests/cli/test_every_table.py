@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from otkit.cli.search import answer_table
 from rich.cells import cell_len
 
 import otkit
@@ -23,6 +22,7 @@ from otkit.cli.align_report import change_table, forecast_table
 from otkit.cli.evaluate_report import overview, summary_tables
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
+from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
 from otkit.evaluation.error_task import ERROR_METRICS
 from otkit.evaluation.protocol import Metric
