@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.messages import with_options
+from otkit.cli.command import with_options
 from otkit.cli.values import Ending, Name, Number, Numbers, device_name
 from otkit.errors import ConfigError
 
