@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.messages import with_options
+from otkit.cli.command import with_options
 from otkit.cli.options import (
     Device,
     InputFormat,

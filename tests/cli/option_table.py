@@ -420,7 +420,8 @@ TABLE: dict[str, dict[str, Row]] = {
         "--tune": Row(own="tune"),
         "--write-recipe": Row(own="tune", wrong="found.json"),
         **{
-            option: Row(same_as="extract") if row.same_as else row for option, row in ALIGNER_ELSEWHERE.items()
+            option: Row(same_as="extract") if row.same_as else row
+            for option, row in ALIGNER_ELSEWHERE.items()
         },
         **OF_EVALUATE,
     },
@@ -471,7 +472,15 @@ TABLE: dict[str, dict[str, Row]] = {
     "evaluate all": {
         **{
             option: Row(same_as="evaluate retrieval")
-            for option in ("files", "--source", "--target", "--input-format", "--langs", "--on-error", "--languages")
+            for option in (
+                "files",
+                "--source",
+                "--target",
+                "--input-format",
+                "--langs",
+                "--on-error",
+                "--languages",
+            )
         },
         "--gold": Row("more.de-en.gold.tsv", instead="de-en.gold.tsv"),
         "--data": Row("nli", instead="de-en.tsv --gold de-en.gold.tsv"),

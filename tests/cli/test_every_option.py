@@ -179,7 +179,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(f"two.{side}", [pair[number] for pair in LINES[:2]])
         write(f"y2.{side}", [pair[number] for pair in LINES[1::-1]])
         write(f"mined.{side}", [f"{side}-{n}\t{pair[number]}" for n, pair in enumerate(LINES)])
-        write(f"pairs/tatoeba/tatoeba.deu-eng.{'deu' if side == 'de' else 'eng'}", [pair[number] for pair in LINES[:3]])
+        write(
+            f"pairs/tatoeba/tatoeba.deu-eng.{'deu' if side == 'de' else 'eng'}",
+            [pair[number] for pair in LINES[:3]],
+        )
     write("two.links", ["0-0 1-1", "0-0"])
     write("mined.bad", [f"de-{n}\t{pair[0]}" for n, pair in enumerate(LINES)] + ["no separator"])
     write("mined.gold", [f"de-{n}\ten-{n}" for n in range(6)])
@@ -429,7 +432,11 @@ def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("extract to", "out.align"), ("embed", "out/manifest.json"), ("evaluate retrieval", "out/*/*/*/cell.json")],
+    [
+        ("extract to", "out.align"),
+        ("embed", "out/manifest.json"),
+        ("evaluate retrieval", "out/*/*/*/cell.json"),
+    ],
 )
 def test_resume(name: str, written: str) -> None:
     """What is finished is made anew without --resume, and left as it is with it."""
@@ -503,7 +510,9 @@ def test_none_is_a_value_of_every_setting_that_has_it(table: str, name: str) -> 
     option = declared(type(getattr(Recipe(), table)))[name].spelling
     for given in (f"{option} none", f"--set {table}.{name}=none"):
         short = "--epochs 0.001" if name == "steps" and given.startswith("--set") else ""
-        done = outcome(f"{words} --recipe wu-dredze-weak {given} {short} --layer 1 --dry-run --json plan.json", Row())
+        done = outcome(
+            f"{words} --recipe wu-dredze-weak {given} {short} --layer 1 --dry-run --json plan.json", Row()
+        )
         if name == "steps":
             assert done.code in (0, 2), done.stderr
             continue
