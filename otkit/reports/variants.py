@@ -29,7 +29,7 @@ class _OneForwardPass:
         self._states: dict[bytes, tuple[Tensor, ...]] = {}
         self.name, self.settings, self.subwords = encoder.name, encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
-        self.max_tokens, self.device = encoder.max_tokens, encoder.device
+        self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
 
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self._encoder.tokenize(sentences, prefix=prefix)
@@ -42,6 +42,9 @@ class _OneForwardPass:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         return self._encoder.encode_sentences(tokens)
+
+    def weights_sha256(self) -> str:
+        return self._encoder.weights_sha256()
 
 
 def layers_name(layers: Sequence[int]) -> str:

@@ -46,9 +46,7 @@ def test_trimmed_gguf_with_another_layer(saved: Path, tmp_path: Path) -> None:
 
 def test_wrong_calls_are_named(saved: Path, exported: ExportReport, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "--to: unknown to 'gguff'; did you mean 'gguf'" in run(
-        saved, "-o", out, "--to", "gguff", code=2
-    )
+    assert "--to: unknown to 'gguff'; did you mean 'gguf'" in run(saved, "-o", out, "--to", "gguff", code=2)
     wrong = run(saved, "-o", out, "--to", "gguf", "--quantize", "int8", code=2)
     assert "--quantize: received 'int8', which is about onnx alone" in wrong
     assert "--quantize: unknown quantize 'int9'" in run(saved, "-o", out, "--quantize", "int9", code=2)
