@@ -22,7 +22,7 @@ from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.open import open_encoder
 from otkit.errors import CheckpointError, InputError
-from otkit.exports import embeddings
+from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
 from otkit.vectors.embeddings import TextInput, embed_corpora
 from otkit.vectors.settings import EmbeddingSettings
