@@ -37,6 +37,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
 from otkit.exports.onnx import export_onnx
+from otkit.exports.settings import ExportSettings
 
 LAYERS = tuple(range(4, 11))
 LENGTHS = AlignmentSettings(length_power=0.25, attach_factor=2.5)
@@ -198,7 +199,7 @@ def texts() -> dict[str, list[tuple[list[str], list[str]]]]:
 
 def fast_encoder(encoder: TorchEncoder, folder: Path) -> Encoder:
     """The same encoder as an int8 ONNX graph."""
-    export_onnx(encoder, folder / "int8", quantize="int8")
+    export_onnx(encoder, folder / "int8", ExportSettings(quantize="int8"))
     return open_encoder(folder / "int8", device="cpu")
 
 

@@ -30,7 +30,7 @@ class _OneForwardPass:
         self.name, self.origin, self.weights_sha256 = encoder.name, encoder.origin, encoder.weights_sha256
         self.settings, self.subwords = encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
-        self.max_tokens, self.device = encoder.max_tokens, encoder.device
+        self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
 
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self._encoder.tokenize(sentences, prefix=prefix)
@@ -43,6 +43,9 @@ class _OneForwardPass:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         return self._encoder.encode_sentences(tokens)
+
+    def weights_sha256(self) -> str:
+        return self._encoder.weights_sha256()
 
 
 def layers_name(layers: Sequence[int]) -> str:

@@ -179,6 +179,8 @@ def test_a_second_run_is_refused(command: str, option: str, here: Path, run: Run
 
 @pytest.mark.parametrize(("command", "option"), [pair for pair in FILES if pair[1] in ("--output", "--json")])
 def test_a_pipe_stays_a_pipe(command: str, option: str, here: Path, run: Run) -> None:
+    if command == "search":
+        run("embed", "--output", "vectors")
     os.mkfifo(here / "pipe")
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append((here / "pipe").read_bytes()), daemon=True)
