@@ -49,7 +49,7 @@ NEEDS: tuple[Need, ...] = (
     Need("peft", lambda given: given.get("lora_rank"), "lora"),
     Need("matplotlib", lambda given: given.get("chart"), "plots"),
     Need("matplotlib", _draws, "plots", commands=("show-alignment",)),
-    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad")),
+    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad", "all")),
     Need("onnx", lambda given: given.get("to") == "onnx", package="onnx", commands=("export",)),
     Need("onnxscript", lambda given: given.get("to") == "onnx", package="onnxscript", commands=("export",)),
     Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),
