@@ -97,7 +97,9 @@ def main(threads: int = 2, rounds: int = 8) -> None:
     ):  # the encoders read their graphs from it as long as they run
         for name in ("fp32", "int8", "int4"):
             place = Path(folder) / name
-            reports[name] = export_onnx(original, place, ExportSettings(quantize=None if name == "fp32" else name))
+            reports[name] = export_onnx(
+                original, place, ExportSettings(quantize=None if name == "fp32" else name)
+            )
             everything[f"ONNX {name}"] = open_encoder(place, device="cpu")
         measure(everything, reports, batch, rounds)
     for name, report in reports.items():

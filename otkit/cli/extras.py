@@ -50,7 +50,7 @@ NEEDS: tuple[Need, ...] = (
     Need("peft", lambda given: given.get("lora_rank"), "lora"),
     Need("matplotlib", lambda given: given.get("chart"), "plots"),
     Need("matplotlib", _draws, "plots", commands=("show-alignment",)),
-    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad")),
+    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad", "all")),
     Need("onnx", lambda given: given.get("to") in (None, "onnx"), package="onnx", commands=("export",)),
     Need(
         "onnxscript",

@@ -193,7 +193,7 @@ def class_table(
 
 
 def macro_f1(sums: FloatArray) -> FloatArray:
-    """Mean over labels of 2 right / (predicted + wanted), 0 for a label that is neither."""
+    """Mean over labels of 2 right / (predicted + gold), 0 for a label that is neither."""
     counts = sums.reshape(*sums.shape[:-1], -1, 3)  # (..., labels, 3)
     each = _ratio(2 * counts[..., 0], counts[..., 1] + counts[..., 2])
     return np.asarray(each.mean(axis=-1))

@@ -386,6 +386,7 @@ def test_the_names_that_settings_take_are_those_of_the_tables() -> None:
 
     assert list(settings.SCORES) == list(search.SCORES)
     assert list(settings.INDEXES) == list(search.INDEXES)
+    assert list(settings.FINE_TUNINGS) == list(settings.XNLI_FINE_TUNING) == list(settings.XQUAD_FINE_TUNING)
     # An approximate index is asked for fewer, unless a number is given.
     assert SearchSettings().compared == 1024
     assert SearchSettings(index="hnsw").compared == 100
