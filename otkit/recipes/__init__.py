@@ -1,7 +1,7 @@
 """Recipes: the settings of a published method, or of a run, as one TOML file.
 
-A recipe has the tables `alignment` (how words are aligned), `objective`, `batching`, `training` and `tuning`; a key that
-it leaves out keeps its default. The files beside this one are otkit's own, each with its source in its first comment.
+A recipe has the tables `alignment` (how words are aligned), `objective`, `batching`, `training` and `tuning`; a key
+that it leaves out keeps its default. The files beside this one are otkit's own, each with its source in its first comment.
 """
 
 from __future__ import annotations

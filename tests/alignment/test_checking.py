@@ -13,8 +13,8 @@ from otkit.alignment.store import UnitStore
 from otkit.encoders.encoder import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.transport.cost import pairwise_cost
-from tests.transport.partial import one_sided
 from otkit.transport.sinkhorn import SinkhornConfig
+from tests.transport.partial import one_sided
 
 SHORT = (("Das", "Haus", "ist", "alt", "."), ("The", "house", "is", "old", "."))
 LONG = (
