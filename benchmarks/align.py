@@ -21,17 +21,14 @@ from benchmarks.common import data, show
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.training.anchors import stay_close
+from otkit.training.encoded import EncodedPairs
 from otkit.training.frozen import CopiedStart, copy_dtype
-from otkit.training.objectives import (
-    AlignmentModel,
-    EncodedPairs,
-    encode_units,
-    optimal_transport,
-    stay_close,
-)
+from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.recipe import Recipe
+from otkit.training.transport_losses import optimal_transport
 
 
 class Clock:

@@ -28,8 +28,8 @@ from benchmarks.common import data, show, xlwa
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.word_alignment import evaluate_word_alignment
 from otkit.files import replace_file

@@ -30,15 +30,16 @@ from transformers import BertConfig, BertModel
 from benchmarks.common import Silent, show
 from otkit.data.batching import PairBatch
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.reports.tables import Value
 from otkit.resources import sample_data
-from otkit.training.objectives import AlignmentModel, optimal_transport
+from otkit.training.objectives import AlignmentModel
 from otkit.training.recipe import Recipe
 from otkit.training.run import build_model
 from otkit.training.settings import ObjectiveSettings
+from otkit.training.transport_losses import optimal_transport
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 

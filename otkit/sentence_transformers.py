@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.encoder import EncoderSettings, alignment_layers_rule
 from otkit.encoders.pooling import SENTENCE_POOLINGS
-from otkit.encoders.settings import EncoderSettings, alignment_layers_rule
 from otkit.encoders.tokens import Tokens, letters_of
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.objectives import AlignmentModel, encode_units

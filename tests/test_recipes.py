@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.recipes import TABLES, recipe_names
 from otkit.training.recipe import Recipe

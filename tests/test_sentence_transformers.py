@@ -12,7 +12,7 @@ from torch import Tensor
 from otkit.data.batching import PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.resources import sample_data
 from otkit.training.frozen import CopiedStart, copy_dtype

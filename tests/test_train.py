@@ -12,7 +12,7 @@ import torch
 
 import otkit
 from otkit.api.train import Progress, TrainingRun, forecast_training, train
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
 from otkit.training.recipe import Recipe

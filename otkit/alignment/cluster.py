@@ -12,7 +12,7 @@ from torch import Tensor
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner, cut_window
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import map_windows
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 
 __all__ = ["OpenAligner", "align_on_cluster"]
 

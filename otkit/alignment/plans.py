@@ -15,13 +15,14 @@ from torch import Tensor
 from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 from otkit.transport.approximate import capped_plan, soft_plan
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.exact import exact, fused_gromov
 from otkit.transport.marginals import MARGINALS
 from otkit.transport.null import null_cost
 from otkit.transport.order import distortion_cost, neighbour_support
 from otkit.transport.plan import shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = ["PLANS", "Problem", "Solver", "problem_of", "similarity", "solve", "temperature"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
+from otkit.encoders.sentences import token_states
 from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
-from otkit.encoders.words import token_states
 
 __all__ = [
     "TokenisedWindow",

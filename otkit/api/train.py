@@ -17,8 +17,9 @@ from otkit.data.batching import mix_languages
 from otkit.data.gold import GoldSet, read_gold
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder, resolve_layers
+from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
@@ -26,10 +27,10 @@ from otkit.files import hold
 from otkit.resources import sample_data
 from otkit.training.card import FIGURES
 from otkit.training.forecast import Forecast, forecast
-from otkit.training.loop import Record
 from otkit.training.processes import is_main_process, launched_processes, local_device
 from otkit.training.protocols import Observer
 from otkit.training.recipe import Recipe
+from otkit.training.records import Record
 from otkit.training.run import align_encoder, check_output
 from otkit.training.supervision import GivenLinks, Teacher, gold_corpus, read_links
 
@@ -503,7 +504,7 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
 
 def _draw_curve(run: TrainingRun) -> str | None:
     """The losses and the figures over the steps as `curve.png`; without matplotlib, what is missing."""
-    from otkit.reports.curve import write_curve
+    from otkit.reports.charts import write_curve
 
     losses = {f"loss {name}": [name] for name, _ in run.recipe.objective.losses}
     try:

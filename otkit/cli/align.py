@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
+from otkit.cli.command import with_options
 from otkit.cli.given import NOTHING, Given, takes
-from otkit.cli.messages import with_options
 from otkit.cli.options import note, set_logging, set_threads
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, device_name, folder
@@ -156,7 +156,7 @@ def align(
     set_logging(verbose=verbose)
     set_threads(threads)
     from otkit.api.train import Progress, forecast_training, train
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import TrainingProgress, counted, last_line, progress_bar
     from otkit.cli.stdout import show
     from otkit.cli.stopping import resume_command, stop_on_sigterm

@@ -14,11 +14,12 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from otkit.cli.stdout import write_data
 from otkit.errors import ConfigError, choose
-from otkit.recipes import read_recipe
+from otkit.recipes import settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
-__all__ = ["NOTHING", "Given", "HelpAll", "takes"]
+__all__ = ["NOTHING", "Given", "HelpAll", "plain", "takes"]
 
 Some = TypeVar("Some", bound=Settings)
 Command = Callable[..., None]
@@ -33,14 +34,11 @@ class Given:
 
     def settings(self, table: str, kind: type[Some], base: Some | None = None) -> Some:
         """The settings of a table: the defaults (or `base`), the recipe's on top, and then what was given."""
-        found = base or kind()
-        if self.recipe is not None:
-            file = read_recipe(self.recipe)
-            try:
-                found = found.changed(**kind.read(file.table(table)))
-            except ConfigError as error:
-                raise ConfigError(error.what, where=file.where, remedy=error.remedies) from None
-        return found.changed(**self.changes.get(table, {}))
+        return settings_of(self.recipe, table, kind, base).changed(**self.changes.get(table, {}))
+
+    def of(self, table: str) -> Mapping[str, Any]:
+        """What options and `--set` change of a table, as keywords of the library."""
+        return self.changes.get(table, {})
 
 
 NOTHING = Given()
@@ -60,7 +58,7 @@ def _show_all(ctx: typer.Context) -> None:
     for parameter in ctx.command.params:
         if getattr(parameter, "hidden", False):
             parameter.hidden = False  # type: ignore[attr-defined]
-    typer.echo(ctx.get_help(), nl=False)
+    write_data(ctx.get_help())  # with rich, it has written the help itself
     raise typer.Exit
 
 
@@ -82,12 +80,14 @@ def takes(
         every = {name: known for kind in tables.values() for name, known in declared(kind).items()}
         options = [_parameter(known) for name, known in every.items() if name not in own]
         names = [option.name for option in options]
+        # Settings that are no part of a recipe have options alone, the rare ones hidden.
         extra = [_RECIPE] if recipe else []
-        extra += [_SET, _HELP_ALL] if tables else []
+        extra += [_SET] if recipe and tables else []
+        extra += [_HELP_ALL] if tables else []
         parameters: list[inspect.Parameter] = []
         for name, parameter in signature.parameters.items():
             parameters += (
-                [*extra[:2], *options, *extra[2:]]
+                [*extra[:-1], *options, *extra[-1:]]
                 if name == "given"
                 else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             )
@@ -125,6 +125,9 @@ class _Value:
     """A setting's value that may be None, which Typer takes for an option that was not given."""
 
     value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 def _parameter(known: Declared) -> inspect.Parameter:
@@ -166,6 +169,11 @@ def _parser(known: Declared) -> Callable[[Any], Any]:
             raise typer.BadParameter(f"{error.what}; {near}" if near else said) from None
 
     return parse
+
+
+def plain(value: Any) -> Any:
+    """What was given, of an option that `takes` made or of another."""
+    return value.value if isinstance(value, _Value) else value
 
 
 def _joined(known: Declared, value: Any) -> Any:

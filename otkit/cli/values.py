@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 import typer
 
 from otkit.errors import ConfigError, choose
-from otkit.files import is_stream
+from otkit.files import either, own_kind
 
 __all__ = [
     "NONE",
-    "PACKED",
     "Ending",
     "Name",
     "Number",
@@ -27,9 +26,7 @@ __all__ = [
     "changed",
     "device_name",
     "folder",
-    "format_of",
     "given",
-    "own_kind",
 ]
 
 Config = TypeVar("Config", bound=Any)
@@ -163,17 +160,6 @@ def device_name(text: str) -> str:
     return text
 
 
-PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar", ".lz4")
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff")
-_DOCUMENTS = (".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".json", ".parquet", ".npy")
-_ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
-
-
-def own_kind(path: Path) -> bool:
-    """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
-    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
-
-
 @dataclass(frozen=True)
 class Ending:
     """A file whose ending, where it has one, must be one of these."""
@@ -184,7 +170,7 @@ class Ending:
         path = Path(value)
         if path.suffix.lower() not in ("", *self.known):
             raise typer.BadParameter(
-                f"received {str(value)!r}; expected a name that ends in {_either(self.known)}"
+                f"received {str(value)!r}; expected a name that ends in {either(self.known)}"
             )
         return path
 
@@ -197,25 +183,3 @@ def folder(value: Any) -> Path:
             f"received {str(value)!r}; expected the name of a folder, without the ending {path.suffix}"
         )
     return path
-
-
-def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
-    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
-
-    An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
-    """
-    ending = "" if output is None or is_stream(output) else output.suffix.lower()
-    if output is None or not ending or (others and ending not in endings and not own_kind(output)):
-        return default
-    if ending not in endings:
-        raise ConfigError(
-            f"received {str(output)!r}, whose ending tells no format",
-            remedy=f"end it in {_either(list(endings))}, or name the format",
-            setting="output",
-        )
-    return endings[ending]
-
-
-def _either(words: Sequence[str]) -> str:
-    *rest, last = words
-    return f"{', '.join(rest)} or {last}" if rest else last

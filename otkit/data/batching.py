@@ -22,8 +22,8 @@ from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus, PairCorpus
-from otkit.encoders.encoder import Encoder, Tokens, TooLongError
-from otkit.encoders.tokens import Sentence, letters_of
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence, Tokens, TooLongError, letters_of
 from otkit.errors import ConfigError, InputError
 
 __all__ = ["PairBatch", "PairSource", "mix_languages", "padding_share", "pairs_per_epoch"]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.settings import ObjectiveSettings

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from otkit.alignment.settings import AlignmentSettings
-from otkit.encoders.encoder import Encoded
-from otkit.encoders.pooling import centred
+from otkit.encoders.pooling import Encoded, centred
 
 __all__ = ["EncodedPairs", "Joint", "Losses", "Masked", "Part"]
 

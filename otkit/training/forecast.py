@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import FrozenStart
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.encoder import Tokens, TorchEncoder, pool_words, subword_units
+from otkit.encoders.pooling import pool_words, subword_units
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.settings import ObjectiveSettings

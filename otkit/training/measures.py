@@ -12,9 +12,10 @@ from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
-from otkit.training.objectives import AlignmentModel, optimal_transport
+from otkit.encoders.torch import TorchEncoder
+from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
+from otkit.training.transport_losses import optimal_transport
 
 __all__ = ["held_out_divergence", "inverse_document_frequency"]
 

@@ -17,15 +17,9 @@ from torch.nn.functional import pad
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.encoder import (
-    Encoded,
-    Tokens,
-    TorchEncoder,
-    pool_sentences,
-    pool_words,
-    subword_units,
-)
-from otkit.encoders.sides import states_of_both
+from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder, states_of_both
 from otkit.errors import ConfigError
 from otkit.training.anchors import parameter_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd

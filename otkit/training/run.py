@@ -12,22 +12,23 @@ from typing import Any
 from otkit import __version__
 from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
-from otkit.encoders.identity import weights_sha256
-from otkit.encoders.settings import read_json
+from otkit.encoders.encoder import read_json, resolve_layers
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError, TrainingError
-from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
-from otkit.provenance import versions
+from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json, versions
 from otkit.recipes import RECIPE_FILE, recipe_text
 from otkit.training.card import model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
-from otkit.training.loop import Record, TrainResult, train
+from otkit.training.loop import TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
 from otkit.training.recipe import Recipe
+from otkit.training.records import Record
 from otkit.training.schedule import total_steps
 from otkit.training.solver import sync_free_objective
 from otkit.training.supervision import GivenLinks, Teacher
@@ -82,7 +83,7 @@ def align_encoder(
     settings = settings.for_encoder(encoder)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
-    weights = weights_sha256(encoder)
+    weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
@@ -112,7 +113,7 @@ def align_encoder(
         "data": _hashes(corpora),
         "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
-        "teacher": weights_sha256(teacher.encoder) if teacher is not None else None,
+        "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
     }
     used = used_settings(settings, module, source, processes=processes)
     remembered = {RECIPE_FILE: recipe_text(used.tables(), source=_origin(settings))}

@@ -9,7 +9,7 @@ import torch
 
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.encoded import EncodedPairs
 from otkit.training.objectives import encode_units
 from otkit.training.settings import ObjectiveSettings

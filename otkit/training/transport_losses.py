@@ -9,14 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from otkit.encoders.encoder import Encoded
+from otkit.encoders.pooling import Encoded
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 from otkit.transport.marginals import uniform
-from otkit.transport.sinkhorn import Plan, sinkhorn
+from otkit.transport.plan import Plan
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "optimal_transport",

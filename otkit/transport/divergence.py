@@ -14,9 +14,10 @@ from torch import Tensor
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32, pairwise_cost
 from otkit.transport.plan import Plan, with_known_gradients
-from otkit.transport.sinkhorn import SinkhornConfig, problem_units, sinkhorn
+from otkit.transport.sinkhorn import problem_units, sinkhorn
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
 

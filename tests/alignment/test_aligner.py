@@ -14,11 +14,12 @@ import torch
 
 from otkit.alignment import links
 from otkit.alignment.aligner import Alignment, Link, WordAligner
-from otkit.alignment.lines import LINE_FORMATS, Line
+from otkit.alignment.corpus import LINE_FORMATS, Line
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import encode_window, tokenise
-from otkit.encoders.encoder import TorchEncoder, pool_words
+from otkit.encoders.pooling import pool_words
 from otkit.encoders.tokens import letters_of
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.transport.phrases import weighted_shares
 from tests.conftest import BENCHMARK_DATA

@@ -10,10 +10,10 @@ from otkit.alignment import checking
 from otkit.alignment.checking import Checked, TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
-from otkit.transport.sinkhorn import SinkhornConfig
 from tests.transport.partial import one_sided
 
 SHORT = (("Das", "Haus", "ist", "alt", "."), ("The", "house", "is", "old", "."))

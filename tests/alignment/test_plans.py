@@ -14,9 +14,10 @@ from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import ConfigError
 from otkit.transport.approximate import capped_plan, soft_plan
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.marginals import uniform
 from otkit.transport.plan import shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 from tests.transport.partial import one_sided, partial
 
 SLOW = ("fgw", "exact")

@@ -35,7 +35,9 @@ TABLES: tuple[tuple[type[Settings], str, set[str]], ...] = (
 )
 
 
-@pytest.mark.parametrize(("kind", "name", "keys"), TABLES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("kind", "name", "keys"), TABLES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_the_names_of_a_setting_are_those_of_its_table(
     kind: type[Settings], name: str, keys: set[str]
 ) -> None:

@@ -19,8 +19,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from otkit.cli.app import main
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 
 LINES = "".join(
     f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 4)}{n} .\n" for n in range(1, 61)

@@ -12,7 +12,7 @@ from otkit.data.batching import PairBatch, PairSource, padding_share
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from otkit.api.train import CURVE_PANELS
-from otkit.cli.evaluate_report import summary_bars
+from otkit.api.train import CURVE_PANELS as PANELS
+from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from otkit.evaluation.summary import Figure, Summary
-from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
-from otkit.reports.chart import Bars, bars_figure
-from otkit.reports.curve import curve_figure
+from otkit.reports.charts import Bars, bars_figure, curve_figure
+from otkit.reports.evaluation import summary_bars
 
 pytest.importorskip("matplotlib")
 LANGUAGES = ("de", "fr", "zh")
@@ -37,7 +36,7 @@ def test_the_legend_of_a_curve_lies_on_no_line() -> None:
     records = [
         {"step": step, "aer": 0.1 - step / 100, "aer_trained": 0.2, "retrieval": 0.9} for step in range(5)
     ]
-    figure = curve_figure(records, CURVE_PANELS)
+    figure = curve_figure(records, PANELS)
     figure.canvas.draw()
     legends = [axes.get_legend() for axes in figure.axes]
     assert [legend is None for legend in legends] == [True, False]
@@ -48,7 +47,7 @@ def test_the_legend_of_a_curve_lies_on_no_line() -> None:
 
 def test_every_panel_says_which_way_is_better_and_holds_one_way_only() -> None:
     ways = {"divergence": "lower", "aer": "lower", "aer_trained": "lower", "retrieval": "higher"}
-    for title, names in CURVE_PANELS.items():
+    for title, names in PANELS.items():
         assert {ways[name] for name in names} == {"lower" if "(lower is better)" in title else "higher"}
         assert title.endswith(" is better)")
     for name, metrics, better in (

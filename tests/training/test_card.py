@@ -16,7 +16,7 @@ from otkit import __version__
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.recipes import recipe_names
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.run import align_encoder

@@ -16,7 +16,8 @@ from torch.nn import functional
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
+from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.frozen import CopiedStart

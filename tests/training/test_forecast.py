@@ -14,7 +14,7 @@ import torch
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
 from otkit.training.objectives import AlignmentModel
 from otkit.training.recipe import Recipe
@@ -176,7 +176,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.training.forecast import forecast
 from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder

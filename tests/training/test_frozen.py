@@ -15,7 +15,9 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import CachedStart, CopiedStart, copy_dtype, open_start, passes_saved
 from otkit.training.objectives import encode_units
 from otkit.training.recipe import Recipe

@@ -12,7 +12,7 @@ from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
 from otkit.training.objectives import OBJECTIVES, AlignmentModel
 from otkit.training.recipe import Recipe

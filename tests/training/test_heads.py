@@ -10,9 +10,9 @@ import pytest
 import torch
 from tokenizers import processors
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer, collate, shorten_pair
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (

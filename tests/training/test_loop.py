@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from otkit.encoders.device import slow_precision
 from otkit.errors import ConfigError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint, write_checkpoint
-from otkit.training.loop import Record, train
+from otkit.training.loop import train
+from otkit.training.records import Record
 from otkit.training.settings import TrainingSettings
 
 SETTINGS = {"data": "abc", "lr": 0.1}

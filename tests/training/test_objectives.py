@@ -13,18 +13,16 @@ import torch
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, TorchEncoder
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
+from otkit.training.anchors import stay_close
+from otkit.training.encoded import EncodedPairs
 from otkit.training.frozen import CachedStart, CopiedStart
 from otkit.training.measures import inverse_document_frequency
-from otkit.training.objectives import (
-    AlignmentModel,
-    EncodedPairs,
-    encode_units,
-    optimal_transport,
-    stay_close,
-)
+from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.settings import ObjectiveSettings
+from otkit.training.transport_losses import optimal_transport
 
 SHARP = ObjectiveSettings(cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-6)
 

@@ -9,7 +9,7 @@ import pytest
 
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.forecast import forecast
 from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder

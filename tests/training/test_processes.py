@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 TEXT = "".join(
     f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 5)}{n} .\n" for n in range(1, 61)
@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from otkit.data.settings import BatchingSettings
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.training.settings import TrainingSettings
 from otkit.training.recipe import Recipe
 from otkit.training.run import align_encoder

@@ -12,7 +12,7 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.link_losses import aligner_links, aligner_shares, link_likelihood
 from otkit.training.objectives import AlignmentModel

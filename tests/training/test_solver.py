@@ -8,7 +8,7 @@ import torch
 
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
 from otkit.training.recipe import Recipe
 from otkit.training.solver import kernel_converges, sync_free_objective

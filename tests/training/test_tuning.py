@@ -15,9 +15,9 @@ from torch import Tensor
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import slow_precision
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
 from otkit.training.loop import TrainResult

@@ -10,8 +10,8 @@ import torch
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.sinkhorn import SinkhornConfig
 from tests.transport import reference
 from tests.transport.problems import gaussian_1d, random_clouds
 

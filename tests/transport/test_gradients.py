@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 from tests.transport.problems import padded_batch, random_clouds, random_problems
 
 Penalties = tuple[float | None, float | None] | None

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from otkit.errors import ConfigError
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.exact import exact, fused_gromov
 from otkit.transport.null import NULL_COSTS, null_cost
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 from tests.transport import reference
 from tests.transport.partial import capacitated, one_sided, partial
 from tests.transport.problems import Single, padded_batch, random_problems

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from otkit.errors import ConfigError
 from otkit.transport import solve as solvers
-from otkit.transport.sinkhorn import Plan, SinkhornConfig, sinkhorn
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.plan import Plan
+from otkit.transport.sinkhorn import sinkhorn
 from otkit.transport.solve import SYNC_FREE_ITERATIONS
 from tests.transport import reference
 from tests.transport.problems import (
