@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -32,23 +35,53 @@ def folder(tmp_path: Path, tiny_encoder: TorchEncoder) -> Path:
     return tmp_path
 
 
-def otkit(
-    folder: Path, *words: str, stdin: str | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def started(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "otkit", "align", *words],
         cwd=folder,
         capture_output=True,
         text=True,
-        input=stdin,
         timeout=240,
         check=False,
-        env={**os.environ, **environment},
     )
 
 
+Run = Callable[..., "Ended"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """`otkit align` in this process, in the folder of the inputs."""
+
+    def run(*words: str, stdin: str = "", **environment: str) -> Ended:
+        with monkeypatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            patch.setattr(sys, "argv", ["otkit", "align", *words])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+
+
 def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) -> None:
-    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--json", "figures.json", *QUICK)
+    run = started(folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--json", "figures.json", *QUICK)
     assert run.returncode == 0, run.stderr
     assert "divergence" in run.stdout
     assert "retrieval" in run.stdout
@@ -82,10 +115,10 @@ def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) 
 
 
 @pytest.mark.parametrize("form", ["bars.gz", "jsonl", "files", "stdin"])
-def test_every_form_of_input_trains(folder: Path, form: str) -> None:
+def test_every_form_of_input_trains(folder: Path, otkit: Run, form: str) -> None:
     pairs = [line.split("\t") for line in LINES.splitlines()]
     words: tuple[str, ...] = ("de-en.txt",)
-    stdin = None
+    stdin = ""
     if form == "bars.gz":
         text = "".join(f"{source} ||| {target}\n" for source, target in pairs)
         (folder / "de-en.txt").write_bytes(gzip.compress(text.encode()))
@@ -98,12 +131,12 @@ def test_every_form_of_input_trains(folder: Path, form: str) -> None:
         words = ("--source", "x.de", "--target", "x.en")
     else:
         words, stdin = ("-", "--langs", "de-en"), LINES
-    run = otkit(folder, *words, "--model", "tiny", "--output", "out", *QUICK, "--steps", "1", stdin=stdin)
+    run = otkit(*words, "--model", "tiny", "--output", "out", *QUICK, "--steps", "1", stdin=stdin)
     assert run.returncode == 0, run.stderr
     assert json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
 
 
-def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path) -> None:
+def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path, otkit: Run) -> None:
     settings = ("de-en.tsv", "--model", "tiny", *QUICK, "--steps", "60", "--save-every", "50")
     process = subprocess.Popen(
         [sys.executable, "-m", "otkit", "align", *settings, "--output", "stopped"],
@@ -123,12 +156,12 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
     assert "go on with: otkit align de-en.tsv" in errors
     assert "--resume" in errors
     assert not (folder / "stopped" / "model.safetensors").exists()
-    refused = otkit(folder, *settings, "--output", "stopped")
+    refused = otkit(*settings, "--output", "stopped")
     assert refused.returncode == 1
     assert "holds an earlier run; choose a new output, go on with --resume" in refused.stderr
-    resumed = otkit(folder, *settings, "--output", "stopped", "--resume")
+    resumed = otkit(*settings, "--output", "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert otkit(folder, *settings, "--output", "whole").returncode == 0
+    assert otkit(*settings, "--output", "whole").returncode == 0
     weights = [(folder / name / "model.safetensors").read_bytes() for name in ("stopped", "whole")]
     assert weights[0] == weights[1]
 

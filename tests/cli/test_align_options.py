@@ -4,59 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from otkit import __version__
-from otkit.cli.app import main
 from otkit.cli.stopping import resume_command
 from otkit.data.settings import BatchingSettings
 from otkit.settings import declared
 from otkit.training.recipe import Recipe
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
-from tests.cli.test_align import LINES, QUICK, folder
+from tests.cli.test_align import LINES, QUICK, Run, folder, otkit
 
-__all__ = ["folder"]
+__all__ = ["folder", "otkit"]
 
-Run = Callable[..., "Ended"]
 KINDS = (ObjectiveSettings, BatchingSettings, TrainingSettings, TuningSettings)
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """`otkit align` in this process, in the folder of the inputs."""
-
-    def run(*words: str, **environment: str) -> Ended:
-        with monkeypatch.context() as patch:
-            patch.chdir(folder)
-            patch.setattr(sys, "argv", ["otkit", "align", *words])
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            try:
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = int(stop.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    threads = torch.get_num_threads()
-    yield run
-    torch.set_num_threads(threads)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path, otkit: Run) -> None:

@@ -131,7 +131,7 @@ def test_sentences_cannot_be_gathered_from_different_numbers_of_batches(
     program = RUN.replace('("mlm", 0.1)', '("sentence-contrastive", 0.1)')
     run = started(tmp_path, "two", processes=2, accumulate=1, program=program)
     assert run.returncode != 0
-    assert "would wait forever; leave --batch-tokens out" in run.stderr
+    assert "would wait forever; leave batch_tokens out" in run.stderr
 
 
 # accelerate shards on GPUs only; told that this is such a machine, it does the same with two processes of a CPU.
