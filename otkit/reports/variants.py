@@ -27,7 +27,7 @@ class _OneForwardPass:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._states: dict[bytes, tuple[Tensor, ...]] = {}
-        self.name, self.origin, self.weights_sha256 = encoder.name, encoder.origin, encoder.weights_sha256
+        self.name, self.origin = encoder.name, encoder.origin
         self.settings, self.subwords = encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
         self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
