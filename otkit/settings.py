@@ -257,6 +257,8 @@ def parse_text(known: Declared, text: str) -> Any:
 
 def _weighted(known: Declared, text: str) -> tuple[str, float]:
     name, colon, weight = text.partition(":")
+    if not name:
+        raise _wrong(known, text)
     try:
         return name, float(weight) if colon else 1.0
     except ValueError:

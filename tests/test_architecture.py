@@ -25,6 +25,7 @@ FLOORS = {
     "data": 4,
     "alignment": 5,
     "training": 6,
+    "sentence_transformers": 7,
     "evaluation": 7,
     "vectors": 7,
     "exports": 7,

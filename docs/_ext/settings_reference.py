@@ -13,9 +13,9 @@ from otkit.training.recipe import Recipe
 
 INTRODUCTION = """# All settings
 
-A recipe is a TOML file with the tables below. `--set table.key=value` changes a key on the command line, the table's name
-is a keyword in Python (`otkit.train(..., objective={"tau": 0.2})`), and the word `none` stands for no value. `otkit recipe
-keys` prints the same.
+A recipe is a TOML file with the tables below. `--set table.key=value` changes a key on the command line, the table's
+name is a keyword in Python (`otkit.train(..., objective={"tau": 0.2})`), and the word `none` stands for no value.
+`otkit recipe keys` prints the same.
 """
 
 

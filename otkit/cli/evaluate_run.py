@@ -137,9 +137,7 @@ class Parallel:
     def files(self, names: Sequence[str] | None) -> list[str | Path | tuple[str | Path, str | Path]]:
         """The parallel inputs: files of pairs, and the two files of --source and --target."""
         if (self.source is None) != (self.target is None):
-            raise ConfigError(
-                "two line-aligned files go together", remedy="give both of --source and --target"
-            )
+            raise ConfigError("two line-aligned files go together", remedy="give the source and the target")
         both = [] if self.source is None or self.target is None else [(self.source, self.target)]
         return [*(names or []), *both]
 

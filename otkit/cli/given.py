@@ -206,10 +206,19 @@ def _assigned(
     line: str, tables: Mapping[str, type[Settings]], every: Mapping[str, type[Settings]]
 ) -> tuple[str, str, Any]:
     """Table, key and value of a `--set`; a key without its table is of one that has options."""
+    try:
+        return _assignment(line, tables, every)
+    except ConfigError as error:
+        raise ConfigError(f"{line!r}: {error.what}", remedy=error.remedies, where="--set") from None
+
+
+def _assignment(
+    line: str, tables: Mapping[str, type[Settings]], every: Mapping[str, type[Settings]]
+) -> tuple[str, str, Any]:
     key, equals, text = line.partition("=")
     table, dot, name = key.strip().partition(".")
     if not equals:
-        raise ConfigError(f"received {line!r}", remedy="write KEY=VALUE", where="--set")
+        raise ConfigError(f"received {line!r}", remedy="write KEY=VALUE")
     if not dot:
         name = table
         homes = [each for each, kind in tables.items() if name in declared(kind)]
@@ -219,10 +228,7 @@ def _assigned(
         table = homes[0]
     kind = choose(table, every, what="table")
     known = choose(name, declared(kind), what=f"key of {table}")
-    try:
-        return table, name, parse_text(known, text.strip())
-    except ConfigError as error:
-        raise ConfigError(error.what, remedy=error.remedies, where=f"--set {table}.{name}") from None
+    return table, name, parse_text(known, text.strip())
 
 
 def _extra(name: str, annotation: Any) -> inspect.Parameter:

@@ -93,7 +93,7 @@ def key_text(known: Declared) -> str:
 def _in_toml(value: object) -> str:
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{name} = {each}' for name, each in value.items())} }}" if value else "{}"
-    return json.dumps("none" if value is None else value)
+    return json.dumps("none" if value is None else value, allow_nan=False)
 
 
 def _wrapped(text: str, first: str = "  ", rest: str = "  ") -> list[str]:

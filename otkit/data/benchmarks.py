@@ -4,7 +4,6 @@ Hugging Face Hub, read as plain data: loading scripts are not run."""
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -129,7 +128,7 @@ def _read(
 
     def items() -> Iterator[tuple[str, Example | InputError]]:
         for number, row in enumerate(rows):
-            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+            digest.update(repr(sorted(row.items())).encode())
             try:
                 yield f"{where}[{number}]", made(row, classes)
             except InputError as error:

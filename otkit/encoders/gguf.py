@@ -1,5 +1,5 @@
-"""BERT-architecture GGUF files to torch weights, through the `gguf` package, and the tokenizer inside: WordPiece (`bert`)
-and SentencePiece unigram (`t5`)."""
+"""BERT-architecture GGUF files to torch weights, through the `gguf` package, and the tokenizer inside: WordPiece
+(`bert`) and SentencePiece unigram (`t5`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""An exported encoder in ONNX Runtime, behind the Encoder protocol; and the `manifest.json` of its folder: what each file
-must be, what the graph gives, how it was measured."""
+"""An exported encoder in ONNX Runtime, behind the Encoder protocol; and the `manifest.json` of its folder: what each
+file must be, what the graph gives, how it was measured."""
 
 from __future__ import annotations
 

@@ -336,7 +336,9 @@ class TrainingSettings(Settings):
 
     def agree(self) -> None:
         if len(self.betas) != 2:
-            raise ConfigError(f"betas has {len(self.betas)} numbers", remedy="give two", setting="betas")
+            raise ConfigError(
+                f"betas is {','.join(map(str, self.betas))}", remedy="give two", setting="betas"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`otkit embed` and `otkit search` from the command line: vectors and answers, killed runs, flat memory, wrong words."""
+"""`otkit embed` and `otkit search` from the command line: vectors, answers, killed runs, flat memory, wrong words."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.app import app, main
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
+from otkit.exports.settings import ExportSettings
 from otkit.settings import declared, parse_text
 from otkit.training.recipe import Recipe
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
@@ -179,6 +180,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(f"two.{side}", [pair[number] for pair in LINES[:2]])
         write(f"y2.{side}", [pair[number] for pair in LINES[1::-1]])
         write(f"mined.{side}", [f"{side}-{n}\t{pair[number]}" for n, pair in enumerate(LINES)])
+        write(f"mined2.{side}", [f"{side}-{n}\t{pair[number]}" for n, pair in enumerate(LINES[::-1])])
         write(
             f"pairs/tatoeba/tatoeba.deu-eng.{'deu' if side == 'de' else 'eng'}",
             [pair[number] for pair in LINES[:3]],
@@ -187,12 +189,37 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("mined.bad", [f"de-{n}\t{pair[0]}" for n, pair in enumerate(LINES)] + ["no separator"])
     write("mined.gold", [f"de-{n}\ten-{n}" for n in range(6)])
     write("mined2.gold", [f"de-{n}\ten-{n}" for n in range(3)])
-    write("golden/word-alignment/de-en.tsv", [f"{pairs[0]}\t0-0"])
+    write("golden/word-alignment/xlwa-en-de.dev.tsv", [f"{pairs[0]}\t0-0"])
+    write("pairs/tatoeba/de-en.tsv", pairs[:3])
+    header = [
+        "src_lang",
+        "tgt_lang",
+        "src_text",
+        "mt_text",
+        "omit_spans",
+        "hall_spans",
+        "class_hall",
+        "class_omit",
+    ]
+    for name, classes in (
+        ("judged", "1_No 3_Partial 1_No 4_Full"),
+        ("judged2", "3_Partial 1_No 4_Full 1_No"),
+    ):
+        rows = []
+        for n, (source, target) in enumerate(LINES[:6]):
+            hall, omit = classes.split()[n % 2], classes.split()[2 + n % 2]
+            rows.append("\t".join(["deu_Latn", "eng_Latn", source, target, source, target, hall, omit]))
+        write(f"{name}.tsv", ["\t".join(header), *rows])
     labels = ("entailment", "neutral", "contradiction")
     for name, step in (("nli", 1), ("nli2", 2)):
         for part in ("train-en", "dev-en", "dev-de"):
             items = [f"{a}\t{b}\t{labels[n * step % 3]}" for n, (a, b) in enumerate(LINES)]
             write(f"{name}/{part}.tsv", items)
+            if name == "nli":
+                write(
+                    f"nlibad/{part}.tsv",
+                    [*items[:4], "no columns", *items[4:]] if part == "dev-de" else items,
+                )
     for part in ("train-en", "dev-de"):
         answers = [{"text": "house", "answer_start": 10}]
         question = {"id": part, "question": "the house", "answers": answers}
@@ -456,20 +483,22 @@ def test_onnx_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """They reach the export, whose own tests prove what each does there (a graph takes ten seconds)."""
     received: dict[str, Any] = {}
 
-    def export(encoder: TorchEncoder, folder: Path, **settings: Any) -> None:
-        received.update(settings)
+    def export(encoder: TorchEncoder, folder: Path, settings: ExportSettings, **more: Any) -> None:
+        received.update(settings.to_dict())
         raise ExportError("seen")
 
-    monkeypatch.setattr("otkit.exports.onnx.export_onnx", export)
+    monkeypatch.setattr("otkit.api.export.export_onnx", export)
     words = "export tiny --output out -q"
     assert outcome(words, Row()).code == 1
-    limits = received["limits"]
-    assert (received["quantize"], received["opset"], limits.cosine) == (None, 18, 0.9999)
+    assert (received["quantize"], received["opset"], received["min_cosine"]) == (None, 18, None)
     words += " --quantize int4 --opset 20 --min-cosine 0.5 --min-agreement 0.4 --max-retrieval-loss 50"
     assert outcome(words, Row()).code == 1
-    limits = received["limits"]
     assert (received["quantize"], received["opset"]) == ("int4", 20)
-    assert (limits.cosine, limits.agreement, limits.retrieval_loss) == (0.5, 0.4, 50)
+    assert [received[name] for name in ("min_cosine", "min_agreement", "max_retrieval_loss")] == [
+        0.5,
+        0.4,
+        50,
+    ]
 
 
 def test_report_langs() -> None:
@@ -506,8 +535,8 @@ OPTIONAL = [
 @pytest.mark.parametrize(("table", "name"), OPTIONAL)
 def test_none_is_a_value_of_every_setting_that_has_it(table: str, name: str) -> None:
     """From a recipe that has another value of each, by the option and by --set."""
-    words = BASES["align"].replace(" --steps 2", "") if name == "steps" else BASES["align"]
     option = declared(type(getattr(Recipe(), table)))[name].spelling
+    words = re.sub(rf" {option} \S+", "", BASES["align"])
     for given in (f"{option} none", f"--set {table}.{name}=none"):
         short = "--epochs 0.001" if name == "steps" and given.startswith("--set") else ""
         done = outcome(
@@ -594,11 +623,11 @@ def test_what_nothing_would_look_at_is_refused(words: str, reason: str) -> None:
     [
         (
             "show-alignment SOURCE TARGET --model tiny -o a.jpg",
-            ".txt, .pairs, .pharaoh, .json, .html, .png or .svg",
+            ".txt, .text, .pairs, .pharaoh, .json, .html, .png or .svg",
         ),
         (
             "show-alignment SOURCE TARGET --model tiny -o a.pdf",
-            ".txt, .pairs, .pharaoh, .json, .html, .png or .svg",
+            ".txt, .text, .pairs, .pharaoh, .json, .html, .png or .svg",
         ),
         ("check de-en.tsv --model tiny -o a.jpg", ".jsonl, .json, .tsv, .txt, .html or .htm"),
         ("extract de-en.tsv --model tiny -o a.pdf", ".align, .pharaoh, .txt, .words or .jsonl"),
@@ -645,7 +674,8 @@ def test_help_all(command: str) -> None:
     for option, one in parameters(command).items():
         if option.startswith("--"):
             assert re.search(rf"{option}\b", full), option
-            assert bool(re.search(rf"{option}(?![\w-])", short)) == (not one.hidden), option
+            row = rf"^│ +{option}(?![\w-])"
+            assert bool(re.search(row, short, flags=re.MULTILINE)) == (not one.hidden), option
 
 
 @pytest.mark.parametrize("command", [name for name in TABLE if "--fail-under" in TABLE[name]])

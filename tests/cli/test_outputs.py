@@ -102,6 +102,10 @@ def test_the_table_above_knows_every_output() -> None:
 
     found = set()
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        if name == "evaluate":  # its sub-commands share their outputs
+            command = command.commands["retrieval"]
+        elif name == "recipe":
+            continue
         for option in command.params:
             if option.name in ("output", "json_path", "chart", "markdown"):
                 found.add((name, max(option.opts, key=len)))

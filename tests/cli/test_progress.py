@@ -225,7 +225,7 @@ ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
         r"nothing was trained or written: a dry run; next: leave",
     ),
     "align": (
-        (*COMMANDS["align --dry-run"][:-1], "--output", "{out}/run", "--anchor", "0"),
+        (*COMMANDS["align --dry-run"][:-1], "--output", "{out}/run", "--objective", "ot"),
         r"wrote {out}/run: the encoder after 1 step in .*; next: otkit show-alignment .* --model {out}/run",
     ),
     "export": (
