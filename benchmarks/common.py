@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otkit.data.gold import GoldPair, read_gold
-from otkit.report.tables import Column, Table, Value, to_markdown
+from otkit.reports.tables import Column, Table, Value, to_markdown
 
 __all__ = ["Silent", "data", "show", "xlwa"]
 

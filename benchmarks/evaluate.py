@@ -13,7 +13,6 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,24 +25,24 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import CorpusView
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.torch import TorchEncoder
+from otkit.evaluation.answers import answer_place, make_windows
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.evaluation.windows import answer_place, make_windows
-from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, features
-from otkit.evaluation.xquad import XQUAD_PRESETS, XquadConfig
+from otkit.evaluation.settings import XnliSettings, XquadSettings
+from otkit.evaluation.xnli import features, xnli_head
+from otkit.evaluation.xquad import xquad_head
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (
     ClassBatch,
-    Classifier,
     Head,
     SpanBatch,
-    SpanFinder,
 )
-from otkit.training.loop import TrainConfig, train
+from otkit.training.loop import train
+from otkit.training.settings import TrainingSettings
 
 # ../shared/models/sample-encoder/README.md, measured with another program: xx -> en, accuracy@1.
 PUBLISHED = {"deu": 0.966, "bul": 0.850, "ell": 0.872, "ara": 0.744, "swh": 0.718, "cmn": 0.784}
@@ -81,13 +80,15 @@ def retrieval(encoder: TorchEncoder, languages: list[str], most: int) -> None:
     show("Tatoeba, xx to English", columns, rows)
 
 
-def package_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+def package_loop(
+    head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings
+) -> None:
     """The package's own; it makes its batches itself."""
     with tempfile.TemporaryDirectory() as folder:
         train(head, source, config, folder=Path(folder), fingerprint={}, observer=Silent())
 
 
-def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainConfig) -> None:
+def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config: TrainingSettings) -> None:
     """The shortest training loop that does the same arithmetic."""
     weights = [weight for weight in head.parameters() if weight.requires_grad]
     adam = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -102,15 +103,15 @@ def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config
 def fine_tuning(steps: int) -> None:
     """Examples a second of the package's loop and of a bare one, in turns on the same batches."""
     rows = []
-    # The small presets in batches of half their size, of as many examples as the steps need.
-    nli = replace(XNLI_PRESETS["small"], train_examples=1024, batch_size=16, window=8)
-    qa = replace(XQUAD_PRESETS["small"], train_examples=256, batch_size=8, window=8)
+    # The defaults in batches of half their size, of as many examples as the steps need.
+    nli = XnliSettings(train_examples=1024, batch_size=16, window=8)
+    qa = XquadSettings(train_examples=256, batch_size=8, window=8)
     for name, build in (("XNLI", partial(nli_source, config=nli)), ("XQuAD", partial(qa_source, config=qa))):
         encoder = open_encoder(device="cpu")
         assert isinstance(encoder, TorchEncoder)
         head, source = build(encoder)
         start = copy.deepcopy(head.state_dict())
-        config = TrainConfig(steps=steps, lr=5e-5)
+        config = TrainingSettings(steps=steps, lr=5e-5, save_minutes=None)
         batches = [batch for (batch,) in source.micro_steps(0, steps)]
         seconds = [0.0, 0.0]
         for place, work in (
@@ -124,7 +125,7 @@ def fine_tuning(steps: int) -> None:
     show("Fine-tuning, examples a second", ("task", "bare loop", "otkit", "ratio"), rows, digits=2)
 
 
-def nli_source(encoder: TorchEncoder, config: XnliConfig) -> tuple[Head, ExampleSource[Any]]:
+def nli_source(encoder: TorchEncoder, config: XnliSettings) -> tuple[Head, ExampleSource[Any]]:
     """The classifier and batches of real XNLI training pairs."""
     tokenizer = PairTokenizer(encoder)
     everything = read_nli(data("xnli", "train-en.tsv.gz"))
@@ -137,10 +138,10 @@ def nli_source(encoder: TorchEncoder, config: XnliConfig) -> tuple[Head, Example
 
     lengths = [len(ids) for ids, _ in rows]
     source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
-    return Classifier(encoder, config.head, labels=3), source
+    return xnli_head(encoder, config), source
 
 
-def qa_source(encoder: TorchEncoder, config: XquadConfig) -> tuple[Head, ExampleSource[Any]]:
+def qa_source(encoder: TorchEncoder, config: XquadSettings) -> tuple[Head, ExampleSource[Any]]:
     """The span finder and windows of real SQuAD questions."""
     tokenizer = PairTokenizer(encoder)
     everything = read_qa(data("xquad", "train-en.json.gz"))
@@ -161,7 +162,7 @@ def qa_source(encoder: TorchEncoder, config: XquadConfig) -> tuple[Head, Example
 
     lengths = [len(window.row[0]) for window in windows]
     source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
-    return SpanFinder(encoder, config.head), source
+    return xquad_head(encoder, config), source
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import show
-from otkit.report.html import write_page
-from tests.report.browser import CHROMIUM, browser
-from tests.report.views import big_page
+from otkit.reports.html import write_page
+from tests.reports.browser import CHROMIUM, browser
+from tests.reports.views import big_page
 
 
 def main() -> None:

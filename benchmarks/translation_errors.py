@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from benchmarks.common import data, show
+from otkit.alignment.settings import CheckSettings
 from otkit.data.halomi import CLASSES, read_halomi
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.translation_errors import BASELINES, ErrorTask, evaluate_translation_errors
-from otkit.extraction.check_config import CheckConfig
 
 
 def written(found: Interval, *, sign: str = "") -> str:
@@ -41,7 +41,7 @@ def part(task: ErrorTask, keep: np.ndarray) -> ErrorTask:
 
 def report(name: str, encoder: Encoder) -> None:
     items = read_halomi(data("halomi", "halomi-half.tsv.gz")).items
-    with_layer = {f"state {layer}": CheckConfig(layers=(layer,)) for layer in (7, 12)}
+    with_layer = {f"state {layer}": CheckSettings(layers=(layer,)) for layer in (7, 12)}
     scores = evaluate_translation_errors(encoder, items, more=with_layer)
     for error, task in scores.tasks.items():
         kept = [item for item in items if error == "hallucination" or item.hallucination == 1]

@@ -26,18 +26,21 @@ import numpy as np
 import torch
 
 from benchmarks.common import data, xlwa
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import _by_length, tokenise
+from otkit.alignment.strategies import STRATEGIES, _grow
 from otkit.data.gold import GoldPair, read_gold
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
-from otkit.export.onnx import export_onnx
-from otkit.extraction.aligner import AlignerConfig, WordAligner
-from otkit.extraction.store import _by_length, tokenise
-from otkit.extraction.strategies import STRATEGIES, _grow
+from otkit.exports.onnx import export_onnx
+from otkit.exports.settings import ExportSettings
 
 LAYERS = tuple(range(4, 11))
-LENGTHS = AlignerConfig(letters=0.25, leaning=2.5)
+LENGTHS = AlignmentSettings(length_power=0.25, attach_factor=2.5)
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
     "simalign inter": ("mutual", None, "cosine", ("word", "subword")),
@@ -80,13 +83,13 @@ def peer_rows(encoder: TorchEncoder, sets: Sets) -> dict[str, Row]:
     for prefix, unit in itertools.product((own.prefix, ""), ("word", "subword")):
         encoder.settings = dataclasses.replace(own, prefix=prefix)
         for language, pairs in sets.items():
-            base = AlignerConfig(transport="none", center="none", unit=unit)
-            store = encode_gold(encoder, pairs, layers=LAYERS, config=base)
+            base = AlignmentSettings(transport="none", center="none", unit=unit)
+            stores = encode_gold(encoder, pairs, layers=LAYERS, config=base)
             for name, (strategy, threshold, cost, units) in PEERS.items():
                 for place, layer in enumerate(LAYERS) if unit in units else ():
                     config = dataclasses.replace(base, strategy=strategy, threshold=threshold, cost=cost)
                     setting = f"layer {layer}, {unit}{', prefix' if prefix else ''}"
-                    table = score_store(store.layers([place]), pairs, config)
+                    table = score_store(stores[place], pairs, config)
                     found.setdefault((name, setting), {})[language] = aer(table)
     encoder.settings = own
     best = {}
@@ -145,7 +148,7 @@ def _links(path: Path, count: int) -> list[set[tuple[int, int]]]:
 def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     sets = gold_sets()
     rows: dict[str, Row] = {}
-    for name, config in (("otkit, the default", AlignerConfig()), ("otkit, lengths weighed", LENGTHS)):
+    for name, config in (("otkit, the default", AlignmentSettings()), ("otkit, lengths weighed", LENGTHS)):
         scores = evaluate_word_alignment(encoder, sets, config=config)
         rows[name] = {language: aer(table) for language, table in scores.tables.items()}
     rows |= peer_rows(encoder, sets)
@@ -196,7 +199,7 @@ def texts() -> dict[str, list[tuple[list[str], list[str]]]]:
 
 def fast_encoder(encoder: TorchEncoder, folder: Path) -> Encoder:
     """The same encoder as an int8 ONNX graph."""
-    export_onnx(encoder, folder / "int8", quantize="int8")
+    export_onnx(encoder, folder / "int8", ExportSettings(quantize="int8"))
     return open_encoder(folder / "int8", device="cpu")
 
 

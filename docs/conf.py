@@ -22,6 +22,7 @@ extensions = [
     "modules",
     "mathml",
     "offline",
+    "settings_reference",
     "run",
 ]
 myst_enable_extensions = ["dollarmath"]

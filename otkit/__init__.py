@@ -1,8 +1,9 @@
 """otkit: multilingual encoders that agree across languages, by optimal transport.
 
-Fine-tune an encoder so that translated sentences get the same cloud of word vectors (`otkit align`), look at the
-transport plans (`otkit show-alignment`), and measure and ship the result. Importing this package imports nothing
-heavy; `otkit.align_words` and `otkit.open_encoder` are fetched when first asked for.
+Every command of `otkit` is a function here: fine-tune an encoder so that translated sentences get the same cloud of
+word vectors (`train`), look at the word links that the transport plans contain (`align_words`, `Aligner`), measure and
+ship the result (`evaluate`, `export`). Importing this package imports nothing heavy: each name is fetched when it is
+first asked for.
 
 Shape letters, the same in every file:
 
@@ -16,23 +17,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from otkit.api import align_words
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit import errors
+    from otkit.api import evaluate
+    from otkit.api.align import Aligner, align_words
+    from otkit.api.check import check
+    from otkit.api.embed import embed, search
+    from otkit.api.export import export
+    from otkit.api.train import train
+    from otkit.encoders.open import open_encoder
+    from otkit.training.recipe import Recipe
 
-__all__ = ["__version__", "align_words", "open_encoder"]
+__all__ = [
+    "Aligner",
+    "Recipe",
+    "__version__",
+    "align_words",
+    "check",
+    "embed",
+    "errors",
+    "evaluate",
+    "export",
+    "open_encoder",
+    "search",
+    "train",
+]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_HOMES = {"align_words": "otkit.api", "open_encoder": "otkit.encoders.checkpoint"}
+_HOMES = {
+    "Aligner": "otkit.api.align",
+    "Recipe": "otkit.training.recipe",
+    "align_words": "otkit.api.align",
+    "check": "otkit.api.check",
+    "embed": "otkit.api.embed",
+    "export": "otkit.api.export",
+    "open_encoder": "otkit.encoders.open",
+    "search": "otkit.api.embed",
+    "train": "otkit.api.train",
+}
+_MODULES = {"errors": "otkit.errors", "evaluate": "otkit.api.evaluate"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name in _MODULES:
+        value: object = import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value  # asked once
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

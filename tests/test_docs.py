@@ -5,37 +5,65 @@ The site's Python blocks run while it is built (`make docs`), with warnings as e
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from otkit.cli.app import app, main
 from otkit.resources import sample_data, sample_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(
-    path.stem.replace("_", "-")
-    for path in (ROOT / "otkit" / "cli").glob("*.py")
-    if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8")
-)
 # `otkit align` alone is the demonstration itself, minutes of work: `make demo` runs it.
 LONG = {"otkit align", "otkit align --output demo/aligned"}
 
 
-def otkit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "otkit", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def commands(group: Any, before: str = "") -> dict[str, Any]:
+    """Every command by the words that call it."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= commands(command, f"{before}{name} ") if inner else {before + name: command}
+    return found
+
+
+COMMANDS = commands(get_command(app))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command line gave: its exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+Otkit = Callable[..., Shown]
+
+
+@pytest.fixture
+def otkit(workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Otkit:
+    """Run a command line in the workplace, in this process: it has imported torch already."""
+
+    def run(words: Sequence[str]) -> Shown:
+        monkeypatch.chdir(workplace)
+        monkeypatch.setattr(sys, "argv", list(words))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        shown = capfd.readouterr()
+        return Shown(int(stop.value.code or 0), shown.out, shown.err)
+
+    return run
 
 
 def blocks(text: str) -> list[str]:
@@ -62,11 +90,10 @@ def site_commands() -> Iterator[tuple[str, str, str]]:
 
 def help_examples() -> Iterator[tuple[str, tuple[str, ...]]]:
     """(command, examples): the lines of a command's help text that begin with the program's name."""
-    for command in COMMANDS:
-        text = (ROOT / "otkit" / "cli" / f"{command.replace('-', '_')}.py").read_text(encoding="utf-8")
-        examples = re.findall(r"^    (otkit .+)$", text, flags=re.MULTILINE)
+    for name, command in COMMANDS.items():
+        examples = re.findall(r"^(otkit .+)$", inspect.cleandoc(command.help or ""), flags=re.MULTILINE)
         if examples:
-            yield command, tuple(examples)
+            yield name, tuple(examples)
 
 
 @pytest.fixture(scope="module")
@@ -79,46 +106,29 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("commands", list(readme_blocks()), ids=lambda commands: commands[0][:60])
-def test_readme_examples_run(commands: tuple[str, ...], workplace: Path) -> None:
-    for command in commands:
+@pytest.mark.parametrize("block", list(readme_blocks()), ids=lambda block: block[0][:60])
+def test_readme_examples_run(block: tuple[str, ...], workplace: Path, otkit: Otkit) -> None:
+    for command in block:
         if command in LONG:
             continue
-        run = otkit(*shlex.split(command)[1:], folder=workplace)
-        assert run.returncode == 0, f"{command}\n{run.stderr}"
         words = shlex.split(command)
+        shown = otkit(words)
+        assert shown.code == 0, f"{command}\n{shown.err}"
         written = workplace / words[words.index("--output") + 1] if "--output" in words else None
-        assert run.stdout.strip() or (written is not None and written.exists()), f"{command} gave nothing"
+        assert shown.out.strip() or (written is not None and written.exists()), f"{command} gave nothing"
 
 
 @pytest.mark.parametrize(("page", "command", "error"), list(site_commands()))
-def test_site_examples_run(
-    page: str,
-    command: str,
-    error: str,
-    workplace: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """In this process: it has imported torch already."""
-    from otkit.cli.app import main
-
-    monkeypatch.chdir(workplace)
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    with pytest.raises(SystemExit) as stop:
-        main()
-    shown = capsys.readouterr()
-    assert ((stop.value.code or 0) in (1, 2)) == bool(error), shown.err
+def test_site_examples_run(page: str, command: str, error: str, otkit: Otkit) -> None:
+    shown = otkit(shlex.split(command))
+    assert (shown.code in (1, 2)) == bool(error), shown.err
     if error:
         assert shown.err.strip() == error
 
 
 def test_the_search_recipe_shows_what_its_commands_answer(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    otkit: Otkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from otkit.cli.app import main
-
-    monkeypatch.chdir(workplace)
     monkeypatch.setenv("COLUMNS", "90")
     page = (ROOT / "docs" / "recipes" / "search.md").read_text(encoding="utf-8")
     shown = re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)[0]
@@ -126,56 +136,34 @@ def test_the_search_recipe_shows_what_its_commands_answer(
         words = shlex.split(command.removeprefix("$ "))
         # A folder of its own: the other tests of the page write the one that it names.
         words = [word.replace("runs/search", "runs/search-shown") for word in words]
-        monkeypatch.setattr(sys, "argv", [*words, "--quiet"])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out = capsys.readouterr().out
-        assert not stop.value.code
+        found = otkit([*words, "--quiet"])
+        assert found.code == 0
         if number == 1:
-            assert [line.rstrip() for line in out.strip().splitlines()] == shown.strip().splitlines()
-            assert "de-en.dev.tsv:4" in out.splitlines()[4]
+            assert [line.rstrip() for line in found.out.strip().splitlines()] == shown.strip().splitlines()
+            assert "de-en.dev.tsv:4" in found.out.splitlines()[4]
 
 
 @pytest.mark.parametrize(("command", "examples"), list(help_examples()))
-def test_help_examples_run(command: str, examples: tuple[str, ...], workplace: Path) -> None:
+def test_help_examples_run(command: str, examples: tuple[str, ...], otkit: Otkit) -> None:
     """In order, in one folder: one may use what another wrote."""
+    assert any(example.startswith(f"otkit {command}") for example in examples)
     for example in examples:
-        if example in LONG:
+        if example in LONG or "|" in example:
             continue
-        words = shlex.split(example)[1:]
-        assert words[0] == command
-        run = otkit(*words, folder=workplace)
-        assert run.returncode == 0, run.stderr
+        shown = otkit(shlex.split(example.partition(" > ")[0]))
+        assert shown.code == 0, shown.err
 
 
-def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(workplace: Path) -> None:
-    overview = otkit("--help", folder=workplace).stdout
+def test_every_command_has_help_with_an_example_and_a_place_in_the_overview(otkit: Otkit) -> None:
+    overview = otkit(["otkit", "--help"]).out
     documented = {command for command, _ in help_examples()}
     for command in COMMANDS:
-        assert command in overview
-        assert f"otkit {command}" in README
-        assert command in documented
+        assert command.split()[0] in overview
+        assert command in documented, command
 
 
-def test_the_file_tree_of_the_readme_is_the_file_tree() -> None:
-    """Every Python file of the package stands in the README's tree, and nothing that is not there."""
-    tree = re.search(r"## How the code is laid out\n.*?```\n(.*?)```", README, flags=re.DOTALL)
-    assert tree is not None
-    folders: list[str] = []
-    named = set()
-    for line in tree.group(1).splitlines():
-        match = re.match(r"^( *)(\S+)", line)
-        if match is None:
-            continue
-        depth, name = len(match.group(1)) // 2, match.group(2)
-        folders = folders[:depth]
-        if name.endswith("/"):
-            folders.append(name.rstrip("/"))
-        elif name.endswith(".py"):
-            named.add("/".join([*folders, name]))
-    there = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "otkit").rglob("*.py")
-        if path.name != "__init__.py" or path.parent.name == "otkit"
-    }
-    assert named == there, f"missing {sorted(there - named)}, gone {sorted(named - there)}"
+def test_the_readme_is_short_and_contributing_knows_every_room() -> None:
+    assert len(README.splitlines()) < 200
+    page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in (ROOT / "otkit").iterdir() if (path / "__init__.py").exists()}
+    assert rooms - {"recipes"} <= set(re.findall(r"^  (\w+)/", page, flags=re.MULTILINE))

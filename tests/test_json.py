@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from otkit.cli.app import app
 from otkit.files import to_json
-from otkit.training.loop import TrainConfig
+from otkit.training.settings import TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_loop import run as run_regression
 
@@ -140,7 +140,7 @@ def test_characters_that_are_not_text_are_escaped_and_come_back() -> None:
 def test_a_run_whose_held_out_figure_is_not_a_number_has_a_valid_history_and_goes_on(tmp_path: Path) -> None:
     """JSON has null for it, and it is never the best."""
     figures = iter([math.nan, 0.5, math.inf, 0.7, math.nan])
-    config = TrainConfig(steps=3, save_every=1, eval_every=1)
+    config = TrainingSettings(steps=3, save_every=1, eval_every=1)
 
     def evaluate() -> dict[str, float]:
         return {"divergence": next(figures)}

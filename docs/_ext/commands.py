@@ -20,11 +20,21 @@ _EXAMPLES = "[bold]Examples[/bold]"
 def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "commands"
     folder.mkdir(exist_ok=True)
-    commands = typer.main.get_command(otkit_app).commands  # type: ignore[attr-defined]
-    for stale in {path.stem for path in folder.glob("*.md")} - set(commands):
+    commands = every(typer.main.get_command(otkit_app))
+    pages = {name.replace(" ", "-"): page(name, command) for name, command in commands.items()}
+    for stale in {path.stem for path in folder.glob("*.md")} - set(pages):
         (folder / f"{stale}.md").unlink()
-    for name, command in commands.items():
-        write_if_new(folder / f"{name}.md", page(name, command))
+    for name, text in pages.items():
+        write_if_new(folder / f"{name}.md", text)
+
+
+def every(group: Any, before: str = "") -> dict[str, Any]:
+    """The commands by the words that call them, those of groups among them."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= every(command, f"{before}{name} ") if inner else {before + name: command}
+    return found
 
 
 def page(name: str, command: Any) -> str:

@@ -16,11 +16,12 @@ FLOORS = {
     "transport": "Transport: tensors in, plans out",
     "encoders": "Encoders: text to vectors",
     "data": "Data: files to typed examples",
+    "alignment": "Alignment: plans to word links",
     "training": "Training",
-    "extraction": "Extraction: plans to word links",
     "evaluation": "Evaluation: figures, without a printed word",
-    "export": "Export",
-    "report": "Report: text, pages and pictures",
+    "vectors": "Vectors: embed, index, search",
+    "exports": "Exports",
+    "reports": "Reports: text, pages and pictures",
 }
 
 

@@ -20,38 +20,27 @@ from torch.nn.utils.rnn import pad_sequence
 
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
-from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoder, Tokens, TooLongError
-from otkit.encoders.tokens import Sentence, letters_of
+from otkit.data.settings import BatchingSettings
+from otkit.data.views import MixedCorpus, PairCorpus
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence, Tokens, TooLongError, letters_of
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["BatchingConfig", "PairBatch", "PairSource", "padding_share"]
+__all__ = ["PairBatch", "PairSource", "mix_languages", "padding_share", "pairs_per_epoch"]
 
 
-@dataclass(frozen=True)
-class BatchingConfig:
-    """How pairs become batches.
+def mix_languages(corpora: Sequence[PairCorpus], config: BatchingSettings, *, seed: int) -> list[PairCorpus]:
+    """All corpora as one where the settings say so, of which a batch holds `batch_size` pairs."""
+    if not config.mix_languages or len(corpora) == 1:
+        return list(corpora)
+    return [MixedCorpus(corpora, quota=config.pairs_per_language, seed=seed)]
 
-    batch_size          sentence pairs of one language pair in a micro-step
-    pairs_per_language  pairs of every language in an epoch (None: the largest corpus); small corpora are
-                        repeated
-    window              batches whose pairs are sorted by length together
-    batch_tokens        largest number of padded subwords of one forward pass (None: no limit)
-    on_error            what to do with a sentence that the encoder cannot take: "raise" or "skip"
-    """
 
-    batch_size: int = 24
-    pairs_per_language: int | None = None
-    window: int = 128
-    batch_tokens: int | None = None
-    on_error: str = "raise"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "window", "pairs_per_language", "batch_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}", remedy="give a number of at least 1")
+def pairs_per_epoch(corpora: Sequence[PairCorpus], config: BatchingSettings) -> int:
+    """Pairs of each of the corpora in an epoch: of a mixed one all that it has."""
+    if any(isinstance(corpus, MixedCorpus) for corpus in corpora):
+        return max(map(len, corpora))
+    return config.pairs_per_language or max(map(len, corpora))
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class PairBatch:
 
     corpus, indices    where the pairs come from: corpora[corpus][indices[b]]
     source, target     Tokens of B sentences each
-    share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
+    batch_fraction     B over the pairs of the whole micro-step of this language pair (1.0 unless split)
     target_units       (words, subwords) on the target side of that whole micro-step
     letters            (B,W) and (B,V) int, of the words of both sides, 0 for punctuation and padding
     draw               seeds what is drawn at random for these pairs: another number at every visit, the same
@@ -72,7 +61,7 @@ class PairBatch:
     indices: tuple[int, ...]
     source: Tokens
     target: Tokens
-    share: float
+    batch_fraction: float
     target_units: tuple[int, int]
     letters: tuple[Tensor, Tensor]
     draw: int = 0
@@ -85,8 +74,9 @@ class PairSource:
         self,
         corpora: Sequence[PairCorpus],
         encoder: Encoder,
-        config: BatchingConfig,
+        config: BatchingSettings,
         *,
+        seed: int = 0,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """`progress` hears of how many corpora the next window was tokenised, and of how many there are."""
@@ -96,10 +86,10 @@ class PairSource:
             if len(corpus) == 0:
                 raise InputError("the file has no usable sentence pair", where=corpus.name)
         self.corpora, self.encoder, self.config = tuple(corpora), encoder, config
-        self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
+        self.quota = pairs_per_epoch(corpora, config)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.batch_tokens is not None
-        self.too_long, self._progress = 0, progress
+        self.too_long, self._seed, self._progress = 0, seed, progress
         self.padded = self.filled = 0
 
     def micro_steps(
@@ -133,7 +123,7 @@ class PairSource:
                 first = place // span * span
                 last = min(first + span, self.micro_steps_per_epoch)
                 members = order[first * size : last * size]
-                rng = np.random.default_rng([self.config.seed, epoch, index, first])
+                rng = np.random.default_rng([self._seed, epoch, index, first])
                 asked = range(place - first, last - first, stride)
                 yield from self._window(index, members, last - first, rng, asked)
                 place += stride * len(asked)
@@ -142,7 +132,7 @@ class PairSource:
     def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
         """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""
         count = len(self.corpora[index])
-        rng = np.random.default_rng([self.config.seed, epoch, index])
+        rng = np.random.default_rng([self._seed, epoch, index])
         rounds = [rng.permutation(count) for _ in range(math.ceil(self.quota / count))]
         return np.concatenate(rounds)[: self.quota]
 
@@ -223,7 +213,7 @@ class PairSource:
                 indices=tuple(members[piece].tolist()),
                 source=_rows(sides[0], piece),
                 target=_rows(sides[1], piece),
-                share=len(piece) / len(rows),
+                batch_fraction=len(piece) / len(rows),
                 target_units=units,
                 letters=(_padded(letters[0], piece), _padded(letters[1], piece)),
                 draw=draw + number,

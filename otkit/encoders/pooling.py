@@ -140,13 +140,12 @@ def pool_sentences(hidden: Tensor, tokens: Tokens, *, pooling: str) -> Tensor:
 
 
 def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """x (B,N,...) and y (B,M,...) minus the mean over the units of both sides of each pair; 0 at padding.
+    """x (B,N,D) and y (B,M,D) minus the mean over the units of both sides of each pair; 0 at padding.
 
     rows (B,N) and columns (B,M) say which units there are. What all words of an encoder share, which is most
     of their length, tells none of them from another (Ethayarajh 2019).
     """
-    extra = (1,) * (x.ndim - 2)
-    rows, columns = rows.reshape(*rows.shape, *extra), columns.reshape(*columns.shape, *extra)
+    rows, columns = rows[..., None], columns[..., None]
     total = (x * rows).sum(1) + (y * columns).sum(1)
     mean = (total / (rows.sum(1) + columns.sum(1)).clamp(min=1))[:, None]
     return (x - mean) * rows, (y - mean) * columns

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, OtkitError, reason_of
 
-__all__ = ["check_states", "check_weights", "refuse_not_finite", "refuse_not_finite_layers"]
+__all__ = ["check_states", "check_weights", "refuse_not_finite"]
 
 _PIECES = 6  # of each sentence that an encoder is tried with
 # States that differ by less, as a share of the largest number in them, differ by rounding alone.
@@ -57,13 +57,6 @@ def refuse_not_finite(vectors: Tensor, encoder: Encoder, what: str, *, where: st
     raise CheckpointError(
         f"{what} has values that are not finite (NaN or infinity)", where=where or encoder.name, remedy=remedy
     )
-
-
-def refuse_not_finite_layers(vectors: Tensor, encoder: Encoder, layers: Sequence[int]) -> None:
-    """The same for units (U, K, D) of K hidden states, naming the first that is not finite."""
-    if vectors.numel() and not _finite(vectors):
-        for place, layer in enumerate(layers):
-            refuse_not_finite(vectors[:, place], encoder, f"hidden state {layer}")
 
 
 def check_states(encoder: Encoder, where: str) -> None:

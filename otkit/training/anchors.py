@@ -6,12 +6,12 @@ import torch
 
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["parameter_anchor", "stay_close"]
 
 
-def stay_close(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def stay_close(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The squared distance of the English vectors to those of the frozen start, summed (or averaged) over
     units.
 
@@ -25,7 +25,7 @@ def stay_close(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     return Part(total if config.anchor_reduction == "sum" else mean, {"drift": mean.detach()})
 
 
-def parameter_anchor(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def parameter_anchor(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """|theta - theta_0|, the norm (not its square) of what training has added to all trained weights.
 
     The regulariser of Wu and Dredze (EMNLP 2020, section 3), weight 1 there; at the start itself its gradient
@@ -35,4 +35,4 @@ def parameter_anchor(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
         raise ConfigError("the parameter anchor needs the weights of the start", remedy="train some weights")
     squares = torch.stack([(now - was).square().sum() for now, was in pairs.moved]).sum()
     distance = torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
-    return Part(distance * pairs.share, {"weight_drift": distance.detach() * pairs.share})
+    return Part(distance * pairs.batch_fraction, {"weight_drift": distance.detach() * pairs.batch_fraction})

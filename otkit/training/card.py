@@ -9,9 +9,10 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.training.recipe import Recipe
 from otkit.training.records import Record
-from otkit.training.settings import AlignSettings, ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["FIGURES", "described", "model_card", "portable_name"]
 
@@ -25,7 +26,7 @@ FIGURES = {
 
 
 def model_card(
-    encoder: TorchEncoder, settings: AlignSettings, metadata: dict[str, Any], history: Sequence[Record]
+    encoder: TorchEncoder, settings: Recipe, metadata: dict[str, Any], history: Sequence[Record]
 ) -> str:
     """The README.md of a run's folder: `settings` as they were used, `metadata` as otkit.json has it."""
     files = metadata["data"]
@@ -42,7 +43,7 @@ def model_card(
         f"- {_code(file['name'])} ({_plain('-'.join(file['languages']))}, {file['pairs']:,} pairs)"
         for file in files
     )
-    rows = described(settings, encoder.layers, mixed=bool(metadata.get("mixed")))
+    rows = described(settings, encoder.layers)
     done = "\n".join(f"| {name} | {_plain(value)} |" for name, value in rows)
     return f"""---
 {header}---
@@ -79,17 +80,16 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 """
 
 
-def described(settings: AlignSettings, count: int, *, mixed: bool = False) -> list[tuple[str, str]]:
-    """The settings that had an effect, each with its unit, for people; of an encoder of `count` layers, on text of
-    single languages or `mixed`."""
+def described(settings: Recipe, count: int) -> list[tuple[str, str]]:
+    """The settings that had an effect, each with its unit, for people; of an encoder of `count` layers."""
     objective, batching, train, tuning = (
         settings.objective,
         settings.batching,
-        settings.train,
+        settings.training,
         settings.tuning,
     )
     rows = [
-        ("objective", ", ".join(f"{weight:g} x {name}" for name, weight in objective.parts)),
+        ("objective", ", ".join(f"{weight:g} x {name}" for name, weight in objective.losses)),
         ("layers compared", _layers(objective, count)),
         ("vectors", _vectors(objective)),
         *_transport(objective),
@@ -97,11 +97,11 @@ def described(settings: AlignSettings, count: int, *, mixed: bool = False) -> li
         ("trained", _trained(settings, count)),
         (
             "batches",
-            f"{batching.batch_size} pairs of {'all languages together' if mixed else 'each corpus'}, "
+            f"{batching.batch_size} pairs of {'all languages together' if batching.mix_languages else 'each corpus'}, "
             f"{train.grad_accum} to an optimiser step"
             + (f", at most {batching.batch_tokens} subwords a pass" if batching.batch_tokens else ""),
         ),
-        (f"pairs of {'all' if mixed else 'each corpus'} in an epoch", f"{batching.pairs_per_language}"),
+        ("pairs of each corpus in an epoch", f"{batching.pairs_per_language}"),
         (
             "learning rate",
             f"{train.lr:g} at its peak, {train.schedule}, warm-up over {train.warmup:g} of the steps",
@@ -131,30 +131,34 @@ def portable_name(name: str) -> str:
     return PureWindowsPath(name).name if local else name
 
 
-def _layers(objective: ObjectiveConfig, count: int) -> str:
-    listed = ", ".join(map(str, objective.layers))
+def _layers(objective: ObjectiveSettings, count: int) -> str:
+    listed = ", ".join(map(str, objective.compared))
     if objective.layer_weights is not None:
         weights = ", ".join(f"{weight:g}" for weight in objective.layer_weights)
         return f"hidden states {listed} of {count}, each by itself, weighted {weights}"
-    many = len(objective.layers) > 1
+    many = len(objective.compared) > 1
     return f"{'the mean of hidden states' if many else 'hidden state'} {listed} of {count}"
 
 
-def _vectors(objective: ObjectiveConfig) -> str:
-    unit = "subwords" if objective.unit == "subword" else f"words, by their {objective.word_vector} subword"
-    if objective.unit == "word" and objective.word_vector == "mean":
+def _vectors(objective: ObjectiveSettings) -> str:
+    unit = (
+        "subwords"
+        if objective.granularity == "subword"
+        else f"words, by their {objective.word_vector} subword"
+    )
+    if objective.granularity == "word" and objective.word_vector == "mean":
         unit = "words, the mean of their subwords"
     return unit + (", minus the mean of their sentence pair" if objective.center == "sentence" else "")
 
 
-def _transport(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+def _transport(objective: ObjectiveSettings) -> list[tuple[str, str]]:
     """The transport problems that the parts solve, or only the held-out divergence."""
-    solver, unit = objective.sinkhorn, objective.temperature_unit
+    solver, unit = objective.sinkhorn, ("the mean cost" if objective.unit == "mean-cost" else "the cost")
     purpose = "" if objective.transports else " (of the held-out divergence)"
     enough = "none" if solver.tolerance is None else f"{solver.tolerance:g}"
     rows = [
         ("cost", objective.cost),
-        ("epsilon", f"{solver.temperature:g}, in units of {unit}"),
+        ("epsilon", f"{solver.epsilon:g}, in units of {unit}"),
         (
             "tau",
             "none, both marginals are hard"
@@ -171,7 +175,7 @@ def _transport(objective: ObjectiveConfig) -> list[tuple[str, str]]:
     return [(name + purpose, value) for name, value in rows]
 
 
-def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
+def _parts(objective: ObjectiveSettings) -> list[tuple[str, str]]:
     """What single parts take."""
     needs, rows = objective.needs, []
     if needs & {"links", "gold", "pairing"}:
@@ -180,18 +184,18 @@ def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
         elif objective.reads_links:
             every = (
                 "before the first step"
-                if objective.read_every is None
-                else f"every {objective.read_every} steps"
+                if objective.relink_every is None
+                else f"every {objective.relink_every} steps"
             )
             links = f"its own; for link-likelihood those of the word aligner, read {every}"
         else:
             links = "its own, anew at each step"
         rows.append(("links", links))
-    if objective.reads_links and objective.weighs_letters:
+    if objective.reads_links and objective.weighs_lengths:
         rows.append(
             (
                 "length of words",
-                f"power {objective.letters:g}, short words lean on the next by {objective.leaning:g}",
+                f"power {objective.length_power:g}, short words lean on the next by {objective.attach_factor:g}",
             )
         )
     if "projection" in needs:
@@ -199,7 +203,7 @@ def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
         rows.append(("contrast of words", f"temperature {objective.temperature:g}, {head}"))
     if needs & {"masked", "joint"}:
         rows.append(("hidden words", f"{objective.mask_share:g} of them"))
-    if "start" in needs or any(name == "l2" for name, _ in objective.parts):
+    if "start" in needs or any(name == "l2" for name, _ in objective.losses):
         rows.append(("distances reduced by", objective.anchor_reduction))
     if objective.language_weights:
         rows.append(
@@ -212,20 +216,20 @@ def _parts(objective: ObjectiveConfig) -> list[tuple[str, str]]:
     return rows
 
 
-def _trained(settings: AlignSettings, count: int) -> str:
+def _trained(settings: Recipe, count: int) -> str:
     tuning = settings.tuning
     first = "the embeddings and all" if tuning.frozen is None else "the"
     below = 0 if tuning.frozen is None else tuning.frozen
-    above = count if tuning.frozen_above is None else tuning.frozen_above
+    above = count if tuning.freeze_above is None else tuning.freeze_above
     layers = f"{first} layers {below + 1} to {above} of {count}"
     if tuning.lora_rank is not None:
         layers = f"adapters of rank {tuning.lora_rank} (alpha {tuning.lora_alpha}) on {layers}"
-    if tuning.discarded_above is not None and tuning.discarded_above < above:
-        layers += f"; those above {tuning.discarded_above} are saved as they were before the run"
+    if tuning.head and count - tuning.head < above:
+        layers += f"; those above {count - tuning.head} are saved as they were before the run"
     return layers
 
 
-def _changes(history: Sequence[Record], objective: ObjectiveConfig) -> str:
+def _changes(history: Sequence[Record], objective: ObjectiveSettings) -> str:
     """A table of the figures before and after the run, and of the losses in its first and last record."""
     measured = [record for record in history if "divergence" in record]
     steps = [record for record in history if "lr" in record]
@@ -239,7 +243,7 @@ def _changes(history: Sequence[Record], objective: ObjectiveConfig) -> str:
         rows.append(
             (f"{label} ({better} is better)" if better and not language else label, value, measured[-1][name])
         )
-    for name, _ in objective.parts:
+    for name, _ in objective.losses:
         if steps and name in steps[0]:
             rows.append((f"loss {name} (first and last record of training)", steps[0][name], steps[-1][name]))
     if not rows:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.transport.cost import pairwise_cost
 
 __all__ = ["gaussian_w2", "mmd"]
@@ -14,7 +14,7 @@ __all__ = ["gaussian_w2", "mmd"]
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def gaussian_w2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def gaussian_w2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The squared 2-Wasserstein distance between the diagonal Gaussians of both clouds, averaged over pairs.
 
     W2^2 = |m_x - m_y|^2 + |s_x - s_y|^2 with m and s the weighted mean and standard deviation of each
@@ -29,10 +29,10 @@ def gaussian_w2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     ]
     gap = sum((x - y).square().sum(1) for x, y in zip(*moments, strict=True))
     assert isinstance(gap, Tensor)
-    return Part(gap.mean() * pairs.share)
+    return Part(gap.mean() * pairs.batch_fraction)
 
 
-def mmd(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def mmd(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The squared maximum mean discrepancy of both clouds under inverse multi-quadratic kernels.
 
     MMD^2 = a' k(x,x) a + b' k(y,y) b - 2 a' k(x,y) b,  k(x,y) = sum_s C_s / (C_s + |x - y|^2),  C_s = 2 D s,
@@ -47,7 +47,7 @@ def mmd(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
         weights = [side.flatten()[None] / side.sum() for side in weights]  # (1, B*N)
     (x, y), (a, b) = sides, weights
     value = _kernel_mean(x, x, a, a) + _kernel_mean(y, y, b, b) - 2 * _kernel_mean(x, y, a, b)
-    return Part(value.mean() * pairs.share)
+    return Part(value.mean() * pairs.batch_fraction)
 
 
 def _kernel_mean(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:

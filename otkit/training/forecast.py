@@ -23,20 +23,19 @@ from torch import Tensor, nn
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import FrozenStart
-from otkit.training.layers import copy_layers_above
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
+from otkit.training.recipe import Recipe
 from otkit.training.records import peak_memory, present_memory
 from otkit.training.run import frozen_start
 from otkit.training.schedule import total_steps
-from otkit.training.settings import AlignSettings
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import prepare_encoder
+from otkit.training.tuning import copy_layers_above, layers_kept, prepare_encoder
 
 __all__ = ["CorpusForecast", "Forecast", "forecast"]
 
@@ -92,7 +91,7 @@ class Forecast:
 def forecast(
     encoder: TorchEncoder,
     corpora: Sequence[PairCorpus],
-    settings: AlignSettings,
+    settings: Recipe,
     *,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
@@ -103,7 +102,8 @@ def forecast(
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
-    source = PairSource(corpora, encoder, settings.batching)
+    settings = settings.for_encoder(encoder)
+    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
     start: FrozenStart | None = None
     if objective.needs & {"start", "teacher"}:
@@ -111,14 +111,22 @@ def forecast(
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(device)
-    untouched = copy_layers_above(encoder, settings.tuning.discarded_above)  # memory that the run will take
-    prepare_encoder(encoder, settings.tuning, seed=settings.train.seed)
+    untouched = copy_layers_above(
+        encoder, layers_kept(encoder, settings.tuning)
+    )  # memory that the run will take
+    prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
     module = AlignmentModel(
-        encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
+        encoder,
+        objective,
+        start=start,
+        inverse_document_frequency=rarity,
+        links=links,
+        teacher=teacher,
+        alignment=settings.alignment,
     ).train()
-    steps = total_steps(settings.train, source.micro_steps_per_epoch, processes=processes)
+    steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)
-    look = _look_at(source, steps * settings.train.grad_accum * processes, observer=observer)
+    look = _look_at(source, steps * settings.training.grad_accum * processes, observer=observer)
     batch_gb, longest = max(
         ((_kept(module, batch, settings) / 1e9, batch) for batch in look.longest), key=lambda each: each[0]
     )
@@ -127,7 +135,7 @@ def forecast(
     for number, parts in enumerate(source.micro_steps(0, 2)):  # the first warms up
         began = time.perf_counter()
         for batch in parts:
-            with autocast(device, settings.train.precision):
+            with autocast(device, settings.training.precision):
                 loss = torch.stack(list(module(batch).parts.values())).sum()
             loss.backward()  # type: ignore[no-untyped-call]
         _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
@@ -137,7 +145,7 @@ def forecast(
             observer.progress("trying steps out", number + 1, 2)
     if objective.reads_links:  # every pair that comes is read once
         began = time.perf_counter()
-        LinkReader(module, source, settings.train.precision).renew(0, 1, 1)
+        LinkReader(module, source, settings.training.precision).renew(0, 1, 1)
         seconds += time.perf_counter() - began
     del untouched
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
@@ -155,11 +163,11 @@ def forecast(
         steps,
         sum(w.numel() for w in encoder.model.parameters()),
         trained,
-        seconds * steps * settings.train.grad_accum,
+        seconds * steps * settings.training.grad_accum,
         max(peak, standing + learning + cached + tokenised + max(batch_gb, written)),
         (len(longest.indices), longest.source.ids.shape[1], longest.target.ids.shape[1]),
         batch_gb,
-        slow_precision(device, settings.train.precision),
+        slow_precision(device, settings.training.precision),
     )
 
 
@@ -212,14 +220,14 @@ def _look_at(source: PairSource, stop: int, *, observer: Observer | None) -> _Lo
     )
 
 
-def _kept(module: AlignmentModel, batch: PairBatch, settings: AlignSettings) -> float:
+def _kept(module: AlignmentModel, batch: PairBatch, settings: Recipe) -> float:
     """Bytes that a forward pass keeps of a batch for the backward pass, counted on its first pairs."""
-    plain = _by_pairs(module, batch, settings.train.precision)
+    plain = _by_pairs(module, batch, settings.training.precision)
     if not settings.tuning.gradient_checkpointing:
         return plain
     # What enters each layer is kept out of sight, and one layer at a time is computed again, with all that it keeps.
     with _without_recomputation(module):
-        whole = _by_pairs(module, batch, settings.train.precision)
+        whole = _by_pairs(module, batch, settings.training.precision)
     layers, width = module.encoder.layers, module.encoder.dimension
     subwords = len(batch.indices) * (batch.source.ids.shape[1] + batch.target.ids.shape[1])
     return plain + 4 * layers * width * subwords + (whole - plain) / layers

@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Joint, Masked, Part
 from otkit.training.link_losses import own_links
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["denoising_alignment", "masked_language", "translation_language"]
 
 
-def masked_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def masked_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Masked language modelling of each side by itself: cross-entropy of the hidden subwords, the mean of
     both sides.
 
@@ -24,19 +24,19 @@ def masked_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     losses = [_guess(side, pairs, "mlm") for side in pairs.masked]
     if not losses:
         raise ConfigError("mlm needs masked text", remedy="encode the pairs with words hidden")
-    return Part(torch.stack(losses).mean() * pairs.share)
+    return Part(torch.stack(losses).mean() * pairs.batch_fraction)
 
 
-def translation_language(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def translation_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Translation language modelling: the same on both sentences as one text, so that one can help to guess
     the other.
 
     Conneau and Lample 2019, section 3.3. Pairs that do not fit the encoder together are left out.
     """
-    return Part(_guess(_joint(pairs, "tlm").masked, pairs, "tlm") * pairs.share)
+    return Part(_guess(_joint(pairs, "tlm").masked, pairs, "tlm") * pairs.batch_fraction)
 
 
-def denoising_alignment(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def denoising_alignment(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A hidden word must point at its translation: -log p(a(i)), p = softmax_j(q_i . k_j / sqrt(D)) over the
     other side.
 
@@ -63,7 +63,7 @@ def denoising_alignment(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
         surprise = -scores.log_softmax(2).gather(2, truth)[..., 0]
         total = total + torch.where(asked, surprise, 0.0).sum()
         count = count + asked.sum()
-    return Part(total / count.clamp(min=1) * pairs.share)
+    return Part(total / count.clamp(min=1) * pairs.batch_fraction)
 
 
 def _guess(masked: Masked, pairs: EncodedPairs, name: str) -> Tensor:

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
+from otkit.alignment.links import linked_shares
+from otkit.alignment.plans import Problem, problem_of, solve
+from otkit.alignment.settings import AlignmentSettings
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.transport_losses import plan_between
-from otkit.transport.cost import mean_cost, pairwise_cost
-from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
-from otkit.transport.phrases import weighted_shares
-from otkit.transport.plan import LINKED, shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.plan import shares
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "aligner_links",
+    "aligner_settings",
     "aligner_shares",
     "consistency",
     "contrastive_strong",
@@ -39,7 +40,7 @@ _UNROLLED = 50
 _SPREAD = 0.1
 
 
-def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def l2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The squared distance of both words of a link, summed (or averaged) over links that are one to one.
 
     sum over links (i,j) of |f(x_i) - f(y_j)|^2 (Cao, Kitaev, Klein, ICLR 2020, section 3.1); beside it goes
@@ -50,11 +51,11 @@ def l2(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     squared = (source - target).square().sum(1).masked_fill(~linked, 0.0)  # (B*N,)
     count = linked.sum()
     total = squared.sum()
-    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.share
+    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.batch_fraction
     return Part(value, {"links": count.detach().float()})
 
 
-def contrastive_weak(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def contrastive_weak(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A word must prefer its partner to the other linked words of the other side.
 
     L = 1/2N sum_i [ -log e^{sim(s_i,t_i)} / sum_j e^{sim(s_i,t_j)} - log e^{sim(s_i,t_i)} / sum_j
@@ -66,10 +67,10 @@ def contrastive_weak(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     columns = scores.masked_fill(~linked[None, :], -torch.inf).logsumexp(1)
     rows = scores.masked_fill(~linked[:, None], -torch.inf).logsumexp(0)
     losses = (columns + rows) / 2 - scores.diagonal()
-    return Part(_mean(losses, linked) * pairs.share)
+    return Part(_mean(losses, linked) * pairs.batch_fraction)
 
 
-def contrastive_strong(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A word must prefer its partner to all other linked words, of its own language too.
 
     L = -1/2N sum_x log e^{sim(x,x+)} / sum_{y != x} e^{sim(x,y)} over the 2N vectors of both sides
@@ -81,10 +82,10 @@ def contrastive_strong(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
     norms = scores.masked_fill(itself | ~real[None, :], -torch.inf).logsumexp(1)
     partner = (source * target).sum(1) / config.temperature
-    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.share)
+    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.batch_fraction)
 
 
-def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Raise the probability of the links that the encoder itself finds, or that are given.
 
     L_SO = -mean over pairs of [ sum A * S_xy / n + sum A * S_yx / m ], S_xy and S_yx the softmaxes of the dot
@@ -100,10 +101,10 @@ def self_training(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     kept = links.to(forward.dtype)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     gained = (kept * forward).sum((1, 2)) / lengths[0] + (kept * backward).sum((1, 2)) / lengths[1]
-    return Part(-gained.mean() * pairs.share)
+    return Part(-gained.mean() * pairs.batch_fraction)
 
 
-def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Both directions should agree: L_CO = -mean over pairs of trace(S_xy^T S_yx) / min(n, m).
 
     The agreement term of awesome-align (Dou and Neubig, EACL 2021, section 2.2): it raises recall.
@@ -111,10 +112,10 @@ def consistency(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     forward, backward = _softmaxes(pairs, config)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
-    return Part(-agreed.mean() * pairs.share)
+    return Part(-agreed.mean() * pairs.batch_fraction)
 
 
-def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """What the word aligner reads, as odds of links, and the negative log-likelihood of the links under them.
 
     L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log s_ij + (1 - A_ij) log(1 - s_ij) ], s_ij = sigmoid((p_ij - 0.45) /
@@ -131,54 +132,53 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     else:
         links = aligner_links(share.detach(), pairs, config) if pairs.read is None else pairs.read
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
-    odds = (share - LINKED) / _SPREAD
+    odds = (share - (aligner_settings(pairs, config).compared_with or 0.0)) / _SPREAD
     loss = binary_cross_entropy_with_logits(odds, links.to(odds.dtype), reduction="none")
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
-    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.share)
+    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.batch_fraction)
 
 
-def aligner_shares(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
-    """(B,N,M) shares of the plan that the word aligner would read: a link off the diagonal costs more, one whose
-    neighbours keep the word order less. What the neighbours say has no gradient.
+def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
+    """(B,N,M) in [0,1]: what the word aligner compares with its threshold, from the plan under the objective's cost,
+    temperature and tau, with the aligner's word order. With gradients, through the unrolled solver, where they are on.
     """
-    x, y = pairs.compared(config.center)
-    rows, columns = x.mask, y.mask
-    real = rows[:, :, None] & columns[:, None, :]
-    cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
-    unit = mean_cost(cost, real)[:, None, None]
-    cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
     solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
-    # As the aligner counts, the mean is that of the cost by meaning alone.
-    mean = unit[:, 0, 0] if solver.relative else None
+
+    def plan(problem: Problem) -> Tensor:
+        used = solver
+        if torch.is_grad_enabled():
+            used = replace(solver, gradient="unroll", tolerance=None)
+        unit = problem.unit if solver.relative else None
+        return sinkhorn(problem.cost, problem.a, problem.b, config=used, unit=unit).matrix
+
+    settings = aligner_settings(pairs, config)
     weights = pairs.source_weights, pairs.target_weights
-
-    def solved(support: Tensor, solver: SinkhornConfig) -> Tensor:
-        lowered = cost - AGREEMENT * unit * support
-        return shares(sinkhorn(lowered, *weights, config=solver, unit=mean).matrix, real)
-
-    with torch.no_grad():
-        support = torch.zeros_like(cost)
-        for _ in range(ROUNDS):
-            support = neighbour_support(solved(support, solver))
-    if torch.is_grad_enabled():
-        solver = replace(solver, gradient="unroll", tolerance=None)
-    return solved(support, solver)
+    problem = problem_of(pairs.source, pairs.target, settings, weights)
+    return shares(solve(problem, settings, plan), problem.mask)
 
 
-def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
-    """(B,N,M) bool: shares above the aligner's threshold, the length of the words weighed in as `letters` and
-    `leaning` say.
-    """
-    if config.weighs_letters:
-        if pairs.letters is None:
-            raise ConfigError("nobody counted the letters", remedy="leave letters at 0 and leaning at 1")
-        share = weighted_shares(
-            share, *pairs.letters, power=config.letters, leaning=config.leaning, threshold=LINKED
-        )
-    return share > LINKED
+def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
+    """(B,N,M) bool: what the word aligner links at these shares, without gradient."""
+    return linked_shares(share, aligner_settings(pairs, config), pairs.letters)
 
 
-def own_links(pairs: EncodedPairs, config: ObjectiveConfig) -> Tensor:
+def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> AlignmentSettings:
+    """The aligner that training reads: the objective's cost, centring and length of words; word order and threshold
+    are the recipe's for alignment."""
+    order = pairs.alignment
+    return AlignmentSettings(
+        cost=config.cost,
+        center=config.center,
+        length_power=config.length_power,
+        attach_factor=config.attach_factor,
+        distortion=order.distortion,
+        agreement=order.agreement,
+        rounds=order.rounds,
+        threshold=order.compared_with if order.strategy == "threshold" else None,
+    )
+
+
+def own_links(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
     """(B,N,M) bool: units that the current transport plan gives to each other before all others, without
     gradient.
     """
@@ -194,7 +194,7 @@ def _given(pairs: EncodedPairs) -> Tensor:
     return pairs.links
 
 
-def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _linked(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor, Tensor]:
     """(L,D) every source unit with its partner, L = B*N, and (L,) whether it has one.
 
     Links that are not one to one are dropped, as both papers do. Units without a link stay in as rows that
@@ -209,7 +209,7 @@ def _linked(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tenso
     return sides[0].vectors.flatten(0, 1), target.flatten(0, 1), single.any(2).flatten()
 
 
-def _projected(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _projected(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor, Tensor]:
     source, target, linked = _linked(pairs, config)
     head = pairs.heads.get("projection", torch.nn.Identity())
     return normalize(head(source), dim=1), normalize(head(target), dim=1), linked
@@ -221,7 +221,7 @@ def _mean(losses: Tensor, real: Tensor) -> Tensor:
     return torch.where(real, losses, 0.0).sum() / real.sum().clamp(min=1)
 
 
-def _softmaxes(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Tensor, Tensor]:
+def _softmaxes(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor]:
     """(B,N,M) softmaxes of the dot products over the targets and over the sources, exactly 0 at padding."""
     source, target = (side.vectors for side in pairs.compared(config.center))
     scores = torch.bmm(source, target.transpose(1, 2))

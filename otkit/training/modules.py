@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["LanguageHead", "Pointer", "build_heads"]
 
@@ -49,7 +49,7 @@ class Pointer(nn.Module):
 
 
 def build_heads(
-    config: ObjectiveConfig, *, width: int, vocabulary: int, teacher_width: int | None, seed: int
+    config: ObjectiveSettings, *, width: int, vocabulary: int, teacher_width: int | None, seed: int
 ) -> nn.ModuleDict:
     """The heads that the configuration's parts need, the same for the same seed."""
     needs, heads = config.needs, nn.ModuleDict()

@@ -14,17 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.encoder import (
-    Encoded,
-    Tokens,
-    TorchEncoder,
-    pool_sentences,
-    pool_words,
-    subword_units,
-)
-from otkit.encoders.sides import states_of_both
+from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder, states_of_both
 from otkit.errors import ConfigError
 from otkit.training.anchors import parameter_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd
@@ -43,7 +38,7 @@ from otkit.training.link_losses import (
 from otkit.training.modules import build_heads
 from otkit.training.reading import ReadLinks
 from otkit.training.sentence_losses import sentence_contrastive
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.training.supervision import GivenLinks, Teacher, spread_links
 from otkit.training.transport_losses import (
     optimal_transport,
@@ -59,13 +54,13 @@ __all__ = [
     "AlignmentModel",
     "EncodedPairs",
     "Losses",
-    "ObjectiveConfig",
+    "ObjectiveSettings",
     "encode_units",
     "optimal_transport",
     "stay_close",
 ]
 
-Objective = Callable[[EncodedPairs, ObjectiveConfig], Part]
+Objective = Callable[[EncodedPairs, ObjectiveSettings], Part]
 
 OBJECTIVES: dict[str, Objective] = {
     "ot": optimal_transport,
@@ -90,18 +85,18 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveConfig) -> Encoded:
+def encode_units(encoder: TorchEncoder, tokens: Tokens, config: ObjectiveSettings) -> Encoded:
     """The chosen layers as words or subwords, in fp32 whatever autocast does.
 
     (B,N,D), the layers' mean; (B,N,K*D), one layer after the other, where each layer has its own weight.
     """
-    return _units(encoder.hidden_states(tokens, layers=config.layers), tokens, config)
+    return _units(encoder.hidden_states(tokens, layers=config.compared), tokens, config)
 
 
-def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveConfig) -> Encoded:
+def _units(states: tuple[Tensor, ...], tokens: Tokens, config: ObjectiveSettings) -> Encoded:
     layers = [state.float() for state in states]
     hidden = torch.stack(layers).mean(0) if config.layer_weights is None else torch.cat(layers, 2)
-    if config.unit == "subword":
+    if config.granularity == "subword":
         return subword_units(hidden, tokens)
     return pool_words(hidden, tokens, word_vector=config.word_vector)
 
@@ -112,13 +107,14 @@ class AlignmentModel(nn.Module):
     def __init__(
         self,
         encoder: TorchEncoder,
-        config: ObjectiveConfig,
+        config: ObjectiveSettings,
         *,
         start: FrozenStart | None = None,
         inverse_document_frequency: Tensor | None = None,
         links: GivenLinks | None = None,
         teacher: Teacher | None = None,
         read: ReadLinks | None = None,
+        alignment: AlignmentSettings | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -133,7 +129,7 @@ class AlignmentModel(nn.Module):
         ).to(encoder.device)
         # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
         self._beside = (encoder, start, links, teacher)
-        self.read = read
+        self.read, self.alignment = read, alignment or AlignmentSettings()
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         moving = trained if "weights" in config.needs else []
         self._moving = tuple((weight, weight.detach().clone()) for weight in moving)
@@ -146,9 +142,7 @@ class AlignmentModel(nn.Module):
         if links is None and (
             "gold" in config.needs or ("links" in config.needs and config.links == "given")
         ):
-            raise ConfigError(
-                "the objective needs given links", remedy="give links for every pair (--links FILE)"
-            )
+            raise ConfigError("the objective needs given links", remedy="give links for every pair")
         if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
             raise ConfigError(
                 "the tokenizer has no mask token",
@@ -182,20 +176,20 @@ class AlignmentModel(nn.Module):
         layers = self.encode_layers(batch)
         factor = dict(config.language_weights).get(batch.language, 1.0)
         parts: dict[str, Tensor] = {}
-        gauges: dict[str, Tensor] = {}
-        for name, weight in config.parts:
+        metrics: dict[str, Tensor] = {}
+        for name, weight in config.losses:
             if config.layer_weights is None or not config.of_layers(name):
                 part = OBJECTIVES[name](layers[0], config)
                 value = part.value
-                gauges.update(part.gauges)
+                metrics.update(part.metrics)
             else:
                 found = [OBJECTIVES[name](pairs, config) for pairs in layers]
                 value = torch.stack(
                     [w * part.value for w, part in zip(config.layer_weights, found, strict=True)]
                 ).sum()
-                gauges.update(found[-1].gauges)
+                metrics.update(found[-1].metrics)
             parts[name] = weight * factor * value
-        return Losses(parts, gauges)
+        return Losses(parts, metrics)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:
         """Both sides through the encoder, with all that the parts need (the first layer, where each is by
@@ -213,7 +207,7 @@ class AlignmentModel(nn.Module):
         needs = config.needs if anchored else frozenset()
         tokens = [side.to(encoder.device) for side in (batch.source, batch.target)]
         sides, sentences = [], []
-        asked = (*config.layers, encoder.layers) if "sentences" in needs else config.layers
+        asked = (*config.compared, encoder.layers) if "sentences" in needs else config.compared
         for side, states in zip(tokens, states_of_both(encoder, tokens, asked), strict=True):
             if "sentences" in needs:
                 *chosen, last = states
@@ -235,7 +229,7 @@ class AlignmentModel(nn.Module):
                 else (sides[1].with_vectors(frozen))
             )
         letters = None
-        if config.weighs_letters:
+        if config.weighs_lengths:
             letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:
@@ -245,7 +239,7 @@ class AlignmentModel(nn.Module):
             size = sides[0].mask.shape[1], sides[1].mask.shape[1]
             read = send(self.read.units(batch, size), encoder.device)
         found = []
-        for layer in range(1 if config.layer_weights is None else len(config.layers)):
+        for layer in range(1 if config.layer_weights is None else len(config.compared)):
             source, target = (self._of_layer(side, layer) for side in sides)
             found.append(
                 EncodedPairs(
@@ -254,14 +248,15 @@ class AlignmentModel(nn.Module):
                     source_weights=self._weights(source, tokens[0]),
                     target_weights=self._weights(target, tokens[1]),
                     start=None if frozen is None else self._cut(frozen, layer),
-                    share=batch.share,
-                    targets=batch.target_units[config.unit == "subword"],
+                    batch_fraction=batch.batch_fraction,
+                    targets=batch.target_units[config.granularity == "subword"],
                     read=read,
                     letters=letters,
                     links=None if links is None else spread_links(links, source, target),
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
                     sentences=(sentences[0], sentences[1]) if sentences else None,
                     heads=dict(self.heads.items()),
+                    alignment=self.alignment,
                     moved=self._moving if "weights" in needs else (),
                 )
             )
@@ -277,7 +272,7 @@ class AlignmentModel(nn.Module):
     def _cut(self, vectors: Tensor, layer: int) -> Tensor:
         if self.config.layer_weights is None:
             return vectors
-        return vectors.chunk(len(self.config.layers), 2)[layer]
+        return vectors.chunk(len(self.config.compared), 2)[layer]
 
     def _weights(self, encoded: Encoded, tokens: Tokens) -> Tensor:
         """(B,N) marginals over the units."""
@@ -288,7 +283,7 @@ class AlignmentModel(nn.Module):
             rarity = self.idf[tokens.ids][..., None]  # (B,T,1)
             units = (
                 subword_units(rarity, tokens)
-                if self.config.unit == "subword"
+                if self.config.granularity == "subword"
                 else pool_words(rarity, tokens, word_vector="mean")
             )
             values = units.vectors[..., 0]  # (B,N)

@@ -77,7 +77,7 @@ class LinkReader:
         observer: Observer | None = None,
     ) -> None:
         self._module, self._source, self._precision, self._observer = module, source, precision, observer
-        self.every = module.config.read_every
+        self.every = module.config.relink_every
 
     def renew(self, start: int, stop: int, stride: int) -> None:
         """Read the pairs of every `stride`-th micro-step from `start` to `stop`."""

@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy, pad
 
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 
 __all__ = ["sentence_contrastive"]
 
 
-def sentence_contrastive(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def sentence_contrastive(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """A sentence must prefer its translation to the other translations of the batch, in both directions.
 
     InfoNCE: L = 1/2B sum_b [ CE(u_b . V / temperature, b) + CE(v_b . U / temperature, b) ] on unit sentence
@@ -29,7 +29,7 @@ def sentence_contrastive(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
         everyone, first, real = _gathered(other)
         scores = (own @ everyone.T / config.temperature).masked_fill(~real[None, :], -torch.inf)
         losses.append(cross_entropy(scores, torch.arange(len(own), device=own.device) + first))
-    return Part((losses[0] + losses[1]) / 2 * pairs.share)
+    return Part((losses[0] + losses[1]) / 2 * pairs.batch_fraction)
 
 
 def _gathered(vectors: Tensor) -> tuple[Tensor, int, Tensor]:

@@ -1,224 +1,418 @@
-"""Settings of an alignment run, and above all of its objective: which losses are added, on which vectors, under which
-transport."""
+"""What fine-tuning compares, how long it trains, and which part of the encoder: the tables `objective`, `training` and
+`tuning` of a recipe. It imports no torch: `otkit align --help` shows these settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from otkit.data.batching import BatchingConfig
-from otkit.encoders.encoder import POOLINGS
-from otkit.errors import ConfigError, choose
-from otkit.training.schedule import TrainConfig
-from otkit.training.tuning import TuningConfig
-from otkit.transport.cost import COSTS
-from otkit.transport.marginals import MARGINALS
-from otkit.transport.sinkhorn import SinkhornConfig
+from otkit.alignment.settings import COSTS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
+from otkit.errors import ConfigError
+from otkit.settings import Settings, setting
+from otkit.transport.config import SinkhornConfig
 
-__all__ = ["NEEDS", "AlignSettings", "ObjectiveConfig"]
+__all__ = ["LOSSES", "NEEDS", "ObjectiveSettings", "TrainingSettings", "TuningSettings"]
 
-SCOPES = ("pair", "batch")
-UNITS = ("word", "subword")
-REDUCTIONS = ("sum", "mean")
-LINKS = ("own", "given")
-CENTERS = ("none", "sentence")
-
-NEEDS: Mapping[str, frozenset[str]] = {
-    name: frozenset(needs.split())
-    for name, needs in {
-        "ot": "plan",
-        "ot-value": "plan",
-        "ot-linear": "plan",
-        "anchor": "start",
-        "parameter-anchor": "weights",
-        "l2": "links pairing",
-        "contrastive-weak": "links pairing projection",
-        "contrastive-strong": "links pairing projection",
-        "self-training": "links",
-        "consistency": "",
-        "link-likelihood": "links read plan",
-        "mlm": "masked vocabulary",
-        "tlm": "joint vocabulary",
-        "denoising-alignment": "joint pointer pairing",
-        "sentence-contrastive": "sentences",
-        "ot-distill": "teacher plan",
-        "word-alignment-supervised": "gold tanh plan",
-        "gaussian-w2": "",
-        "mmd": "",
-    }.items()
+LOSSES: Mapping[str, tuple[str, str]] = {
+    "ot": (
+        "plan",
+        "the debiased Sinkhorn divergence between the words of both sides (Alqahtani et al. 2021)",
+    ),
+    "ot-value": ("plan", "the transport cost with its entropy, not debiased"),
+    "ot-linear": ("plan", "the transport cost alone"),
+    "anchor": ("start", "the squared distance of English words to their start"),
+    "parameter-anchor": (
+        "weights",
+        "the squared distance of the weights to their start (Wu and Dredze 2020)",
+    ),
+    "l2": ("links pairing", "the squared distance of linked words (Cao et al. 2020)"),
+    "contrastive-weak": (
+        "links pairing projection",
+        "a linked word against those of the other side (Wu and Dredze 2020)",
+    ),
+    "contrastive-strong": (
+        "links pairing projection",
+        "a linked word against all others (Wu and Dredze 2020)",
+    ),
+    "self-training": ("links", "the softmax probability of links (awesome-align)"),
+    "consistency": ("", "both directions of softmax alignment agree (awesome-align)"),
+    "link-likelihood": ("links read plan", "the likelihood of links that the word aligner reads"),
+    "mlm": ("masked vocabulary", "masked words of each side"),
+    "tlm": ("joint vocabulary", "masked words of both sides as one text (XLM)"),
+    "denoising-alignment": ("joint pointer pairing", "a pointer to the partner of a masked word (XLM-Align)"),
+    "sentence-contrastive": ("sentences", "a sentence vector against those of other translations"),
+    "ot-distill": ("teacher plan", "the transport cost to a teacher's English words (OPTICAL)"),
+    "word-alignment-supervised": ("gold tanh plan", "the plan against gold links (OTAlign)"),
+    "gaussian-w2": ("", "the distance of Gaussians fitted to both clouds of words"),
+    "mmd": ("", "the maximum mean discrepancy of both clouds of words"),
 }
-"""Every objective with what it needs beside the units' vectors: the encoded batch is prepared from this. One that needs
-a plan solves transport problems; one that needs a pairing does so where links are its own."""
+"""Every loss with what it needs beside the units' vectors, and what it is."""
 
+NEEDS: Mapping[str, frozenset[str]] = {name: frozenset(needs.split()) for name, (needs, _) in LOSSES.items()}
+"""What each loss needs: the encoded batch is prepared from this. One that needs a plan solves transport problems; one
+that needs a pairing does so where links are its own."""
+
+SCOPES = {"pair": "a transport problem a sentence pair", "batch": "all words of a micro-step as one cloud"}
+REDUCTIONS = {
+    "sum": "the sum over all English units of a micro-step, as printed",
+    "mean": "the mean over them",
+}
+LINKS = {
+    "own": "the encoder's own: the mutual argmax of the current plan, or what the word aligner reads",
+    "given": "gold, or a file",
+}
+CENTERS = {
+    "none": "vectors as they are",
+    "sentence": "minus the mean vector of the pair, as the word aligner does by itself",
+}
 # What these work on is not the vectors of one layer, so layer weights do not reach them.
 _LAYERLESS = frozenset({"weights", "masked", "joint", "sentences"})
+_RECIPE, _RUN, _OUTPUT = "Recipe", "Run", "Output"
 
 
 @dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is compared, and how.
+class ObjectiveSettings(Settings):
+    """What is compared, and how. The default is the paper's: Euclidean cost, hard marginals, an anchor on English."""
 
-    parts             (name, weight) of each loss, names from OBJECTIVES
-    cost              ground cost between vectors, from transport.cost.COSTS
-    epsilon           entropic temperature, in units of the cost; 0.05 where neither it nor the next is given
-    epsilon_relative  the same in units of each problem's mean cost; both is an error, and `one_temperature` is how a
-                      configuration changes from one to the other
-    tau               KL penalty on both marginals, in the unit of the temperature (None: hard marginals)
-    scope             "pair": one transport problem a sentence pair; "batch": all words of a micro-step as one
-                      cloud
-    unit              "word" or "subword" are the points; special tokens never are
-    word_vector       which subword stands for a word: "last", "first", or their "mean"
-    layers            hidden states to compare, averaged; negative ones count from the end
-    layer_weights     one weight a layer: each layer is then compared by itself and the losses are added
-    language_weights  (language, weight) that the losses of its pairs are multiplied by; 1 where not named
-    weights           marginals: "uniform", "idf" or "norm"
-    position          transport alone sees one more coordinate, this times the unit's place in [0, 1]
-                      (ZeroSwot: 10, against crossing links)
-    center            "sentence" takes the mean of a pair's words away before they are compared, as the word
-                      aligner does by itself; the anchor and the plan-free distances see whole vectors
-    anchor_reduction  "sum" of the squared distances over all English units of a micro-step (as printed), or
-                      "mean"; l2 is reduced alike, over its links
-    dropout           train with the encoder's dropout; off by default, since the paper does not say and the
-                      anchor then measures mostly noise: on the sample encoder an untouched word is 2.0 away
-                      from itself (squared), a third of its distance to its translation, and the summed
-                      anchor's gradient is several hundred times the divergence's
-    iterations        most Sinkhorn iterations of one problem
-    tolerance         marginal error at which the solver stops (None: always all iterations, and no host sync)
-    letters, leaning  how far the length of words counts in the links that link-likelihood finds by itself:
-                      transport.phrases; 0 and 1 leave it out
-    read_every        steps after which link-likelihood reads its own links anew (None: once, before the first)
-    links             word links for l2, the contrastive losses and self-training: "own" (mutual argmax of the
-                      current transport plan, made anew at each step; for link-likelihood what the word aligner
-                      reads with the encoder as it is at every `read_every`-th step) or "given" (gold, or a file)
-    temperature       divides the cosines of the contrastive losses
-    projection        width of the two-layer head that the contrastive losses are taken behind (None: no head)
-    mask_share        share of the words that mlm, tlm and denoising-alignment hide
-    """
+    losses: tuple[tuple[str, float], ...] = setting(
+        (("ot", 1.0), ("anchor", 1.0)),
+        "A loss and its weight; repeatable.",
+        choices={name: text for name, (_, text) in LOSSES.items()},
+        least=0,
+        option="--objective",
+        metavar="NAME[:WEIGHT]",
+        panel=_RECIPE,
+        everyday=True,
+    )
+    cost: str = setting(
+        "euclidean", "The ground cost between two word vectors.", choices=COSTS, panel=_RECIPE
+    )
+    epsilon: float = setting(
+        0.05,
+        "The entropic temperature: smaller gives sharper plans.",
+        above=0,
+        unit="`unit`",
+        panel=_RECIPE,
+        everyday=True,
+    )
+    tau: float | None = setting(
+        None,
+        "The KL penalty on both marginals; none for hard ones.",
+        above=0,
+        unit="`unit`",
+        panel=_RECIPE,
+        everyday=True,
+    )
+    unit: str = setting("cost", "What epsilon and tau are counted in.", choices=UNITS, panel=_RECIPE)
+    scope: str = setting("pair", "What one transport problem holds.", choices=SCOPES, panel=_RECIPE)
+    granularity: str = setting("word", "What the points are.", choices=GRANULARITIES, panel=_RECIPE)
+    word_vector: str = setting(
+        "last", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_RECIPE
+    )
+    layers: tuple[int, ...] | str = setting(
+        (-1,),
+        "Hidden states to compare, averaged; -1 is the last.",
+        choices={"alignment": "those that the encoder's words are best aligned at"},
+        option="--layer",
+        metavar="N[,N...]",
+        panel=_RECIPE,
+        everyday=True,
+    )
+    layer_weights: tuple[float, ...] | None = setting(
+        None,
+        "Compare each layer by itself, with these weights, and add the losses.",
+        least=0,
+        panel=_RECIPE,
+    )
+    language_weights: tuple[tuple[str, float], ...] = setting(
+        (),
+        "Multiply the losses of a language's pairs; 1 where it is not named.",
+        least=0,
+        option="--language-weight",
+        metavar="XX:X",
+        panel=_RECIPE,
+    )
+    weights: str = setting("uniform", "The marginals.", choices=MARGINALS, panel=_RECIPE)
+    position: float = setting(
+        0.0,
+        "The weight of a word's place as one more coordinate of the transport (ZeroSwot: 10).",
+        least=0,
+        panel=_RECIPE,
+    )
+    center: str = setting(
+        "none", "The mean vector to subtract before words are compared.", choices=CENTERS, panel=_RECIPE
+    )
+    anchor_reduction: str = setting(
+        "sum", "How the anchor (and l2) adds up its distances.", choices=REDUCTIONS, panel=_RECIPE
+    )
+    # Off by default: the paper does not say, and the anchor then measures mostly noise. On the sample encoder an
+    # untouched word is 2.0 away from itself (squared), a third of its distance to its translation, and the summed
+    # anchor's gradient is several hundred times the divergence's.
+    dropout: bool = setting(False, "Train with the encoder's dropout.", panel=_RECIPE)
+    iterations: int = setting(
+        200, "The most Sinkhorn iterations of one problem.", least=1, most=1_000_000, panel=_RECIPE
+    )
+    tolerance: float | None = setting(
+        1e-3,
+        "The marginal error at which the solver stops; none: always all iterations.",
+        above=0,
+        panel=_RECIPE,
+    )
+    length_power: float = setting(
+        0.0,
+        "The power of the words' lengths that weighs the links link-likelihood finds; 0 for none.",
+        least=0,
+        most=100,
+        panel=_RECIPE,
+    )
+    attach_factor: float = setting(
+        1.0,
+        "The factor, there, for links of a short word that go where the next word goes; 1 for none.",
+        least=0,
+        most=1e6,
+        panel=_RECIPE,
+    )
+    relink_every: int | None = setting(
+        None,
+        "Recompute the links of link-likelihood every N steps; by default once, before the first.",
+        least=1,
+        panel=_RECIPE,
+    )
+    links: str = setting(
+        "own",
+        "Which links the losses on linked words take.",
+        choices=LINKS,
+        option="--use-links",
+        panel=_RECIPE,
+    )
+    temperature: float = setting(
+        0.1, "What divides the cosines of the contrastive losses.", above=0, panel=_RECIPE
+    )
+    projection: int | None = setting(
+        None,
+        "The width of a head that the contrastive losses are taken behind; none for no head.",
+        least=1,
+        most=65_536,
+        panel=_RECIPE,
+    )
+    mask_share: float = setting(
+        0.15,
+        "The share of the words that mlm, tlm and denoising-alignment hide.",
+        above=0,
+        below=1,
+        panel=_RECIPE,
+    )
 
-    parts: tuple[tuple[str, float], ...] = (("ot", 1.0), ("anchor", 1.0))
-    cost: str = "euclidean"
-    epsilon: float | None = None
-    epsilon_relative: float | None = None
-    tau: float | None = None
-    scope: str = "pair"
-    unit: str = "word"
-    word_vector: str = "last"
-    layers: tuple[int, ...] = (-1,)
-    layer_weights: tuple[float, ...] | None = None
-    language_weights: tuple[tuple[str, float], ...] = ()
-    weights: str = "uniform"
-    position: float = 0.0
-    center: str = "none"
-    anchor_reduction: str = "sum"
-    dropout: bool = False
-    iterations: int = 200
-    tolerance: float | None = 1e-3
-    letters: float = 0.0
-    leaning: float = 1.0
-    read_every: int | None = None
-    links: str = "own"
-    temperature: float = 0.1
-    projection: int | None = None
-    mask_share: float = 0.15
-
-    def __post_init__(self) -> None:
-        choose(self.cost, COSTS, what="cost")
-        choose(self.weights, MARGINALS, what="weights")
-        choose(self.word_vector, {name: name for name in POOLINGS}, what="word vector")
-        for value, names, what in (
-            (self.scope, SCOPES, "scope"),
-            (self.unit, UNITS, "unit"),
-            (self.anchor_reduction, REDUCTIONS, "anchor reduction"),
-            (self.links, LINKS, "links"),
-            (self.center, CENTERS, "centring"),
-        ):
-            choose(value, {name: name for name in names}, what=what)
-        if not self.parts:
-            raise ConfigError("no objective is named", remedy="name at least one, such as ot:1")
-        for name, weight in self.parts:
-            choose(name, NEEDS, what="objective")
-            if not weight >= 0:
-                raise ConfigError(
-                    f"objective {name!r} has weight {weight}", remedy="give a weight of at least 0"
-                )
-        if not self.layers:
-            raise ConfigError("no layer is named", remedy="name at least one layer, such as -1 for the last")
-        if self.layer_weights is not None and len(self.layer_weights) != len(self.layers):
+    def agree(self) -> None:
+        object.__setattr__(self, "losses", tuple(each for each in self.losses if each[1] > 0))
+        if not self.losses:
             raise ConfigError(
-                f"{len(self.layer_weights)} layer weights for {len(self.layers)} layers",
+                "no objective is named", remedy="name at least one, such as ot:1", setting="losses"
+            )
+        if self.layer_weights is not None and (
+            isinstance(self.layers, str) or len(self.layer_weights) != len(self.layers)
+        ):
+            count = "the encoder's" if isinstance(self.layers, str) else str(len(self.layers))
+            raise ConfigError(
+                f"{len(self.layer_weights)} layer weights for {count} layers",
                 remedy="give one a layer",
                 setting="layer_weights",
             )
-        if not (self.temperature > 0 and 0 < self.mask_share < 1 and self.position >= 0):
+        if self.weighs_lengths and self.granularity == "subword":
             raise ConfigError(
-                f"temperature {self.temperature}, mask share {self.mask_share}, position {self.position} do not"
-                " fit",
-                remedy="a temperature above 0, a share between 0 and 1, a position weight of at least 0",
+                "subwords are not weighed by their lengths",
+                remedy="use the granularity word, or length_power 0 and attach_factor 1",
+                setting="granularity",
             )
-        if not (self.letters >= 0 and self.leaning >= 0):
+
+    @property
+    def compared(self) -> tuple[int, ...]:
+        """The layers as numbers, which `Recipe.for_encoder` made of a name."""
+        if isinstance(self.layers, str):
             raise ConfigError(
-                f"letters {self.letters}, leaning {self.leaning} do not fit",
-                remedy="give numbers of at least 0",
+                f"the layers are {self.layers!r}, which depends on the encoder",
+                remedy="take them from Recipe.for_encoder",
+                setting="layers",
             )
-        if self.read_every is not None and self.read_every < 1:
-            raise ConfigError(f"read_every is {self.read_every}", remedy="give a number of steps, at least 1")
-        if self.weighs_letters and self.unit == "subword":
-            raise ConfigError(
-                "subwords are not weighed by their letters",
-                remedy="use the unit word, or letters 0 and leaning 1",
-                setting="unit",
-            )
-        if self.projection is not None and self.projection < 1:
-            raise ConfigError(f"projection is {self.projection}", remedy="give a width of at least 1")
-        # The solver has its own say on its settings, before any data is read.
-        object.__setattr__(self, "epsilon", self.sinkhorn.epsilon)
+        return self.layers
 
     @property
     def sinkhorn(self) -> SinkhornConfig:
         """The solver's part of these settings."""
         return SinkhornConfig(
             epsilon=self.epsilon,
-            epsilon_relative=self.epsilon_relative,
+            unit=self.unit,
             tau=self.tau,
             max_iterations=self.iterations,
             tolerance=self.tolerance,
         )
 
     @property
-    def temperature_unit(self) -> str:
-        """What epsilon and tau are in units of, in words."""
-        return "the mean cost" if self.sinkhorn.relative else "the cost"
-
-    @property
-    def weighs_letters(self) -> bool:
+    def weighs_lengths(self) -> bool:
         """True where the length of words counts."""
-        return self.letters > 0 or self.leaning != 1
+        return self.length_power > 0 or self.attach_factor != 1
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the named parts need beside the units' vectors."""
-        return frozenset().union(*(NEEDS[name] for name, weight in self.parts if weight > 0))
+        """What the named losses need beside the units' vectors."""
+        return frozenset().union(*(NEEDS[name] for name, _ in self.losses))
 
     @property
     def transports(self) -> bool:
-        """True where a part solves transport problems."""
+        """True where a loss solves transport problems."""
         return "plan" in self.needs or (self.links == "own" and "pairing" in self.needs)
 
     @property
     def reads_links(self) -> bool:
-        """True where a part learns from links that the word aligner reads."""
+        """True where a loss learns from links that the word aligner reads."""
         return self.links == "own" and "read" in self.needs
 
     def of_layers(self, name: str) -> bool:
-        """True for a part that compares the vectors of a layer."""
+        """True for a loss that compares the vectors of a layer."""
         return not NEEDS[name] & _LAYERLESS
 
 
-@dataclass(frozen=True)
-class AlignSettings:
-    """Everything that decides what a run computes."""
+PRECISIONS = {"fp32": "no autocast", "bf16": "autocast to bfloat16", "fp16": "autocast to float16"}
+SCHEDULES = {"linear": "a linear fall to 0", "constant": "the peak until the end"}
 
-    objective: ObjectiveConfig
-    batching: BatchingConfig
-    train: TrainConfig
-    tuning: TuningConfig = field(default_factory=TuningConfig)
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """How long and how fast a run trains."""
+
+    epochs: float = setting(1.0, "Passes over the data.", above=0, most=1e6, panel=_RUN, everyday=True)
+    steps: int | None = setting(
+        None,
+        "Optimiser steps, in place of the epochs.",
+        least=1,
+        most=10**9,
+        panel=_RUN,
+        everyday=True,
+    )
+    grad_accum: int = setting(
+        1, "Micro-steps whose gradients make one optimiser step.", least=1, most=1_000_000, panel=_RUN
+    )
+    lr: float = setting(5e-5, "The peak learning rate of Adam.", above=0, most=1e3, panel=_RUN, everyday=True)
+    warmup: float = setting(
+        0.0, "The share of the steps over which the learning rate rises.", least=0, below=1, panel=_RUN
+    )
+    schedule: str = setting("linear", "What follows the warm-up.", choices=SCHEDULES, panel=_RUN)
+    weight_decay: float = setting(
+        0.0, "The decoupled weight decay of matrices (AdamW).", least=0, most=1e3, panel=_RUN
+    )
+    betas: tuple[float, ...] = setting((0.9, 0.999), "Adam's two betas.", least=0, below=1, panel=_RUN)
+    max_grad_norm: float | None = setting(
+        1.0, "Scale gradients down to this norm; none for no clipping.", above=0, panel=_RUN
+    )
+    precision: str = setting(
+        "fp32", "The autocast of the encoder.", choices=PRECISIONS, panel=_RUN, everyday=True
+    )
+    eval_every: int | None = setting(
+        None,
+        "Evaluate every N steps, and keep the best encoder.",
+        least=1,
+        panel=_RUN,
+        everyday=True,
+    )
+    save_every: int | None = setting(None, "Save a checkpoint every N steps.", least=1, panel=_OUTPUT)
+    save_minutes: float | None = setting(
+        15.0,
+        "Save a checkpoint every M minutes, where save_every is not given; none for none.",
+        above=0,
+        panel=_OUTPUT,
+    )
+    log_every: int | None = setting(
+        None, "Log every N steps; by default every step, on a GPU every tenth.", least=1, panel=_OUTPUT
+    )
+    keep: int = setting(2, "How many checkpoints to keep.", least=1, most=1_000_000, panel=_OUTPUT)
+    seed: int = setting(
+        0,
+        "The seed of every random choice.",
+        least=0,
+        most=2**32 - 1,
+        panel=_RUN,
+        everyday=True,
+    )
+
+    def agree(self) -> None:
+        if len(self.betas) != 2:
+            raise ConfigError(
+                f"betas is {','.join(map(str, self.betas))}", remedy="give two", setting="betas"
+            )
+
+
+@dataclass(frozen=True)
+class TuningSettings(Settings):
+    """Which part of the encoder is trained, and at what price."""
+
+    freeze: int | str | None = setting(
+        None,
+        "Keep the embeddings (0), or also the first N layers, as they are; none trains all.",
+        choices={"quarter": "the embeddings and the lowest quarter of the layers"},
+        least=0,
+        metavar="N|quarter",
+        panel=_RUN,
+    )
+    freeze_above: int | None = setting(
+        None, "Keep the layers above the first N as they are.", least=0, panel=_RUN
+    )
+    # A head of a contrastive loss serves that loss, and is thrown away (Chen et al. 2020, section 4.2).
+    head_layers: int | str | None = setting(
+        None,
+        "The top N layers learn as a head of the losses only: they are saved as they were before.",
+        choices={"above-compared": "the layers above those that are compared"},
+        least=0,
+        metavar="N|above-compared",
+        panel=_RUN,
+    )
+    lora_rank: int | None = setting(
+        None,
+        "Train adapters of this rank instead (Hu et al. 2022).",
+        least=1,
+        most=65_536,
+        option="--lora",
+        metavar="RANK",
+        panel=_RECIPE,
+        everyday=True,
+    )
+    lora_alpha: int = setting(
+        16, "The adapters' product is multiplied by this over the rank.", least=1, most=1_000_000, panel=_RUN
+    )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Compute activations again in the backward pass: less memory for a third more work.",
+        panel=_RUN,
+    )
+    compile: bool = setting(False, "Let torch.compile fuse each layer.", panel=_RUN)
+
+    @property
+    def frozen(self) -> int | None:
+        """`freeze` as a number, which `Recipe.for_encoder` made of a name."""
+        return _resolved("freeze", self.freeze)
+
+    @property
+    def head(self) -> int:
+        """`head_layers` as a number, likewise; 0 for none."""
+        return _resolved("head_layers", self.head_layers) or 0
+
+    def agree(self) -> None:
+        if (
+            isinstance(self.freeze, int)
+            and self.freeze_above is not None
+            and self.freeze_above <= self.freeze
+        ):
+            raise ConfigError(
+                f"layers up to {self.freeze} are frozen and those above {self.freeze_above} too: none is left",
+                remedy="freeze fewer",
+                setting="freeze",
+            )
+
+
+def _resolved(name: str, value: int | str | None) -> int | None:
+    if isinstance(value, str):
+        raise ConfigError(
+            f"{name} is {value!r}, which depends on the encoder",
+            remedy="take it from Recipe.for_encoder",
+            setting=name,
+        )
+    return value

@@ -9,14 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from otkit.encoders.encoder import Encoded
+from otkit.encoders.pooling import Encoded
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
-from otkit.training.settings import ObjectiveConfig
+from otkit.training.settings import ObjectiveSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 from otkit.transport.marginals import uniform
-from otkit.transport.sinkhorn import Plan, sinkhorn
+from otkit.transport.plan import Plan
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "optimal_transport",
@@ -33,7 +34,7 @@ Given = TypeVar("Given")
 _MARGIN = 1e-3
 
 
-def optimal_transport(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def optimal_transport(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The debiased Sinkhorn divergence between both sides' clouds, averaged over sentence pairs (or one a
     batch).
 
@@ -45,12 +46,12 @@ def optimal_transport(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
         points[0], points[1], weights[0], weights[1], cost=config.cost, config=config.sinkhorn
     )
     return Part(
-        divergence.value.mean() * pairs.share,
-        {"marginal_error": divergence.marginal_error.detach().mean() * pairs.share},
+        divergence.value.mean() * pairs.batch_fraction,
+        {"marginal_error": divergence.marginal_error.detach().mean() * pairs.batch_fraction},
     )
 
 
-def ot_value(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_value(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """The entropic transport value itself: OT_eps = min <P,C> + eps KL(P | a x b), without the self terms.
 
     The first term of equation 1 of Alqahtani et al. 2021. Its minimum over the vectors is 0, which it reaches
@@ -58,20 +59,20 @@ def ot_value(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     together.
     """
     plan = plan_between(pairs, config)
-    return Part(plan.value.mean() * pairs.share, _gauge(plan, pairs))
+    return Part(plan.value.mean() * pairs.batch_fraction, _metric(plan, pairs))
 
 
-def ot_linear(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_linear(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """<P,C> with the plan P held fixed: every word is pulled towards what the plan sends it to.
 
     The value that OPTICAL (Huang et al. 2023) distils with; at the optimum its gradient is that of
     `ot-value`.
     """
     plan = plan_between(pairs, config)
-    return Part(plan.linear_value.mean() * pairs.share, _gauge(plan, pairs))
+    return Part(plan.linear_value.mean() * pairs.batch_fraction, _metric(plan, pairs))
 
 
-def ot_distill(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def ot_distill(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Both sides' student tokens against a frozen teacher's tokens of the target side: <P,C>, P held fixed.
 
     OPTICAL (Huang, Yu, Allan, WSDM 2023): the plan between student and teacher is solved without gradient,
@@ -86,10 +87,10 @@ def ot_distill(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
     for side, mass in ((pairs.source, pairs.source_weights), (pairs.target, pairs.target_weights)):
         student = side.with_vectors(project(side.vectors) * side.mask[..., None])
         values.append(_solve(student, teacher, mass, weights, config).linear_value.mean())
-    return Part((values[0] + values[1]) / 2 * pairs.share)
+    return Part((values[0] + values[1]) / 2 * pairs.batch_fraction)
 
 
-def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> Part:
+def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     """Binary cross-entropy of the transport plan with gold links, through the unrolled solver.
 
     L = mean over pairs of  - sum_ij [ G_ij log p_ij + (1 - G_ij) log(1 - p_ij) ],  p = minmax(P) of each
@@ -106,22 +107,22 @@ def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveConfig) -> P
     plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver)
     likely = _min_max(plan.matrix, real) * (1 - 2 * _MARGIN) + _MARGIN
     loss = -torch.where(links, likely.log(), (1 - likely).log()).masked_fill(~real, 0.0)
-    return Part(loss.sum((1, 2)).mean() * pairs.share)
+    return Part(loss.sum((1, 2)).mean() * pairs.batch_fraction)
 
 
-def plan_between(pairs: EncodedPairs, config: ObjectiveConfig) -> Plan:
+def plan_between(pairs: EncodedPairs, config: ObjectiveSettings) -> Plan:
     """The plan between both sides, a problem a pair or one a batch."""
     points, weights = _clouds(pairs, config)
     cost = pairwise_cost(points[0], points[1], cost=config.cost)
     return sinkhorn(cost, weights[0], weights[1], config=config.sinkhorn)
 
 
-def _solve(x: Encoded, y: Encoded, a: Tensor, b: Tensor, config: ObjectiveConfig) -> Plan:
+def _solve(x: Encoded, y: Encoded, a: Tensor, b: Tensor, config: ObjectiveSettings) -> Plan:
     points = [_placed(side, config) for side in (x, y)]
     return sinkhorn(pairwise_cost(points[0], points[1], cost=config.cost), a, b, config=config.sinkhorn)
 
 
-def _clouds(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+def _clouds(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Points and weights of both sides, under the configuration's scope."""
     points = [_placed(side, config) for side in pairs.compared(config.center)]
     weights = [pairs.source_weights, pairs.target_weights]
@@ -132,7 +133,7 @@ def _clouds(pairs: EncodedPairs, config: ObjectiveConfig) -> tuple[Sequence[Tens
     return points, weights
 
 
-def _placed(side: Encoded, config: ObjectiveConfig) -> Tensor:
+def _placed(side: Encoded, config: ObjectiveSettings) -> Tensor:
     """(B,N,D) or, with a position feature, (B,N,D+1): the unit's place in its sentence as one more
     coordinate.
 
@@ -146,8 +147,8 @@ def _placed(side: Encoded, config: ObjectiveConfig) -> Tensor:
     return torch.cat([side.vectors, feature[..., None].to(side.vectors.dtype)], 2)
 
 
-def _gauge(plan: Plan, pairs: EncodedPairs) -> dict[str, Tensor]:
-    return {"marginal_error": plan.marginal_error.detach().mean() * pairs.share}
+def _metric(plan: Plan, pairs: EncodedPairs) -> dict[str, Tensor]:
+    return {"marginal_error": plan.marginal_error.detach().mean() * pairs.batch_fraction}
 
 
 def _min_max(values: Tensor, real: Tensor) -> Tensor:

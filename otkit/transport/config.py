@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from otkit.errors import ConfigError
 
-__all__ = ["EPSILON", "SinkhornConfig", "one_temperature"]
+__all__ = ["SinkhornConfig"]
 
 Penalty = float | None
-
-EPSILON = 0.05
-"""The temperature where none is given, in units of the cost."""
-
-
-def one_temperature(epsilon: float | None, epsilon_relative: float | None) -> dict[str, Any]:
-    """Both fields of a temperature for `dataclasses.replace`, so that what is given wins over what a configuration
-    has in the other unit; nothing where nothing is given."""
-    if epsilon is None and epsilon_relative is None:
-        return {}
-    check_temperature(epsilon, epsilon_relative)
-    return {"epsilon": epsilon, "epsilon_relative": epsilon_relative}
-
-
-def check_temperature(epsilon: float | None, epsilon_relative: float | None) -> None:
-    """Refuse a temperature in two units at once."""
-    if epsilon is not None and epsilon_relative is not None:
-        raise ConfigError(
-            f"epsilon {epsilon} and epsilon_relative {epsilon_relative} are one temperature in two units",
-            remedy="give one of them",
-            setting="epsilon",
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +22,12 @@ class SinkhornConfig:
     a few hundredths of a second on it. Below eps = 1e-4 of the mean cost raise `max_iterations`.
     """
 
-    epsilon: float | None = None
-    """Entropic temperature, in units of the cost; `EPSILON` where neither it nor the next is given."""
-    epsilon_relative: float | None = None
-    """The same in units of each problem's own mean cost over its real units; both is an error."""
+    epsilon: float = 0.05
+    """Entropic temperature, in `unit`."""
     tau: float | tuple[float | None, float | None] | None = None
-    """KL penalty on the (source, target) marginal, in the unit of the temperature: None is a hard marginal, 0 a
-    free one."""
+    """KL penalty on the (source, target) marginal, in `unit`: None is a hard marginal, 0 a free one."""
+    unit: str = "cost"
+    """What epsilon and tau are counted in: the "cost", or each problem's own "mean-cost" over its real units."""
     max_iterations: int = 300
     """The most iterations that a problem may take (ten times as many of the GPU kernel's, which are plain); with
     `tolerance=None` the number that all take (30 do, in `envelope` mode, down to eps = 1e-3 of the mean cost)."""
@@ -69,11 +46,9 @@ class SinkhornConfig:
                 bound = "greater than" if strict else "at least"
                 raise ConfigError(f"{name} is {value}", remedy=f"give a finite number {bound} {least:g}")
 
-        check_temperature(self.epsilon, self.epsilon_relative)
-        if self.epsilon is None and self.epsilon_relative is None:
-            object.__setattr__(self, "epsilon", EPSILON)
+        if self.unit not in ("cost", "mean-cost"):
+            raise ConfigError(f"unknown unit {self.unit!r}", remedy="choose cost or mean-cost")
         finite("epsilon", self.epsilon, least=0.0, strict=True)
-        finite("epsilon_relative", self.epsilon_relative, least=0.0, strict=True)
         finite("tolerance", self.tolerance, least=0.0, strict=True)
         for tau in self.penalties:
             finite("tau", tau, least=0.0, strict=False)
@@ -87,16 +62,9 @@ class SinkhornConfig:
             raise ConfigError(f"unknown gradient {self.gradient!r}", remedy="choose envelope or unroll")
 
     @property
-    def temperature(self) -> float:
-        """epsilon as a number, in the unit that `relative` tells."""
-        found = self.epsilon if self.epsilon_relative is None else self.epsilon_relative
-        assert found is not None  # filled in where neither was given
-        return found
-
-    @property
     def relative(self) -> bool:
         """True where epsilon and tau are in units of each problem's mean cost, False where of the cost."""
-        return self.epsilon_relative is not None
+        return self.unit == "mean-cost"
 
     @property
     def penalties(self) -> tuple[Penalty, Penalty]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource, padding_share
+from otkit.data.batching import PairBatch, PairSource, padding_share
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 
 
@@ -36,7 +37,7 @@ def test_a_step_holds_every_language_pair_and_small_corpora_come_round_again(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     corpora = [corpus(tmp_path, "de-en.tsv", 40), corpus(tmp_path, "fr-en.tsv", 10)]
-    source = PairSource(corpora, tiny_encoder, BatchingConfig(batch_size=4, window=3))
+    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3))
     assert source.micro_steps_per_epoch == 10
     seen: list[Counter[int]] = [Counter(), Counter()]
     for parts in source.micro_steps(0, 10):
@@ -54,7 +55,7 @@ def test_a_quota_below_the_corpus_takes_other_pairs_in_the_next_epoch(
     source = PairSource(
         [corpus(tmp_path, "de-en.tsv", 100)],
         tiny_encoder,
-        BatchingConfig(batch_size=5, pairs_per_language=20),
+        BatchingSettings(batch_size=5, pairs_per_language=20),
     )
     epochs = [
         {i for parts in members(source, 4 * e, 4 * e + 4) for part in parts for i in part} for e in range(2)
@@ -69,7 +70,7 @@ def test_a_run_can_start_anywhere(tmp_path: Path, tiny_encoder: TorchEncoder, st
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingConfig(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 20))[start:]
@@ -88,7 +89,7 @@ def test_processes_share_the_micro_steps_out(
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingConfig(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 32))[start:]
@@ -107,7 +108,7 @@ def test_processes_share_the_micro_steps_out(
 def test_another_seed_is_another_order(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     text = corpus(tmp_path, "de-en.tsv", 30)
     orders = [
-        members(PairSource([text], tiny_encoder, BatchingConfig(batch_size=4, seed=seed)), 0, 8)
+        members(PairSource([text], tiny_encoder, BatchingSettings(batch_size=4), seed=seed), 0, 8)
         for seed in (0, 1, 0)
     ]
     assert orders[0] == orders[2] != orders[1]
@@ -117,11 +118,11 @@ def test_a_token_budget_splits_a_step_and_the_shares_add_up(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     text = corpus(tmp_path, "de-en.tsv", 48)
-    whole = PairSource([text], tiny_encoder, BatchingConfig(batch_size=12))
-    split = PairSource([text], tiny_encoder, BatchingConfig(batch_size=12, batch_tokens=30))
+    whole = PairSource([text], tiny_encoder, BatchingSettings(batch_size=12))
+    split = PairSource([text], tiny_encoder, BatchingSettings(batch_size=12, batch_tokens=30))
     for one, many in zip(whole.micro_steps(0, 4), split.micro_steps(0, 4), strict=True):
         assert len(many) > len(one) == 1
-        assert sum(batch.share for batch in many) == pytest.approx(1)
+        assert sum(batch.batch_fraction for batch in many) == pytest.approx(1)
         assert sorted(i for batch in many for i in batch.indices) == sorted(one[0].indices)
         for batch in many:
             widest = max(batch.source.ids.shape[1], batch.target.ids.shape[1])
@@ -134,7 +135,7 @@ def test_sorting_by_length_saves_padding(tmp_path: Path, tiny_encoder: TorchEnco
     text = corpus(tmp_path, "de-en.tsv", 600)
     shares = []
     for window in (1, 50):
-        source = PairSource([text], tiny_encoder, BatchingConfig(batch_size=12, window=window))
+        source = PairSource([text], tiny_encoder, BatchingSettings(batch_size=12, window=window))
         list(source.micro_steps(0, 50))
         shares.append(padding_share(source))
     assert shares[1] < 0.6 * shares[0]
@@ -147,8 +148,8 @@ def test_a_sentence_too_long_for_the_encoder_names_its_line(
     path.write_text("das haus\tthe house\n" + "das " * 80 + "\tthe house\nein\ta\n", encoding="utf-8")
     text = open_corpus(path)
     with pytest.raises(InputError, match=r"de-en\.tsv:2: .*82 subword tokens .* takes 64.*`on_error='skip'`"):
-        list(PairSource([text], tiny_encoder, BatchingConfig(batch_size=2)).micro_steps(0, 2))
-    source = PairSource([text], tiny_encoder, BatchingConfig(batch_size=2, on_error="skip"))
+        list(PairSource([text], tiny_encoder, BatchingSettings(batch_size=2)).micro_steps(0, 2))
+    source = PairSource([text], tiny_encoder, BatchingSettings(batch_size=2, on_error="skip"))
     assert sorted(i for parts in members(source, 0, 2) for part in parts for i in part) == [0, 2]
     assert source.too_long == 1
 
@@ -168,4 +169,4 @@ def test_english_becomes_the_target_and_held_out_pairs_leave_training(tmp_path: 
 
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size is 0"):
-        BatchingConfig(batch_size=0)
+        BatchingSettings(batch_size=0)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.data.batching import BatchingConfig, PairSource
+from otkit.data.batching import PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, MixedCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 
 
@@ -42,7 +43,9 @@ def test_as_many_pairs_of_each_and_a_small_corpus_again(tmp_path: Path) -> None:
 
 def test_batches_hold_all_languages(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     files = [open_corpus(corpus(tmp_path, code, 32)) for code in ("de", "fr", "ro")]
-    source = PairSource([MixedCorpus(files, quota=None, seed=0)], tiny_encoder, BatchingConfig(batch_size=24))
+    source = PairSource(
+        [MixedCorpus(files, quota=None, seed=0)], tiny_encoder, BatchingSettings(batch_size=24)
+    )
     parts = next(source.micro_steps(0, 1))
     assert len(parts) == 1
     assert len(parts[0].indices) == 24

@@ -13,21 +13,20 @@ import torch
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
+from otkit.alignment.aligner import WordAligner
 from otkit.cli.app import app
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
-from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.open import open_encoder
+from otkit.encoders.sentences import encode_sentences, encode_words
 from otkit.encoders.soundness import check_states, check_weights
-from otkit.encoders.words import encode_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError
-from otkit.export.folders import export_folder
-from otkit.export.onnx import export_onnx
-from otkit.extraction.aligner import WordAligner
+from otkit.exports.folders import export_folder
+from otkit.exports.onnx import export_onnx
 from otkit.files import sha256_of
 from tests.conftest import make_tiny_encoder
-from tests.export.conftest import PAIRS
+from tests.exports.conftest import PAIRS
 
 NAN, INFINITY = float("nan"), float("inf")
 PAIR = (("das", "haus", "ist", "klein"), ("the", "house", "is", "small"))
@@ -225,7 +224,7 @@ COMMANDS = {
         for index in ("flat", "hnsw", "ivf", "none")
         for unit in ("sentence", "word")
     },
-    "search": ("embed", "--search", "VECTORS", "das haus", "--model", "MODEL"),
+    "search": ("search", "VECTORS", "das haus", "--model", "MODEL"),
     "check": ("check", "TEXT", "--model", "MODEL"),
     "report": ("report", "TEXT", "--model", "MODEL", "--output", "OUT/r"),
     "word-alignment": ("evaluate", "word-alignment", "--gold", "GOLD", "--model", "MODEL"),

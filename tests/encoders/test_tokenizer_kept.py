@@ -12,13 +12,13 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from otkit.data.parallel import Pair
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
 from otkit.encoders.tokens import own_tokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
-from otkit.export.folders import FOLDERS, export_folder
-from otkit.export.onnx import export_onnx
+from otkit.exports.folders import FOLDERS, export_folder
+from otkit.exports.onnx import export_onnx
 from tests.encoders.families import TOKENIZERS, bert_like, raw_text
 from tests.encoders.test_checkpoint import add_word_pieces, write_gguf_file
 

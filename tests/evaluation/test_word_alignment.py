@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.evaluation.protocol import CellStore, TaskObserver, run_cells
+from otkit.evaluation.protocol import CellStore, run_cells
 from otkit.evaluation.summary import summarise
-from otkit.evaluation.tuning import read_aligner_config, tune_word_alignment
 from otkit.evaluation.word_alignment import (
     WORD_ALIGNMENT_METRICS,
     aer_by_layer,
     evaluate_word_alignment,
+    tune_word_alignment,
     word_alignment_task,
 )
-from otkit.extraction.aligner import AlignerConfig, WordAligner
+from otkit.recipes import read_recipe, recipe_text
 from otkit.resources import sample_data
 
 Cells = set[tuple[int, int]]
@@ -37,12 +38,6 @@ PAIRS = [
     gold("ein kleines haus", "a small house", {(2, 2)}, {(0, 0), (1, 1)}),
     gold("das ist ein haus .", "the house", {(3, 1)}, {(0, 0)}),
 ]
-
-
-class Silent(TaskObserver):
-    def note(self, message: str) -> None: ...
-
-    def progress(self, what: str, done: int, total: int | None) -> None: ...
 
 
 def test_figures_are_those_of_the_links(tiny_encoder: TorchEncoder) -> None:
@@ -64,7 +59,7 @@ def test_figures_are_those_of_the_links(tiny_encoder: TorchEncoder) -> None:
 
 def test_a_baseline_is_compared_pair_by_pair(tiny_encoder: TorchEncoder) -> None:
     ours = evaluate_word_alignment(tiny_encoder, {"de": PAIRS})
-    theirs = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(0,)))
+    theirs = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(0,)))
     found = ours.against(theirs, "de")
     assert found.difference.value == pytest.approx(ours.value("de") - theirs.value("de"))
     assert ours.against(ours, "de").p_value == 1.0
@@ -74,12 +69,14 @@ def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
     layers = aer_by_layer(tiny_encoder, {"de": PAIRS})
     assert list(layers) == [0, 1, 2]
     for layer, scores in layers.items():
-        alone = evaluate_word_alignment(tiny_encoder, {"de": PAIRS}, config=AlignerConfig(layers=(layer,)))
+        alone = evaluate_word_alignment(
+            tiny_encoder, {"de": PAIRS}, config=AlignmentSettings(layers=(layer,))
+        )
         np.testing.assert_array_equal(scores.tables["de"], alone.tables["de"])
         assert scores.config.layers == (layer,)
 
 
-def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+def test_tuning_never_ends_worse_and_its_recipe_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     sets = {"de": PAIRS, "fr": PAIRS[:2]}
     grid = {"strategy": ("threshold", "mutual"), "threshold": (0.3, 0.6), "tau": (0.1, 0.4)}
     tuned = tune_word_alignment(tiny_encoder, sets, grid=grid)
@@ -88,20 +85,16 @@ def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder
     assert tuned.figure == kept[-1]
     again = evaluate_word_alignment(tiny_encoder, sets, config=tuned.config)
     assert again.mean() == pytest.approx(tuned.figure, abs=1e-12)
-    path = tmp_path / "tuned.json"
-    path.write_text(json.dumps({"aligner": tuned.config.to_dict(), "figure": tuned.figure}))
-    assert read_aligner_config(path) == tuned.config
-    for text, message in (("{", "not valid JSON"), ("[]", "holds no aligner settings")):
-        path.write_text(text)
-        with pytest.raises(InputError, match=message):
-            read_aligner_config(path)
+    path = tmp_path / "tuned.toml"
+    path.write_text(recipe_text({"alignment": tuned.config.to_dict()}, source="tuned on three pairs"))
+    assert AlignmentSettings.from_dict(read_recipe(path).table("alignment")) == tuned.config
 
 
 def test_a_task_of_the_protocol(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
-    task = word_alignment_task({"de": (PAIRS, "hash")}, AlignerConfig())
+    task = word_alignment_task({"de": (PAIRS, "hash")}, AlignmentSettings())
     store = CellStore(tmp_path, resume=False)
     openers = {"model": lambda: tiny_encoder, "baseline": lambda: tiny_encoder}
-    cells = run_cells(task, openers, seeds=[0, 1], store=store, observer=Silent())
+    cells = run_cells(task, openers, seeds=[0, 1], store=store)
     assert len(cells) == 2  # nothing is random
     summary = summarise(cells, WORD_ALIGNMENT_METRICS)
     figure = summary.rows["de"]["aer"]
@@ -120,6 +113,6 @@ def test_the_default_on_the_sample_gold(sample_encoder: TorchEncoder) -> None:
 
     sets = {path.name[:2]: read_gold(path) for path in sorted((sample_data() / "gold").glob("*.dev.tsv"))}
     ours = evaluate_word_alignment(sample_encoder, sets)
-    plain = AlignerConfig(transport="none", strategy="mutual", center="none")
+    plain = AlignmentSettings(transport="none", strategy="mutual", center="none")
     assert ours.mean() < evaluate_word_alignment(sample_encoder, sets, config=plain).mean()
     assert ours.mean() < 0.2

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
+from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
-from otkit.training.objectives import OBJECTIVES, AlignmentModel, ObjectiveConfig
-from otkit.training.run import AlignSettings, build_model
-from otkit.training.schedule import TrainConfig
+from otkit.training.objectives import OBJECTIVES, AlignmentModel
+from otkit.training.recipe import Recipe
+from otkit.training.run import build_model
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
-from otkit.training.tuning import TuningConfig
 from otkit.transport.divergence import sinkhorn_divergence
 
 pytestmark = pytest.mark.gpu
@@ -49,14 +50,17 @@ def some_pairs() -> list[PairCorpus]:
 
 
 def module_and_batch(
-    encoder: TorchEncoder, config: ObjectiveConfig, *, compiled: bool = False
+    encoder: TorchEncoder, config: ObjectiveSettings, *, compiled: bool = False
 ) -> tuple[AlignmentModel, PairBatch]:
     corpora = some_pairs()
     links = GivenLinks(
         corpora, [{pair.line: [(0, 0), (1, 1)] for pair in map(corpora[0].__getitem__, range(12))}]
     )
-    settings = AlignSettings(
-        config, BatchingConfig(batch_size=12), TrainConfig(), TuningConfig(compile=compiled)
+    settings = Recipe(
+        objective=config,
+        batching=BatchingSettings(batch_size=12),
+        training=TrainingSettings(),
+        tuning=TuningSettings(compile=compiled),
     )
     module = build_model(encoder, corpora, settings, observer=Quiet(), links=links)
     (batch,) = next(PairSource(corpora, encoder, settings.batching).micro_steps(0, 1))
@@ -67,8 +71,8 @@ def module_and_batch(
 @pytest.mark.usefixtures("forbidden_syncs")
 def test_a_step_does_not_wait_and_its_loss_is_the_processors(name: str, sample_encoder: TorchEncoder) -> None:
     links = "given" if name == "word-alignment-supervised" else "own"
-    config = ObjectiveConfig(
-        parts=((name, 1.0),), cost="cosine", epsilon=0.1, tau=0.5, links=links, anchor_reduction="mean"
+    config = ObjectiveSettings(
+        losses=((name, 1.0),), cost="cosine", epsilon=0.1, tau=0.5, links=links, anchor_reduction="mean"
     )
     losses = {}
     for device in ("cpu", "cuda"):
@@ -92,7 +96,7 @@ def test_a_step_does_not_wait_and_its_loss_is_the_processors(name: str, sample_e
 
 
 def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
-    config = ObjectiveConfig(anchor_reduction="mean")
+    config = ObjectiveSettings(anchor_reduction="mean")
     losses = []
     for compiled in (False, True):
         encoder = copied(sample_encoder, "cuda")
@@ -107,23 +111,23 @@ def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
 def test_a_cache_serves_subwords(sample_encoder: TorchEncoder) -> None:
     encoder = copied(sample_encoder, "cuda")
     corpora = some_pairs()
-    settings = AlignSettings(
-        ObjectiveConfig(unit="subword", anchor_reduction="mean"),
-        BatchingConfig(batch_size=4),
-        TrainConfig(epochs=3),
+    settings = Recipe(
+        objective=ObjectiveSettings(granularity="subword", anchor_reduction="mean"),
+        batching=BatchingSettings(batch_size=4),
+        training=TrainingSettings(epochs=3),
     )
     module = build_model(encoder, corpora, settings, observer=Quiet())
     for (batch,) in PairSource(corpora, encoder, settings.batching).micro_steps(0, 3):
         # Half precision is all that lies between the start and the encoder that has not moved.
-        assert float(module(batch).gauges["drift"]) < 1e-4
+        assert float(module(batch).metrics["drift"]) < 1e-4
 
 
 @pytest.mark.usefixtures("forbidden_syncs")
 def test_long_sentences_do_not_wait_either() -> None:
     x, y = (torch.randn(2, n, 8, device="cuda") for n in (150, 130))
     a, b = (torch.full(side.shape[:2], 1 / side.shape[1], device="cuda") for side in (x, y))
-    sinkhorn_divergence(x, y, a, b, cost="euclidean", config=ObjectiveConfig().sinkhorn)
+    sinkhorn_divergence(x, y, a, b, cost="euclidean", config=ObjectiveSettings().sinkhorn)
     torch.cuda.set_sync_debug_mode("error")
-    divergence = sinkhorn_divergence(x, y, a, b, cost="euclidean", config=ObjectiveConfig().sinkhorn)
+    divergence = sinkhorn_divergence(x, y, a, b, cost="euclidean", config=ObjectiveSettings().sinkhorn)
     torch.cuda.set_sync_debug_mode("default")
     assert divergence.marginal_error.max() < 1e-3

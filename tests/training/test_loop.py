@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from otkit.encoders.device import slow_precision
 from otkit.errors import ConfigError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint, write_checkpoint
-from otkit.training.loop import Record, TrainConfig, train
+from otkit.training.loop import train
+from otkit.training.records import Record
+from otkit.training.settings import TrainingSettings
 
 SETTINGS = {"data": "abc", "lr": 0.1}
 
@@ -37,7 +39,7 @@ class Batch:
 @dataclass(frozen=True)
 class Losses:
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Regression(nn.Module):
@@ -93,7 +95,7 @@ class Notes:
 
 
 def run(
-    folder: Path, config: TrainConfig, *, source: Source | None = None, **options: Any
+    folder: Path, config: TrainingSettings, *, source: Source | None = None, **options: Any
 ) -> tuple[Regression, Notes, Any]:
     module, notes = Regression(), Notes()
     folder.mkdir(exist_ok=True)
@@ -107,7 +109,7 @@ def bits(module: nn.Module) -> list[bytes]:
 
 
 def test_steps_are_those_of_plain_torch(tmp_path: Path) -> None:
-    config = TrainConfig(steps=4, grad_accum=2, lr=0.1, warmup=0.5, max_grad_norm=0.3, seed=3)
+    config = TrainingSettings(steps=4, grad_accum=2, lr=0.1, warmup=0.5, max_grad_norm=0.3, seed=3)
     found, notes, _ = run(tmp_path, config)
 
     module = Regression().train()
@@ -132,9 +134,9 @@ def test_decay_spares_biases(tmp_path: Path) -> None:
     """Adam's step is at most the learning rate, so what shrinks by more than that decays."""
     module = Regression()
     start = {name: weight.detach().clone() for name, weight in module.named_parameters()}
-    plain, _, _ = run(tmp_path / "plain", TrainConfig(steps=1, lr=0.01, schedule="constant"))
+    plain, _, _ = run(tmp_path / "plain", TrainingSettings(steps=1, lr=0.01, schedule="constant"))
     decayed, _, _ = run(
-        tmp_path / "decayed", TrainConfig(steps=1, lr=0.01, schedule="constant", weight_decay=20.0)
+        tmp_path / "decayed", TrainingSettings(steps=1, lr=0.01, schedule="constant", weight_decay=20.0)
     )
     assert {weight.ndim for weight in start.values()} == {1, 2}
     for (name, one), other in zip(decayed.named_parameters(), plain.parameters(), strict=True):
@@ -143,7 +145,7 @@ def test_decay_spares_biases(tmp_path: Path) -> None:
 
 
 def test_history_has_every_loss_and_gauge(tmp_path: Path) -> None:
-    _, notes, result = run(tmp_path, TrainConfig(steps=3))
+    _, notes, result = run(tmp_path, TrainingSettings(steps=3))
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert lines == notes.records == list(result.history)
     for line in lines:
@@ -153,7 +155,7 @@ def test_history_has_every_loss_and_gauge(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    config = TrainConfig(steps=9, grad_accum=2, lr=0.05, save_every=4)
+    config = TrainingSettings(steps=9, grad_accum=2, lr=0.05, save_every=4)
     whole, _, result = run(tmp_path / "whole", config)
     stops = iter([False] * 4 + [True])
     _, _, first = run(tmp_path / "parts", config, should_stop=lambda: next(stops))
@@ -170,7 +172,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
-    config = TrainConfig(steps=9, save_every=3, lr=0.05)
+    config = TrainingSettings(steps=9, save_every=3, lr=0.05)
     whole, _, _ = run(tmp_path, config)
     weights = tmp_path / "checkpoints" / "step-00000009" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8] + b"\0" * 8)
@@ -182,7 +184,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
 
 
 def test_other_data_or_settings_are_refused_on_resume(tmp_path: Path) -> None:
-    config = TrainConfig(steps=2, save_every=1)
+    config = TrainingSettings(steps=2, save_every=1)
     run(tmp_path, config)
     with pytest.raises(TrainingError, match=r'otherwise: data was "abc", is "xyz"; resume with the settings'):
         run(tmp_path, config, resume=True, fingerprint={**SETTINGS, "data": "xyz"})
@@ -197,7 +199,7 @@ def test_other_data_or_settings_are_refused_on_resume(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_with_step_and_batches_and_keeps_the_checkpoint(
     tmp_path: Path,
 ) -> None:
-    config = TrainConfig(steps=9, save_every=2, log_every=3)
+    config = TrainingSettings(steps=9, save_every=2, log_every=3)
     with pytest.raises(
         TrainingError, match=r"square and half not finite in steps 4 to 5 \(batches .*de:7,8,9"
     ):
@@ -245,7 +247,7 @@ def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path: Path) -> N
             train(
                 Fragile(),
                 Falling(),
-                TrainConfig(steps=9, save_every=every, log_every=every, max_grad_norm=None),
+                TrainingSettings(steps=9, save_every=every, log_every=every, max_grad_norm=None),
                 folder=folder,
                 fingerprint=SETTINGS,
                 observer=Notes(),
@@ -256,7 +258,7 @@ def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path: Path) -> N
 
 
 def test_checkpoints_by_the_clock_are_where_a_killed_run_goes_on(tmp_path: Path) -> None:
-    settings = TrainConfig(steps=6, save_minutes=1e-9, lr=0.05)
+    settings = TrainingSettings(steps=6, save_minutes=1e-9, lr=0.05)
     whole, _, _ = run(tmp_path / "whole", settings)
     names = sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir())
     assert names == ["step-00000005", "step-00000006"]
@@ -271,7 +273,7 @@ def test_checkpoints_by_the_clock_are_where_a_killed_run_goes_on(tmp_path: Path)
     names = sorted(path.name for path in (tmp_path / "steps" / "checkpoints").iterdir())
     assert names == ["step-00000004", "step-00000006"]
     with pytest.raises(ConfigError, match="save_minutes is 0"):
-        TrainConfig(save_minutes=0)
+        TrainingSettings(save_minutes=0)
 
 
 def test_the_best_evaluation_is_kept(tmp_path: Path) -> None:
@@ -279,7 +281,7 @@ def test_the_best_evaluation_is_kept(tmp_path: Path) -> None:
     kept: list[Record] = []
     _, _, result = run(
         tmp_path,
-        TrainConfig(steps=6, eval_every=2),
+        TrainingSettings(steps=6, eval_every=2),
         evaluate=lambda: {"divergence": next(figures)},
         keep_best=kept.append,
     )
@@ -289,7 +291,7 @@ def test_the_best_evaluation_is_kept(tmp_path: Path) -> None:
 
 
 def test_old_checkpoints_make_room(tmp_path: Path) -> None:
-    run(tmp_path, TrainConfig(steps=8, save_every=2, keep=2))
+    run(tmp_path, TrainingSettings(steps=8, save_every=2, keep=2))
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "step-00000006",
         "step-00000008",
@@ -316,9 +318,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.training.test_loop import run, bits
-from otkit.training.loop import TrainConfig
+from otkit.training.settings import TrainingSettings
 folder = Path(sys.argv[1])
-module, _, _ = run(folder, TrainConfig(steps=120, save_every=2, lr=0.05, keep=2), resume=True)
+module, _, _ = run(folder, TrainingSettings(steps=120, save_every=2, lr=0.05, keep=2), resume=True)
 (folder / "weights").write_bytes(b"".join(bits(module)))
 """
 
@@ -344,7 +346,7 @@ def test_kill_minus_nine_at_any_moment_changes_nothing(tmp_path: Path) -> None:
         assert process.wait() == 0
         break
     assert kills == 4
-    whole, _, _ = run(tmp_path / "whole", TrainConfig(steps=120, save_every=2, lr=0.05, keep=2))
+    whole, _, _ = run(tmp_path / "whole", TrainingSettings(steps=120, save_every=2, lr=0.05, keep=2))
     assert (folder / "weights").read_bytes() == b"".join(bits(whole))
 
 
@@ -352,7 +354,7 @@ def test_runs_of_one_process_have_their_own_precision_and_say_where_it_is_slow(t
     slow = slow_precision(torch.device("cpu"), "bf16")
     weights = []
     for number, precision in enumerate(("fp32", "bf16", "fp32")):
-        module, watched, _ = run(tmp_path / str(number), TrainConfig(steps=3, precision=precision))
+        module, watched, _ = run(tmp_path / str(number), TrainingSettings(steps=3, precision=precision))
         weights.append(bits(module))
         assert watched.notes == ([slow] if slow and precision == "bf16" else [])
     assert weights[0] == weights[2] != weights[1]
@@ -360,11 +362,11 @@ def test_runs_of_one_process_have_their_own_precision_and_say_where_it_is_slow(t
 
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="grad_accum is 0"):
-        TrainConfig(grad_accum=0)
-    with pytest.raises(ConfigError, match=r"warm-up 1\.5"):
-        TrainConfig(warmup=1.5)
+        TrainingSettings(grad_accum=0)
+    with pytest.raises(ConfigError, match=r"warmup is 1\.5; give a number of at least 0 and below 1"):
+        TrainingSettings(warmup=1.5)
     with pytest.raises(
         ConfigError,
         match=r"unknown precision 'fp8'; did you mean 'fp32'\? choose from: fp32, bf16, fp16|unknown precision 'fp8'",
     ):
-        TrainConfig(precision="fp8")
+        TrainingSettings(precision="fp8")

@@ -9,27 +9,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.data.batching import BatchingConfig, PairBatch, PairSource
+from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.data.settings import BatchingSettings
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.link_losses import aligner_links, aligner_shares, link_likelihood
-from otkit.training.loop import TrainConfig
-from otkit.training.objectives import AlignmentModel, ObjectiveConfig
+from otkit.training.objectives import AlignmentModel
 from otkit.training.reading import LinkReader, ReadLinks
-from otkit.training.run import AlignSettings
+from otkit.training.recipe import Recipe
+from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_every_objective import TEXT
 from tests.training.test_tuning import run
 
-CONFIG = ObjectiveConfig(
-    parts=(("link-likelihood", 1.0),),
+CONFIG = ObjectiveSettings(
+    losses=(("link-likelihood", 1.0),),
     layers=(1,),
     cost="cosine",
     epsilon=0.1,
-    letters=0.25,
-    leaning=3.0,
-    read_every=2,
+    length_power=0.25,
+    attach_factor=3.0,
+    relink_every=2,
 )
 
 
@@ -37,7 +38,7 @@ CONFIG = ObjectiveConfig(
 def reader(tmp_path: Path, tiny_encoder: TorchEncoder) -> tuple[AlignmentModel, LinkReader, list[PairBatch]]:
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     source = PairSource(
-        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingConfig(batch_size=1, seed=4)
+        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingSettings(batch_size=1), seed=4
     )
     module = AlignmentModel(tiny_encoder, CONFIG)
     batches = [batch for parts in source.micro_steps(0, 3) for batch in parts]
@@ -100,11 +101,13 @@ def test_what_was_read_is_written_and_found_again(
     assert not ReadLinks.load(tmp_path / "nothing").has(batches[0])
 
 
-@pytest.mark.parametrize("read_every", [None, 2])
-def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, read_every: int | None) -> None:
-    objective = replace(CONFIG, read_every=read_every)
-    settings = AlignSettings(
-        objective, BatchingConfig(batch_size=3), TrainConfig(steps=5, lr=3e-2, save_every=3)
+@pytest.mark.parametrize("relink_every", [None, 2])
+def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, relink_every: int | None) -> None:
+    objective = replace(CONFIG, relink_every=relink_every)
+    settings = Recipe(
+        objective=objective,
+        batching=BatchingSettings(batch_size=3),
+        training=TrainingSettings(steps=5, lr=3e-2, save_every=3),
     )
     encoders = {name: make_tiny_encoder() for name in ("whole", "parts", "rest", "once")}
     run(tmp_path / "whole", encoders["whole"], settings)
@@ -115,12 +118,12 @@ def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, read_e
     weights = [encoders[name].model.state_dict() for name in ("whole", "rest")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     # Reading anew is not reading once.
-    other = replace(settings, objective=replace(objective, read_every=None if read_every else 2))
+    other = replace(settings, objective=replace(objective, relink_every=None if relink_every else 2))
     run(tmp_path / "once", encoders["once"], other)
     weights.append(encoders["once"].model.state_dict())
     assert any(not torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
 
 def test_a_number_of_steps_is_at_least_1() -> None:
-    with pytest.raises(ConfigError, match="read_every is 0; give a number of steps"):
-        ObjectiveConfig(read_every=0)
+    with pytest.raises(ConfigError, match="relink_every is 0; give a whole number of at least 1"):
+        ObjectiveSettings(relink_every=0)

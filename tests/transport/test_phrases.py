@@ -10,7 +10,7 @@ from otkit.transport.phrases import weighted_shares
 
 
 def weigh(share: list[list[float]], rows: list[int], columns: list[int], **settings: float) -> Tensor:
-    chosen = {"power": 0.25, "leaning": 2.0, "threshold": 0.45, **settings}
+    chosen = {"power": 0.25, "attach_factor": 2.0, "threshold": 0.45, **settings}
     return weighted_shares(torch.tensor([share]), torch.tensor([rows]), torch.tensor([columns]), **chosen)[0]
 
 
@@ -52,7 +52,7 @@ def test_both_sides_are_treated_alike() -> None:
         torch.randint(0, 9, (3, 5), generator=generator),
         torch.randint(0, 9, (3, 7), generator=generator),
     )
-    settings = {"power": 0.25, "leaning": 2.0, "threshold": 0.45}
+    settings = {"power": 0.25, "attach_factor": 2.0, "threshold": 0.45}
     one = weighted_shares(share, rows, columns, **settings)
     other = weighted_shares(share.transpose(1, 2), columns, rows, **settings)
     torch.testing.assert_close(one, other.transpose(1, 2))
@@ -63,7 +63,7 @@ def test_padding_and_empty_sides_change_nothing(size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(2, *size, generator=generator)
     rows, columns = (torch.randint(0, 9, (2, n), generator=generator) for n in size)
-    settings = {"power": 0.25, "leaning": 2.0, "threshold": 0.45}
+    settings = {"power": 0.25, "attach_factor": 2.0, "threshold": 0.45}
     small = weighted_shares(share, rows, columns, **settings)
     pad = torch.nn.functional.pad
     large = weighted_shares(pad(share, (0, 2, 0, 1)), pad(rows, (0, 1)), pad(columns, (0, 2)), **settings)
@@ -75,4 +75,4 @@ def test_padding_and_empty_sides_change_nothing(size: tuple[int, int]) -> None:
 def test_a_power_of_0_and_a_factor_of_1_leave_the_shares_as_they_are() -> None:
     share = torch.rand(2, 4, 5, generator=torch.Generator().manual_seed(0))
     letters = torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 5, dtype=torch.int64)
-    assert torch.equal(weighted_shares(share, *letters, power=0.0, leaning=1.0, threshold=0.45), share)
+    assert torch.equal(weighted_shares(share, *letters, power=0.0, attach_factor=1.0, threshold=0.45), share)

@@ -1,0 +1,84 @@
+"""The README.md of an exported folder."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from otkit import __version__
+from otkit.encoders.torch import TorchEncoder
+
+if TYPE_CHECKING:
+    from otkit.exports.onnx import ExportReport
+
+__all__ = ["onnx_card"]
+
+
+def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
+    """What the folder holds, how it is used, and how far it is from its original."""
+    parity, layers = report.chosen.parity, encoder.settings.alignment_layers
+    prefix = f"the text `{encoder.settings.prefix}` before it" if encoder.settings.prefix else "no prefix"
+    listed = ", ".join(map(str, layers))
+    states = f"the mean of hidden states {listed}" if len(layers) > 1 else f"hidden state {listed}"
+    single = "".join(
+        f"- `layer_{layer}` (batch, tokens, {encoder.dimension})\n" for layer in layers if len(layers) > 1
+    )
+    name = _one_line(encoder.name)
+    return f"""---
+library_name: onnx
+tags: [word-alignment, sentence-similarity, multilingual, onnx]
+---
+
+# `{name}`, as ONNX
+
+Exported by otkit {__version__}: {report.chosen.recipe}; opset {report.opset}; {report.chosen.bytes / 1e6:.1f} MB,
+{report.share:.0%} of fp32.
+
+Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens), at most {encoder.max_tokens} tokens. Outputs:
+
+- `token_states` (batch, tokens, {encoder.dimension}): for word alignment, {states}
+- `sentence_vector` (batch, {encoder.dimension}): for search, unit length, {encoder.settings.pooling} pooling;
+  a sentence is encoded with {prefix}
+{single}
+Measured on {parity.sentences} real sentences against the torch encoder, on {platform.machine()}:
+
+| figure | value |
+|---|---|
+| largest absolute difference | {parity.largest_difference:.2g} |
+| lowest / mean cosine of sentence vectors | {parity.lowest_cosine:.4f} / {parity.mean_cosine:.4f} |
+| mean cosine of token states | {parity.mean_token_cosine:.4f} |
+| agreement of word links (F1) | {parity.link_agreement:.3f} |
+| retrieval accuracy before / after | {parity.retrieval_before:.1f} / {parity.retrieval_after:.1f} |
+
+`otkit show-alignment --model FOLDER SOURCE TARGET` uses it; with onnxruntime, numpy and tokenizers alone, see
+`examples/use_onnx.py` of otkit. `manifest.json` holds versions, hashes and every recipe that was tried.
+"""
+
+
+def _one_line(name: str) -> str:
+    """A folder's name, which may be anything, as a title can have it."""
+    return "".join(c if c.isprintable() else " " for c in name).replace("`", "'")
+
+
+_USE = {
+    "transformers": 'AutoModel.from_pretrained("FOLDER")',
+    "sentence-transformers": 'SentenceTransformer("FOLDER").encode(["a sentence"])',
+    "gguf": "otkit show-alignment --model FOLDER SOURCE TARGET",
+}
+
+
+def folder_card(encoder: TorchEncoder, to: str) -> str:
+    """The README.md of an export in another layout than ONNX."""
+    layers = ", ".join(map(str, encoder.settings.alignment_layers))
+    return f"""---
+library_name: {to}
+tags: [word-alignment, sentence-similarity, multilingual]
+---
+
+# `{_one_line(encoder.name)}`
+
+Written by otkit {__version__} for {to}: `{_USE[to]}`.
+
+Sentence vectors: {encoder.settings.pooling} pooling of the last layer, unit length, prefix
+`{encoder.settings.prefix}`. Word alignment: hidden states {layers} of {encoder.layers}.
+"""

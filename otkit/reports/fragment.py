@@ -1,0 +1,87 @@
+"""One alignment as a piece of HTML for a notebook: a table that needs no script and nothing from elsewhere."""
+
+from __future__ import annotations
+
+from html import escape
+
+from otkit.reports.grid import NULL_SHOWN_FROM, SHADE_FROM, UNICODE
+from otkit.reports.view import GridView
+from otkit.reports.words import is_rtl, mostly_rtl, visible
+
+__all__ = ["STYLE", "fragment_html"]
+
+# A notebook decides what is dark and what is light, and tells no stylesheet. So text keeps the notebook's own
+# colour and cells are tinted, never filled: a tint of at most 0.6 leaves black on white and white on black
+# more contrast than 4.5 to 1.
+_TINT = 0.6
+_SHARE, _NULL = "77,143,214", "178,102,204"
+
+STYLE = (
+    "<style>"
+    ".otkit-alignment{overflow-x:auto;margin:.5em 0}"
+    ".otkit-alignment table{border-collapse:collapse;table-layout:auto;margin:.3em 0;color:inherit}"
+    ".otkit-alignment td,.otkit-alignment th{border:1px solid rgba(128,128,128,.35);font-weight:normal;"
+    "padding:.1em .3em;text-align:center;min-width:1.5em}"
+    ".otkit-alignment thead th{vertical-align:bottom;white-space:nowrap;writing-mode:vertical-rl}"
+    ".otkit-alignment tbody th{text-align:end;white-space:nowrap}"
+    "</style>"
+)
+
+
+def fragment_html(view: GridView) -> str:
+    """The plan as a table: source words down, target words across, from the right where the target is written so.
+
+    Shares below what the terminal shows are left out; a reader who points at a cell is told its share.
+    """
+    source_null, target_null = view.null_shares()
+    beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_null, target_null))
+    corner = f'<td title="no partner">{UNICODE.null}</td>'
+    heads = [_head(word, "col", unlinked=j in view.unlinked_target) for j, word in enumerate(view.target)]
+    rows = [f"<tr><td></td>{''.join(heads)}{corner if beside else ''}</tr>"]
+    for i, word in enumerate(view.source):
+        cells = [_cell(view, i, j) for j in range(len(view.target))]
+        null = [_tinted(float(source_null[i]), _NULL, "")] if beside else []
+        head = _head(word, "row", unlinked=i in view.unlinked_source)
+        rows.append(f"<tr>{head}{''.join([*cells, *null])}</tr>")
+    if below:
+        rows.append(f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '') for share in target_null)}</tr>")
+    direction = "rtl" if mostly_rtl(view.target) else "ltr"
+    return (
+        f'<div class="otkit-alignment"><table dir="{direction}"><thead>{rows[0]}</thead>'
+        f"<tbody>{''.join(rows[1:])}</tbody></table>{_notes(view)}</div>"
+    )
+
+
+def _notes(view: GridView) -> str:
+    """What the colours do not say: which settings, how dear the pair is, and the words that found no partner."""
+    lines = [line for line in (view.caption, view.settings) if line]
+    if view.score is not None:
+        lines.append(f"transport cost {view.score:.3f} (lower is closer)")
+    parts = [escape(visible(" · ".join(lines)))] if lines else []
+    for side, unlinked in view.unlinked_words():
+        listed = ", ".join(f"{_word(word)} ({null:.0%} null)" for word, null in unlinked)
+        parts.append(f"no partner in the {side}: {listed}")
+    return "".join(f"<div>{part}</div>" for part in parts)
+
+
+def _word(word: str) -> str:
+    """Escaped, harmless, and on its own as to direction."""
+    return f'<bdi dir="{"rtl" if is_rtl(word) else "auto"}">{escape(visible(word))}</bdi>'
+
+
+def _head(word: str, scope: str, *, unlinked: bool) -> str:
+    mark = f" {UNICODE.null}" if unlinked else ""
+    return f'<th scope="{scope}">{_word(word)}{mark}</th>'
+
+
+def _cell(view: GridView, i: int, j: int) -> str:
+    kind = view.kinds.get((i, j))
+    share = view.link_share((i, j)) if kind and kind != "missed" else float(view.shares[i, j])
+    return _tinted(share, _SHARE, UNICODE.kinds[kind] if kind else "")
+
+
+def _tinted(share: float, colour: str, mark: str) -> str:
+    if share < min(SHADE_FROM[0], NULL_SHOWN_FROM):
+        return f"<td>{mark}</td>"
+    tint = f"rgba({colour},{_TINT * share:.2f})"
+    return f'<td title="{share:.0%}" style="background:{tint}">{mark}</td>'

@@ -1,0 +1,249 @@
+"""A page that stands alone: words that light their partners, a threshold, grids, several models and layers.
+
+Everything is inside the one file: style, script and data. A content security policy forbids it to load or
+send anything; words reach the document as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from otkit.alignment.settings import DEFAULT_THRESHOLDS
+from otkit.errors import ConfigError
+from otkit.files import write_file
+from otkit.reports.tables import Table
+from otkit.reports.view import GridView, LinkKind, Shares
+from otkit.reports.words import mostly_rtl
+
+__all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
+
+_HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
+_ORDERS = {
+    "error": "highest error rate (AER) against gold",
+    "mass": "lowest mass on links",
+    "file": "as in the file",
+    "nulls": "most words without a partner",
+    "cost": "highest transport cost",
+    "longest": "longest",
+    "disagreement": "largest disagreement between the two views",
+}
+_KEY: tuple[tuple[LinkKind, str, str], ...] = (
+    ("link", "●", "link"),
+    ("sure", "●", "link, sure in gold"),
+    ("possible", "○", "link, possible in gold"),
+    ("missed", "×", "missed, sure in gold"),
+    ("extra", "+", "link not in gold"),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of looking at every pair of the page."""
+
+    model: str
+    layer: str = ""
+    transport: str = ""
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class PagePair:
+    """One sentence pair, seen once in each variant of its page; `number` is its line in the corpus."""
+
+    number: int
+    views: tuple[GridView, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page shows: pairs in their variants, and tables of figures above them.
+
+    `threshold` is the share of mass that links were cut at, where the slider rests.
+    """
+
+    title: str
+    variants: tuple[Variant, ...]
+    pairs: tuple[PagePair, ...]
+    note: str = ""
+    tables: tuple[Table, ...] = ()
+    threshold: float = DEFAULT_THRESHOLDS["threshold"]
+
+    @property
+    def gold(self) -> bool:
+        """Whether its pairs have gold links."""
+        return any(pair.views[0].gold is not None for pair in self.pairs)
+
+    @property
+    def order(self) -> str:
+        """What the page opens by, the worst first: the error rate where there is gold, else the mass on links."""
+        return "error" if self.gold else "mass"
+
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise ConfigError("a page needs at least one sentence pair")
+        if not self.variants or len(set(self.variants)) != len(self.variants):
+            raise ConfigError("the variants of a page must be at least one, and distinct")
+        for pair in self.pairs:
+            if len(pair.views) != len(self.variants):
+                raise ConfigError(
+                    f"pair {pair.number} has {len(pair.views)} views, the page {len(self.variants)} variants"
+                )
+
+
+def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
+    """Write the page whole, or leave what was there."""
+    write_file(path, page_html(page), overwrite=overwrite)
+
+
+def page_html(page: Page) -> str:
+    """The page as one HTML document."""
+    many = len(page.pairs) > 1
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(page.title)}</title>",
+        f"<style>{asset('page.css')}</style></head><body>",
+        f"<header><h1>{escape(page.title)}</h1>",
+        f'<p class="note">{escape(page.note)}</p>' if page.note else "",
+        "<noscript><p>Scripts are switched off, and this page draws with one.</p></noscript>",
+        "</header><main>",
+        _tables(page.tables),
+        "<h2>Alignments</h2>" if many or page.tables else '<h2 class="hidden">Alignment</h2>',
+        _key(gold=page.gold),
+        _controls(page, many=many),
+        '<div id="pairs"></div><div id="end"></div></main>',
+        f'<p id="status" role="status">{escape(_HINT)}</p>',
+        '<template id="svg"><svg class="links" aria-hidden="true"><path></path></svg></template>',
+        f'<script id="data" type="application/json">{_json(_page_data(page))}</script>',
+        f"<script>{asset('page.js')}</script>",
+        "</body></html>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def asset(name: str) -> str:
+    """The text of a file that pages carry inside them."""
+    return (resources.files("otkit.reports") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    """JSON that no HTML parser can end early: the characters that begin tags and comments are escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no UTF-8
+
+
+def _page_data(page: Page) -> dict[str, object]:
+    first = page.variants[0].model
+    others = [place for place, variant in enumerate(page.variants) if variant.model != first]
+    return {
+        "hint": _HINT,
+        "variants": [vars(variant) for variant in page.variants],
+        "second": (others or [len(page.variants) - 1])[0],
+        "order": page.order,
+        "pairs": [_pair_data(pair) for pair in page.pairs],
+    }
+
+
+def _pair_data(pair: PagePair) -> dict[str, object]:
+    view = pair.views[0]
+    gold = view.gold
+    return {
+        "n": pair.number,
+        "s": view.source,
+        "t": view.target,
+        "d": ["rtl" if mostly_rtl(words) else "ltr" for words in (view.source, view.target)],
+        "g": None if gold is None else {"s": sorted(gold.sure), "p": sorted(gold.possible)},
+        "v": [_view_data(view) for view in pair.views],
+    }
+
+
+def _view_data(view: GridView) -> dict[str, object]:
+    return {
+        "p": _percents(view.shares),
+        "a": _percents(view.source_null),
+        "b": _percents(view.target_null),
+        "l": [[i, j, round(100 * view.link_share((i, j)))] for i, j in sorted(view.links)],
+        "c": None if view.score is None else round(view.score, 4),
+    }
+
+
+def _percents(shares: Shares) -> str:
+    """Whole percents, one byte each: what the page can show, at a tenth of the size of numbers as text."""
+    whole = np.rint(100 * np.nan_to_num(shares).clip(0.0, 1.0)).astype(np.uint8)
+    return base64.b64encode(whole.tobytes()).decode("ascii")
+
+
+def _key(*, gold: bool) -> str:
+    shown = [entry for entry in _KEY if (entry[0] != "link") == gold]
+    items = [
+        f'<li><svg aria-hidden="true" viewBox="0 0 36 12"><path class="kind-{kind}" d="M0 6H36"/></svg> '
+        f"{symbol} {name}</li>"
+        for kind, symbol, name in shown
+    ]
+    return f'<ul class="key" aria-label="key">{"".join(items)}<li>∅ word without a partner</li></ul>'
+
+
+def _controls(page: Page, *, many: bool) -> str:
+    listing = ""
+    if many:
+        there = {"error": page.gold, "disagreement": len(page.variants) > 1}
+        orders = [
+            f'<option value="{name}">{"worst first: " if name == page.order else ""}{text}</option>'
+            for name, text in sorted(_ORDERS.items(), key=lambda order: order[0] != page.order)
+            if there.get(name, True)
+        ]
+        listing = (
+            f'<label>order <select id="order">{"".join(orders)}</select></label>'
+            '<label>holding <input id="search" type="search" size="14"></label><output id="count"></output>'
+        )
+    return (
+        '<div class="controls" role="group" aria-label="controls">'
+        '<label>link from <input id="threshold" type="range" min="1" max="100" '
+        f'value="{_percent(page.threshold)}"></label>'
+        '<output id="threshold-value" for="threshold">as extracted</output>'
+        '<button id="extracted" class="plain" type="button">reset</button>'
+        f'<span id="choices"></span>{listing}</div>'
+    )
+
+
+def _percent(share: float) -> int:
+    """A share on the slider."""
+    return min(100, max(1, round(100 * share)))
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    drawn = []
+    for table in tables:
+        classes = [
+            ' class="number"' if table.kind(place) == "figure" else "" for place in range(len(table.columns))
+        ]
+        head = "".join(
+            f'<th scope="col"{name}>{escape(column.name)}</th>'
+            for name, column in zip(classes, table.columns, strict=True)
+        )
+        body = []
+        for number, row in enumerate(table.rows):
+            cells = "".join(
+                f"<td{name}><bdi>{escape(cell)}</bdi></td>"
+                for cell, name in zip(table.cells(row), classes, strict=True)
+            )
+            footer = ' class="footer"' if number == len(table.rows) - table.footers else ""
+            body.append(f"<tr{footer}>{cells}</tr>")
+        drawn.append(
+            f'<table class="figures"><caption>{escape(table.title)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        )
+    return f'<div class="tables">{"".join(drawn)}</div>' if drawn else ""

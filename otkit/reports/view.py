@@ -1,0 +1,198 @@
+"""What every picture of an alignment is drawn from: words, shares of mass, links, null mass, gold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from otkit.data.links import parse_links
+from otkit.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from otkit.alignment.aligner import Alignment
+
+__all__ = [
+    "Cell",
+    "GoldLinks",
+    "GridView",
+    "LinkKind",
+    "Shares",
+    "compare_links",
+    "parse_gold",
+    "shares_of",
+    "view_of",
+]
+
+Shares = npt.NDArray[np.float64]
+Cell = tuple[int, int]
+LinkKind = Literal["link", "sure", "possible", "missed", "extra"]
+
+
+@dataclass(frozen=True)
+class GoldLinks:
+    """Links made by hand; a sure link is a possible one as well."""
+
+    sure: frozenset[Cell]
+    possible: frozenset[Cell] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "possible", self.possible | self.sure)
+
+
+@dataclass(frozen=True, eq=False)
+class GridView:
+    """One sentence pair as it is shown.
+
+    `shares` (N, M) are in [0, 1]: how much of what two words give and take goes between them.
+    `source_null` (N,) and `target_null` (M,) are the shares of each word's mass that no partner takes.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    shares: Shares
+    links: tuple[Cell, ...]
+    source_null: Shares
+    target_null: Shares
+    score: float | None = None
+    gold: GoldLinks | None = None
+    caption: str = ""
+    settings: str = ""
+    """What the caption leaves open: temperature, rule for links."""
+    scores: dict[Cell, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = (len(self.source), len(self.target))
+        found = (self.shares.shape, self.source_null.shape, self.target_null.shape)
+        if found != (expected, expected[:1], expected[1:]):
+            raise ConfigError(
+                f"a picture of {expected[0]} x {expected[1]} words got arrays of shapes {found}",
+                remedy="give one share for each pair of words and one null share for each word",
+            )
+        for i, j in self.links:
+            if not (0 <= i < expected[0] and 0 <= j < expected[1]):
+                raise ConfigError(f"link {i}-{j} is outside a pair of {expected[0]} and {expected[1]} words")
+
+    def link_share(self, cell: Cell) -> float:
+        """The share of mass stated for a link: the aligner's own score where it gave one."""
+        return self.scores.get(cell, float(self.shares[cell]))
+
+    @cached_property
+    def kinds(self) -> dict[Cell, LinkKind]:
+        """What each marked cell is: a plain link, or with gold: found sure, found possible, missed, extra."""
+        if self.gold is None:
+            return dict.fromkeys(sorted(self.links), "link")
+        kinds: dict[Cell, LinkKind] = {}
+        for cell in sorted(set(self.links) | self.gold.sure):
+            if cell not in self.links:
+                kinds[cell] = "missed"
+            elif cell in self.gold.sure:
+                kinds[cell] = "sure"
+            else:
+                kinds[cell] = "possible" if cell in self.gold.possible else "extra"
+        return kinds
+
+    @cached_property
+    def counts(self) -> dict[LinkKind, int]:
+        """How many cells there are of each kind."""
+        counted: dict[LinkKind, int] = {}
+        for kind in self.kinds.values():
+            counted[kind] = counted.get(kind, 0) + 1
+        return counted
+
+    @cached_property
+    def unlinked_source(self) -> tuple[int, ...]:
+        """Source words that no link touches."""
+        return tuple(sorted(set(range(len(self.source))) - {i for i, _ in self.links}))
+
+    @cached_property
+    def unlinked_target(self) -> tuple[int, ...]:
+        """Target words that no link touches."""
+        return tuple(sorted(set(range(len(self.target))) - {j for _, j in self.links}))
+
+    def unlinked_words(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """`source`, then `target`, where they have words that no link touches: these, with their null mass."""
+        for side, words, unlinked, null in (
+            ("source", self.source, self.unlinked_source, self.source_null),
+            ("target", self.target, self.unlinked_target, self.target_null),
+        ):
+            if unlinked:
+                yield side, [(words[k], float(null[k])) for k in unlinked]
+
+    def null_shares(self) -> tuple[Shares, Shares]:
+        """Null mass of the words that no link touches, 0 elsewhere: what is drawn as `no partner`.
+
+        Unbalanced transport leaves mass at linked words too (every word pays for what it moves); shown beside
+        a full link it would read as a contradiction.
+        """
+        source, target = np.zeros(len(self.source)), np.zeros(len(self.target))
+        for unlinked, shown, null in (
+            (self.unlinked_source, source, self.source_null),
+            (self.unlinked_target, target, self.target_null),
+        ):
+            shown[list(unlinked)] = null[list(unlinked)]
+        return source, target
+
+
+def parse_gold(text: str, *, source_words: int, target_words: int) -> GoldLinks:
+    """Gold links from a line such as `0-0 1p2`: 0-based, `i-j` sure, `ipj` possible; range checked."""
+    sure: set[Cell] = set()
+    possible: set[Cell] = set()
+    for i, j, is_sure in parse_links(text.replace(",", " "), where="--gold"):
+        if i >= source_words or j >= target_words:
+            raise InputError(
+                f"the gold link {i}-{j} is outside {source_words} source and {target_words} target words",
+                where="--gold",
+                remedy=f"indices count from 0, so they go up to {source_words - 1}-{target_words - 1}",
+            )
+        (sure if is_sure else possible).add((i, j))
+    return GoldLinks(frozenset(sure), frozenset(possible))
+
+
+def shares_of(plan: npt.NDArray[np.floating]) -> Shares:
+    """(N, M) in [0, 1]: the geometric mean of a cell's share of its row and of its column.
+
+    The aligner scores its links in the same way: a threshold means the same on both.
+    """
+    masses = np.asarray(plan, dtype=np.float64).clip(0.0, None)
+    total = masses.sum(1, keepdims=True) * masses.sum(0, keepdims=True)
+    return np.asarray(masses / np.sqrt(np.where(total > 0, total, 1.0))).clip(0.0, 1.0)
+
+
+def view_of(
+    alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "", settings: str = ""
+) -> GridView:
+    """The picture of what the aligner found for one pair."""
+    source_null = np.asarray(alignment.source_null, dtype=np.float64)
+    target_null = np.asarray(alignment.target_null, dtype=np.float64)
+    scores = {(link.source, link.target): float(link.score) for link in alignment.links}
+    if alignment.plan is None:
+        shares = np.zeros((len(alignment.source), len(alignment.target)))
+        for cell, score in scores.items():
+            shares[cell] = score
+    else:
+        shares = shares_of(alignment.plan)
+    return GridView(
+        source=tuple(alignment.source),
+        target=tuple(alignment.target),
+        shares=shares,
+        links=tuple(scores),
+        source_null=source_null,
+        target_null=target_null,
+        score=None if math.isnan(alignment.cost) else float(alignment.cost),
+        gold=gold,
+        caption=caption,
+        settings=settings,
+        scores=scores,
+    )
+
+
+def compare_links(left: Iterable[Cell], right: Iterable[Cell]) -> tuple[list[Cell], list[Cell], list[Cell]]:
+    """The links of both, of the left alone and of the right alone, each sorted."""
+    a, b = set(left), set(right)
+    return sorted(a & b), sorted(a - b), sorted(b - a)

@@ -1,0 +1,147 @@
+"""A finished folder of vectors: its manifest, and its shards, each checked before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otkit.encoders.encoder import read_json
+from otkit.errors import ExportError
+from otkit.files import sha256_of
+from otkit.vectors.shards import SHARDS, Row
+from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
+
+__all__ = ["Vectors", "check_file", "growing", "open_vectors"]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The rows of a folder, in the order of the input; facts are the manifest's."""
+
+    folder: Path
+    dimension: int
+    kind: str
+    shards: tuple[Mapping[str, Any], ...]
+    facts: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return sum(int(shard["rows"]) for shard in self.shards)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """The (R, D) vectors of shard after shard; one is in memory at a time."""
+        for shard in self.shards:
+            yield self._vectors(shard)
+
+    def rows(self, numbers: Sequence[int]) -> list[Row]:
+        """What stands behind some rows, in the order asked."""
+        ends = np.cumsum([int(shard["rows"]) for shard in self.shards])
+        places = np.searchsorted(ends, numbers, side="right")
+        found: dict[int, Row] = {}
+        for place in np.unique(places).tolist():
+            first = int(ends[place - 1]) if place else 0
+            here = [number for number, where in zip(numbers, places, strict=True) if where == place]
+            shard = self._checked(self.shards[place])
+            rows = self._read(shard, "rows", [number - first for number in here])
+            found.update(zip(here, rows, strict=True))
+        return [found[number] for number in numbers]
+
+    def _vectors(self, shard: Mapping[str, Any]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self._read(self._checked(shard), "vectors").unpack()
+        if vectors.shape != (shard["rows"], self.dimension):
+            raise ExportError(
+                f"holds {vectors.shape} numbers, expected ({shard['rows']}, {self.dimension})",
+                where=str(self.folder / str(shard["name"])),
+                remedy="embed the corpus again",
+            )
+        if not np.isfinite(vectors).all():
+            raise ExportError(
+                "holds numbers that are not finite",
+                where=str(self.folder / str(shard["name"])),
+                remedy="embed the corpus again",
+            )
+        return vectors
+
+    def _read(self, shard: Mapping[str, Any], what: str, *rest: Any) -> Any:
+        read = getattr(SHARDS[self.kind], what)
+        name = str(shard["name"])
+        try:
+            return read(lambda suffix: self.folder / f"{name}{suffix}", *rest)
+        except (ValueError, KeyError, OSError, IndexError) as error:  # pyarrow's errors are among them
+            raise ExportError(
+                f"cannot be read ({str(error).splitlines()[0]})",
+                where=str(self.folder / name),
+                remedy="embed the corpus again",
+            ) from error
+
+    def _checked(self, shard: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name, facts in shard["files"].items():
+            check_file(self.folder / name, facts)
+        return shard
+
+
+def check_file(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse a file that is not the one the manifest describes."""
+    remedy = "copy the folder again from where you trust it, or embed the corpus again"
+    if not path.is_file():
+        raise ExportError("is missing", where=str(path), remedy=remedy)
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise ExportError(f"has {size} bytes, expected {facts['bytes']}", where=str(path), remedy=remedy)
+    if sha256_of(path) != facts["sha256"]:
+        raise ExportError(
+            f"is not the file that was written (its SHA-256 differs from {MANIFEST})",
+            where=str(path),
+            remedy=remedy,
+        )
+
+
+_MODEL: dict[str, Any] = {"name": {}, "path": {}, "sha256": {}, "settings": {"pooling": {}, "prefix": {}}}
+
+
+def _need(facts: Mapping[str, Any], keys: Mapping[str, Any]) -> None:
+    """A KeyError for the first key that a table, or a table in it, does not have."""
+    for key, inner in keys.items():
+        if inner or key not in facts:
+            _need(facts[key], inner)
+
+
+def open_vectors(folder: Path) -> Vectors:
+    """The folder that `otkit embed` wrote, after a look at its manifest."""
+    path = folder / MANIFEST
+    if working_folder(folder).is_dir() and not path.is_file():
+        raise ExportError(
+            "is not finished", where=str(folder), remedy="run the same command with `resume=True`"
+        )
+    if not path.is_file():
+        raise ExportError(
+            f"holds no {MANIFEST}", where=str(folder), remedy="name a folder that otkit embed wrote"
+        )
+    facts = read_json(path)
+    try:
+        if facts["format"] != FORMAT:
+            raise ValueError(f"its format is {facts['format']!r}, expected {FORMAT!r}")
+        shards, kind = tuple(facts["shards"]), SHARDS[facts["config"]["shards"]]
+        for number, shard in enumerate(shards):
+            if shard["name"] != shard_name(number):
+                raise ValueError(f"shard {number} is called {shard['name']!r}")
+            if not set(shard["files"]) <= {f"{shard['name']}{suffix}" for suffix in kind.suffixes}:
+                raise ValueError(f"shard {number} has unknown files")
+        found = Vectors(folder, int(facts["model"]["dimension"]), facts["config"]["shards"], shards, facts)
+        _need(facts, {"index": {}, "config": {"unit": {}, "raw": {}}, "model": _MODEL})
+        if len(found) != facts["rows"]:
+            raise ValueError(f"{len(found)} rows in shards, {facts['rows']} stated")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ExportError(
+            f"is not a manifest of vectors ({error})", where=str(path), remedy="embed the corpus again"
+        ) from error
+    return found
+
+
+def growing(writer: VectorWriter, dimension: int, kind: str) -> Vectors:
+    """The shards of a folder that has no manifest yet, for its index to be built from."""
+    return Vectors(writer.folder, dimension, kind, tuple(writer.shards), {})

@@ -1,0 +1,103 @@
+"""Questions to a folder of vectors: the encoder that made it, its index, and the text behind each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.vectors.embedder import Embedder
+from otkit.vectors.folder import Vectors, open_vectors
+from otkit.vectors.index import exact, open_index
+from otkit.vectors.settings import NEIGHBOURS
+from otkit.vectors.shards import Row
+
+__all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A row that was found, and its cosine with the query (a rough one where the index holds codes)."""
+
+    score: float
+    row: Row
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query, or a word of one where the vectors are those of words, and what was found, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class VectorSearch:
+    """A folder of vectors with its encoder and its index (None: the shards are read for each search)."""
+
+    vectors: Vectors
+    embedder: Embedder
+    index: Any
+
+    def __call__(self, queries: Sequence[str], *, k: int = NEIGHBOURS) -> list[Answer]:
+        """The k nearest rows of each query, or of each word of it."""
+        if k < 1:
+            raise ConfigError(f"received {k}", remedy="give a whole number of at least 1", setting="k")
+        if not queries:
+            raise InputError("there is no question", remedy="write one")
+        for number, query in enumerate(queries, 1):
+            if not query.strip():
+                raise InputError(f"question {number} is empty", remedy="write a sentence")
+        found = self.embedder(queries)
+        for owner, tokens in found.too_long:
+            raise InputError(
+                f"question {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"
+            )
+        labels = [word for _, word in found.words] or list(queries)
+        k = min(k, len(self.vectors))
+        if self.index is None:
+            scores, ids = exact(self.vectors, found.vectors, k)
+        else:
+            scores, ids = self.index.search(found.vectors, k)
+        wanted = sorted({number for number in ids.flatten().tolist() if number >= 0})
+        rows = dict(zip(wanted, self.vectors.rows(wanted), strict=True))
+        return [
+            Answer(label, tuple(Hit(s, rows[i]) for s, i in zip(near, places, strict=True) if i >= 0))
+            for label, near, places in zip(labels, scores.tolist(), ids.tolist(), strict=True)
+        ]
+
+
+def open_search(
+    folder: Path, *, encoder: Encoder | str | Path | None = None, device: str = "auto"
+) -> VectorSearch:
+    """Open a folder with the encoder that its manifest names, or with `encoder`, which must be the same one."""
+    vectors = open_vectors(folder)
+    facts, config = vectors.facts["model"], vectors.facts["config"]
+    encoder = open_encoder(facts["path"] if encoder is None else encoder, device=device)
+    remedy = f"give the encoder that made them, as `encoder` (it was {facts['name']!r})"
+    if encoder.dimension != vectors.dimension:
+        raise CheckpointError(
+            f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {encoder.dimension}",
+            where=str(folder),
+            remedy=remedy,
+        )
+    if encoder.weights_sha256() != facts["sha256"]:
+        raise CheckpointError(
+            f"the vectors were made by another encoder than {encoder.name!r}: the weights differ",
+            where=str(folder),
+            remedy=remedy,
+        )
+    stated = (encoder.settings.pooling, encoder.settings.prefix)
+    if stated != (facts["settings"]["pooling"], facts["settings"]["prefix"]):
+        raise CheckpointError(
+            f"the encoder's otkit.json now says pooling {stated[0]!r} and prefix {stated[1]!r}, other than then",
+            where=str(folder),
+            remedy="embed the corpus again, or restore otkit.json",
+        )
+    embedder = Embedder(encoder, unit=config["unit"], raw=config["raw"])
+    index = vectors.facts["index"]
+    return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index))
