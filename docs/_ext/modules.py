@@ -22,12 +22,15 @@ FLOORS = {
     "vectors": "Vectors: embed, index, search",
     "exports": "Exports",
     "reports": "Reports: text, pages and pictures",
+    "api": "The functions that `import otkit` gives",
 }
 
 
 def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
+    for stale in {path.stem for path in folder.glob("*.rst")} - {floor or "otkit" for floor in FLOORS}:
+        (folder / f"{stale}.rst").unlink()
     for floor, title in FLOORS.items():
         files = sorted((ROOT / floor).glob("*.py"))
         names = [

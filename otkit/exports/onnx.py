@@ -33,7 +33,7 @@ from otkit.exports.gate import (
     real_sentences,
 )
 from otkit.exports.graph import INPUTS, write_graph
-from otkit.exports.quantize import RECIPES, Feed, Recipe
+from otkit.exports.quantize import RECIPES, Feed, Quantisation
 from otkit.exports.settings import ExportSettings
 from otkit.files import fresh_folder, versions
 
@@ -95,7 +95,7 @@ def export_onnx(
     start = time.perf_counter()
     if encoder.device.type != "cpu":
         raise ConfigError("an encoder is exported from the CPU", remedy="open it with device='cpu'")
-    recipes = RECIPES[settings.quantize] if settings.quantize else (Recipe("fp32", _copy),)
+    recipes = RECIPES[settings.quantize] if settings.quantize else (Quantisation("fp32", _copy),)
     limits = limits or limits_of(settings)
     training = encoder.model.training
     attempts: list[Attempt] = []
@@ -146,7 +146,7 @@ def _size(graph: Path) -> int:
 
 def _attempt(
     encoder: TorchEncoder,
-    recipe: Recipe,
+    recipe: Quantisation,
     whole: Path,
     target: Path,
     texts: list[str],

@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-__all__ = ["RECIPES", "Feed", "Recipe"]
+__all__ = ["RECIPES", "Feed", "Quantisation"]
 
 
 Feed = dict[str, NDArray[np.int64]]
@@ -29,7 +29,7 @@ Write = Callable[[Path, Path, Feed], None]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Quantisation:
     """A named way to make a graph smaller: `write(source, target, feed)`; feed is a batch of real sentences."""
 
     name: str
@@ -207,21 +207,21 @@ def _write_blocks(
     onnx.save(quantizer.model.model, str(target))
 
 
-RECIPES: dict[str, tuple[Recipe, ...]] = {
+RECIPES: dict[str, tuple[Quantisation, ...]] = {
     "int8": (
-        Recipe("int8, dynamic; layers with outliers in blocks", _int8(noise=1e-2)),
-        Recipe("int8, dynamic; noisy layers in blocks", _int8(noise=2.5e-3)),
+        Quantisation("int8, dynamic; layers with outliers in blocks", _int8(noise=1e-2)),
+        Quantisation("int8, dynamic; noisy layers in blocks", _int8(noise=2.5e-3)),
         # Seven bits do not overflow the 16-bit sums of x86 processors without VNNI.
-        Recipe(
+        Quantisation(
             "int8, 7-bit weights, dynamic; layers with outliers in blocks",
             _int8(noise=1e-2, reduce_range=True),
         ),
-        Recipe("int8 in blocks of 128", _blocks(8, block=128, accuracy_level=4)),
+        Quantisation("int8 in blocks of 128", _blocks(8, block=128, accuracy_level=4)),
     ),
     "int4": (
-        Recipe("4 bits in blocks of 32, int8 activations", _blocks(4, block=32, accuracy_level=4)),
-        Recipe("4 bits in blocks of 32", _blocks(4, block=32, accuracy_level=None)),
-        Recipe(
+        Quantisation("4 bits in blocks of 32, int8 activations", _blocks(4, block=32, accuracy_level=4)),
+        Quantisation("4 bits in blocks of 32", _blocks(4, block=32, accuracy_level=None)),
+        Quantisation(
             "4 bits with offsets in blocks of 32", _blocks(4, block=32, accuracy_level=None, symmetric=False)
         ),
     ),
