@@ -212,9 +212,10 @@ SETTINGS = {
     "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "unit": "cost", "tau": 3.0, "mass": 0.2,
     "null": 0.01, "weights": "norm", "granularity": "subword", "word_vector": "first", "layers": (2,),
     "encoding": "joint", "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0,
-    "distances": "position", "length_power": 9.0, "attach_factor": 9.0, "strategy": "backward", "threshold": 0.9,
+    "distances": "position", "length_power": 9.0, "attach_factor": 1.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
+    "attach_factor": {"threshold": 0.4},
     "mass": {"transport": "partial"},
     "structure": {"transport": "fgw"},
     "distances": {"transport": "fgw", "structure": 1.0},

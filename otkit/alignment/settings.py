@@ -191,14 +191,14 @@ class AlignmentSettings(Settings):
         "embedding", "What fgw compares within the sentences.", choices=DISTANCES, panel=_PANEL
     )
     length_power: float = setting(
-        0.0,
+        0.25,
         "The power of the words' lengths that shares are weighed by, under the strategy threshold; 0 for none.",
         least=0,
         most=100,
         panel=_PANEL,
     )
     attach_factor: float = setting(
-        1.0,
+        2.5,
         "The factor, there too, for links of a short word that go where the next word goes; 1 for none.",
         least=0,
         most=1e6,

@@ -93,7 +93,7 @@ def one_of(side: Encoded, place: int) -> Encoded:
 
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 def test_padding_and_neighbours_change_nothing(transport: str) -> None:
-    config = AlignmentSettings(transport=transport)
+    config = AlignmentSettings(length_power=0.0, attach_factor=1.0, transport=transport)
     source, target = sides()
     together = find_links(source, target, config, plans=True)
     wider = find_links(padded(source, 3), padded(target, 5), config, plans=True)
@@ -110,7 +110,7 @@ def test_padding_and_neighbours_change_nothing(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", [name for name in sorted(TRANSPORTS) if name not in SLOW])
 def test_transposing_transposes(transport: str) -> None:
-    config = AlignmentSettings(transport=transport, epsilon=0.1)
+    config = AlignmentSettings(length_power=0.0, attach_factor=1.0, transport=transport, epsilon=0.1)
     source, target = sides(2)
     for one, other in zip(
         find_links(source, target, config, plans=True),
@@ -215,7 +215,7 @@ def test_only_the_last_of_the_plans_has_a_gradient() -> None:
     and the links are those of the aligner."""
     source, target = sides(7)
     vectors = source.vectors.clone().requires_grad_()
-    config = AlignmentSettings()
+    config = AlignmentSettings(length_power=0.0, attach_factor=1.0)
     unrolled = SinkhornConfig(
         config.epsilon, config.tau, config.unit, max_iterations=100, tolerance=None, gradient="unroll"
     )

@@ -129,7 +129,7 @@ ALIGNER = {
     "--agreement": Row("0", wrong="-1"),
     "--rounds": Row("0", wrong="-1 1.5"),
     "--length-power": Row("9", wrong="-1"),
-    "--attach-factor": Row("9", wrong="-1"),
+    "--attach-factor": Row("1", beside="--threshold 0.4", wrong="-1"),
     "--cost": Row("euclidean", wrong="manhattan"),
     "--unit": Row("cost", wrong="meters"),
     "--granularity": Row("subword", wrong="letter"),

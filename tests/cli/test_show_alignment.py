@@ -120,7 +120,7 @@ def test_gold_is_laid_over_the_links(otkit: Run) -> None:
 def test_settings_reach_the_aligner(otkit: Run) -> None:
     _, one_to_one, _ = show(otkit, "--strategy", "match", "-f", "pharaoh")
     assert sorted(link.split("-")[1] for link in one_to_one.split()) == list("01234")
-    _, none, _ = show(otkit, "--threshold", "1", "-f", "pharaoh")
+    _, none, _ = show(otkit, "--threshold", "1", "--length-power", "0", "-f", "pharaoh")
     assert none == "\n"
     _, out, _ = show(
         otkit, "--transport", "balanced", "--layer", "0,2", "--word-vector", "first", "-f", "json"
