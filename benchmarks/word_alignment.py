@@ -148,7 +148,10 @@ def _links(path: Path, count: int) -> list[set[tuple[int, int]]]:
 def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     sets = gold_sets()
     rows: dict[str, Row] = {}
-    for name, config in (("otkit, the default", AlignmentSettings()), ("otkit, lengths not weighed", NO_LENGTHS)):
+    for name, config in (
+        ("otkit, the default", AlignmentSettings()),
+        ("otkit, lengths not weighed", NO_LENGTHS),
+    ):
         scores = evaluate_word_alignment(encoder, sets, config=config)
         rows[name] = {language: aer(table) for language, table in scores.tables.items()}
     rows |= peer_rows(encoder, sets)
