@@ -18,6 +18,7 @@ from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.outputs import during_command
+from otkit.cli.project import project
 from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
@@ -47,7 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
+for command in (align, show_alignment, extract, embed, evaluate, export, check, report, project, info):
     app.command(cls=Command)(during_command(command))
 
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from otkit.data.lines import SPACES
 from otkit.data.segmentation import Segment
-from otkit.projection.spans import Carried, Shares, Span, SpanSettings, carry_spans
+from otkit.projection.settings import SpanSettings
+from otkit.projection.spans import Carried, Shares, Span, carry_spans
 from otkit.projection.words import text_words
 
 __all__ = ["Place", "Placed", "Text", "carry_places", "spaced"]
@@ -36,9 +35,7 @@ class Text:
 
     def covered(self, start: int, end: int) -> tuple[int, int]:
         """The words [first, last) that have a character in [start, end); the place of an empty one among them."""
-        first = next(
-            (index for index, word in enumerate(self.words) if word.end > start), len(self.words)
-        )
+        first = next((index for index, word in enumerate(self.words) if word.end > start), len(self.words))
         last = first
         while last < len(self.words) and self.words[last].start < end:
             last += 1
@@ -131,8 +128,3 @@ def _apart(hit: tuple[int, int], text: str) -> bool:
 
 
 _NAME = 5  # letters from which a name is told from the beginning of a longer word
-
-
-def shares_none(source: Text, target: Text) -> Shares:
-    """No share anywhere."""
-    return np.zeros((len(source.words), len(target.words)))

@@ -26,68 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import ConfigError, choose
+from otkit.projection.settings import SpanSettings
 from otkit.projection.words import BRACKETS, after_inflection, is_punctuation, leans, same_mark
-from otkit.settings import Settings, setting
 
-__all__ = ["RULES", "Carried", "Span", "SpanSettings", "carry_spans", "shares_of", "shares_of_links"]
+__all__ = ["RULES", "Carried", "Span", "carry_spans", "shares_of", "shares_of_links"]
 
 Shares = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Stretch = tuple[int, int]
-
-_PANEL = "Projection"
-RULE_NAMES = {
-    "price": "the contiguous span of the largest total share less a price a word",
-    "overlap": "the contiguous span whose shares are most nearly those of the source span alone",
-    "words": "every linked word by itself, neighbours joined; a span may be split",
-    "min-max": "from the first to the last linked word",
-    "gaps": "linked words with gaps of at most `gap` words filled; of several runs the strongest",
-}
-
-
-@dataclass(frozen=True)
-class SpanSettings(Settings):
-    """How a span finds its words on the other side."""
-
-    rule: str = setting(
-        "price", "How target words are chosen.", choices=RULE_NAMES, panel=_PANEL, everyday=True
-    )
-    price: float = setting(
-        0.3, "What a target word costs, under the rule price.", least=0, unit="share", panel=_PANEL
-    )
-    sharpness: float = setting(
-        2.0, "The power of the shares, under the rule overlap.", above=0, most=10, panel=_PANEL
-    )
-    clause_price: float = setting(
-        0.5,
-        "What a mark that ends a sentence costs within a span whose source has none, under price and overlap.",
-        least=0,
-        unit="share",
-        panel=_PANEL,
-    )
-    linked: float = setting(
-        0.45,
-        "The share from which two words are linked, under words, min-max and gaps.",
-        least=0,
-        most=1,
-        panel=_PANEL,
-    )
-    gap: int = setting(
-        1, "The longest gap that is filled, under gaps, in words.", least=0, most=1000, panel=_PANEL
-    )
-    edge: float = setting(
-        0.7,
-        "The share from which a short word at the edge of a span belongs to it.",
-        least=0,
-        most=10,
-        panel=_PANEL,
-    )
-    floor: float = setting(
-        0.3, "The confidence below which a span is lost.", least=0, most=1, panel=_PANEL, everyday=True
-    )
-    marks: bool = setting(
-        False, "Keep punctuation at the edges of a span where its source has it too.", panel=_PANEL
-    )
 
 
 @dataclass(frozen=True)
@@ -204,7 +150,8 @@ def shares_of(plan: NDArray[np.floating]) -> Shares:
     """(N, M) in [0, 1] from masses of at least 0: the geometric mean of each cell's share of its row and column."""
     masses = np.maximum(plan.astype(np.float64), 0.0)
     total = masses.sum(1, keepdims=True) * masses.sum(0, keepdims=True)
-    return masses / np.sqrt(np.where(total > 0, total, 1.0))
+    shares: Shares = masses / np.sqrt(np.where(total > 0, total, 1.0))
+    return shares
 
 
 def shares_of_links(links: Sequence[tuple[int, int, float]], rows: int, columns: int) -> Shares:
@@ -218,7 +165,8 @@ def shares_of_links(links: Sequence[tuple[int, int, float]], rows: int, columns:
             )
         masses[i, j] = score
     totals = np.maximum(masses.sum(1, keepdims=True), 1.0) * np.maximum(masses.sum(0, keepdims=True), 1.0)
-    return masses / np.sqrt(totals)
+    shares: Shares = masses / np.sqrt(totals)
+    return shares
 
 
 def carry_spans(
@@ -234,7 +182,7 @@ def carry_spans(
     nested ones may be nested. Punctuation and short words that the span has little share in are left out at its edges,
     unless they would leave a bracket open.
     """
-    settings = settings or SpanSettings()
+    settings = (settings or SpanSettings()).resolved("price")
     rule = choose(settings.rule, RULES, what="rule", setting="rule")
     sharp = shares**settings.sharpness if settings.rule == "overlap" else shares
     short = np.array([leans(word) for word in target], dtype=bool)
@@ -260,7 +208,7 @@ def carry_spans(
             total=total,
             own=float(sharp[span.start : span.end].sum()),
             free=~taken,
-            linked=(part > settings.linked).any(0) if len(part) else np.zeros(len(target), dtype=bool),
+            linked=np.asarray((part > settings.linked).any(0)),
             breaks=ends & (not closes),
         )
         found = rule(seen, settings)

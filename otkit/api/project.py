@@ -1,0 +1,121 @@
+"""What people do with word links, in Python: labels, tags and lexicons carried across languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.sink import Sink
+from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.encoder import Encoder
+from otkit.errors import choose
+from otkit.projection.corpus import ProjectionStream, Tally, read_links
+from otkit.projection.labelled import FORMS, form_of
+from otkit.projection.settings import SpanSettings
+
+__all__ = ["ProjectionResult", "open_aligner", "open_projection", "project"]
+
+FilePath = str | Path
+
+
+@dataclass(frozen=True)
+class ProjectionResult:
+    """What was carried: counts of sentences and spans, and the text where no file was asked for."""
+
+    tally: Tally
+    text: str | None
+
+
+def open_aligner(
+    model: FilePath | Encoder | None,
+    settings: AlignmentSettings | None = None,
+    *,
+    device: str = "auto",
+    batch_tokens: int | None = None,
+) -> WordAligner:
+    """An aligner for a model's name, an open encoder, or None for the sample encoder."""
+    encoder = open_encoder(model, device=device) if model is None or isinstance(model, str | Path) else model
+    return WordAligner(encoder, settings, batch_tokens=batch_tokens)
+
+
+def open_projection(
+    source: FilePath,
+    target: FilePath | None,
+    *,
+    aligner: WordAligner | None,
+    links: FilePath | None = None,
+    form: str = "auto",
+    spans: SpanSettings | None = None,
+    keep: str = "all",
+    on_error: str = "raise",
+    options: Mapping[str, Any] | None = None,
+) -> ProjectionStream:
+    """The stream behind `project`; `options` are those of the form (column, token_column, scheme, scores)."""
+    name = form_of(source) if form == "auto" else form
+    make = choose(name, FORMS, what="form", setting="input_format")
+    own = dict(options or {}) if name == "conll" else {}
+    if name == "squad":
+        own["complete"] = keep == "complete"
+    return ProjectionStream(
+        make(source, target, on_error=on_error, **own),
+        spans or SpanSettings(),
+        aligner=aligner,
+        links=None if links is None else read_links(links),
+        keep=keep,
+    )
+
+
+def project(
+    source: FilePath,
+    target: FilePath | None = None,
+    output: FilePath | None = None,
+    *,
+    model: FilePath | Encoder | None = None,
+    links: FilePath | None = None,
+    form: str = "auto",
+    column: int = -1,
+    token_column: int = 1,
+    scheme: str = "auto",
+    scores: bool = False,
+    keep: str = "all",
+    on_error: str = "raise",
+    overwrite: bool = False,
+    spans: SpanSettings | None = None,
+    alignment: AlignmentSettings | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Tally], object] = lambda tally: None,
+) -> ProjectionResult:
+    """Carry the labels of `source` to its translation `target`, as `otkit project` does.
+
+    source   CoNLL, JSONL with spans of characters, or SQuAD JSON; form says which, where the name does not
+    target   its translation: the same form, or a sentence (SQuAD: a context) a line; JSONL may hold it itself
+    output   a file to write, or None for the text in the result
+    links    Pharaoh lines instead of links found with `model`
+    """
+    stream = open_projection(
+        source,
+        target,
+        aligner=None if links is not None else open_aligner(model, alignment, device=device),
+        links=links,
+        form=form,
+        spans=spans,
+        keep=keep,
+        on_error=on_error,
+        options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
+    )
+    if output is None:
+        texts = []
+        for piece in stream.pieces():
+            texts.append(piece.text)
+            on_progress(stream.tally)
+        return ProjectionResult(stream.tally, "".join(texts))
+    with Sink(Path(output), fingerprint={}, overwrite=overwrite) as sink:
+        for piece in stream.pieces():
+            sink.write(piece.text, piece.known)
+            on_progress(stream.tally)
+        sink.finish({"sentences": stream.tally.sentences})
+    return ProjectionResult(stream.tally, None)
