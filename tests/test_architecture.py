@@ -26,7 +26,7 @@ FLOORS = {
     "alignment": 5,
     "training": 6,
     "evaluation": 7,
-    "projection": 7,
+    "projection": 8,
     "vectors": 7,
     "exports": 7,
     "reports": 8,

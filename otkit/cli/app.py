@@ -23,6 +23,7 @@ from otkit.cli.report import report
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
+from otkit.cli.tags import tags
 from otkit.errors import OtkitError
 
 __all__ = ["app", "main"]
@@ -48,7 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, check, report, project, info):
+for command in (align, show_alignment, extract, embed, evaluate, export, check, report, project, tags, info):
     app.command(cls=Command)(during_command(command))
 
 

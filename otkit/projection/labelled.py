@@ -25,7 +25,18 @@ from otkit.errors import ConfigError, InputError, choose
 from otkit.files import to_json
 from otkit.projection.places import Place, Placed, Text, spaced
 
-__all__ = ["FORMS", "SCHEMES", "Form", "Labelled", "decode", "encode", "form_of"]
+__all__ = [
+    "FORMS",
+    "SCHEMES",
+    "Form",
+    "Labelled",
+    "LabelledWords",
+    "decode",
+    "encode",
+    "form_of",
+    "read_answers",
+    "read_conll_labels",
+]
 
 FORM_NAMES = {
     "auto": "seen from the name: .json is squad, .jsonl jsonl, others conll",
@@ -608,3 +619,43 @@ def form_of(path: str | Path) -> str:
     """The form that a name shows."""
     name = str(path).removesuffix(".gz").lower()
     return "squad" if name.endswith(".json") else "jsonl" if name.endswith((".jsonl", ".ndjson")) else "conll"
+
+
+@dataclass(frozen=True)
+class LabelledWords:
+    """How many words a sentence has, and its spans (label, start, end)."""
+
+    words: int
+    spans: list[tuple[str, int, int]]
+
+
+def read_conll_labels(path: str | Path, column: int = -1) -> list[LabelledWords]:
+    """The spans of each sentence of a CoNLL file, all in memory: for scoring."""
+    source, sentences = LineSource(path), []
+    for block in _blocks(source):
+        if block.bad is not None:
+            raise block.bad
+        labels, places = [], []
+        for number, row in block.rows:
+            at = column - 1 if column > 0 else len(row) + column
+            if len(row) < 2 or not 0 <= at < len(row):
+                raise InputError(
+                    f"has {len(row)} columns, and the labels are expected in column {column}",
+                    where=f"{source.name}:{number}",
+                    remedy="say which: `column=N`",
+                )
+            labels.append(row[at])
+            places.append(f"{source.name}:{number}")
+        sentences.append(LabelledWords(len(labels), decode(labels, where=places)))
+    return sentences
+
+
+def read_answers(path: str | Path) -> dict[str, list[str]]:
+    """The answers of each question of a SQuAD file, by id."""
+    found: dict[str, list[str]] = {}
+    for article in _list_of(_json_file(path), "data", str(path)):
+        for paragraph in _list_of(article, "paragraphs", str(path)):
+            for question in _list_of(paragraph, "qas", str(path)):
+                answers = _list_of(question, "answers", f"{path}: question {question.get('id')}")
+                found[str(question.get("id"))] = [str(answer.get("text", "")) for answer in answers]
+    return found
