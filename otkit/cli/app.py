@@ -17,6 +17,7 @@ from otkit.cli.evaluate import evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.lexicon import lexicon
 from otkit.cli.outputs import during_command
 from otkit.cli.project import project
 from otkit.cli.report import report
@@ -49,7 +50,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, check, report, project, tags, info):
+for command in (
+    align,
+    show_alignment,
+    extract,
+    embed,
+    evaluate,
+    export,
+    check,
+    report,
+    project,
+    tags,
+    lexicon,
+    info,
+):
     app.command(cls=Command)(during_command(command))
 
 

@@ -1,4 +1,7 @@
-"""How spans are carried to a translation: the table `projection` of a recipe. It imports no NumPy: commands show it."""
+"""How spans are carried to a translation and lexicons counted: the tables `projection` and `lexicon` of a recipe.
+
+It imports no NumPy: commands show these settings in their help.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 from otkit.settings import Settings, setting
 
-__all__ = ["RULE_NAMES", "SpanSettings"]
+__all__ = ["RULE_NAMES", "LexiconSettings", "SpanSettings"]
 
 _PANEL = "Projection"
 RULE_NAMES = {
@@ -66,3 +69,28 @@ class SpanSettings(Settings):
     def resolved(self, rule: str) -> SpanSettings:
         """With this rule in the place of auto."""
         return self.changed(rule=rule) if self.rule == "auto" else self
+
+
+@dataclass(frozen=True)
+class LexiconSettings(Settings):
+    """What a lexicon counts, and which entries it keeps."""
+
+    phrases: int = setting(
+        1, "The longest entry, in words of each side.", least=1, most=20, panel="Lexicon", everyday=True
+    )
+    min_count: int = setting(1, "How often an entry must be seen.", least=1, panel="Lexicon", everyday=True)
+    min_probability: float = setting(
+        0.0,
+        "The least of both probabilities of an entry, of the target given the source and the reverse.",
+        least=0,
+        most=1,
+        panel="Lexicon",
+        everyday=True,
+    )
+    min_score: float = setting(
+        0.0, "The share of a link below which it is not counted.", least=0, most=1, panel="Lexicon"
+    )
+    examples: int = setting(
+        2, "How many sentences to keep for each entry.", least=0, most=1000, panel="Lexicon"
+    )
+    lower: bool = setting(False, "Count words without regard to capitals.", panel="Lexicon")

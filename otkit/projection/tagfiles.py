@@ -1,8 +1,9 @@
 """Files with markup: the texts in them, and the same file with translations that carry the tags.
 
 A file is a `TagFile`: `units` are pairs of a source with markup and, where the file has one, a plain translation;
-`filled` gives the file back with a translation with markup for each unit (None leaves one as it is). HTML is spliced, so
-that all around the texts stays byte for byte. XML goes through lxml with entities, external DTDs and the network off.
+`filled` gives the file back with a translation with markup for each unit (None leaves one as it is). HTML is spliced,
+so that all around the texts stays letter for letter. XML goes through lxml with entities, external DTDs and the network
+off.
 """
 
 from __future__ import annotations
@@ -200,6 +201,7 @@ def _add(
 
 def _html(path: str | Path) -> TagFile:
     page, name = _read(path)
+    page += "\n"
     places = html_texts(page)
     units = tuple(
         Unit(page[start:end], None, f"{name}:{page.count(chr(10), 0, start) + 1}", "html")

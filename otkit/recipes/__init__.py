@@ -23,6 +23,7 @@ __all__ = ["RECIPE_FILE", "TABLES", "RecipeFile", "read_recipe", "recipe_names",
 TABLES = {
     "alignment": "how words are aligned, by every command that does",
     "check": "how translations are checked",
+    "lexicon": "what a lexicon counts and keeps",
     "projection": "how labels and tags are carried to a translation",
     "objective": "what fine-tuning compares, and which losses it adds",
     "batching": "how sentence pairs become batches",
