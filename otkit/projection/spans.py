@@ -216,10 +216,14 @@ def carry_spans(
             why = "its words are another span's" if (inside > settings.price).any() else "no word is its own"
             results[index] = Carried(span, lost=why)
             continue
-        trimmed = [
-            _edges(one, source, target, span, settings, inside=inside, short=short, free=~taken)
-            for one in found
-        ]
+        trimmed: list[Stretch] = []
+        for start, end in found:
+            # The stretch before may have grown into this one.
+            start = max(start, trimmed[-1][1]) if trimmed else start
+            edges = (min(start, end), end)
+            trimmed.append(
+                _edges(edges, source, target, span, settings, inside=inside, short=short, free=~taken)
+            )
         kept = tuple(one for one in trimmed if one[0] < one[1])
         if not kept:
             results[index] = Carried(span, lost="only punctuation is its own")
