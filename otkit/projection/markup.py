@@ -125,7 +125,9 @@ def _parse_html(source: str, target: str, *, xml: bool = False) -> Marked:
             if last is None:
                 built.point(f"{raw}</{name}>")
             else:
-                raw, place, at = source[tag.start() : tags[last].end()], tags[last].end(), last
+                inner = source[tag.end() : tags[last].start()]
+                inner = inner if low in ("script", "style") else _mended(inner, xml=xml)
+                raw, place, at = f"{raw}{inner}{tags[last][0]}", tags[last].end(), last
                 _code(built, pairs, tag.start(), raw)
         elif tag["alone"] or (low in _VOID and not xml):
             _code(built, pairs, tag.start(), raw)
@@ -138,6 +140,28 @@ def _parse_html(source: str, target: str, *, xml: bool = False) -> Marked:
     while built.opened:
         built.end(_ending(built.opened[-1][2]))
     return built.finished()
+
+
+def _mended(source: str, *, xml: bool) -> str:
+    """Markup that is no text, such as that within a `ph`, made sound: as it was, where it was."""
+    parts: list[str] = []
+    opened: list[str] = []
+    place = 0
+    syntax = "xml" if xml else "html"
+    for tag in TAG.finditer(source):
+        parts.append(_escaped(source[place : tag.start()], syntax))
+        place, name = tag.end(), tag["name"]
+        if tag["end"]:
+            if name not in opened:
+                continue
+            while opened[-1] != name:
+                parts.append(f"</{opened.pop()}>")
+            opened.pop()
+        elif name and not tag["alone"] and (xml or name.lower() not in _VOID):
+            opened.append(name)
+        parts.append(tag[0])
+    parts.append(_escaped(source[place:], syntax))
+    return "".join([*parts, *(f"</{name}>" for name in reversed(opened))])
 
 
 def _ending(name: str) -> str:
@@ -408,12 +432,15 @@ def _written(event: Event, marked: Marked, target: str, syntax: str) -> str:
 
 
 def _escaped(text: str, syntax: str) -> str:
+    """Text with its own `<` and `&` escaped, but for those that begin an entity; `>` only where XML forbids it."""
     parts, place = [], 0
     for match in _ENTITY.finditer(text):
-        known = match[0][1] == "#" or (
-            match[0] in _XML_ENTITIES if syntax == "xml" else match[0][1:] in html5
-        )
+        known = match[0][1] == "#" or (match[0] in _XML_ENTITIES if syntax == "xml" else match[0][1:] in html5)
         if known:
-            parts += [html.escape(text[place : match.start()], quote=False), match[0]]
+            parts += [_bare(text[place : match.start()]), match[0]]
             place = match.end()
-    return "".join([*parts, html.escape(text[place:], quote=False)])
+    return "".join([*parts, _bare(text[place:])])
+
+
+def _bare(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("]]>", "]]&gt;")
