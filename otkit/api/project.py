@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -339,7 +340,13 @@ def _found_links(
 def _given_links(
     records: Iterable[Pair | BadLine], links: FilePath, raw: bool
 ) -> Iterator[tuple[Pair | BadLine, Linked | None]]:
-    for record, line in zip(records, read_links(links), strict=True):
+    for record, line in zip_longest(records, read_links(links)):
+        if record is None or line is None:
+            raise InputError(
+                "has more lines than the corpus" if record is None else "has fewer lines than the corpus",
+                where=str(links),
+                remedy="give a line of links for each pair, blank where it has none",
+            )
         if isinstance(record, BadLine):
             yield record, None
             continue

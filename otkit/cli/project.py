@@ -110,9 +110,9 @@ def project(
 
     [bold]Examples[/bold]
 
-    otkit project sample_data/projection/labels.en.conll --target sample_data/projection/text.de.txt
+    otkit project sample_data/labels/en.conll --target sample_data/labels/de.txt --output runs/de.conll
 
-    otkit project answers.en.json --target contexts.de.txt --keep complete --output answers.de.json
+    otkit project sample_data/qa/en.json --target sample_data/qa/de.json --keep complete --output runs/de.json
     """
     if resume and (output is None or labels == "-"):
         raise ConfigError("--resume needs files on both ends", remedy="give --output FILE")

@@ -75,11 +75,9 @@ def tags(
 
     [bold]Examples[/bold]
 
-    otkit tags page.en.html --texts --output page.en.txt
+    otkit tags sample_data/markup/page.en.html --texts --output runs/page.en.txt
 
-    otkit tags page.en.html page.de.txt --output page.de.html
-
-    otkit tags strings.xlf --output strings.tagged.xlf
+    otkit tags sample_data/markup/page.en.html sample_data/markup/page.de.txt --output runs/page.de.html
     """
     if texts and (translation is not None or links is not None):
         raise ConfigError("the plain texts need no translation", remedy="leave TRANSLATION and --links out")

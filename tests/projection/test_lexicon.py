@@ -155,5 +155,8 @@ def test_what_cannot_be_is_told(corpus: Path) -> None:
     (corpus / "links").write_text("0-9\n\n\n\n")
     with pytest.raises(InputError, match="a link of line 1 is to a word that is not there"):
         lexicon(corpus / "de-en.tsv", links=corpus / "links")
+    (corpus / "links").write_text("0-0\n")
+    with pytest.raises(InputError, match="links: has fewer lines than the corpus"):
+        lexicon(corpus / "de-en.tsv", links=corpus / "links")
     with pytest.raises(InputError, match="is no lexicon of otkit"):
         look_up(corpus / "de-en.tsv", "Haus")
