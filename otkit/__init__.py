@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otkit.api.check import check
     from otkit.api.embed import embed, search
     from otkit.api.export import export
+    from otkit.api.project import lexicon, project, tags, transfer_tags
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
@@ -37,9 +38,13 @@ __all__ = [
     "errors",
     "evaluate",
     "export",
+    "lexicon",
     "open_encoder",
+    "project",
     "search",
+    "tags",
     "train",
+    "transfer_tags",
 ]
 
 __version__ = "0.2.0"
@@ -51,9 +56,13 @@ _HOMES = {
     "check": "otkit.api.check",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
+    "lexicon": "otkit.api.project",
     "open_encoder": "otkit.encoders.open",
+    "project": "otkit.api.project",
     "search": "otkit.api.embed",
+    "tags": "otkit.api.project",
     "train": "otkit.api.train",
+    "transfer_tags": "otkit.api.project",
 }
 _MODULES = {"errors": "otkit.errors", "evaluate": "otkit.api.evaluate"}
 

@@ -27,6 +27,7 @@ FLOORS = {
     "training": 6,
     "sentence_transformers": 7,
     "evaluation": 7,
+    "projection": 8,
     "vectors": 7,
     "exports": 7,
     "reports": 8,

@@ -308,7 +308,7 @@ def extract_corpus(
         assert not isinstance(output, str | Path)
         run({}, lambda piece: output.write(piece.text))
     else:
-        fingerprint = _fingerprint(aligner, (shape, scores, raw, input_format, on_error))
+        fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
                 return done
@@ -323,7 +323,7 @@ def extract_corpus(
     return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256)
 
 
-def _fingerprint(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:
+def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:
     """What must be the same for a run to go on; the text itself is compared as it is read."""
     return {
         "version": __version__,

@@ -17,13 +17,16 @@ from otkit.cli.evaluate import app as evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.lexicon import lexicon
 from otkit.cli.outputs import during_command
+from otkit.cli.project import project
 from otkit.cli.recipe import recipe
 from otkit.cli.report import report
 from otkit.cli.search import search
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
+from otkit.cli.tags import tags
 from otkit.errors import OtkitError
 
 __all__ = ["app", "main"]
@@ -53,7 +56,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Any, ...]] = {
     "Train and measure": (align, evaluate),
     "Look": (show_alignment, report, check),
-    "Produce": (extract, embed, search, export),
+    "Produce": (extract, project, tags, lexicon, embed, search, export),
     "Know": (info, recipe),
 }
 for panel, commands in _PANELS.items():

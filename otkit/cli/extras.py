@@ -43,6 +43,18 @@ def _on_hub(options: Options) -> bool:
     return bool((data and not Path(data).is_dir()) or (train and not Path(train).is_file()))
 
 
+def _marked(*forms: str) -> Callable[[Options], object]:
+    """A file with markup in one of these forms."""
+
+    def reads(options: Options) -> bool:
+        from otkit.projection.tagfiles import tag_form_of
+
+        form = options.get("input_format")
+        return (tag_form_of(options["source"]) if form == "auto" else form) in forms
+
+    return reads
+
+
 NEEDS: tuple[Need, ...] = (
     Need("icu4py", lambda given: given.get("raw"), "raw"),
     Need("ray", lambda given: given.get("engine") == "ray", "ray"),
@@ -58,6 +70,8 @@ NEEDS: tuple[Need, ...] = (
         package="onnxscript",
         commands=("export",),
     ),
+    Need("lxml", _marked("xliff", "tmx"), "tags", commands=("tags",)),
+    Need("polib", _marked("po"), "tags", commands=("tags",)),
     Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),
     Need("faiss", lambda given: not given.get("index"), package="faiss-cpu", commands=("embed", "search")),
 )

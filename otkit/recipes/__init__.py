@@ -36,6 +36,8 @@ Some = TypeVar("Some", bound=Settings)
 TABLES = {
     "alignment": "how words are aligned, by every command that does",
     "check": "how translations are checked",
+    "lexicon": "what a lexicon counts and keeps",
+    "projection": "how labels and tags are carried to a translation",
     "objective": "what fine-tuning compares, and which losses it adds",
     "batching": "how sentence pairs become batches",
     "training": "how long and how fast a run trains",

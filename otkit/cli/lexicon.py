@@ -1,0 +1,217 @@
+"""`otkit lexicon`: which words of a corpus belong together, and looking one up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.given import NOTHING, Given, takes
+from otkit.cli.options import (
+    Address,
+    BatchTokens,
+    Device,
+    Engine,
+    InputFormat,
+    JsonPath,
+    Langs,
+    Model,
+    OnError,
+    Overwrite,
+    Quiet,
+    Raw,
+    SourceFile,
+    TargetFile,
+    Threads,
+    Verbose,
+    count_option,
+    model_place,
+    name_option,
+    note,
+    set_engine,
+    set_logging,
+    set_threads,
+)
+from otkit.cli.outputs import claim_files
+from otkit.cli.project import Links
+from otkit.errors import ConfigError, InputError
+from otkit.files import format_of
+from otkit.projection.settings import LexiconSettings
+
+__all__ = ["lexicon"]
+
+_ENDINGS = {
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".jsonl": "jsonl",
+    ".tbx": "tbx",
+    ".s2t": "shortlist",
+    ".t2s": "shortlist",
+    ".sqlite": "sqlite",
+    ".db": "sqlite",
+    ".html": "html",
+}
+
+
+@takes(alignment=AlignmentSettings, lexicon=LexiconSettings)
+def lexicon(
+    corpus: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Parallel text, plain or .gz; - is stdin. With --look-up: a lexicon, .sqlite.",
+        ),
+    ] = None,
+    look_up: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Show the entries of a word or phrase.", show_default=False),
+    ] = None,
+    most: Annotated[Any, count_option("With --look-up: the most entries to show.", "--most", "-k")] = 20,
+    source: SourceFile = None,
+    target: TargetFile = None,
+    input_format: InputFormat = "auto",
+    langs: Langs = None,
+    raw: Raw = False,
+    links: Links = None,
+    on_error: OnError = "raise",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
+    ] = None,
+    format: Annotated[
+        str | None,
+        name_option(
+            "tsv, jsonl, tbx, shortlist (lex.s2t and lex.t2s), sqlite or html. Default: by the ending of --output,"
+            " else tsv.",
+            "otkit.projection.lexicon_files:LEXICON_FORM_NAMES",
+            "format",
+            "--format",
+            "-f",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    model: Model = None,
+    given: Given = NOTHING,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    engine: Engine = "local",
+    address: Address = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Count which words of a corpus belong together: a bilingual lexicon with probabilities and examples.
+
+    [bold]Examples[/bold]
+
+    otkit lexicon sample_data/parallel/de-en.dev.tsv --output runs/lexicon.sqlite
+
+    otkit lexicon sample_data/parallel/de-en.dev.tsv --phrases 3 --min-count 2 --output runs/phrases.tsv
+    """
+    if look_up is not None:
+        _show(look_up, corpus, most)
+        return
+    place = corpus or source
+    if (
+        place is None
+        or (corpus is not None and source is not None)
+        or (source is not None and target is None)
+    ):
+        raise ConfigError(
+            "there is no corpus to count", remedy="name a file, - for stdin, or both of --source and --target"
+        )
+    shape = format or format_of(output, _ENDINGS, default="tsv")
+    set_logging(verbose=verbose)
+    set_threads(set_engine(engine, address, threads))
+    alignment = given.settings("alignment", AlignmentSettings)
+    settings = given.settings("lexicon", LexiconSettings)
+    from otkit.api.project import lexicon as count
+    from otkit.api.project import open_aligner, shortlist_files
+    from otkit.cli.progress import count_lines, counted, last_line, progress_bar
+    from otkit.cli.stdout import write_data
+    from otkit.data.languages import languages_of
+
+    outputs: dict[str, Path | None] = {"output": output, "json": json_path}
+    if shape == "shortlist" and output is not None:
+        outputs["output"], outputs["reverse"] = shortlist_files(output)
+    claim_files(outputs, [place, target, links, model, given.recipe], overwrite=overwrite)
+    try:
+        languages = languages_of(place, langs, target=target)
+    except InputError:
+        if langs is not None or shape == "tbx":
+            raise
+        languages = ("und", "und")
+    aligner = workers = None
+    if links is None:
+        aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
+        if engine == "ray":
+            from otkit.alignment.cluster import align_on_cluster
+
+            workers = align_on_cluster(
+                aligner, model=model_place(model), device=device, precision="fp32", address=address
+            )
+    with progress_bar(quiet=quiet) as bar:
+        step = bar.step(
+            "lexicon", unit="lines", total=None if quiet or place == "-" else count_lines([place])
+        )
+        if aligner is not None:
+            aligner.on_encoded = step.under_way
+        result = count(
+            place,
+            output,
+            target=target,
+            links=links,
+            form=shape,
+            input_format=input_format,
+            raw=raw,
+            langs=languages,
+            on_error=on_error,
+            overwrite=overwrite,
+            settings=settings,
+            aligner=aligner,
+            engine=workers,
+            note=lambda text: note(text, quiet=quiet),
+            on_progress=step.update,
+        )
+    if result.text is not None:
+        write_data(result.text)
+    if result.skipped:
+        note(f"{result.skipped} lines were skipped", quiet=False)
+    if json_path is not None:
+        from otkit.files import versions, write_json
+
+        document = {
+            "command": "lexicon",
+            "versions": versions(),
+            "model": None if aligner is None else aligner.encoder.name,
+            "aligner": None if aligner is None else aligner.used(),
+            "lexicon": settings.to_dict(),
+            "counts": {"pairs": result.pairs, "skipped": result.skipped, "entries": result.entries},
+        }
+        write_json(json_path, document, overwrite=overwrite)
+    last_line(
+        f"wrote {output or 'to stdout'}: {result.entries} entries of {counted(result.pairs, 'sentence pair')}",
+        then=f"otkit lexicon --look-up WORD {output}" if shape == "sqlite" else "",
+        quiet=quiet,
+    )
+
+
+def _show(word: str, place: str | None, most: int) -> None:
+    from otkit.cli.stdout import write_data
+    from otkit.projection.lexicon import look_up
+
+    if place is None:
+        raise ConfigError("there is no lexicon to look in", remedy="name its .sqlite file")
+    entries = look_up(Path(place), word, most=most)
+    if not entries:
+        raise InputError(f"has no entry for {word!r}", where=place, remedy="try another form of the word")
+    for entry in entries:
+        write_data(
+            f"{entry.source}\t{entry.target}\t{entry.count}\t{entry.target_given_source:.3f}"
+            f"\t{entry.source_given_target:.3f}\n"
+        )
+        for example in entry.examples:
+            write_data(f"    {example.line}: {example.source} | {example.target}\n")

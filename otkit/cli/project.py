@@ -1,0 +1,204 @@
+"""`otkit project`: labels carried to a translation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.given import NOTHING, Given, takes
+from otkit.cli.options import (
+    BatchTokens,
+    Device,
+    JsonPath,
+    Model,
+    OnError,
+    Overwrite,
+    Quiet,
+    ResumeOutput,
+    Threads,
+    Verbose,
+    name_option,
+    note,
+    set_logging,
+    set_threads,
+)
+from otkit.cli.outputs import claim_files
+from otkit.errors import ConfigError
+from otkit.projection.settings import SpanSettings
+
+__all__ = ["Links", "project"]
+
+Links = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Word links to use (i-j from 0, a line for each pair) instead of otkit's own.",
+        show_default=False,
+    ),
+]
+
+
+@takes(alignment=AlignmentSettings, projection=SpanSettings)
+def project(
+    labels: Annotated[
+        str, typer.Argument(metavar="FILE", help="Labelled text: CoNLL, JSONL with spans, or SQuAD JSON.")
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its translation: in the same form, or one sentence (SQuAD: one context) a line. JSONL may hold it"
+            ' itself, under "target".',
+            show_default=False,
+        ),
+    ] = None,
+    input_format: Annotated[
+        str, name_option("auto, conll, jsonl or squad.", "otkit.projection.labelled:FORM_NAMES", "form")
+    ] = "auto",
+    column: Annotated[
+        int, typer.Option(metavar="N", help="CoNLL: the column of the labels, from 1; -1 is the last.")
+    ] = -1,
+    token_column: Annotated[int, typer.Option(metavar="N", help="CoNLL: the column of the tokens.")] = 1,
+    scheme: Annotated[
+        str,
+        name_option(
+            "CoNLL: the labels to write, iob1, iob2, bioes or auto (as the source has them).",
+            "otkit.projection.labelled:SCHEMES",
+            "scheme",
+        ),
+    ] = "auto",
+    links: Links = None,
+    keep: Annotated[
+        str,
+        name_option(
+            "all sentences, or the complete ones: every span found, in a plausible order.",
+            "otkit.projection.corpus:KEEP",
+            "sentences to keep",
+        ),
+    ] = "all",
+    on_error: OnError = "raise",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Default: stdout. Packed if it ends in .gz.",
+            show_default=False,
+        ),
+    ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="CoNLL: the confidence of each span in a last column.")
+    ] = False,
+    resume: ResumeOutput = False,
+    overwrite: Overwrite = False,
+    model: Model = None,
+    given: Given = NOTHING,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Carry the labels of a text to its translation: entities, answers, rationales.
+
+    Each span of source words becomes the contiguous span of target words that has most to do with it.
+
+    [bold]Examples[/bold]
+
+    otkit project sample_data/labels/en.conll --target sample_data/labels/de.txt --output runs/de.conll
+
+    otkit project sample_data/qa/en.json --target sample_data/qa/de.json --keep complete --output runs/de.json
+    """
+    if resume and (output is None or labels == "-"):
+        raise ConfigError("--resume needs files on both ends", remedy="give --output FILE")
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
+    set_logging(verbose=verbose)
+    set_threads(threads)
+    alignment = given.settings("alignment", AlignmentSettings)
+    spans = given.settings("projection", SpanSettings)
+    claim_files(
+        {"output": output, "json": json_path},
+        [labels, target, links, model, given.recipe],
+        overwrite=overwrite or resume,
+    )
+    from otkit.alignment.corpus import fingerprint_of
+    from otkit.alignment.sink import Sink, finished_facts, was_begun
+    from otkit.api.project import open_aligner, open_projection
+    from otkit.cli.progress import counted, last_line, progress_bar
+    from otkit.cli.stdout import is_terminal, write_data
+    from otkit.cli.stopping import resumable
+    from otkit.projection.labelled import form_of
+
+    form = form_of(labels) if input_format == "auto" else input_format
+    if target is None and form != "jsonl":
+        raise ConfigError("there is no translation", remedy="give its file", setting="target")
+    if resume and form == "squad":
+        raise ConfigError("a SQuAD file is written at the end", remedy="leave --resume out")
+    aligner = None
+    if links is None:
+        aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
+    stream = open_projection(
+        labels,
+        target,
+        aligner=aligner,
+        links=links,
+        form=form,
+        spans=spans,
+        keep=keep,
+        on_error=on_error,
+        options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
+    )
+    rest = (form, column, token_column, scheme, scores, keep, on_error, str(links), spans.to_dict())
+    fingerprint: dict[str, Any] = {"format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
+    if resume and output is not None and finished_facts(output, fingerprint) is not None:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
+    with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
+        step = bar.step("project", unit="sentences")
+        if aligner is not None:
+            aligner.on_encoded = step.under_way
+        if output is None:
+            for piece in stream.pieces():
+                step.update(stream.tally.sentences)
+                if not write_data(piece.text):
+                    return
+        else:
+            with (
+                Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
+                resumable(lambda: was_begun(output)),
+            ):
+                for piece in stream.pieces(sink.known):
+                    sink.write(piece.text, piece.known)
+                    step.update(stream.tally.sentences)
+                sink.finish({"sentences": stream.tally.sentences})
+    tally = stream.tally
+    for error in stream.bad[:5]:
+        note(f"skipped: {error.where}: {error.what}", quiet=quiet)
+    if tally.skipped:
+        note(f"{tally.skipped} of {tally.sentences} sentences were skipped: they have no labels", quiet=False)
+    if json_path is not None:
+        from otkit.files import versions, write_json
+
+        document = {
+            "command": "project",
+            "versions": versions(),
+            "model": None if aligner is None else aligner.encoder.name,
+            "aligner": None if aligner is None else aligner.used(),
+            "links": links,
+            "spans": spans.to_dict(),
+            "counts": vars(tally),
+        }
+        write_json(json_path, document, overwrite=overwrite)
+    found = tally.spans - tally.lost
+    last_line(
+        f"wrote {output or 'to stdout'}: {counted(tally.written, 'sentence')}, "
+        f"{found} of {counted(tally.spans, 'span')} found",
+        then="",
+        quiet=quiet,
+    )

@@ -1,0 +1,130 @@
+"""Spans of characters of one text to spans of characters of its translation: what answers, rationales and tags are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from otkit.data.lines import SPACES
+from otkit.data.segmentation import Segment
+from otkit.projection.settings import SpanSettings
+from otkit.projection.spans import Carried, Shares, Span, carry_spans
+from otkit.projection.words import text_words
+
+__all__ = ["Place", "Placed", "Text", "carry_places", "spaced"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and its words with their places in it."""
+
+    text: str
+    words: tuple[Segment, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Text:
+        """Raw text."""
+        return cls(text, tuple(text_words(text)))
+
+    @cached_property
+    def bare(self) -> tuple[str, ...]:
+        """The words alone."""
+        return tuple(word.text for word in self.words)
+
+    def covered(self, start: int, end: int) -> tuple[int, int]:
+        """The words [first, last) that have a character in [start, end); the place of an empty one among them."""
+        first = next((index for index, word in enumerate(self.words) if word.end > start), len(self.words))
+        last = first
+        while last < len(self.words) and self.words[last].start < end:
+            last += 1
+        return first, last
+
+
+def spaced(text: str) -> Text:
+    """Text whose words stand between ASCII spaces, as in tokenised corpora."""
+    return Text(
+        text, tuple(Segment(m[0], m.start(), m.end()) for m in re.finditer(f"[^{re.escape(SPACES)}]+", text))
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Characters [start, end) of the source text, with a label."""
+
+    label: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a place went: characters of the target text (several under the rule `words`), or why it has none."""
+
+    place: Place
+    stretches: tuple[tuple[int, int], ...]
+    confidence: float
+    lost: str | None
+
+
+def carry_places(
+    shares: Shares,
+    source: Text,
+    target: Text,
+    places: Sequence[Place],
+    settings: SpanSettings | None = None,
+    *,
+    copies: bool = True,
+) -> list[Placed]:
+    """Where places of the source text go, in the order given.
+
+    copies: what the translation has letter for letter is that stretch, though it be a part of a word ("Mozilla" of
+    "Mozilla-Stiftung").
+    """
+    spans = [Span(place.label, *source.covered(place.start, place.end)) for place in places]
+    found = carry_spans(shares, source.bare, target.bare, spans, settings)
+    return [
+        _placed(place, carried, source, target, copies=copies)
+        for place, carried in zip(places, found, strict=True)
+    ]
+
+
+def _placed(place: Place, carried: Carried, source: Text, target: Text, *, copies: bool) -> Placed:
+    stretches = tuple(
+        (target.words[start].start, target.words[end - 1].end) for start, end in carried.stretches
+    )
+    confidence, lost = carried.confidence, carried.lost
+    copy = _copy(place, stretches, source, target) if copies and len(stretches) < 2 else None
+    if copy is not None:
+        return Placed(place, (copy,), max(confidence, 0.9), None)
+    return Placed(place, stretches, confidence, lost)
+
+
+def _copy(
+    place: Place, found: Sequence[tuple[int, int]], source: Text, target: Text
+) -> tuple[int, int] | None:
+    """The stretch of the target with the very letters of the place: where the span lies, or the only one."""
+    wanted, text = source.text[place.start : place.end].casefold(), target.text.casefold()
+    if len(wanted.strip()) < 2 or len(text) != len(target.text):
+        return None
+    starts = [match.start() for match in re.finditer(re.escape(wanted), text)]
+    hits = [(start, start + len(wanted)) for start in starts]
+    near = [hit for hit in hits if found and hit[0] < found[0][1] and hit[1] > found[0][0]]
+    if near:
+        # The whole of a longer word is not given up for letters within it, such as "here" of "where".
+        return next((hit for hit in near if _apart(hit, text)), None)
+    alone = len(hits) == 1 and source.text.casefold().count(wanted) == 1
+    return hits[0] if alone and _apart(hits[0], text) else None
+
+
+def _apart(hit: tuple[int, int], text: str) -> bool:
+    """Whether a word can begin and end there: a name at its start may have an ending of the language, or be a part of
+    a compound."""
+    start, end = hit
+    begins = start == 0 or not (text[start - 1].isalnum() and text[start].isalnum())
+    ends = end == len(text) or not (text[end - 1].isalnum() and text[end].isalnum())
+    return begins and (ends or end - start >= _NAME)
+
+
+_NAME = 5  # letters from which a name is told from the beginning of a longer word

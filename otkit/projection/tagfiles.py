@@ -1,0 +1,403 @@
+"""Files with markup: the texts in them, and the same file with translations that carry the tags.
+
+A file is a `TagFile`: `units` are pairs of a source with markup and, where the file has one, a plain translation;
+`filled` gives the file back with a translation with markup for each unit (None leaves one as it is). HTML is spliced,
+so that all around the texts stays letter for letter. XML goes through lxml with entities, external DTDs and the network
+off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.data.lines import LineSource, checked, quote
+from otkit.errors import InputError, require_extra
+from otkit.files import to_json
+from otkit.projection.markup import TAG, parse_markup
+
+__all__ = ["TAG_FORMS", "TagFile", "Unit", "open_tags", "plain_text", "tag_form_of"]
+
+TAG_FORM_NAMES = {
+    "auto": "seen from the name",
+    "lines": "a string a line",
+    "jsonl": 'an object a line: {"source": "<b>...</b>", "target": "..."}',
+    "html": "a page; its translation has a line for each text",
+    "xliff": "XLIFF 1.2 or 2",
+    "tmx": "TMX",
+    "po": "gettext",
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A source with markup, its plain translation or None, the syntax (None: seen from the source), and where."""
+
+    source: str
+    target: str | None
+    where: str
+    syntax: str | None = None
+
+
+@dataclass(frozen=True)
+class TagFile:
+    """The units of a file, and how it is written with translations of them."""
+
+    units: tuple[Unit, ...]
+    filled: Callable[[Sequence[str | None]], str]
+
+
+def plain_text(source: str, syntax: str) -> str:
+    """The text of a unit as a translator gets it: without tags, white space joined."""
+    return " ".join(parse_markup(source, source, syntax).text.split())
+
+
+def _read(path: str | Path) -> tuple[str, str]:
+    source = LineSource(path, line_limit=1 << 28)
+    return "\n".join(checked(line) for line in source), source.name
+
+
+def _lines(path: str | Path) -> TagFile:
+    text, name = _read(path)
+    units = tuple(
+        Unit(line, None, f"{name}:{number}")
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1)
+    )
+
+    def filled(targets: Sequence[str | None]) -> str:
+        return "".join(f"{target or ''}\n" for target in targets)
+
+    return TagFile(units, filled)
+
+
+def _jsonl(path: str | Path) -> TagFile:
+    text, name = _read(path)
+    records, units = [], []
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                f"is no JSON ({error})", where=f"{name}:{number}", remedy="write one object a line"
+            ) from None
+        if not isinstance(record, dict) or not isinstance(record.get("source"), str):
+            raise InputError(
+                f"received {quote(line)}",
+                where=f"{name}:{number}",
+                remedy='expected {"source": "...", "target": "..."}',
+            )
+        target = record.get("target")
+        records.append(record)
+        units.append(Unit(record["source"], target if isinstance(target, str) else None, f"{name}:{number}"))
+
+    def filled(targets: Sequence[str | None]) -> str:
+        return "".join(
+            to_json(record if target is None else {**record, "target": target}, indent=None)
+            for record, target in zip(records, targets, strict=True)
+        )
+
+    return TagFile(tuple(units), filled)
+
+
+# --- HTML
+
+_INLINE = frozenset(
+    (
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "br",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "img",
+        "input",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "q",
+        "rp",
+        "rt",
+        "ruby",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "svg",
+        "math",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    )
+)
+_HIDDEN = frozenset(("script", "style", "template", "textarea", "pre", "noscript", "iframe"))
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def html_texts(page: str) -> list[tuple[int, int]]:
+    """The stretches of a page that are text with inline tags, between two tags of blocks."""
+    found: list[tuple[int, int]] = []
+    start, hidden = 0, ""
+    depth: list[tuple[str, int]] = []
+    for tag in [*TAG.finditer(page), None]:
+        if tag is None:
+            _add(found, page, start, len(page), depth)
+            break
+        name = (tag["name"] or "").lower()
+        if hidden:
+            if tag["end"] and name == hidden:
+                hidden, start = "", tag.end()
+            continue
+        if name in _INLINE:
+            if tag["end"]:
+                if depth and depth[-1][0] == name:
+                    depth.pop()
+            elif not tag["alone"] and name not in ("br", "img", "input", "wbr"):
+                depth.append((name, tag.start()))
+            continue
+        if not name and tag[0].startswith("<!--"):
+            continue
+        _add(found, page, start, tag.start(), depth)
+        depth = []
+        start = tag.end()
+        if name in _HIDDEN and not tag["end"] and not tag["alone"]:
+            hidden = name
+    return found
+
+
+def _add(
+    found: list[tuple[int, int]], page: str, start: int, end: int, depth: Sequence[tuple[str, int]]
+) -> None:
+    """A stretch with a letter; inline tags that a block's tag interrupts are no part of it."""
+    if depth:
+        end = min(end, depth[0][1])
+    inner = page[start:end]
+    start += len(inner) - len(inner.lstrip())
+    end = start + len(inner.strip())
+    text = TAG.sub("", page[start:end]) if start < end else ""
+    if _LETTER.search(text) and not page[start:end].lstrip().lower().startswith(("<!doctype", "</")):
+        found.append((start, end))
+
+
+def _html(path: str | Path) -> TagFile:
+    page, name = _read(path)
+    page += "\n"
+    places = html_texts(page)
+    units = tuple(
+        Unit(page[start:end], None, f"{name}:{page.count(chr(10), 0, start) + 1}", "html")
+        for start, end in places
+    )
+
+    def filled(targets: Sequence[str | None]) -> str:
+        parts, place = [], 0
+        for (start, end), target in zip(places, targets, strict=True):
+            parts += [page[place:start], page[start:end] if target is None else target]
+            place = end
+        return "".join([*parts, page[place:]])
+
+    return TagFile(units, filled)
+
+
+# --- XML
+
+
+def _tree(path: str | Path) -> tuple[Any, Any, str]:
+    etree = require_extra("lxml.etree", extra="tags")
+    text, name = _read(path)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_blank_text=False,
+    )
+    try:
+        root = etree.fromstring(text.encode("utf-8", "surrogatepass"), parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise InputError(f"is no well-formed XML ({error})", where=name, remedy="mend it") from None
+    return etree, root, name
+
+
+def _local(element: Any) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+_DECLARED = re.compile(r"\sxmlns(?::[\w.-]+)?=(?:\"[^\"]*\"|'[^']*')")
+
+
+def _inner(etree: Any, element: Any) -> str:
+    """What is between the tags of an element, without the declarations of namespaces that its surroundings have."""
+    parts = [_xml_escape(element.text or "")]
+    parts += (etree.tostring(child, encoding="unicode", with_tail=True) for child in element)
+    around = {f'xmlns{":" + prefix if prefix else ""}="{uri}"' for prefix, uri in element.nsmap.items()}
+    text = "".join(parts)
+    return TAG.sub(
+        lambda tag: _DECLARED.sub(lambda one: "" if one[0].strip() in around else one[0], tag[0]), text
+    )
+
+
+def _xml_escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _set_inner(etree: Any, element: Any, inner: str) -> None:
+    declared = "".join(
+        f' xmlns{":" + prefix if prefix else ""}="{_xml_escape(uri)}"'
+        for prefix, uri in element.nsmap.items()
+        if prefix != "xml"
+    )
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True)
+    around = etree.fromstring(
+        f"<around{declared}>{inner}</around>".encode("utf-8", "xmlcharrefreplace"), parser
+    )
+    for child in list(element):
+        element.remove(child)
+    element.text = around.text
+    for child in around:
+        element.append(child)
+    etree.cleanup_namespaces(element)
+
+
+def _xml_file(path: str | Path, pairs: Callable[[Any, Any], Iterator[tuple[Any, Any]]]) -> TagFile:
+    """A file whose units are pairs of elements; the second is made where it is missing."""
+    etree, root, name = _tree(path)
+    found = list(pairs(etree, root))
+    units = []
+    for source, target in found:
+        plain = None if len(target) or not (target.text or "").strip() else _xml_escape(target.text)
+        units.append(Unit(_inner(etree, source), plain, f"{name}:{source.sourceline}", "xml"))
+
+    def filled(targets: Sequence[str | None]) -> str:
+        for (source, target), text in zip(found, targets, strict=True):
+            if text is None:
+                continue
+            if target.getparent() is None:
+                tail = source.tail
+                source.addnext(target)
+                target.tail, source.tail = tail, tail
+            _set_inner(etree, target, text)
+        tree = root.getroottree()
+        text = etree.tostring(tree, encoding="UTF-8", xml_declaration=True).decode()
+        return text if text.endswith("\n") else f"{text}\n"
+
+    return TagFile(tuple(units), filled)
+
+
+def _xliff_pairs(etree: Any, root: Any) -> Iterator[tuple[Any, Any]]:
+    for unit in root.iter("{*}trans-unit", "{*}segment"):
+        source = next((child for child in unit if _local(child) == "source"), None)
+        if source is None:
+            continue
+        target = next((child for child in unit if _local(child) == "target"), None)
+        if target is None:
+            target = etree.Element(source.tag[: -len("source")] + "target", nsmap=source.nsmap)
+        yield source, target
+
+
+def _tmx_pairs(etree: Any, root: Any) -> Iterator[tuple[Any, Any]]:
+    header = root.find("{*}header")
+    language = (header.get("srclang") if header is not None else None) or ""
+    for unit in root.iter("{*}tu"):
+        variants = [child for child in unit if _local(child) == "tuv"]
+        segs = [
+            (_language(one), next((each for each in one if _local(each) == "seg"), None)) for one in variants
+        ]
+        segs = [(name, seg) for name, seg in segs if seg is not None]
+        if not segs:
+            continue
+        first = next((seg for name, seg in segs if name.lower() == language.lower()), segs[0][1])
+        for _, seg in segs:
+            if seg is not first:
+                yield first, seg
+
+
+def _language(variant: Any) -> str:
+    return str(variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or "")
+
+
+def _po(path: str | Path) -> TagFile:
+    polib = require_extra("polib", extra="tags")
+    text, name = _read(path)
+    try:
+        catalogue = polib.pofile(text)
+    except OSError as error:
+        raise InputError(f"is no PO file ({error})", where=name, remedy="mend it with msgfmt -c") from None
+    spots: list[tuple[Any, str | int | None]] = []
+    units = []
+    for entry in catalogue:
+        if entry.obsolete:
+            continue
+        choices: list[tuple[str | int | None, str, str]] = [(None, entry.msgid, entry.msgstr)]
+        if entry.msgid_plural:
+            choices = [
+                (at, entry.msgid if at in (0, "0") else entry.msgid_plural, plural)
+                for at, plural in sorted(entry.msgstr_plural.items(), key=lambda item: int(item[0]))
+            ]
+        for at, source, target in choices:
+            done = bool(TAG.search(target))
+            spots.append((entry, at))
+            units.append(Unit(source, None if done or not target else target, f"{name}:{entry.linenum}"))
+
+    def filled(targets: Sequence[str | None]) -> str:
+        for (entry, at), target in zip(spots, targets, strict=True):
+            if target is None:
+                continue
+            if at is None:
+                entry.msgstr = target
+            else:
+                entry.msgstr_plural[at] = target
+        return f"{catalogue}\n".rstrip("\n") + "\n"
+
+    return TagFile(tuple(units), filled)
+
+
+TAG_FORMS: Mapping[str, Callable[[str | Path], TagFile]] = {
+    "lines": _lines,
+    "jsonl": _jsonl,
+    "html": _html,
+    "xliff": lambda path: _xml_file(path, _xliff_pairs),
+    "tmx": lambda path: _xml_file(path, _tmx_pairs),
+    "po": _po,
+}
+_ENDINGS = {
+    ".jsonl": "jsonl",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
+    ".tmx": "tmx",
+    ".po": "po",
+    ".pot": "po",
+}
+
+
+def tag_form_of(path: str | Path) -> str:
+    """The form that a name shows."""
+    return _ENDINGS.get(Path(str(path).removesuffix(".gz")).suffix.lower(), "lines")
+
+
+def open_tags(path: str | Path, form: str) -> TagFile:
+    """A file with markup, whole in memory."""
+    return TAG_FORMS[form](path)

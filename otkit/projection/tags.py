@@ -1,0 +1,229 @@
+"""Markup to a translation: where each tag goes, so that every tag stands there once and the nesting is sound.
+
+A source text with markup is a `Marked`: the plain text, and nodes over it that form a forest. A pair of tags around
+text goes where the span of its text goes (rule `overlap`); what marks a point (a line break, an empty pair, an image, a
+placeholder) goes to the gap between target words that best separates what stands before it from what stands behind it.
+A tag without evidence goes to the same relative place. Intervals are then made a forest again, so that what is written
+from it is well-formed whatever the input was: children lie within their parents, siblings do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from otkit.projection.places import Place, Text, carry_places
+from otkit.projection.settings import SpanSettings
+from otkit.projection.spans import Shares
+from otkit.projection.words import is_punctuation, same_mark
+
+__all__ = ["TAG_SETTINGS", "Event", "Marked", "Node", "place_tags"]
+
+TAG_SETTINGS = SpanSettings(rule="overlap", marks=True, floor=0.0)
+
+_NEAR = 0.5  # how much less each word counts than the one nearer to a point
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A tag over the characters [start, end) of the plain text; `parent` is the index of the node around it, or -1.
+
+    opening, closing   what its syntax writes, a string or an element; a point has no closing one
+    """
+
+    start: int
+    end: int
+    parent: int
+    opening: Any
+    closing: Any = None
+
+    @property
+    def point(self) -> bool:
+        """Whether there is no text within it."""
+        return self.start >= self.end
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A plain text and the tags on it, parents before their children, siblings in order."""
+
+    text: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A piece of what is to be written: a stretch of the target text, or an end of a node."""
+
+    kind: Literal["text", "open", "close"]
+    start: int = 0
+    end: int = 0
+    node: int = -1
+
+
+def place_tags(
+    marked: Marked,
+    target: Text,
+    shares: Shares,
+    source: Text | None = None,
+    settings: SpanSettings = TAG_SETTINGS,
+    *,
+    closed: Sequence[tuple[int, int]] = (),
+) -> list[Event]:
+    """The target text and each tag once, in the order to be written.
+
+    source  the words of `marked.text`, of which shares (N, M) has a row each; closed  stretches of the target that no
+    tag may cut, such as placeholders and entities.
+    """
+    source = source or Text.of(marked.text)
+    wanted = _intervals(marked, source, target, shares, settings)
+    for index, (start, end) in enumerate(wanted):
+        wanted[index] = _uncut(start, end, closed)
+    return list(_events(_forest(marked, wanted, len(target.text)), marked, len(target.text)))
+
+
+def _intervals(
+    marked: Marked, source: Text, target: Text, shares: Shares, settings: SpanSettings
+) -> list[tuple[int, int]]:
+    """Where each node would go by itself."""
+    spans = [index for index, node in enumerate(marked.nodes) if not node.point]
+    # Tags around the very same text go together.
+    places = {(marked.nodes[index].start, marked.nodes[index].end) for index in spans}
+    order = sorted(places)
+    found = carry_places(shares, source, target, [Place("", *place) for place in order], settings)
+    where = {place: each.stretches for place, each in zip(order, found, strict=True)}
+    text, other = marked.text, target.text
+    results: list[tuple[int, int]] = []
+    for node in marked.nodes:
+        if node.point:
+            results.append((_gap(node.start, source, target, shares, text),) * 2)
+        elif not text[: node.start].strip() and not text[node.end :].strip():
+            results.append(_trim(other, 0, len(other)))  # around all of it
+        elif stretches := where[node.start, node.end]:
+            results.append((stretches[0][0], stretches[-1][1]))
+        else:
+            results.append(_by_position(node, source, target, text))
+    return results
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    inner = text[start:end]
+    start += len(inner) - len(inner.lstrip())
+    return start, max(start, start + len(inner.strip()))
+
+
+def _gap(point: int, source: Text, target: Text, shares: Shares, text: str) -> int:
+    """The place between target words where a point goes, at the side of a word where it stands in the source."""
+    before = sum(word.end <= point for word in source.words)
+    left, right = text[:point], text[point:]
+    if not left.strip() or not right.strip() or not target.words:
+        return 0 if not left.strip() and right.strip() else len(target.text)
+    near = np.abs(np.arange(len(source.words)) - before + 0.5) - 0.5
+    weights = _NEAR**near
+    ahead = (weights[:before, None] * shares[:before]).sum(0)
+    behind = (weights[before:, None] * shares[before:]).sum(0)
+    # The gap g lies before word g: shares of what comes ahead are right before it, those of the rest after it.
+    scores = np.concatenate([[0.0], np.cumsum(ahead - behind)])
+    if not shares.any():
+        scores = -np.abs(np.arange(len(target.words) + 1) / len(target.words) - point / len(text))
+    gap = int(scores.argmax())
+    last = source.words[before - 1].text if before else ""
+    if gap < len(target.words) and is_punctuation(last) and same_mark(last, target.words[gap].text):
+        gap += 1
+    if gap == 0:
+        return target.words[0].start
+    after_space = left[-1:].isspace() and not right[:1].isspace()
+    if gap == len(target.words):
+        return target.words[-1].end
+    return target.words[gap].start if after_space else target.words[gap - 1].end
+
+
+def _by_position(node: Node, source: Text, target: Text, text: str) -> tuple[int, int]:
+    """The words at the same relative place."""
+    if not target.words:
+        return (len(target.text),) * 2
+    first, last = source.covered(node.start, node.end)
+    scale = len(target.words) / max(1, len(source.words))
+    start = min(len(target.words) - 1, int(first * scale))
+    end = min(len(target.words), max(start + 1, round(last * scale)))
+    return target.words[start].start, target.words[end - 1].end
+
+
+def _uncut(start: int, end: int, closed: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """An interval whose ends lie in no closed stretch: widened over it, a point moved before it."""
+    if start == end:
+        for first, last in closed:
+            if first < start < last:
+                return first, first
+        return start, end
+    for first, last in closed:
+        if first < start < last:
+            start = first
+        if first < end < last:
+            end = last
+    return start, end
+
+
+def _forest(marked: Marked, wanted: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """The intervals with children within their parents, and siblings that do not overlap.
+
+    A parent grows to hold its children where that costs no neighbour; then each is cut to what its parent and the
+    siblings before it leave.
+    """
+    nodes, intervals = marked.nodes, list(wanted)
+    children: dict[int, list[int]] = {}
+    for index, node in enumerate(nodes):
+        children.setdefault(node.parent, []).append(index)
+    for index in reversed(range(len(nodes))):
+        inner = [intervals[child] for child in children.get(index, ())]
+        if nodes[index].point:
+            continue
+        hull = (
+            min([intervals[index][0], *(start for start, _ in inner)]),
+            max([intervals[index][1], *(end for _, end in inner)]),
+        )
+        beside = [intervals[one] for one in children[nodes[index].parent] if one != index]
+        if not any(start < hull[1] and end > hull[0] for start, end in beside if start < end):
+            intervals[index] = hull
+    for parent in (-1, *range(len(nodes))):
+        low, high = (0, length) if parent < 0 else intervals[parent]
+        # Longer ones first where two begin together, points where they stand.
+        inside = sorted(children.get(parent, ()), key=lambda one: (intervals[one][0], one))
+        for index in inside:
+            start, end = (min(max(place, low), high) for place in intervals[index])
+            intervals[index] = (start, max(start, end))
+            low = intervals[index][1]
+    return intervals
+
+
+def _events(intervals: Sequence[tuple[int, int]], marked: Marked, length: int) -> Iterator[Event]:
+    """What is written, from left to right, without recursion: markup may be nested as deep as it likes."""
+    children: dict[int, list[int]] = {}
+    for index, node in enumerate(marked.nodes):
+        children.setdefault(node.parent, []).append(index)
+    for inside in children.values():
+        inside.sort(key=lambda one: (intervals[one], one), reverse=True)
+    written = 0
+    stack = [-1]
+    while stack:
+        top = stack[-1]
+        inside = children.get(top, [])
+        if inside:
+            index = inside.pop()
+            start, _ = intervals[index]
+            if start > written:
+                yield Event("text", written, start)
+                written = start
+            yield Event("open", node=index)
+            stack.append(index)
+            continue
+        end = length if top < 0 else intervals[top][1]
+        if end > written:
+            yield Event("text", written, end)
+            written = end
+        if top >= 0:
+            yield Event("close", node=top)
+        stack.pop()

@@ -1,0 +1,125 @@
+"""What projection knows of words: where they stand in raw text, which are punctuation, and which lean on others.
+
+Nothing here is a list of one language's words: what is used is punctuation, brackets, the length of words and, in
+Japanese, the script.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from otkit.data.segmentation import Segment, segments
+
+__all__ = ["BRACKETS", "after_inflection", "is_punctuation", "leans", "same_mark", "text_words"]
+
+BRACKETS = {
+    "(": ")",
+    "[": "]",
+    "{": "}",
+    "«": "»",
+    "“": "”",
+    "„": "“",
+    '"': '"',
+    "‘": "’",
+    "（": "）",
+    "［": "］",
+    "「": "」",
+    "『": "』",
+    "《": "》",
+    "【": "】",
+}
+_MARKS = (
+    ".。．",
+    "!！",
+    "?？",
+    ":：",
+    ";；",
+    ",，、",
+    "(（",
+    ")）",
+    "[［",
+    "]］",
+    "…⋯",
+    "\"“”„«»「」『』'‘’",
+)
+
+_SPACED = re.compile(r"[^ \t\n\r\x0b\x0c\u00a0\u2000-\u200a\u202f\u3000]+")
+# Scripts that write no spaces between words.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+_KATAKANA = re.compile("[\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f]+")
+_HIRAGANA = re.compile("[\u3041-\u309f]+")
+_SHORT = 3  # letters of the longest word that may lean on another
+
+
+def is_punctuation(word: str) -> bool:
+    """True for a word without a letter, a digit or an ideograph."""
+    return all(unicodedata.category(sign)[0] in "PSZ" for sign in word)
+
+
+def leans(word: str) -> bool:
+    """True for a short word in small letters, such as an article or a preposition, and for a single hiragana.
+
+    Scripts without small letters have none.
+    """
+    if _HIRAGANA.fullmatch(word):
+        return len(word) == 1
+    return word.islower() and sum(sign.isalnum() for sign in word) <= _SHORT
+
+
+def same_mark(one: str, other: str) -> bool:
+    """Whether two signs are the same mark, in whatever script and style of quotation."""
+    return one == other or any(one in marks and other in marks for marks in _MARKS if one and other)
+
+
+def text_words(text: str) -> list[Segment]:
+    """The words of raw text with their places: between spaces, with the punctuation around them as words of its own.
+
+    Text in scripts without spaces is cut by ICU's dictionaries, but a run of katakana is one word: the dictionary does
+    not know most of them. In `Segment`, places count characters.
+    """
+    found: list[Segment] = []
+    for match in _SPACED.finditer(text):
+        start, end = match.span()
+        while start < end and is_punctuation(text[start]):
+            found.append(Segment(text[start], start, start + 1))
+            start += 1
+        last = end
+        while last > start and is_punctuation(text[last - 1]):
+            last -= 1
+        if start < last:
+            found += _cut(text[start:last], start)
+        found += (Segment(text[place], place, place + 1) for place in range(last, end))
+    return found
+
+
+def _cut(core: str, start: int) -> list[Segment]:
+    if not _UNSPACED.search(core):
+        return [Segment(core, start, start + len(core))]
+    words: list[Segment] = []
+    for word, first, end in segments(core):
+        before = words[-1] if words else None
+        if before and _KATAKANA.fullmatch(word) and _KATAKANA.fullmatch(before.text):
+            words[-1] = Segment(before.text + word, before.start, start + end)
+        else:
+            words.append(Segment(word, start + first, start + end))
+    return words
+
+
+def after_inflection(words: Sequence[str], start: int, end: int) -> int:
+    """The end of a stretch of words [start, end) that stops within a Japanese ending before punctuation, behind that
+    ending; its own end else.
+
+    The dictionary cuts endings into bits (し|て|くだ|さい). A last word of one hiragana is a particle or a bit; only a
+    run that reaches the end of the clause is surely an ending.
+    """
+    if start >= end or not _HIRAGANA.fullmatch(words[end - 1]) or words[end - 1] in "はがをにでとのへもや":
+        return end
+    last = end
+    while last < len(words) and _HIRAGANA.fullmatch(words[last]):
+        last += 1
+    return last if last == len(words) or is_punctuation(words[last]) else end

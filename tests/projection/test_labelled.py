@@ -1,0 +1,192 @@
+"""Labels in every scheme, files in every form, and scores against seqeval's."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from seqeval.metrics import f1_score, precision_score, recall_score
+
+from otkit.api.project import project
+from otkit.errors import InputError
+from otkit.projection.labelled import decode, encode, scheme_of
+from otkit.projection.scores import answer_scores, projection_table, score_files, span_scores
+
+
+def random_labels(generator: random.Random, length: int) -> list[str]:
+    return [generator.choice(["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC"]) for _ in range(length)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_of_seqeval(seed: int) -> None:
+    generator = random.Random(seed)
+    lengths = [generator.randint(1, 12) for _ in range(40)]
+    ours, gold = ([random_labels(generator, length) for length in lengths] for _ in range(2))
+    scores = span_scores([decode(one) for one in ours], [decode(one) for one in gold], resamples=50)
+    for name, theirs in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert scores.figures[name].value == pytest.approx(theirs(gold, ours))
+        assert scores.figures[name].low <= scores.figures[name].value <= scores.figures[name].high
+    for label in ("PER", "LOC"):
+        only = [
+            [[tag if tag.endswith(label) else "O" for tag in one] for one in side] for side in (gold, ours)
+        ]
+        assert scores.labels[label]["f1"] == pytest.approx(f1_score(*only))
+
+
+@pytest.mark.parametrize("scheme", ["iob1", "iob2", "bioes"])
+def test_what_is_encoded_is_decoded(scheme: str) -> None:
+    generator = random.Random(0)
+    for _ in range(200):
+        spans, place = [], 0
+        while place < 12:
+            start = place + generator.randint(0, 3)
+            place = start + generator.randint(1, 3)
+            if place <= 12:
+                spans.append((generator.choice("AB"), start, place))
+        labels = encode(spans, 12, scheme)
+        assert decode(labels) == spans
+        if scheme == "bioes" and spans:
+            assert scheme_of([labels]) in ("bioes", "iob2")
+
+
+def test_labels_by_hand() -> None:
+    assert decode(["I-A", "I-A", "O", "I-B", "B-B", "E-B", "S-C", "U-C", "I-C"]) == [
+        ("A", 0, 2),
+        ("B", 3, 4),
+        ("B", 4, 6),
+        ("C", 6, 7),
+        ("C", 7, 8),
+        ("C", 8, 9),
+    ]
+    assert encode([("A", 0, 2), ("A", 2, 3), ("B", 3, 4)], 4, "iob1") == ["I-A", "I-A", "B-A", "I-B"]
+    assert scheme_of([["O", "I-A"]]) == "iob1"
+    assert scheme_of([["O", "S-A"]]) == "bioes"
+    with pytest.raises(InputError, match="received the label 'NN', expected O"):
+        decode(["NN"])
+
+
+LINKS = "0-0 1-1 2-2\n0-1 1-0\n"
+CONLL = "# a comment\nMary\tNNP\tB-PER\nsees\tVB\tO\nRome\tNNP\tB-LOC\n\nRome\tNNP\tB-LOC\nsleeps\tVB\tO\n"
+
+
+def test_conll_with_given_links(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL)
+    (tmp_path / "b.txt").write_text("Maria sieht Rom\nschläft Rom\n")
+    (tmp_path / "links").write_text(LINKS)
+    result = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", scores=True)
+    assert result.text == (
+        "Maria\t_\tB-PER\t1.00\nsieht\t_\tO\t_\nRom\t_\tB-LOC\t1.00\n\n"
+        "schläft\t_\tO\t_\nRom\t_\tB-LOC\t1.00\n\n"
+    )
+    assert (result.tally.spans, result.tally.lost, result.tally.written) == (3, 0, 2)
+    bioes = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", scheme="bioes")
+    assert bioes.text is not None
+    assert "S-PER" in bioes.text
+    # The target as CoNLL gives the same.
+    (tmp_path / "b.conll").write_text("Maria\tO\nsieht\tO\nRom\tO\n\nschläft\tO\nRom\tO\n")
+    assert (
+        project(tmp_path / "a.conll", tmp_path / "b.conll", links=tmp_path / "links", scores=True).text
+        == result.text
+    )
+
+
+def test_incomplete_sentences_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL)
+    (tmp_path / "b.txt").write_text("Maria sieht Rom\nschläft Rom\n")
+    (tmp_path / "links").write_text("0-0 1-1\n0-1 1-0\n")
+    result = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", keep="complete")
+    assert result.text == "schläft\t_\tO\nRom\t_\tB-LOC\n\n"
+    assert (result.tally.lost, result.tally.written) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "target", "links", "said"),
+    [
+        ("a\tX\n", "b\n", "0-0\n", "a.conll:1: received the label 'X', expected O"),
+        ("a\n", "b\n", "0-0\n", "a.conll:1: has 1 columns"),
+        ("a\tO\n\nb\tO\n", "b\n", "0-0\n", "b.txt: ends after sentence 1, and"),
+        ("a\tO\n", "b\nc\n", "0-0\n0-0\n", "b.txt: goes on after sentence 1"),
+        ("a\tO\n", "b\n", "0-7\n", "there is a link 0-7, and the sentences have 1 and 1 words"),
+        ("a\tO\n", "b\n", "x\n", "links:1: received 'x', expected a link"),
+        ("a\tO\n", "b\n", "", "links: the file is empty"),
+    ],
+)
+def test_bad_input_is_told_by_file_and_line(
+    labels: str, target: str, links: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.conll").write_text(labels)
+    (tmp_path / "b.txt").write_text(target)
+    (tmp_path / "links").write_text(links)
+    with pytest.raises(Exception, match=said.replace(".", r"\.")):
+        project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links")
+
+
+def test_bad_sentences_are_skipped_and_keep_their_place(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("a\tX\n\nb\tB-PER\n")
+    (tmp_path / "b.txt").write_text("A\nB\n")
+    (tmp_path / "links").write_text("0-0\n0-0\n")
+    result = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", on_error="skip")
+    assert result.text == "A\tO\n\nB\tB-PER\n\n"
+    assert result.tally.skipped == 1
+
+
+def test_jsonl_keeps_its_fields_and_says_what_was_lost(tmp_path: Path) -> None:
+    record = {
+        "id": 7,
+        "text": "Mary sees Rome",
+        "target": "Maria sieht Rom",
+        "spans": [{"start": 0, "end": 4, "label": "PER", "by": "Ann"}, [10, 14, "LOC"]],
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(record) + "\nnonsense\n")
+    (tmp_path / "links").write_text("0-0 1-1\n\n")
+    result = project(tmp_path / "a.jsonl", links=tmp_path / "links", on_error="skip")
+    first, second = (json.loads(line) for line in (result.text or "").splitlines())
+    assert first == {
+        "id": 7,
+        "text": "Maria sieht Rom",
+        "spans": [{"start": 0, "end": 5, "by": "Ann", "label": "PER", "text": "Maria", "confidence": 1.0}],
+        "lost": [{"start": 10, "end": 14, "label": "LOC", "reason": "no word is its own"}],
+    }
+    assert "no JSON" in second["skipped"]
+
+
+def squad(context: str, question: str, answer: str) -> str:
+    qas = [
+        {
+            "id": "1",
+            "question": question,
+            "answers": [{"text": answer, "answer_start": context.index(answer)}],
+        }
+    ]
+    return json.dumps(
+        {"version": "1.1", "data": [{"title": "T", "paragraphs": [{"context": context, "qas": qas}]}]}
+    )
+
+
+def test_answers_of_squad(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(squad("Mary sees old Rome.", "Where?", "old Rome"))
+    (tmp_path / "b.json").write_text(squad("Maria sieht das alte Rom.", "Wo?", "alte Rom"))
+    (tmp_path / "links").write_text("0-0 1-1 2-3 3-4 4-5\n")
+    result = project(tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json", links=tmp_path / "links")
+    document = json.loads((tmp_path / "c.json").read_text())
+    [question] = document["data"][0]["paragraphs"][0]["qas"]
+    assert question["question"] == "Wo?"
+    assert question["answers"][0]["text"] == "alte Rom"
+    assert document["data"][0]["title"] == "T"
+    assert result.tally.lost == 0
+    scores = score_files(tmp_path / "c.json", tmp_path / "b.json", language="de", resamples=10)
+    assert {name: each.value for name, each in scores.figures.items()} == dict.fromkeys(
+        ("exact", "f1", "mlqa exact", "mlqa f1"), 1.0
+    )
+    assert projection_table(scores)[1][:2] == ["exact", "100.0"]
+    assert answer_scores({}, {"1": ["x"]}, resamples=5).figures["exact"].value == 0
+
+
+def test_scores_of_files_need_the_same_sentences(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x\tB-A\n\ny\tO\n")
+    (tmp_path / "b").write_text("x\tB-A\n\ny\tO\nz\tO\n")
+    with pytest.raises(InputError, match="sentence 2 has 1 words, and 2 in"):
+        score_files(tmp_path / "a", tmp_path / "b")
+    assert score_files(tmp_path / "a", tmp_path / "a", resamples=10).figures["f1"].value == 1

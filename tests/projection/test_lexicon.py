@@ -1,0 +1,184 @@
+"""Lexicons: phrases by hand and by brute force, figures by a direct count, every form read back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from scipy.stats import chi2_contingency
+
+from otkit.api.project import lexicon
+from otkit.errors import ConfigError, InputError
+from otkit.projection import lexicon as module
+from otkit.projection.lexicon import look_up, phrase_pairs
+from otkit.projection.lexicon_files import LEXICON_FORM_NAMES, LEXICON_FORMS
+from otkit.projection.settings import LexiconSettings
+
+
+def test_phrases_of_the_published_example() -> None:
+    """Koehn 2010, figure 5.6: michael assumes that he will stay in the house."""
+    german = ["michael", "geht", "davon", "aus", ",", "dass", "er", "im", "haus", "bleibt"]
+    english = ["michael", "assumes", "that", "he", "will", "stay", "in", "the", "house"]
+    links = [(0, 0), (1, 1), (2, 1), (3, 1), (5, 2), (6, 3), (9, 4), (9, 5), (7, 6), (7, 7), (8, 8)]
+    found = {
+        (" ".join(german[slice(*one)]), " ".join(english[slice(*other)]))
+        for one, other in phrase_pairs(links, len(german), len(english), longest=10)
+    }
+    assert {
+        ("michael", "michael"),
+        ("michael geht davon aus", "michael assumes"),
+        ("michael geht davon aus ,", "michael assumes"),
+        ("michael geht davon aus , dass", "michael assumes that"),
+        ("geht davon aus", "assumes"),
+        ("geht davon aus ,", "assumes"),
+        (", dass", "that"),
+        ("dass er", "that he"),
+        ("im haus", "in the house"),
+        ("im haus bleibt", "will stay in the house"),
+        ("bleibt", "will stay"),
+    } <= found
+    assert ("geht", "assumes") not in found
+    assert ("haus bleibt", "stay in the house") not in found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_phrases_are_those_of_the_definition(seed: int) -> None:
+    generator = random.Random(seed)
+    rows, columns, longest = generator.randint(1, 6), generator.randint(1, 6), generator.randint(1, 6)
+    links = sorted(
+        {(generator.randrange(rows), generator.randrange(columns)) for _ in range(generator.randint(0, 7))}
+    )
+
+    def consistent(one: tuple[int, int], other: tuple[int, int]) -> bool:
+        inside = [one[0] <= i < one[1] for i, _ in links], [other[0] <= j < other[1] for _, j in links]
+        return any(a and b for a, b in zip(*inside, strict=True)) and all(
+            a == b for a, b in zip(*inside, strict=True)
+        )
+
+    def stretches(length: int) -> list[tuple[int, int]]:
+        return [(a, b) for a in range(length) for b in range(a + 1, min(length, a + longest) + 1)]
+
+    expected = [pair for pair in itertools.product(stretches(rows), stretches(columns)) if consistent(*pair)]
+    assert sorted(phrase_pairs(links, rows, columns, longest=longest)) == sorted(expected)
+
+
+PAIRS = [("das Haus", "the house"), ("ein Haus", "a house"), ("das Heim", "the house"), ("das", "the")]
+LINKS = ["0-0 1-1", "0-0 1-1:0.4", "0-0 1-1", "0-0"]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "de-en.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in PAIRS))
+    (tmp_path / "links").write_text("".join(f"{line}\n" for line in LINKS))
+    return tmp_path
+
+
+def rows(text: str | None) -> dict[tuple[str, str], list[str]]:
+    lines = [line.split("\t") for line in (text or "").splitlines()[1:]]
+    return {(line[0], line[1]): line[2:] for line in lines}
+
+
+def test_figures_are_those_of_a_direct_count(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: Counter[tuple[str, str]] = Counter()
+    for (source, target), line in zip(PAIRS, LINKS, strict=True):
+        for link in line.split():
+            i, j = map(int, link.partition(":")[0].split("-"))
+            counts[source.split()[i], target.split()[j]] += 1
+    total = sum(counts.values())
+    sources, targets = Counter[str](), Counter[str]()
+    for (source, target), count in counts.items():
+        sources[source] += count
+        targets[target] += count
+    whole = lexicon(corpus / "de-en.tsv", links=corpus / "links").text
+    found = rows(whole)
+    assert set(found) == set(counts)
+    for (source, target), figures in found.items():
+        count, s, t = counts[source, target], sources[source], targets[target]
+        table = [[count, s - count], [t - count, total - s - t + count]]
+        ratio = chi2_contingency(table, correction=False, lambda_="log-likelihood").statistic
+        expected = [
+            count,
+            count / s,
+            count / t,
+            math.copysign(ratio, count * total - s * t),
+            math.log2(count * total / s / t),
+        ]
+        assert [float(x) for x in figures[:5]] == pytest.approx(expected, rel=1e-4, abs=1e-9)
+    assert found["das", "the"][5] == "1,3"
+    # In as small pieces as can be, the same.
+    monkeypatch.setattr(module, "_HELD", 1)
+    assert lexicon(corpus / "de-en.tsv", links=corpus / "links").text == whole
+
+
+def test_filters(corpus: Path) -> None:
+    def kept(**changes: object) -> set[tuple[str, str]]:
+        settings = LexiconSettings().changed(**changes)
+        return set(rows(lexicon(corpus / "de-en.tsv", links=corpus / "links", settings=settings).text))
+
+    assert kept(min_count=2) == {("das", "the"), ("Haus", "house")}
+    assert ("Heim", "house") not in kept(min_probability=0.5)
+    assert kept(min_score=0.5, min_count=2) == {("das", "the")}
+    assert ("haus", "house") in kept(lower=True)
+    assert ("das Haus", "the house") in kept(phrases=2)
+
+
+@pytest.mark.parametrize("form", sorted(LEXICON_FORM_NAMES))
+def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
+    assert set(LEXICON_FORM_NAMES) == {*LEXICON_FORMS, "sqlite", "shortlist"}
+    output = corpus / f"lex.{form}"
+    result = lexicon(corpus / "de-en.tsv", output, form=form, links=corpus / "links", langs=("de", "en"))
+    assert (result.pairs, result.entries, result.text) == (4, 4, None)
+    if form == "sqlite":
+        [entry] = look_up(output, "haus")
+        assert (entry.source, entry.target, entry.count, entry.target_given_source) == (
+            "Haus",
+            "house",
+            2,
+            1.0,
+        )
+        assert [(one.line, one.target) for one in entry.examples] == [(1, "the house"), (2, "a house")]
+        assert {one.source for one in look_up(output, "house")} == {"Haus", "Heim"}
+        assert look_up(output, "nothing") == []
+    elif form == "shortlist":
+        s2t = {
+            tuple(line.split()[:2]): float(line.split()[2])
+            for line in Path(f"{output}.s2t").read_text().splitlines()
+        }
+        t2s = {
+            tuple(line.split()[:2]): float(line.split()[2])
+            for line in Path(f"{output}.t2s").read_text().splitlines()
+        }
+        assert s2t["house", "Heim"] == 1.0
+        assert t2s["Heim", "house"] == pytest.approx(1 / 3)
+    elif form == "jsonl":
+        found = [json.loads(line) for line in output.read_text().splitlines()]
+        assert found[0]["examples"][0] == {"line": 1, "source": "das Haus", "target": "the house"}
+    elif form == "tbx":
+        terms = [one.text for one in etree.fromstring(output.read_bytes()).iter("{*}term")]
+        assert len(terms) == 8
+        assert "Heim" in terms
+    elif form == "html":
+        page = output.read_text()
+        assert '["Heim", "house", 1, 1.0, 0.3333, "das Heim | the house"]' in page
+        assert "http" not in page
+    else:
+        assert len(output.read_text().splitlines()) == 5
+
+
+def test_what_cannot_be_is_told(corpus: Path) -> None:
+    with pytest.raises(ConfigError, match="is of files"):
+        lexicon(corpus / "de-en.tsv", form="sqlite", links=corpus / "links")
+    (corpus / "links").write_text("0-9\n\n\n\n")
+    with pytest.raises(InputError, match="a link of line 1 is to a word that is not there"):
+        lexicon(corpus / "de-en.tsv", links=corpus / "links")
+    (corpus / "links").write_text("0-0\n")
+    with pytest.raises(InputError, match="links: has fewer lines than the corpus"):
+        lexicon(corpus / "de-en.tsv", links=corpus / "links")
+    with pytest.raises(InputError, match="is no lexicon of otkit"):
+        look_up(corpus / "de-en.tsv", "Haus")

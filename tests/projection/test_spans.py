@@ -1,0 +1,179 @@
+"""Where spans go: the rules against brute force and by hand, and what no rule may break."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otkit.errors import ConfigError
+from otkit.projection.places import Place, Text, carry_places
+from otkit.projection.settings import RULE_NAMES, SpanSettings
+from otkit.projection.spans import RULES, Span, carry_spans, shares_of, shares_of_links
+from otkit.projection.words import is_punctuation, leans, same_mark, text_words
+
+FREE = SpanSettings(floor=0.0, edge=0.0, clause_price=0.0)
+
+
+def words(count: int) -> list[str]:
+    return [f"Wort{index}" for index in range(count)]
+
+
+def test_the_rules_of_the_settings_are_those_of_the_table() -> None:
+    assert set(RULE_NAMES) == {"auto", *RULES}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_price_and_overlap_find_the_best_stretch_of_all(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    shares = generator.random((4, 7)) ** 3
+    span = Span("X", 1, 3)
+    inside, total = shares[1:3].sum(0), shares.sum(0)
+    stretches = [(a, b) for a in range(7) for b in range(a + 1, 8)]
+    by_price = max(stretches, key=lambda one: (inside[slice(*one)] - 0.3).sum())
+    [found] = carry_spans(shares, words(4), words(7), [span], FREE.changed(rule="price"))
+    if (inside[slice(*by_price)] - 0.3).sum() > 0:
+        assert found.stretches == (by_price,)
+    else:
+        assert found.lost
+    sharp, all_sharp = (shares**2)[1:3].sum(0), (shares**2).sum(0)
+    by_overlap = max(
+        stretches, key=lambda one: 2 * sharp[slice(*one)].sum() / (sharp.sum() + all_sharp[slice(*one)].sum())
+    )
+    [found] = carry_spans(shares, words(4), words(7), [span], FREE.changed(rule="overlap"))
+    assert found.stretches == (by_overlap,)
+    assert total.shape == (7,)
+
+
+def test_the_other_rules_by_hand() -> None:
+    shares = shares_of_links([(0, 0, 1.0), (0, 1, 1.0), (0, 3, 1.0), (0, 6, 1.0)], 1, 7)
+    settings = FREE.changed(linked=0.4)
+    expected = {
+        "words": ((0, 2), (3, 4), (6, 7)),
+        "min-max": ((0, 7),),
+        "gaps": ((0, 4),),
+    }
+    for rule, stretches in expected.items():
+        [found] = carry_spans(shares, words(1), words(7), [Span("X", 0, 1)], settings.changed(rule=rule))
+        assert found.stretches == stretches, rule
+
+
+def test_shares_of_a_plan_are_shares_and_a_word_linked_twice_shares_itself_out() -> None:
+    plan = np.array([[0.2, 0.2, 0.0], [0.0, 0.0, 0.4]])
+    shares = shares_of(plan)
+    assert shares.max() <= 1
+    assert shares[1, 2] == pytest.approx(1.0)
+    assert shares[0, 0] == pytest.approx(np.sqrt(0.5))
+    assert shares_of_links([(0, 0, 1.0), (0, 1, 1.0)], 2, 2)[0].tolist() == pytest.approx([0.5**0.5] * 2)
+    with pytest.raises(ConfigError, match="a link 0-5, and the sentences have 2 and 2 words"):
+        shares_of_links([(0, 5, 1.0)], 2, 2)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_spans_stay_apart_and_within_the_sentence_whatever_the_shares(rule: str) -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(60):
+        rows, columns = generator.integers(1, 9, 2)
+        cuts = sorted(set(generator.integers(0, rows + 1, 4).tolist()))
+        spans = [Span(str(at), a, b) for at, (a, b) in enumerate(itertools.pairwise(cuts))]
+        target = generator.choice(["(", "der", "Haus", ".", "して", ")"], columns).tolist()
+        found = carry_spans(
+            generator.random((rows, columns)), words(rows), target, spans, SpanSettings(rule=rule)
+        )
+        assert [each.span for each in found] == spans
+        taken: set[int] = set()
+        for each in found:
+            assert bool(each.stretches) != bool(each.lost)
+            assert 0 <= each.confidence <= 1
+            for start, end in each.stretches:
+                assert 0 <= start < end <= columns
+                assert rule == "min-max" or not taken & set(range(start, end))
+                taken |= set(range(start, end))
+
+
+def test_edges_lose_punctuation_and_short_words_and_keep_brackets() -> None:
+    source = ["European", "Committee", "(", "CEN", ")", "met"]
+    target = ["das", "Europäische", "Komitee", "(", "CEN", ")", ",", "tagte"]
+    shares = np.zeros((6, 8))
+    for i, j in ((0, 1), (1, 2), (2, 3), (3, 4), (5, 7)):
+        shares[i, j] = 0.9
+    shares[0, 0], shares[4, 6], shares[4, 5] = 0.4, 0.5, 0.2
+    [found] = carry_spans(shares, source, target, [Span("ORG", 0, 5)])
+    assert found.stretches == ((1, 6),)
+
+
+def test_nested_spans_may_be_nested_and_a_span_without_shares_is_lost_with_a_reason() -> None:
+    shares = np.eye(4)
+    outer, inner, none = Span("A", 0, 3), Span("B", 1, 2), Span("C", 3, 4)
+    shares[3] = 0
+    found = carry_spans(shares, words(4), words(4), [outer, inner, none])
+    assert [each.stretches for each in found] == [((0, 3),), ((1, 2),), ()]
+    assert found[2].lost == "no word is its own"
+
+
+def test_places_of_characters_and_copies_of_parts_of_words() -> None:
+    source, target = Text.of("The Mozilla foundation."), Text.of("Die Mozilla-Stiftung.")
+    shares = np.zeros((len(source.words), len(target.words)))
+    shares[0, 0] = shares[1, 1] = shares[2, 1] = shares[3, 2] = 0.9
+    [found] = carry_places(shares, source, target, [Place("a", 4, 11)])
+    assert target.text[slice(*found.stretches[0])] == "Mozilla"
+    [whole] = carry_places(shares, source, target, [Place("a", 4, 11)], copies=False)
+    assert target.text[slice(*whole.stretches[0])] == "Mozilla-Stiftung"
+
+
+def test_words_of_raw_text() -> None:
+    pytest.importorskip("icu4py")
+    for text in (
+        "(see “Firefox-Beta”, 3.5!)",
+        "Chromebook で Firefox デスクトップコンピューターを使う。",
+        " \u00a0 ",
+        "",
+    ):
+        found = text_words(text)
+        assert all(text[word.start : word.end] == word.text for word in found)
+        assert "".join(word.text for word in found) == "".join(text.split())
+    assert "デスクトップコンピューター" in [
+        word.text for word in text_words("デスクトップコンピューターを使う")
+    ]
+    assert [word.text for word in text_words("(see “Beta-1”)")] == ["(", "see", "“", "Beta-1", "”", ")"]
+    assert leans("der")
+    assert not leans("EU")
+    assert not leans("Haus")
+    assert leans("の")
+    assert is_punctuation("«")
+    assert not is_punctuation("3")
+    assert same_mark("。", ".")
+    assert not same_mark(".", ",")
+
+
+def test_europarl_with_the_links_of_the_sample_encoder() -> None:
+    """The span F1 of the first 60 sentences in German; the figures of all are in benchmarks/projection.py."""
+    data = os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[3] / "shared" / "data")
+    folder = Path(data) / "projection"
+    if not folder.is_dir():
+        pytest.skip("the benchmark data is not here")
+    from otkit.api.project import open_aligner
+    from otkit.projection.labelled import decode
+    from otkit.projection.scores import span_scores
+
+    def sentences(language: str) -> list[tuple[list[str], list[tuple[str, int, int]]]]:
+        text = gzip.decompress(Path(folder / f"europarl-ner.{language}.dev.conll.gz").read_bytes()).decode()
+        rows = [[line.split("\t") for line in block.split("\n")] for block in text.strip().split("\n\n")[:60]]
+        return [([word for word, _ in block], decode([label for _, label in block])) for block in rows]
+
+    english, german = sentences("en"), sentences("de")
+    pairs = [(a, b) for (a, _), (b, _) in zip(english, german, strict=True)]
+    projected = []
+    for (source, spans), alignment in zip(
+        english, open_aligner(None, device="cpu").align(pairs), strict=True
+    ):
+        assert alignment.plan is not None
+        found = carry_spans(
+            shares_of(alignment.plan), source, alignment.target, [Span(*one) for one in spans]
+        )
+        projected.append([(each.span.label, *place) for each in found for place in each.stretches])
+    assert span_scores(projected, [spans for _, spans in german]).figures["f1"].value > 0.9

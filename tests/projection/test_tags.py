@@ -1,0 +1,251 @@
+"""Tags: by hand, and with whatever anybody may write: every tag once, and well-formed."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lxml import etree
+
+from otkit.api.project import tag_texts, tags
+from otkit.errors import InputError
+from otkit.projection.markup import (
+    SYNTAX_NAMES,
+    SYNTAXES,
+    TAG,
+    parse_markup,
+    placeholders,
+    syntax_of,
+    write_markup,
+)
+from otkit.projection.places import Text
+from otkit.projection.spans import shares_of_links
+from otkit.projection.tagfiles import TAG_FORM_NAMES, TAG_FORMS, html_texts
+from otkit.projection.tags import Marked, Node, place_tags
+
+NO_SPACES = "abcdefgh"
+
+
+def carried(source: str, target: str, links: str = "", syntax: str | None = None) -> str:
+    """The target with the source's tags, by links between the words of `Text.of`."""
+    known = syntax or syntax_of(source)
+    marked = parse_markup(source, target, known)
+    one, other = Text.of(marked.text), Text.of(target)
+    pairs = [tuple(map(int, link.split("-"))) for link in links.split()]
+    shares = shares_of_links([(i, j, 1.0) for i, j in pairs], len(one.words), len(other.words))
+    return write_markup(marked, target, shares, source=one, words=other, syntax=known)
+
+
+def test_the_names_are_those_of_the_tables() -> None:
+    assert set(SYNTAX_NAMES) == {"auto", *SYNTAXES}
+    assert set(TAG_FORM_NAMES) == {"auto", *TAG_FORMS}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "links", "expected"),
+    [
+        ("a <b>red</b> car", "une voiture rouge", "0-0 1-2 2-1", "une voiture <b>rouge</b>"),
+        ("<b>red</b> <i>car</i>", "voiture rouge", "0-1 1-0", "<i>voiture</i> <b>rouge</b>"),
+        ("see <a href='x>y'>it <b>all</b></a>.", "sieh alles.", "0-0 2-1 3-2", "sieh <a href='x>y'><b>alles</b></a>."),
+        ("one.<br>two.", "eins. zwei.", "0-0 1-1 2-2 3-3", "eins.<br> zwei."),
+        ("it <img src=a> is", "es ist", "0-0 1-1", "es<img src=a> ist"),
+        ("<p>whole thing</p>", "das Ganze", "", "<p>das Ganze</p>"),
+        ("a <b></b> b", "x y", "0-0 1-1", "x<b></b> y"),
+        ("no tags", "keine <Tags>", "", "keine <Tags>"),
+        ("<b>a</b> &amp; b", "a & b &lt; &nbsp; &nope;", "0-0 1-1 2-2", "<b>a</b> &amp; b &lt; &nbsp; &amp;nope;"),
+        ("Hi {name}, %s!", "Hallo {name}!", "0-0 1-1 2-2 3-3 5-4", "Hallo {name}%s!"),
+        (
+            "{n, plural, one {# file} other {# files}} left",
+            "{n, plural, one {# Datei} other {# Dateien}} übrig",
+            "",
+            "{n, plural, one {# Datei} other {# Dateien}} übrig",
+        ),
+        ("a **red** car", "une voiture rouge", "0-0 1-2 2-1", "une voiture **rouge**"),
+        ("a [red *car*](u 't')", "une voiture rouge", "0-0 1-2 2-1", "une [*voiture* rouge](u 't')"),
+        ("snake_case and 2 * 3 * 4", "das", "", "das"),
+        ("Press <bpt id='1'>&lt;b></bpt>OK<ept id='1'>&lt;/b></ept> now", "Nun OK drücken", "0-2 1-1 2-0",
+         "Nun <bpt id='1'>&lt;b></bpt>OK<ept id='1'>&lt;/b></ept> drücken"),
+        ("<sc id='1'/>One<ec startRef='1'/> two", "Zwei eins", "0-1 1-0", "Zwei <sc id='1'/>eins<ec startRef='1'/>"),
+        ("<b>bold <i>both</b> it</i> end </u>", "fett beides es Ende", "0-0 1-1 2-2 3-3",
+         "<b>fett <i>beides</i></b> es Ende"),
+    ],
+)  # fmt: skip
+def test_tags_by_hand(source: str, target: str, links: str, expected: str) -> None:
+    assert carried(source, target, links) == expected
+
+
+def test_spans_of_the_whole_text_and_neighbours_hold_when_nothing_is_linked() -> None:
+    found = carried("<i>a</i><i>b</i> c d", "w x y z")
+    assert Counter(TAG.findall(found)) == Counter(TAG.findall("<i>a</i><i>b</i>"))
+    assert re.sub("<.*?>", "", found) == "w x y z"
+
+
+PIECES = [
+    "<b>", "</b>", "<i>", "</i>", "<a href='1'>", "</a>", "<br>", "<br/>", "<x id='2'/>", "<!-- c -->", "<b/>", "<", ">",
+    "&amp;", "&", "{name}", "{", "}", "{{x}}", "%s", "%1$s", "100%", "word", "zwei", " ", "。", "日本語", "\u202e", "\ud83d\ude00",
+    "<bpt id='1'>x</bpt>", "<ept id='1'>y</ept>", "<sc id='4'/>", "<ec startRef='4'/>", "<g id='5'>", "</g>", "(", ")", ".",
+    "<ph id='3'>", "</ph>", "*", "**", "_", "`", "[", "](u)", "~~", "<![CDATA[x]]>", "<?pi?>", "\n",
+]  # fmt: skip
+
+
+def hostile(generator: random.Random) -> str:
+    return "".join(
+        generator.choice(PIECES) + generator.choice(["", " "]) for _ in range(generator.randint(0, 25))
+    )
+
+
+def plain(generator: random.Random) -> str:
+    return " ".join(
+        generator.choice(["ein", "Haus", ".", "日本語", "&amp;", "<", "&", "{name}", "%s", "(", ")"])
+        for _ in range(generator.randint(0, 12))
+    )
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_hostile_markup_comes_out_well_formed_with_every_tag_once(seed: int) -> None:
+    pytest.importorskip("icu4py")
+    generator = random.Random(seed)
+    source, target = hostile(generator), plain(generator)
+    for syntax in SYNTAXES:
+        marked = parse_markup(source, target, syntax)
+        one, other = Text.of(marked.text), Text.of(target)
+        shares = np.random.default_rng(seed).random((len(one.words), len(other.words))) ** 4
+        found = write_markup(marked, target, shares, source=one, words=other, syntax=syntax)
+        written = Counter(str(end) for node in marked.nodes for end in (node.opening, node.closing or ""))
+        for end, count in written.items():
+            assert not end or found.count(end) >= count, (syntax, end)
+        if syntax in ("html", "xml"):
+            text = re.sub(r"<(br|hr|img)>", r"<\1/>", found) if syntax == "html" else found
+            text = re.sub(r"<!\[CDATA\[.*?\]\]>|&nbsp;", "", text)
+            # XML has no comments with two dashes within, and no such character as half a pair.
+            etree.fromstring(f"<r>{text}</r>".encode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_any_forest_of_tags_is_written_in_order(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    text, target = Text.of("a b c d e f"), Text.of("u v w x y z")
+    nodes: list[Node] = []
+    for _ in range(generator.integers(0, 12)):
+        parent = int(generator.integers(-1, len(nodes))) if nodes else -1
+        low, high = (0, 11) if parent < 0 else (nodes[parent].start, nodes[parent].end)
+        start, end = sorted(generator.integers(low, high + 1, 2).tolist())
+        nodes.append(Node(start, end, parent, len(nodes), len(nodes)))
+    events = place_tags(Marked(text.text, tuple(nodes)), target, generator.random((6, 6)) ** 3, text)
+    stack: list[int] = []
+    seen: list[int] = []
+    out = ""
+    for event in events:
+        if event.kind == "text":
+            out += target.text[event.start : event.end]
+        elif event.kind == "open":
+            assert nodes[event.node].parent == (stack[-1] if stack else -1)
+            stack.append(event.node)
+            seen.append(event.node)
+        else:
+            assert stack.pop() == event.node
+    assert not stack
+    assert sorted(seen) == list(range(len(nodes)))
+    assert out == target.text
+
+
+def test_markup_nested_ten_thousand_deep_and_texts_of_beginnings_alone() -> None:
+    deep = "<b>" * 10_000 + "x" + "</b>" * 10_000
+    assert carried(deep, "y") == deep.replace("x", "y")
+    for piece in ("<!--", "<a ", "{a,", "{", "*a ", "[", "`a", "<![CDATA[", "<?", "%"):
+        carried(piece * 5_000, "y", syntax="html")
+        carried(piece * 5_000, "y", syntax="markdown")
+
+
+def test_placeholders_and_their_ends() -> None:
+    text = "Hi {name} {0} {{ x }} ${y} %s %1$s %(n)d %@ 100% %USER% {a b} {n, plural, one {{x}} other {#}} {"
+    assert [text[slice(*one)] for one in placeholders(text)] == [
+        "{name}", "{0}", "{{ x }}", "${y}", "%s", "%1$s", "%(n)d", "%@", "%USER%", "{n, plural, one {{x}} other {#}}",
+    ]  # fmt: skip
+
+
+PAGE = """<!DOCTYPE html>
+<html><head><title>Old</title><style>p > a {}</style></head>
+<body data-x='1 > 2'><p>An <b CLASS=x>old</b> house.<p>And <i>more</i>
+<ul><li>One<li>Two</ul><script>if (a < b) "<p>x</p>"</script><p>1 2 3</p><!-- <p>no</p> --></body></html>
+"""
+
+
+def test_a_page_changes_in_its_texts_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(PAGE)
+    assert tag_texts(tmp_path / "a.html") == ["Old", "An old house.", "And more", "One", "Two"]
+    (tmp_path / "t").write_text("Alt\nEin altes Haus.\n\nEins\nZwei\n")
+    (tmp_path / "links").write_text("0-0\n0-0 1-1 2-2 3-3\n\n0-0\n0-0\n")
+    result = tags(tmp_path / "a.html", tmp_path / "t", links=tmp_path / "links")
+    assert result.text == PAGE.replace("Old", "Alt").replace(
+        "An <b CLASS=x>old</b> house", "Ein <b CLASS=x>altes</b> Haus"
+    ).replace("One", "Eins").replace("Two", "Zwei")
+    assert (result.units, result.filled) == (5, 4)
+    (tmp_path / "t").write_text("Alt\n")
+    with pytest.raises(InputError, match="t: has 1 line, and the file has 5 texts"):
+        tags(tmp_path / "a.html", tmp_path / "t", links=tmp_path / "links")
+    assert html_texts("") == []
+
+
+XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
+<!DOCTYPE xliff [<!ENTITY secret SYSTEM "file:///etc/passwd">]>
+<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" xmlns:my="urn:x" version="1.2"><file original="f"><body>
+<trans-unit id="1"><source>A <g id="1" my:at="&lt;&quot;">red</g> car<x id="2"/></source><target>Une voiture rouge</target></trans-unit>
+<trans-unit id="2"><source>Done <g id="1">x</g></source><target>Fait <g id="1">x</g></target></trans-unit>
+<trans-unit id="3"><source>Empty &secret;</source></trans-unit>
+</body></file></xliff>
+"""
+
+
+def test_xliff_keeps_its_attributes_and_reads_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a.xlf").write_text(XLIFF)
+    (tmp_path / "links").write_text("0-0 1-2 2-1\n\n\n")
+    text = tags(tmp_path / "a.xlf", links=tmp_path / "links").text or ""
+    assert '<target>Une voiture <g id="1" my:at="&lt;&quot;">rouge</g><x id="2"/></target>' in text
+    assert '<target>Fait <g id="1">x</g></target>' in text
+    assert "root:" not in text
+    root = etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False))
+    assert len(root.findall(".//{*}target")) == 2
+    (tmp_path / "bad.xlf").write_text("<xliff><source></xliff>")
+    with pytest.raises(InputError, match="is no well-formed XML"):
+        tags(tmp_path / "bad.xlf", links=tmp_path / "links")
+
+
+def test_xliff_2_and_tmx(tmp_path: Path) -> None:
+    (tmp_path / "a.xlf").write_text(
+        '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0"><file id="f"><unit id="u"><segment>'
+        '<source>A <pc id="1">red</pc> car<ph id="2"/></source><target>Une voiture rouge</target>'
+        "</segment></unit></file></xliff>"
+    )
+    (tmp_path / "links").write_text("0-0 1-2 2-1\n")
+    text = tags(tmp_path / "a.xlf", links=tmp_path / "links").text or ""
+    assert '<target>Une voiture <pc id="1">rouge</pc><ph id="2"/></target>' in text
+    (tmp_path / "a.tmx").write_text(
+        '<tmx version="1.4"><header srclang="en"/><body><tu>'
+        '<tuv xml:lang="fr"><seg>Une voiture rouge</seg></tuv>'
+        '<tuv xml:lang="en"><seg>A <bpt i="1">b</bpt>red<ept i="1">/b</ept> car</seg></tuv></tu></body></tmx>'
+    )
+    text = tags(tmp_path / "a.tmx", links=tmp_path / "links").text or ""
+    assert '<seg>Une voiture <bpt i="1">b</bpt>rouge<ept i="1">/b</ept></seg>' in text
+
+
+def test_po_and_jsonl(tmp_path: Path) -> None:
+    (tmp_path / "a.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+        'msgid "A <b>red</b> car"\nmsgstr "Une voiture rouge"\n\n'
+        'msgid "%d <b>car</b>"\nmsgid_plural "%d <b>cars</b>"\nmsgstr[0] "%d voiture"\nmsgstr[1] ""\n'
+    )
+    (tmp_path / "links").write_text("0-0 1-2 2-1\n0-0 1-1\n\n")
+    text = tags(tmp_path / "a.po", links=tmp_path / "links").text or ""
+    assert 'msgstr "Une voiture <b>rouge</b>"' in text
+    assert 'msgstr[0] "%d <b>voiture</b>"' in text
+    assert 'msgstr[1] ""' in text
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture rouge"}\n'
+    )
+    text = tags(tmp_path / "a.jsonl", links=tmp_path / "links").text or ""
+    assert text == '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture <b>rouge</b>"}\n'
