@@ -246,7 +246,7 @@ class Conll:
                 raise InputError(
                     f"has {len(row)} columns, and the labels are expected in column {self.column}",
                     where=f"{name}:{number}",
-                    remedy="say which: `column=N`",
+                    remedy="say which column holds the labels",
                 )
             tokens.append(row[first])
             labels.append(row[self._at(row)])
@@ -642,7 +642,7 @@ def read_conll_labels(path: str | Path, column: int = -1) -> list[LabelledWords]
                 raise InputError(
                     f"has {len(row)} columns, and the labels are expected in column {column}",
                     where=f"{source.name}:{number}",
-                    remedy="say which: `column=N`",
+                    remedy="say which column holds the labels",
                 )
             labels.append(row[at])
             places.append(f"{source.name}:{number}")
