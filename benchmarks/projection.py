@@ -100,7 +100,7 @@ def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es",
     show("XQuAD gold answers", ["language", "EM", "F1", "EM (MLQA)", "F1 (MLQA)"], rows, digits=1)
 
 
-_EDGES = " \u00a0\u202f.,:;!?。、：！？…()（）\"“”„«»「」"
+_EDGES = ' \u00a0\u202f.,:;!?。、：！？…()（）"“”„«»「」'
 
 
 def tags(settings: AlignmentSettings) -> None:
@@ -112,7 +112,9 @@ def tags(settings: AlignmentSettings) -> None:
         texts = [(Text.of(record["source"]), Text.of(record["target"])) for record in records]
         exact, loose, odd = [], [], []
         found = aligner.align([(a.bare, b.bare) for a, b in texts])
-        for number, (record, (source, target), alignment) in enumerate(zip(records, texts, found, strict=True)):
+        for number, (record, (source, target), alignment) in enumerate(
+            zip(records, texts, found, strict=True)
+        ):
             places = [Place(*tag) for tag in record["source_tags"]]
             carried = carry_places(shares_of(alignment.plan), source, target, places, TAG_SETTINGS)
             for each, (_, start, end) in zip(carried, record["target_tags"], strict=True):
@@ -121,7 +123,12 @@ def tags(settings: AlignmentSettings) -> None:
                 loose.append(_inner(target.text, *place) == _inner(target.text, start, end))
                 odd += [exact[-1]] if number % 2 else []
         rows.append([language, *(100 * float(np.mean(each)) for each in (exact, loose, odd)), len(exact)])
-    show("Mozilla strings, exact span", ["language", "exact", "edges aside", "exact (odd)", "tags"], rows, digits=1)
+    show(
+        "Mozilla strings, exact span",
+        ["language", "exact", "edges aside", "exact (odd)", "tags"],
+        rows,
+        digits=1,
+    )
 
 
 def _inner(text: str, start: int, end: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otkit.api.export import export
     from otkit.api.project import lexicon, project, tags, transfer_tags
     from otkit.api.train import train
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
 
 __all__ = [
@@ -57,7 +57,7 @@ _HOMES = {
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
     "lexicon": "otkit.api.project",
-    "open_encoder": "otkit.encoders.checkpoint",
+    "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",
     "search": "otkit.api.embed",
     "tags": "otkit.api.project",

@@ -435,7 +435,9 @@ def _escaped(text: str, syntax: str) -> str:
     """Text with its own `<` and `&` escaped, but for those that begin an entity; `>` only where XML forbids it."""
     parts, place = [], 0
     for match in _ENTITY.finditer(text):
-        known = match[0][1] == "#" or (match[0] in _XML_ENTITIES if syntax == "xml" else match[0][1:] in html5)
+        known = match[0][1] == "#" or (
+            match[0] in _XML_ENTITIES if syntax == "xml" else match[0][1:] in html5
+        )
         if known:
             parts += [_bare(text[place : match.start()]), match[0]]
             place = match.end()

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import InputError
+from otkit.evaluation.answers import mlqa_score, squad_score
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.significance import Interval, bootstrap
-from otkit.evaluation.spans import mlqa_score, squad_score
 from otkit.projection.labelled import read_answers, read_conll_labels
 
 __all__ = ["ProjectionScores", "answer_scores", "projection_table", "score_files", "span_scores"]

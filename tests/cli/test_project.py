@@ -42,12 +42,23 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_labels_of_the_sample_are_carried_whole(run: Run, tmp_path: Path) -> None:
     labels = Path(str(sample_data())) / "labels"
-    run("project", labels / "en.conll", "--target", labels / "de.txt", "--output", "de.conll", "--json", "run.json")
+    run(
+        "project",
+        labels / "en.conll",
+        "--target",
+        labels / "de.txt",
+        "--output",
+        "de.conll",
+        "--json",
+        "run.json",
+    )
     assert score_files(tmp_path / "de.conll", labels / "de.conll", resamples=10).figures["f1"].value == 1
     document = json.loads((tmp_path / "run.json").read_text())
     assert document["counts"] == {"sentences": 8, "written": 8, "skipped": 0, "spans": 15, "lost": 0}
     assert document["spans"]["rule"] == "auto"
-    surest = run("project", labels / "en.conll", "--target", labels / "de.txt", "--floor", "0.99", "--scores", "-q")
+    surest = run(
+        "project", labels / "en.conll", "--target", labels / "de.txt", "--floor", "0.99", "--scores", "-q"
+    )
     confidences = [float(line.split("\t")[2]) for line in surest.splitlines() if line and line[-1] != "_"]
     assert 0 < len(confidences) < 24
     assert min(confidences) >= 0.99

@@ -52,7 +52,7 @@ def test_what_is_encoded_is_decoded(scheme: str) -> None:
 
 
 def test_labels_by_hand() -> None:
-    assert decode("I-A I-A O I-B B-B E-B S-C U-C I-C".split()) == [
+    assert decode(["I-A", "I-A", "O", "I-B", "B-B", "E-B", "S-C", "U-C", "I-C"]) == [
         ("A", 0, 2),
         ("B", 3, 4),
         ("B", 4, 6),

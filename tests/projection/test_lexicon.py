@@ -23,8 +23,8 @@ from otkit.projection.settings import LexiconSettings
 
 def test_phrases_of_the_published_example() -> None:
     """Koehn 2010, figure 5.6: michael assumes that he will stay in the house."""
-    german = "michael geht davon aus , dass er im haus bleibt".split()
-    english = "michael assumes that he will stay in the house".split()
+    german = ["michael", "geht", "davon", "aus", ",", "dass", "er", "im", "haus", "bleibt"]
+    english = ["michael", "assumes", "that", "he", "will", "stay", "in", "the", "house"]
     links = [(0, 0), (1, 1), (2, 1), (3, 1), (5, 2), (6, 3), (9, 4), (9, 5), (7, 6), (7, 7), (8, 8)]
     found = {
         (" ".join(german[slice(*one)]), " ".join(english[slice(*other)]))
@@ -51,11 +51,15 @@ def test_phrases_of_the_published_example() -> None:
 def test_phrases_are_those_of_the_definition(seed: int) -> None:
     generator = random.Random(seed)
     rows, columns, longest = generator.randint(1, 6), generator.randint(1, 6), generator.randint(1, 6)
-    links = sorted({(generator.randrange(rows), generator.randrange(columns)) for _ in range(generator.randint(0, 7))})
+    links = sorted(
+        {(generator.randrange(rows), generator.randrange(columns)) for _ in range(generator.randint(0, 7))}
+    )
 
     def consistent(one: tuple[int, int], other: tuple[int, int]) -> bool:
         inside = [one[0] <= i < one[1] for i, _ in links], [other[0] <= j < other[1] for _, j in links]
-        return any(a and b for a, b in zip(*inside, strict=True)) and all(a == b for a, b in zip(*inside, strict=True))
+        return any(a and b for a, b in zip(*inside, strict=True)) and all(
+            a == b for a, b in zip(*inside, strict=True)
+        )
 
     def stretches(length: int) -> list[tuple[int, int]]:
         return [(a, b) for a in range(length) for b in range(a + 1, min(length, a + longest) + 1)]
@@ -98,7 +102,13 @@ def test_figures_are_those_of_a_direct_count(corpus: Path, monkeypatch: pytest.M
         count, s, t = counts[source, target], sources[source], targets[target]
         table = [[count, s - count], [t - count, total - s - t + count]]
         ratio = chi2_contingency(table, correction=False, lambda_="log-likelihood").statistic
-        expected = [count, count / s, count / t, math.copysign(ratio, count * total - s * t), math.log2(count * total / s / t)]
+        expected = [
+            count,
+            count / s,
+            count / t,
+            math.copysign(ratio, count * total - s * t),
+            math.log2(count * total / s / t),
+        ]
         assert [float(x) for x in figures[:5]] == pytest.approx(expected, rel=1e-4, abs=1e-9)
     assert found["das", "the"][5] == "1,3"
     # In as small pieces as can be, the same.
@@ -126,13 +136,24 @@ def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
     assert (result.pairs, result.entries, result.text) == (4, 4, None)
     if form == "sqlite":
         [entry] = look_up(output, "haus")
-        assert (entry.source, entry.target, entry.count, entry.target_given_source) == ("Haus", "house", 2, 1.0)
+        assert (entry.source, entry.target, entry.count, entry.target_given_source) == (
+            "Haus",
+            "house",
+            2,
+            1.0,
+        )
         assert [(one.line, one.target) for one in entry.examples] == [(1, "the house"), (2, "a house")]
         assert {one.source for one in look_up(output, "house")} == {"Haus", "Heim"}
         assert look_up(output, "nothing") == []
     elif form == "shortlist":
-        s2t = {tuple(line.split()[:2]): float(line.split()[2]) for line in Path(f"{output}.s2t").read_text().splitlines()}
-        t2s = {tuple(line.split()[:2]): float(line.split()[2]) for line in Path(f"{output}.t2s").read_text().splitlines()}
+        s2t = {
+            tuple(line.split()[:2]): float(line.split()[2])
+            for line in Path(f"{output}.s2t").read_text().splitlines()
+        }
+        t2s = {
+            tuple(line.split()[:2]): float(line.split()[2])
+            for line in Path(f"{output}.t2s").read_text().splitlines()
+        }
         assert s2t["house", "Heim"] == 1.0
         assert t2s["Heim", "house"] == pytest.approx(1 / 3)
     elif form == "jsonl":

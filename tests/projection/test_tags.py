@@ -13,7 +13,15 @@ from lxml import etree
 
 from otkit.api.project import tag_texts, tags
 from otkit.errors import InputError
-from otkit.projection.markup import SYNTAX_NAMES, SYNTAXES, TAG, parse_markup, placeholders, syntax_of, write_markup
+from otkit.projection.markup import (
+    SYNTAX_NAMES,
+    SYNTAXES,
+    TAG,
+    parse_markup,
+    placeholders,
+    syntax_of,
+    write_markup,
+)
 from otkit.projection.places import Text
 from otkit.projection.spans import shares_of_links
 from otkit.projection.tagfiles import TAG_FORM_NAMES, TAG_FORMS, html_texts
@@ -85,11 +93,16 @@ PIECES = [
 
 
 def hostile(generator: random.Random) -> str:
-    return "".join(generator.choice(PIECES) + generator.choice(["", " "]) for _ in range(generator.randint(0, 25)))
+    return "".join(
+        generator.choice(PIECES) + generator.choice(["", " "]) for _ in range(generator.randint(0, 25))
+    )
 
 
 def plain(generator: random.Random) -> str:
-    return " ".join(generator.choice(["ein", "Haus", ".", "日本語", "&amp;", "<", "&", "{name}", "%s", "(", ")"]) for _ in range(generator.randint(0, 12)))
+    return " ".join(
+        generator.choice(["ein", "Haus", ".", "日本語", "&amp;", "<", "&", "{name}", "%s", "(", ")"])
+        for _ in range(generator.randint(0, 12))
+    )
 
 
 @pytest.mark.parametrize("seed", range(400))
@@ -168,9 +181,9 @@ def test_a_page_changes_in_its_texts_alone(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("Alt\nEin altes Haus.\n\nEins\nZwei\n")
     (tmp_path / "links").write_text("0-0\n0-0 1-1 2-2 3-3\n\n0-0\n0-0\n")
     result = tags(tmp_path / "a.html", tmp_path / "t", links=tmp_path / "links")
-    assert result.text == PAGE.replace("Old", "Alt").replace("An <b CLASS=x>old</b> house", "Ein <b CLASS=x>altes</b> Haus").replace(
-        "One", "Eins"
-    ).replace("Two", "Zwei")
+    assert result.text == PAGE.replace("Old", "Alt").replace(
+        "An <b CLASS=x>old</b> house", "Ein <b CLASS=x>altes</b> Haus"
+    ).replace("One", "Eins").replace("Two", "Zwei")
     assert (result.units, result.filled) == (5, 4)
     (tmp_path / "t").write_text("Alt\n")
     with pytest.raises(InputError, match="t: has 1 line, and the file has 5 texts"):
@@ -231,6 +244,8 @@ def test_po_and_jsonl(tmp_path: Path) -> None:
     assert 'msgstr "Une voiture <b>rouge</b>"' in text
     assert 'msgstr[0] "%d <b>voiture</b>"' in text
     assert 'msgstr[1] ""' in text
-    (tmp_path / "a.jsonl").write_text('{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture rouge"}\n')
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture rouge"}\n'
+    )
     text = tags(tmp_path / "a.jsonl", links=tmp_path / "links").text or ""
     assert text == '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture <b>rouge</b>"}\n'
