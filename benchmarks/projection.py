@@ -35,7 +35,7 @@ Sentence = tuple[list[str], list[tuple[str, int, int]]]
 def sentences(language: str) -> list[Sentence]:
     """Words and gold spans of Europarl NER."""
     path = data("projection", f"europarl-ner.{language}.dev.conll.gz")
-    blocks = gzip.open(path, "rt", encoding="utf-8").read().strip().split("\n\n")
+    blocks = gzip.decompress(path.read_bytes()).decode().strip().split("\n\n")
     rows = [[line.split("\t") for line in block.split("\n")] for block in blocks]
     return [([word for word, _ in block], decode([label for _, label in block])) for block in rows]
 
@@ -107,7 +107,8 @@ def tags(settings: AlignmentSettings) -> None:
     """Tags at the very characters where people put them; and with punctuation and spaces at the edges left out."""
     aligner, rows = open_aligner(None, settings), []
     for language in ("de", "fr", "ja"):
-        lines = gzip.open(data("tags", f"www-l10n.en-{language}.dev.jsonl.gz"), "rt", encoding="utf-8")
+        packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
+        lines = gzip.decompress(packed).decode().splitlines()
         records = [json.loads(line) for line in lines]
         texts = [(Text.of(record["source"]), Text.of(record["target"])) for record in records]
         exact, loose, odd = [], [], []

@@ -128,7 +128,7 @@ def project(
         overwrite=overwrite or resume,
     )
     from otkit.alignment.corpus import fingerprint_of
-    from otkit.alignment.sink import Sink, finished_facts
+    from otkit.alignment.sink import Sink, finished_facts, was_begun
     from otkit.api.project import open_aligner, open_projection
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
@@ -171,7 +171,7 @@ def project(
         else:
             with (
                 Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
-                resumable(sink.begun),
+                resumable(lambda: was_begun(output)),
             ):
                 for piece in stream.pieces(sink.known):
                     sink.write(piece.text, piece.known)

@@ -82,7 +82,8 @@ def test_conll_with_given_links(tmp_path: Path) -> None:
     )
     assert (result.tally.spans, result.tally.lost, result.tally.written) == (3, 0, 2)
     bioes = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", scheme="bioes")
-    assert bioes.text is not None and "S-PER" in bioes.text
+    assert bioes.text is not None
+    assert "S-PER" in bioes.text
     # The target as CoNLL gives the same.
     (tmp_path / "b.conll").write_text("Maria\tO\nsieht\tO\nRom\tO\n\nschläft\tO\nRom\tO\n")
     assert (

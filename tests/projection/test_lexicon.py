@@ -161,7 +161,8 @@ def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
         assert found[0]["examples"][0] == {"line": 1, "source": "das Haus", "target": "the house"}
     elif form == "tbx":
         terms = [one.text for one in etree.fromstring(output.read_bytes()).iter("{*}term")]
-        assert len(terms) == 8 and "Heim" in terms
+        assert len(terms) == 8
+        assert "Heim" in terms
     elif form == "html":
         page = output.read_text()
         assert '["Heim", "house", 1, 1.0, 0.3333, "das Heim | the house"]' in page
