@@ -20,10 +20,9 @@ import numpy as np
 
 from benchmarks.common import data, show
 from otkit.alignment.settings import AlignmentSettings
-from otkit.api.project import lexicon, open_aligner
+from otkit.api.project import lexicon, look_up, open_aligner
 from otkit.data.gold import read_gold
 from otkit.projection.labelled import Squad, decode
-from otkit.projection.lexicon import look_up
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.scores import answer_scores, span_scores
 from otkit.projection.settings import SpanSettings
@@ -36,7 +35,7 @@ Sentence = tuple[list[str], list[tuple[str, int, int]]]
 def sentences(language: str) -> list[Sentence]:
     """Words and gold spans of Europarl NER."""
     path = data("projection", f"europarl-ner.{language}.dev.conll.gz")
-    blocks = gzip.decompress(Path(path).read_bytes()).decode().strip().split("\n\n")
+    blocks = gzip.decompress(path.read_bytes()).decode().strip().split("\n\n")
     rows = [[line.split("\t") for line in block.split("\n")] for block in blocks]
     return [([word for word, _ in block], decode([label for _, label in block])) for block in rows]
 
@@ -108,11 +107,8 @@ def tags(settings: AlignmentSettings) -> None:
     """Tags at the very characters where people put them; and with punctuation and spaces at the edges left out."""
     aligner, rows = open_aligner(None, settings), []
     for language in ("de", "fr", "ja"):
-        lines = (
-            gzip.decompress(data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes())
-            .decode()
-            .splitlines()
-        )
+        packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
+        lines = gzip.decompress(packed).decode().splitlines()
         records = [json.loads(line) for line in lines]
         texts = [(Text.of(record["source"]), Text.of(record["target"])) for record in records]
         exact, loose, odd = [], [], []

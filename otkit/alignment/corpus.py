@@ -32,6 +32,7 @@ __all__ = [
     "Piece",
     "check_extraction",
     "extract_corpus",
+    "fingerprint_of",
 ]
 
 Segments = tuple[list[Segment], list[Segment]]

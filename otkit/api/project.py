@@ -14,9 +14,9 @@ from typing import Any
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink
-from otkit.data.lines import LineSource, checked, counted, words_of
+from otkit.data.lines import LineSource, checked, counted
 from otkit.data.parallel import BadLine, Pair, read_pairs
-from otkit.data.segmentation import segment
+from otkit.data.segmentation import words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
@@ -315,8 +315,7 @@ Linked = tuple[Sequence[str], Sequence[str], Iterable[tuple[int, int, float]]]
 
 
 def _words(record: Pair, raw: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    cut = (lambda text: tuple(segment(text))) if raw else words_of
-    return cut(record.source), cut(record.target)
+    return words_between(record.source, raw=raw), words_between(record.target, raw=raw)
 
 
 def _found_links(

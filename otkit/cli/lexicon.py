@@ -34,7 +34,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
-from otkit.cli.outputs import claim_files
+from otkit.cli.outputs import claim_files, write_document
 from otkit.cli.project import Links
 from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
@@ -181,17 +181,13 @@ def lexicon(
     if result.skipped:
         note(f"{result.skipped} lines were skipped", quiet=False)
     if json_path is not None:
-        from otkit.files import versions, write_json
-
-        document = {
-            "command": "lexicon",
-            "versions": versions(),
+        figures = {
             "model": None if aligner is None else aligner.encoder.name,
             "aligner": None if aligner is None else aligner.used(),
             "lexicon": settings.to_dict(),
             "counts": {"pairs": result.pairs, "skipped": result.skipped, "entries": result.entries},
         }
-        write_json(json_path, document, overwrite=overwrite)
+        write_document(json_path, figures, overwrite=overwrite)
     last_line(
         f"wrote {output or 'to stdout'}: {result.entries} entries of {counted(result.pairs, 'sentence pair')}",
         then=f"otkit lexicon --look-up WORD {output}" if shape == "sqlite" else "",

@@ -25,7 +25,7 @@ from otkit.cli.options import (
     set_logging,
     set_threads,
 )
-from otkit.cli.outputs import claim_files
+from otkit.cli.outputs import claim_files, write_document
 from otkit.errors import ConfigError
 from otkit.projection.settings import SpanSettings
 
@@ -183,18 +183,14 @@ def project(
     if tally.skipped:
         note(f"{tally.skipped} of {tally.sentences} sentences were skipped: they have no labels", quiet=False)
     if json_path is not None:
-        from otkit.files import versions, write_json
-
-        document = {
-            "command": "project",
-            "versions": versions(),
+        figures = {
             "model": None if aligner is None else aligner.encoder.name,
             "aligner": None if aligner is None else aligner.used(),
             "links": links,
             "spans": spans.to_dict(),
             "counts": vars(tally),
         }
-        write_json(json_path, document, overwrite=overwrite)
+        write_document(json_path, figures, overwrite=overwrite)
     found = tally.spans - tally.lost
     last_line(
         f"wrote {output or 'to stdout'}: {counted(tally.written, 'sentence')}, "

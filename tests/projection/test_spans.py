@@ -161,7 +161,7 @@ def test_europarl_with_the_links_of_the_sample_encoder() -> None:
     from otkit.projection.scores import span_scores
 
     def sentences(language: str) -> list[tuple[list[str], list[tuple[str, int, int]]]]:
-        text = gzip.decompress(Path(folder / f"europarl-ner.{language}.dev.conll.gz").read_bytes()).decode()
+        text = gzip.decompress((folder / f"europarl-ner.{language}.dev.conll.gz").read_bytes()).decode()
         rows = [[line.split("\t") for line in block.split("\n")] for block in text.strip().split("\n\n")[:60]]
         return [([word for word, _ in block], decode([label for _, label in block])) for block in rows]
 

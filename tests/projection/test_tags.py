@@ -85,9 +85,9 @@ def test_spans_of_the_whole_text_and_neighbours_hold_when_nothing_is_linked() ->
 
 
 PIECES = [
-    "<b>", "</b>", "<i>", "</i>", "<a href='1'>", "</a>", "<br>", "<br/>", "<x id='2'/>", "<!-- c -->", "<b/>", "<", ">",
-    "&amp;", "&", "{name}", "{", "}", "{{x}}", "%s", "%1$s", "100%", "word", "zwei", " ", "。", "日本語", "\u202e", "\ud83d\ude00",
-    "<bpt id='1'>x</bpt>", "<ept id='1'>y</ept>", "<sc id='4'/>", "<ec startRef='4'/>", "<g id='5'>", "</g>", "(", ")", ".",
+    "<b>", "</b>", "<i>", "</i>", "<a href='1'>", "</a>", "<br>", "<br/>", "<x id='2'/>", "<!-- c -->", "<b/>", "<", ">",  # noqa: E501
+    "&amp;", "&", "{name}", "{", "}", "{{x}}", "%s", "%1$s", "100%", "word", "zwei", " ", "。", "日本語", "\u202e", "\ud83d\ude00",  # noqa: E501
+    "<bpt id='1'>x</bpt>", "<ept id='1'>y</ept>", "<sc id='4'/>", "<ec startRef='4'/>", "<g id='5'>", "</g>", "(", ")", ".",  # noqa: E501
     "<ph id='3'>", "</ph>", "*", "**", "_", "`", "[", "](u)", "~~", "<![CDATA[x]]>", "<?pi?>", "\n",
 ]  # fmt: skip
 
@@ -194,7 +194,8 @@ def test_a_page_changes_in_its_texts_alone(tmp_path: Path) -> None:
 XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
 <!DOCTYPE xliff [<!ENTITY secret SYSTEM "file:///etc/passwd">]>
 <xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" xmlns:my="urn:x" version="1.2"><file original="f"><body>
-<trans-unit id="1"><source>A <g id="1" my:at="&lt;&quot;">red</g> car<x id="2"/></source><target>Une voiture rouge</target></trans-unit>
+<trans-unit id="1"><source>A <g id="1" my:at="&lt;&quot;">red</g> car<x id="2"/></source>
+<target>Une voiture rouge</target></trans-unit>
 <trans-unit id="2"><source>Done <g id="1">x</g></source><target>Fait <g id="1">x</g></target></trans-unit>
 <trans-unit id="3"><source>Empty &secret;</source></trans-unit>
 </body></file></xliff>
