@@ -12,7 +12,7 @@ lengths, and after Bertalign (Liu and Zhu 2023) in its anchors, which say where 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -36,13 +36,13 @@ IntArray = NDArray[np.int64]
 
 _TOGETHER = 512  # sentences whose word vectors are in full precision at one time
 _WHOLE = 1_000_000  # cells of a document that is searched whole
-_WINDOW = 8  # target sentences to each side of the chain whose words are looked at
+_WINDOW = 5  # target sentences to each side of the chain whose words are looked at
 _ROUND = 32  # source sentences whose words are compared together
 _ANCHOR = 0.35  # the least cosine of an anchor, of centred vectors
 _CHAIN_BREAK = 3.0  # in cosines of anchors
 # Chosen on the development document of Text+Berg (German and French), in units of a bead of one and one sentence whose
 # cost is that of unrelated ones. A cost below _COST speaks for a bead.
-_COST, _MERGED, _LENGTHS, _MOST_LENGTHS, _WORDS, _ENDS = 0.9, 0.32, 0.12, 4.0, 0.9, 0.2
+_COST, _MERGED, _LENGTHS, _MOST_LENGTHS, _WORDS, _ENDS = 0.95, 0.32, 0.12, 3.0, 0.9, 0.2
 _FIRST_COST, _FIRST_MERGED = 0.9, 0.2
 _SPREAD = 6.8  # Gale and Church's variance of the characters that translate one
 
@@ -290,12 +290,11 @@ class _Search:
         anything."""
         source, target = self.sides
         if steps:
-            size = [
-                sum(int(self.characters[k][s[k]] - self.characters[k][s[k] - s[k + 2]]) for s in steps)
-                for k in (0, 1)
-            ]
-            self.ratio = size[1] / max(size[0], 1)
-            alike = np.mean([source.ends[step.source - 1] == target.ends[step.target - 1] for step in steps])
+            rows, columns, a, b = np.array([step[:4] for step in steps], dtype=np.int64).T
+            there = self.characters[1][columns] - self.characters[1][columns - b]
+            here = self.characters[0][rows] - self.characters[0][rows - a]
+            self.ratio = there.sum() / max(here.sum(), 1)
+            alike = (source.ends[rows - 1] == target.ends[columns - 1]).mean()
             self.ends = _ENDS * max(0.0, 2 * float(alike) - 1)
         centre = _centre(steps, self.shape)
         self.window = np.stack([centre - _WINDOW, centre + _WINDOW + 1], 1).clip(0, self.shape[1])
@@ -309,11 +308,11 @@ def _partner_shares(source: Side, target: Side, window: IntArray) -> list[FloatA
     best = np.full(len(target.words), -2.0, dtype=np.float32)
     nearest = np.full(len(target.words), -1)
     ahead = np.full(len(source.words), -1)
+    value = np.zeros(len(source.words), dtype=np.float32)
     begins = [_from_zero(side.counts) for side in (source, target)]
-    for first in range(0, len(source), _ROUND):
-        rows = slice(begins[0][first], begins[0][min(first + _ROUND, len(source))])
-        low, high = window[first : first + _ROUND, 0].min(), window[first : first + _ROUND, 1].max()
-        columns = slice(begins[1][low], begins[1][high])
+    for first, end in _rounds(window):
+        rows = slice(begins[0][first], begins[0][end])
+        columns = slice(begins[1][window[first:end, 0].min()], begins[1][window[first:end, 1].max()])
         if rows.start == rows.stop or columns.start == columns.stop:
             continue
         similar = source.words[rows].astype(np.float32) @ target.words[columns].astype(np.float32).T
@@ -322,6 +321,7 @@ def _partner_shares(source: Side, target: Side, window: IntArray) -> list[FloatA
         seen &= source.letters[rows, None] & target.letters[None, columns]
         similar = np.where(seen, similar, -2.0)
         ahead[rows] = np.where(seen.any(1), similar.argmax(1) + columns.start, -1)
+        value[rows] = similar.max(1)
         highest, where = similar.max(0), similar.argmax(0) + rows.start
         better = highest > best[columns]
         best[columns][better] = highest[better]
@@ -333,12 +333,23 @@ def _partner_shares(source: Side, target: Side, window: IntArray) -> list[FloatA
         for side in (source, target)
     ]
     shares = [np.zeros(end - begin, dtype=np.float32) for begin, end in window]
-    similar = np.einsum(
-        "wd,wd->w", source.words[linked].astype(np.float32), target.words[ahead[linked]].astype(np.float32)
-    )
-    for row, column, value in zip(i.tolist(), j.tolist(), similar.clip(0, 1).tolist(), strict=True):
-        shares[row][column - window[row, 0]] += value * (1 / full[0][row] + 1 / full[1][column]) / 2
+    for row, column, similarity in zip(
+        i.tolist(), j.tolist(), value[linked].clip(0, 1).tolist(), strict=True
+    ):
+        shares[row][column - window[row, 0]] += similarity * (1 / full[0][row] + 1 / full[1][column]) / 2
     return shares
+
+
+def _rounds(window: IntArray) -> Iterator[tuple[int, int]]:
+    """Source sentences to compare together, as [first, end): a few, whose windows lie together."""
+    first = 0
+    for place in range(1, len(window) + 1):
+        if place < len(window) and place - first < _ROUND:
+            low, high = window[first : place + 1].min(), window[first : place + 1].max()
+            if high - low <= 2 * (_ROUND + 2 * _WINDOW):
+                continue
+        yield first, place
+        first = place
 
 
 def _centre(steps: Sequence[Step], shape: tuple[int, int]) -> IntArray:
@@ -350,7 +361,7 @@ def _centre(steps: Sequence[Step], shape: tuple[int, int]) -> IntArray:
     after = np.searchsorted(begins[:, 0], place).clip(0, len(steps) - 1)
     before = (after - 1).clip(0)
     nearer = np.where(place - begins[before, 0] <= begins[after, 0] - place, before, after)
-    return (begins[nearer, 1] + place - begins[nearer, 0]).clip(0, shape[1] - 1)
+    return np.asarray((begins[nearer, 1] + place - begins[nearer, 0]).clip(0, shape[1] - 1), dtype=np.int64)
 
 
 def _kept(steps: Sequence[Step]) -> list[Step]:
@@ -432,7 +443,7 @@ def _from_zero(values: IntArray) -> IntArray:
 def _running(values: NDArray[np.generic], size: int) -> NDArray[np.generic]:
     """Sums of so many in a row."""
     count = len(values) - size + 1
-    return sum(values[shift : shift + count] for shift in range(size))  # type: ignore[return-value,operator]
+    return sum(values[shift : shift + count] for shift in range(size))  # type: ignore[return-value]
 
 
 _SAME = {

@@ -83,9 +83,7 @@ class _Row:
         """Reach columns from earlier ones of the row by leaving target sentences out."""
         rising = price * np.arange(len(self.values))
         reached = np.maximum.accumulate(self.values + rising) - rising
-        better = reached > self.values + 1e-9 * (
-            1 + np.abs(reached)
-        )  # more than what rounding makes of the same value
+        better = reached > self.values + 1e-7  # more than rounding makes of the same value
         self.values[better] = reached[better]
         self.back[better] = _SKIP_TARGET
 
