@@ -326,7 +326,8 @@ def _partner_shares(source: Side, target: Side, window: IntArray) -> list[FloatA
         better = highest > best[columns]
         best[columns][better] = highest[better]
         nearest[columns][better] = where[better]
-    linked = np.flatnonzero((ahead >= 0) & (nearest[ahead] == np.arange(len(ahead))))
+    linked = np.flatnonzero(ahead >= 0)
+    linked = linked[nearest[ahead[linked]] == linked]
     i, j = source.sentence[linked], target.sentence[ahead[linked]]
     full = [
         np.maximum(np.bincount(side.sentence[side.letters], minlength=len(side)), 1)

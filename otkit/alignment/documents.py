@@ -76,7 +76,10 @@ def align_documents(
     for source, target in pairs:
         sides = (tuple(source), tuple(target))
         spans = [sentence_spans(side) for side in sides]
-        if max(map(len, spans)) <= 1:
+        if not all(spans):
+            yield _joined(aligner, sides, spans, ())
+            continue
+        if max(map(len, spans)) == 1:
             yield from aligner.align([sides], plans=False)
             continue
         sentences = [[side[i:j] for i, j in of] for side, of in zip(sides, spans, strict=True)]
