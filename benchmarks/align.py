@@ -21,17 +21,14 @@ from benchmarks.common import data, show
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.training.anchors import stay_close
+from otkit.training.encoded import EncodedPairs
 from otkit.training.frozen import CopiedStart, copy_dtype
-from otkit.training.objectives import (
-    AlignmentModel,
-    EncodedPairs,
-    encode_units,
-    optimal_transport,
-    stay_close,
-)
-from otkit.training.presets import PRESETS
+from otkit.training.objectives import AlignmentModel, encode_units
+from otkit.training.recipe import Recipe
+from otkit.training.transport_losses import optimal_transport
 
 
 class Clock:
@@ -92,7 +89,7 @@ def main(steps: int, threads: int) -> None:
     torch.set_num_threads(threads)
     encoder = open_encoder(device="cpu")
     assert isinstance(encoder, TorchEncoder)
-    config = PRESETS["paper"].objective
+    config = Recipe.read("paper").objective
     start = CopiedStart(
         encoder, lambda which, tokens: encode_units(which, tokens, config), dtype=copy_dtype(encoder.device)
     )
@@ -119,7 +116,7 @@ def main(steps: int, threads: int) -> None:
     rows.append(["all", total, 100.0])
     rows.append(["transport + anchor + frozen start + batching", own, 100 * own / total])
     show(
-        f"paper preset, {steps} steps of 24 pairs, {threads} thread(s)",
+        f"the paper's recipe, {steps} steps of 24 pairs, {threads} thread(s)",
         ["phase", "seconds", "% of step"],
         rows,
     )

@@ -1,4 +1,4 @@
-"""The search for `--preset best`: one alignment recipe after the other under one protocol, in one table.
+"""The search for the recipe `best`: one alignment recipe after the other under one protocol, in one table.
 
     python -m benchmarks.best [--only "NAME;..."] [--seeds 0,1,2] [--pairs 300] [--tatoeba 150] [--model MODEL]
 
@@ -28,12 +28,12 @@ from benchmarks.common import data, show, xlwa
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.evaluation.word_alignment import evaluate_word_alignment
+from otkit.files import replace_file
 from otkit.resources import sample_encoder
-from otkit.training.checkpoints import write_text
 
 # Languages of the training text that are written with spaces: words are what links are drawn between.
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ro", "ru", "sw", "tr", "ur", "vi")
@@ -47,18 +47,29 @@ def losses(*named: str) -> tuple[str, ...]:
 # What all recipes share, but for what they say themselves: one epoch of mixed batches, the first layers kept; the rest
 # is the paper's, its constant learning rate too.
 COMMON = (
-    *("--layer", "6,7", "--word-vector", "mean", "--cost", "cosine", "--epsilon-relative", "0.1"),
+    *(
+        "--layer",
+        "6,7",
+        "--word-vector",
+        "mean",
+        "--cost",
+        "cosine",
+        "--epsilon",
+        "0.1",
+        "--unit",
+        "mean-cost",
+    ),
     *("--anchor-reduction", "mean", "--batch-size", "8", "--grad-accum", "1", "--max-grad-norm", "1"),
     *("--warmup", "0.1", "--freeze", "3", "--epochs", "1", "--lr", "1e-4"),
 )
-CENTRED = ("--center", "sentence", "--epsilon-relative", "0.075")
+CENTRED = ("--center", "sentence", "--epsilon", "0.075", "--unit", "mean-cost")
 WEAK = (*losses("contrastive-weak:1", "anchor:0.1"), *CENTRED, "--lr", "5e-4")
 LIKELY = (*losses("anchor:0.1"), "--tau", "0.1", *CENTRED, "--lr", "5e-4")
 
 # Words of a recipe that are no option.
 MARKS = ("links", "silver", "mixed", "both")
 
-# The preset of the first two searches.
+# The recommendation of the first two searches.
 CONTRAST = (
     *losses("contrastive-weak:1", "sentence-contrastive:1", "anchor:0.1"),
     *(*CENTRED, "--tau", "0.1", "--lr", "3e-4", "--schedule", "linear"),
@@ -69,7 +80,7 @@ SILVER = (*MIXED, "silver", *losses("link-likelihood:1"))
 
 # The third search: links weighed by the length of words, read before the first step.
 LENGTHS = (
-    *(*CONTRAST, "--mix", "--batch-size", "24", "--epochs", "2", "--lr", "5e-4"),
+    *(*CONTRAST, "--mix-languages", "--batch-size", "24", "--epochs", "2", "--lr", "5e-4"),
     *losses("link-likelihood:2"),
 )
 
@@ -119,12 +130,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mixed, silver: link-likelihood:1": (*SILVER, *losses("contrastive-weak:0.5")),
     "mixed, silver: layers 8 and 9": (*SILVER, "--layer", "8,9"),
 
-    "best": ("both", "--preset", "best"),
-    "best, all saved": ("both", "--preset", "best", "--discard-above", "12"),
-    "best, low": ("both", "--preset", "best", "--freeze-above", "7"),
+    "best": ("both", "--recipe", "best"),
+    "best, all saved": ("both", "--recipe", "best", "--head-layers", "none"),
+    "best, low": ("both", "--recipe", "best", "--freeze-above", "7"),
     "best, far": (
-        *("both", "--preset", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
-        *(*losses("sentence-contrastive:0.5", "anchor:0.05"), "--discard-above", "12"),
+        *("both", "--recipe", "best", "--lr", "5e-4", *losses("contrastive-weak:1", "link-likelihood:2")),
+        *(*losses("sentence-contrastive:0.5", "anchor:0.05"), "--head-layers", "none"),
     ),
     "lengths 0.35, 3": (*LENGTHS, "--length-power", "0.35", "--attach-factor", "3"),
     "lengths 0.5, 4": (*LENGTHS, "--length-power", "0.5", "--attach-factor", "4"),
@@ -166,7 +177,7 @@ def both_files(folder: Path, pairs: int) -> list[Path]:
     for language, lines in texts.items():
         found.append(folder / f"both-{pairs}" / f"{language}-en.tsv")
         found[-1].parent.mkdir(parents=True, exist_ok=True)
-        write_text(found[-1], "".join(f"{line}\n" for line in lines))
+        replace_file(found[-1], "".join(f"{line}\n" for line in lines))
     return found
 
 
@@ -174,7 +185,7 @@ def mixed_file(files: Sequence[Path]) -> Path:
     """All the files in one."""
     target = files[0].with_name("mul-eng.tsv" if files[0].stem.endswith("-en") else "eng-mul.tsv")
     if not target.exists():
-        write_text(target, "".join(path.read_text(encoding="utf-8") for path in files))
+        replace_file(target, "".join(path.read_text(encoding="utf-8") for path in files))
     return target
 
 
@@ -183,7 +194,7 @@ def head_of(source: Path, target: Path, lines: int) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with gzip.open(source, "rt", encoding="utf-8") as whole:
-            write_text(target, "".join(itertools.islice(whole, lines)))
+            replace_file(target, "".join(itertools.islice(whole, lines)))
     return target
 
 
@@ -233,7 +244,7 @@ def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
     if silver or "links" in recipe:
         links = files if silver else links_of(files, options.model, options.threads)
         words += [part for path in links for part in ("--links", str(path))]
-    common = () if "--preset" in settings else COMMON
+    common = () if "--recipe" in settings else COMMON
     shared = (*common, "--precision", options.precision)
     return [*words, *shared, *settings, "--pairs-per-language", str(pairs)]
 
@@ -264,7 +275,7 @@ def result(name: str, seed: int, options: argparse.Namespace) -> dict[str, float
     encoder = open_encoder(model, device=options.device)
     found = measure(encoder, options.tatoeba, layers) | {"minutes": minutes}
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(found, indent=1))
+    replace_file(path, json.dumps(found, indent=1))
     figures = {key: round(value, 2) for key, value in summary(found).items()}
     print(name, seed, figures, file=sys.stderr, flush=True)
     return found

@@ -13,7 +13,6 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,22 +25,21 @@ from otkit.data.lines import words_of
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import CorpusView
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer, collate
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.torch import TorchEncoder
+from otkit.evaluation.answers import answer_place, make_windows
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.retrieval import evaluate_retrieval
-from otkit.evaluation.windows import answer_place, make_windows
-from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, features
-from otkit.evaluation.xquad import XQUAD_PRESETS, XquadConfig
+from otkit.evaluation.settings import XnliSettings, XquadSettings
+from otkit.evaluation.xnli import features, xnli_head
+from otkit.evaluation.xquad import xquad_head
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (
     ClassBatch,
-    Classifier,
     Head,
     SpanBatch,
-    SpanFinder,
 )
 from otkit.training.loop import train
 from otkit.training.settings import TrainingSettings
@@ -105,15 +103,15 @@ def bare_loop(head: Head, source: ExampleSource[Any], batches: list[Any], config
 def fine_tuning(steps: int) -> None:
     """Examples a second of the package's loop and of a bare one, in turns on the same batches."""
     rows = []
-    # The small presets in batches of half their size, of as many examples as the steps need.
-    nli = replace(XNLI_PRESETS["small"], train_examples=1024, batch_size=16, window=8)
-    qa = replace(XQUAD_PRESETS["small"], train_examples=256, batch_size=8, window=8)
+    # The defaults in batches of half their size, of as many examples as the steps need.
+    nli = XnliSettings(train_examples=1024, batch_size=16, window=8)
+    qa = XquadSettings(train_examples=256, batch_size=8, window=8)
     for name, build in (("XNLI", partial(nli_source, config=nli)), ("XQuAD", partial(qa_source, config=qa))):
         encoder = open_encoder(device="cpu")
         assert isinstance(encoder, TorchEncoder)
         head, source = build(encoder)
         start = copy.deepcopy(head.state_dict())
-        config = TrainingSettings(steps=steps, lr=5e-5)
+        config = TrainingSettings(steps=steps, lr=5e-5, save_minutes=None)
         batches = [batch for (batch,) in source.micro_steps(0, steps)]
         seconds = [0.0, 0.0]
         for place, work in (
@@ -127,7 +125,7 @@ def fine_tuning(steps: int) -> None:
     show("Fine-tuning, examples a second", ("task", "bare loop", "otkit", "ratio"), rows, digits=2)
 
 
-def nli_source(encoder: TorchEncoder, config: XnliConfig) -> tuple[Head, ExampleSource[Any]]:
+def nli_source(encoder: TorchEncoder, config: XnliSettings) -> tuple[Head, ExampleSource[Any]]:
     """The classifier and batches of real XNLI training pairs."""
     tokenizer = PairTokenizer(encoder)
     everything = read_nli(data("xnli", "train-en.tsv.gz"))
@@ -140,10 +138,10 @@ def nli_source(encoder: TorchEncoder, config: XnliConfig) -> tuple[Head, Example
 
     lengths = [len(ids) for ids, _ in rows]
     source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
-    return Classifier(encoder, config.head, labels=3), source
+    return xnli_head(encoder, config), source
 
 
-def qa_source(encoder: TorchEncoder, config: XquadConfig) -> tuple[Head, ExampleSource[Any]]:
+def qa_source(encoder: TorchEncoder, config: XquadSettings) -> tuple[Head, ExampleSource[Any]]:
     """The span finder and windows of real SQuAD questions."""
     tokenizer = PairTokenizer(encoder)
     everything = read_qa(data("xquad", "train-en.json.gz"))
@@ -164,7 +162,7 @@ def qa_source(encoder: TorchEncoder, config: XquadConfig) -> tuple[Head, Example
 
     lengths = [len(window.row[0]) for window in windows]
     source = ExampleSource(lengths, batch, batch_size=config.batch_size, window=config.window)
-    return SpanFinder(encoder, config.head), source
+    return xquad_head(encoder, config), source
 
 
 def main() -> None:

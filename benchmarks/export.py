@@ -22,11 +22,14 @@ import torch
 from benchmarks.common import data, show
 from otkit.data.gold import GoldPair, read_gold
 from otkit.data.lines import LineSource
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, Tokens, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.word_alignment import evaluate_word_alignment
 from otkit.exports.onnx import ExportReport, export_onnx
+from otkit.exports.settings import ExportSettings
 
 TATOEBA = ("ara", "bul", "cmn", "deu", "ell", "fra", "hin", "rus", "spa", "swh", "tha", "tur", "urd", "vie")
 XLWA = ("bg", "et", "it", "ru")
@@ -94,7 +97,9 @@ def main(threads: int = 2, rounds: int = 8) -> None:
     ):  # the encoders read their graphs from it as long as they run
         for name in ("fp32", "int8", "int4"):
             place = Path(folder) / name
-            reports[name] = export_onnx(original, place, quantize=None if name == "fp32" else name)
+            reports[name] = export_onnx(
+                original, place, ExportSettings(quantize=None if name == "fp32" else name)
+            )
             everything[f"ONNX {name}"] = open_encoder(place, device="cpu")
         measure(everything, reports, batch, rounds)
     for name, report in reports.items():

@@ -30,16 +30,16 @@ from transformers import BertConfig, BertModel
 from benchmarks.common import Silent, show
 from otkit.data.batching import PairBatch
 from otkit.data.parallel import open_corpus
-from otkit.data.settings import BatchingSettings
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.reports.tables import Value
 from otkit.resources import sample_data
-from otkit.training.objectives import AlignmentModel, optimal_transport
-from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, build_model
-from otkit.training.settings import ObjectiveSettings, TuningSettings
+from otkit.training.objectives import AlignmentModel
+from otkit.training.recipe import Recipe
+from otkit.training.run import build_model
+from otkit.training.settings import ObjectiveSettings
+from otkit.training.transport_losses import optimal_transport
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 
@@ -108,7 +108,7 @@ def random_pairs(encoder: TorchEncoder, pairs: int, length: int) -> PairBatch:
         tuple(range(pairs)),
         sides[0],
         sides[1],
-        share=1.0,
+        batch_fraction=1.0,
         target_units=units,
         letters=(letters, letters),
     )
@@ -140,11 +140,10 @@ def measured(
     """One row of the table."""
     device = encoder.device
     corpora = [open_corpus(sample_data() / "parallel" / "de-en.train.tsv")]
-    settings = AlignSettings(
-        PRESETS["paper"].objective,
-        BatchingSettings(batch_size=pairs),
-        replace(PRESETS["paper"].train, precision="bf16"),
-        TuningSettings(compile=layers == "fused"),
+    settings = Recipe.read("paper").changed(
+        batching={"batch_size": pairs, "pairs_per_language": None},
+        training={"precision": "bf16"},
+        tuning={"compile": layers == "fused"},
     )
     module = build_model(encoder, corpora, settings, observer=Silent()).train()
     adam = torch.optim.AdamW(module.parameters(), lr=1e-6, fused=True)
@@ -167,7 +166,7 @@ def measured(
     def transport() -> Tensor:
         part = optimal_transport(clouds, module.config)
         part.value.backward()  # type: ignore[no-untyped-call]
-        return part.gauges["marginal_error"]
+        return part.metrics["marginal_error"]
 
     share = seconds(transport, device, turns=options.turns) / step
     done = flops(encoder, batch) / step
@@ -246,7 +245,7 @@ def main() -> None:
     )
     title = f"{device_name(device)}, {options.length} subwords a sentence, bf16, product {rate / 1e12:.0f} TFLOP/s"
     show(title, columns, rows, digits=1)
-    clouds = [batch_cloud(size, device, PRESETS["paper"].objective) for size in (500, 1000, 2000)]
+    clouds = [batch_cloud(size, device, Recipe.read("paper").objective) for size in (500, 1000, 2000)]
     heads = ("words of a batch", "ms", "peak, cost matrices", "kept for backward, cost matrices")
     show("`--scope batch`, forward pass of the divergence", heads, clouds, digits=2)
 

@@ -19,9 +19,9 @@ import torch
 from benchmarks.common import data, show
 from benchmarks.evaluate import bare_loop, nli_source, qa_source
 from otkit.data.tasks import read_nli, read_qa
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.xnli import XNLI_PRESETS, predict
 from otkit.evaluation.xquad import XQUAD_PRESETS, answer
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from benchmarks.common import data
 from otkit.errors import choose
+from otkit.files import replace_file
 from otkit.reports.tables import Column, Table, Value, to_markdown
 from otkit.resources import sample_data
-from otkit.training.checkpoints import write_text
 
 XNLI_MINUTES = ("--train-examples", "1500", "--test-examples", "300", "--languages", "en,bg,de,es,sw")
 HALF = ("--preset", "small", "--precision", "bf16")
@@ -188,7 +188,7 @@ def reuse_baseline(folder: Path, name: str) -> bool:
         target = folder / name / "cells" / task / "baseline" / seed / "cell.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         document = json.loads(cell.read_text(encoding="utf-8"))
-        write_text(target, json.dumps({**document, "role": "baseline"}))
+        replace_file(target, json.dumps({**document, "role": "baseline"}))
     return True
 
 
@@ -248,7 +248,7 @@ def main() -> None:
         ),
     )
     text = to_markdown(table) + "\n"
-    write_text(folder / "table.md", text)
+    replace_file(folder / "table.md", text)
     print(text)
 
 

@@ -20,8 +20,8 @@ import torch
 from benchmarks.common import data, show
 from otkit.alignment.settings import CheckSettings
 from otkit.data.halomi import CLASSES, read_halomi
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.translation_errors import BASELINES, ErrorTask, evaluate_translation_errors
 

@@ -20,9 +20,10 @@ import torch
 from geomloss import SamplesLoss
 from torch import Tensor
 
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 
 EPSILON = 0.05
 HEADS = ("problems/s", "marginal error", "value off by", "times faster")

@@ -31,11 +31,13 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import _by_length, tokenise
 from otkit.alignment.strategies import STRATEGIES, _grow
 from otkit.data.gold import GoldPair, read_gold
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
 from otkit.exports.onnx import export_onnx
+from otkit.exports.settings import ExportSettings
 
 LAYERS = tuple(range(4, 11))
 LENGTHS = AlignmentSettings(length_power=0.25, attach_factor=2.5)
@@ -197,7 +199,7 @@ def texts() -> dict[str, list[tuple[list[str], list[str]]]]:
 
 def fast_encoder(encoder: TorchEncoder, folder: Path) -> Encoder:
     """The same encoder as an int8 ONNX graph."""
-    export_onnx(encoder, folder / "int8", quantize="int8")
+    export_onnx(encoder, folder / "int8", ExportSettings(quantize="int8"))
     return open_encoder(folder / "int8", device="cpu")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.train import train
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
 
 __all__ = [
@@ -51,7 +51,7 @@ _HOMES = {
     "check": "otkit.api.check",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
-    "open_encoder": "otkit.encoders.checkpoint",
+    "open_encoder": "otkit.encoders.open",
     "search": "otkit.api.embed",
     "train": "otkit.api.train",
 }

@@ -19,7 +19,9 @@ import numpy as np
 
 from otkit.errors import OtkitError, require_extra
 
-__all__ = ["map_windows"]
+__all__ = ["ENGINES", "map_windows"]
+
+ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")
@@ -106,11 +108,12 @@ def _in_order(ray: Any, found: Any, count: int) -> Iterator[Any]:
     except ray.exceptions.RayError as error:
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise OtkitError(
-            f"a worker of the cluster failed ({last})", remedy="see the logs of Ray; then --resume"
+            f"a worker of the cluster failed ({last})",
+            remedy="see the logs of Ray, then go on with `resume=True`",
         ) from error
     if expected != count:
         raise OtkitError(
-            f"the cluster lost window {expected} of a wave of {count}", remedy="run with --resume"
+            f"the cluster lost window {expected} of a wave of {count}", remedy="go on with `resume=True`"
         )
 
 
@@ -137,7 +140,7 @@ def _connected(ray: Any, address: str | None, threads: int) -> Iterator[None]:
         raise OtkitError(
             f"no Ray cluster answers ({first})",
             where=address,
-            remedy="check --address, or leave it out for a cluster of this machine",
+            remedy="check `address`, or leave it out for a cluster of this machine",
         ) from error
     try:
         yield

@@ -16,39 +16,49 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from otkit.errors import OutputError, reason_of
+from otkit import __version__
+from otkit.errors import ConfigError, OutputError, reason_of
 
 __all__ = [
     "MARKER",
+    "PACKED",
     "check_file",
     "check_folder",
     "check_growing",
     "check_outputs",
     "differences",
+    "either",
+    "file_facts",
     "finish_folder",
+    "format_of",
     "fresh_folder",
     "grow_folder",
     "hold",
+    "is_as_stated",
     "is_stream",
     "made_here",
     "open_new",
+    "own_kind",
     "remember",
     "replace_file",
     "sha256_of",
     "to_json",
+    "versions",
     "write_file",
     "write_json",
 ]
@@ -57,6 +67,21 @@ MARKER = ".made-by-otkit.json"
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Half a surrogate pair is no UTF-8; the others end a line for some readers, or command a terminal.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What a figure rests on.
+_PACKAGES = (
+    *(
+        "torch",
+        "transformers",
+        "tokenizers",
+        "accelerate",
+        "numpy",
+        "faiss-cpu",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+    ),
+    "pot",
+)
 _RECORDS = 4096  # of single files; the oldest are forgotten first
 
 
@@ -64,6 +89,27 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def is_as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that a manifest means; the hash is taken only where the size fits."""
+    return path.stat().st_size == facts.get("bytes") and sha256_of(path) == facts.get("sha256")
+
+
+def versions() -> dict[str, str]:
+    """otkit's, Python's and the packages' versions, of those that are installed."""
+    found = {"otkit": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def to_json(document: Any, *, indent: int | None = 1) -> str:
@@ -528,6 +574,42 @@ def grow_folder(
         if not (place / MARKER).exists():
             _mark(place, kind, {})
     return place
+
+
+# --- what an ending says
+
+PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar", ".lz4")
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff")
+_DOCUMENTS = (".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".json", ".parquet", ".npy")
+_ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
+
+
+def own_kind(path: Path) -> bool:
+    """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
+    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
+
+
+def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
+    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
+
+    An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
+    """
+    ending = "" if output is None or is_stream(output) else output.suffix.lower()
+    if output is None or not ending or (others and ending not in endings and not own_kind(output)):
+        return default
+    if ending not in endings:
+        raise ConfigError(
+            f"received {str(output)!r}, whose ending tells no format",
+            remedy=f"end it in {either(list(endings))}, or name the format",
+            setting="output",
+        )
+    return endings[ending]
+
+
+def either(words: Sequence[str]) -> str:
+    """`.tsv, .jsonl or .html`."""
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 # --- one run at a time

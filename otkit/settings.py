@@ -206,7 +206,7 @@ def _number(known: Declared, value: Any, whole: Any) -> Any:
 
 
 def _noun(known: Declared) -> str:
-    return known.name.replace("_", " ")
+    return (known.option.removeprefix("--") or known.name).replace("_", " ")
 
 
 def _wrong(known: Declared, value: Any) -> ConfigError:
@@ -230,7 +230,9 @@ def expected(known: Declared) -> str:
     """What a setting takes, in words."""
     if known.shape == "weights":
         return "names with weights of at least 0, such as NAME:0.5"
-    names = f"one of {', '.join(known.choices)}" if known.choices else ""
+    names = ", ".join(known.choices)
+    if len(known.choices) > 1:
+        names = f"one of {names}"
     if known.kind is bool:
         what = "true or false"
     elif known.kind is str:

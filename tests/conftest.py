@@ -15,8 +15,9 @@ if not torch.cuda.is_available():
 
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import EncoderSettings, TorchEncoder
+from otkit.encoders.encoder import EncoderSettings
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 
 BENCHMARK_DATA = Path(
     os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")

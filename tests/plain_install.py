@@ -1,4 +1,4 @@
-"""The four commands of the first page in a plain install: `python -I plain_install.py FOLDER`, the wheel's folder.
+"""The commands of the first page in a plain install: `python -I plain_install.py FOLDER`, the wheel's folder.
 
 Nothing can be imported but the standard library, what lies in FOLDER, and the distributions that otkit's metadata there
 requires, with theirs: what else this environment has is hidden from `import` and from `importlib.metadata`, so the
@@ -80,7 +80,7 @@ def run(*words: str) -> str:
 
 
 def check(folder: Path) -> None:
-    """Run the four commands, each on what came with the wheel."""
+    """Run the commands, each on what came with the wheel."""
     places = {str(Path(path).resolve()) for path in sysconfig.get_paths().values()}
     places |= {f"{place}/lib-dynload" for place in places}
     sys.path[:] = [str(folder), *(path for path in sys.path if str(Path(path).resolve()) in places)]
@@ -103,7 +103,12 @@ def check(folder: Path) -> None:
     )
     assert "exported" in run("export", "aligned", "--output", "exported", "-q")
     assert (Path("exported") / "model.onnx").is_file()
-    sys.stdout.write(f"wheel: show-alignment, align, evaluate and export ran from {folder}\n")
+    run("embed", dev, "--output", "vectors", "-q")  # .npy: pyarrow is no part of a plain install
+    assert "de-en.dev.tsv" in run("search", "vectors", "Où sont mes clés ?", "-k", "1", "-q")
+    assert "paper" in run("recipe", "list")
+    sys.stdout.write(
+        f"wheel: show-alignment, align, evaluate, export, embed, search and recipe ran from {folder}\n"
+    )
 
 
 if __name__ == "__main__":

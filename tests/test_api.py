@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
+import doctest
+import gzip
+import importlib
+import io
 import re
 import subprocess
 import sys
@@ -16,9 +19,10 @@ import pytest
 import otkit
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.settings import AlignmentSettings
-from otkit.api.align import align_words
-from otkit.encoders.encoder import TorchEncoder
-from otkit.errors import ConfigError, InputError
+from otkit.api.align import Aligner, align_words
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError, InputError, OutputError
+from otkit.recipes import settings_of
 from otkit.reports.fragment import fragment_html
 from tests.reports.views import random_view, small_view
 
@@ -69,15 +73,129 @@ def test_strings_word_lists_and_many_pairs_say_the_same(tiny_encoder: TorchEncod
     assert one[0].pharaoh == expected.pharaoh
     assert (one[0].plan == expected.plan).all()
     assert one[0].caption == "tiny, layer 1, unbalanced"
-    many = align_words([DE, DE.split()], [EN.split(), EN], model=tiny_encoder)
+    many = align_words([DE, DE.split()], [EN.split(), EN], encoder=tiny_encoder)
     assert [each.pharaoh for each in many] == [one[0].pharaoh] * 2
     assert many[1].source == tuple(DE.split())
 
 
-def test_every_setting_reaches_the_aligner_and_is_one_of_the_aligner() -> None:
-    names = set(inspect.signature(align_words).parameters)
-    rest = names - {"sources", "targets", "model", "raw", "batch_tokens", "device"}
-    assert rest == {field.name for field in dataclasses.fields(AlignmentSettings)}
+def test_unknown_and_impossible_settings_are_answered(tiny_encoder: TorchEncoder) -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'epsilom'; did you mean 'epsilon'"):
+        align_words(DE, EN, tiny_encoder, epsilom=0.1)
+    with pytest.raises(ConfigError, match="epsilon is -1; give a number above 0"):
+        Aligner(tiny_encoder, epsilon=-1)
+    with pytest.raises(ConfigError, match="there is no recipe 'pape'"):
+        Aligner(tiny_encoder, recipe="pape")
+    with pytest.raises(ConfigError, match="unknown setting 'nul'"):
+        otkit.check([], tiny_encoder, nul=0.5)
+
+
+def test_settings_stand_on_top_of_a_recipe(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[alignment]\nstrategy = "match"\nlayers = [2]\n')
+    aligner = Aligner(tiny_encoder, recipe=recipe, strategy="union")
+    assert (aligner.settings.strategy, aligner.layers) == ("union", (2,))
+    assert aligner.used()["layers"] == [2]
+    assert Aligner(tiny_encoder, recipe="best").settings == settings_of(
+        "best", "alignment", AlignmentSettings
+    )
+
+
+def test_a_stream_takes_strings_and_lists_and_keeps_empty_sides(tiny_encoder: TorchEncoder) -> None:
+    aligner = Aligner(tiny_encoder)
+    found = list(aligner.align(iter([(DE, EN), (DE.split(), EN.split()), ("", EN)]), plans=False))
+    assert found[0].pharaoh == found[1].pharaoh
+    assert found[0].source == tuple(DE.split())
+    assert (found[2].source, found[2].plan) == ((), None)
+    assert aligner.align_words(DE, EN)[0].pharaoh == found[0].pharaoh
+
+
+def test_an_extraction_is_resumed_finished_and_refused_from_python(
+    tiny_encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    corpus, whole, output = tmp_path / "c.tsv", tmp_path / "whole", tmp_path / "out.jsonl.gz"
+    corpus.write_text("".join(f"das haus {n}\tthe house {n}\n" for n in range(1500)))
+    aligner = Aligner(tiny_encoder)
+    told: list[tuple[int, int | None]] = []
+    done = aligner.extract(
+        corpus, output=whole, format="jsonl", on_progress=lambda *heard: told.append(heard)
+    )
+    assert (done.lines, done.skipped, done.output, done.finished_before) == (1500, 0, whole, False)
+    assert told == sorted(told, key=lambda heard: heard[0])
+    assert (told[0], told[-1]) == ((0, None), (1500, 1500))
+    assert len(told) > 10
+
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def stop(lines: int, total: int | None) -> None:
+        if lines >= 1024 and (tmp_path / "out.jsonl.gz.state").exists():
+            raise Enough
+
+    with pytest.raises(Enough):
+        aligner.extract(corpus, output=output, on_progress=stop)
+    assert not output.exists()
+    with pytest.raises(OutputError, match="go on with `resume=True`, or start over with `overwrite=True`"):
+        aligner.extract(corpus, output=output)
+    with pytest.raises(OutputError, match=r"settings: tau was 0.1, is 0.3"):
+        Aligner(tiny_encoder, tau=0.3).extract(corpus, output=output, resume=True)
+    told.clear()
+    again = aligner.extract(corpus, output=output, resume=True, on_progress=lambda *heard: told.append(heard))
+    assert told[0] == (1024, None)
+    assert gzip.decompress(output.read_bytes()) == whole.read_bytes()
+    assert (again.lines, again.links, again.sha256) == (done.lines, done.links, done.sha256)
+    last = aligner.extract(corpus, output=output, resume=True)
+    assert (last.finished_before, last.lines, last.links) == (True, 1500, done.links)
+    with pytest.raises(ConfigError, match="`resume` needs files on both ends"):
+        aligner.extract(corpus, output=io.StringIO(), resume=True)
+    with pytest.raises(ConfigError, match="give the aligner the encoder's name or folder"):
+        aligner.extract(corpus, output=tmp_path / "ray", engine="ray")
+    with pytest.raises(ConfigError, match="did you mean 'local'"):
+        aligner.extract(corpus, output=tmp_path / "ray", engine="locl")
+
+
+def test_lines_can_be_handed_on(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    (tmp_path / "c.tsv").write_text("das haus\tthe house\nno separator\nein haus\ta house\n")
+    text, notes, bad = io.StringIO(), [], []
+    done = Aligner(tiny_encoder).extract(
+        tmp_path / "c.tsv", output=text, on_error="skip", on_note=notes.append, on_bad_line=bad.append
+    )
+    assert (done.lines, done.skipped, done.output) == (3, 1, None)
+    assert [bool(line) for line in text.getvalue().splitlines()] == [True, False, True]
+    assert [each.line for each in bad] == [2]
+
+
+def test_a_check_gives_what_the_command_writes(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    lines = ["das haus\tthe house", "das haus ist klein\tthe house", "no separator"]
+    (tmp_path / "c.tsv").write_text("".join(f"{line}\n" for line in lines))
+    told: list[tuple[int, int | None]] = []
+    found = otkit.check(
+        tmp_path / "c.tsv",
+        tiny_encoder,
+        output=tmp_path / "worst.tsv",
+        sort="omission",
+        on_error="skip",
+        omission_null=0.3,
+        on_progress=lambda *heard: told.append(heard),
+    )
+    assert (found.pairs, found.skipped, found.format) == (2, 1, "tsv")
+    assert (told[0], told[-1]) == ((0, None), (3, 3))
+    assert found.worst[0].checked.omission >= found.worst[1].checked.omission
+    assert found.omission == pytest.approx(sum(each.checked.omission for each in found.worst) / 2)
+    assert found.used["config"]["omission_null"] == 0.3
+    assert (tmp_path / "worst.tsv").read_text() == found.text()
+    assert found.text("jsonl").count("\n") == 2
+    with pytest.raises(ConfigError, match="a target goes with one file"):
+        otkit.check(["a", "b"], tiny_encoder, target="c")
+
+
+@pytest.mark.parametrize("module", ["align", "check"])
+def test_the_examples_of_the_docstrings_run(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(importlib.import_module(f"otkit.api.{module}"))
+    assert results.attempted
+    assert not results.failed
 
 
 def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
@@ -91,10 +209,10 @@ def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
 
 
 SETTINGS = {
-    "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "epsilon_relative": 0.9, "tau": 3.0, "mass": 0.2,
-    "null": "0.01", "weights": "norm", "unit": "subword", "word_vector": "first", "layers": (2,), "encoding": "joint",
-    "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0, "distances": "position",
-    "length_power": 9.0, "attach_factor": 9.0, "strategy": "backward", "threshold": 0.9,
+    "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "unit": "cost", "tau": 3.0, "mass": 0.2,
+    "null": 0.01, "weights": "norm", "granularity": "subword", "word_vector": "first", "layers": (2,),
+    "encoding": "joint", "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0,
+    "distances": "position", "length_power": 9.0, "attach_factor": 9.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
     "mass": {"transport": "partial"},
@@ -115,13 +233,6 @@ def test_each_setting_acts_as_that_of_the_aligner(name: str, tiny_encoder: Torch
     expected = next(WordAligner(tiny_encoder, config).align([(source.split(), target.split())]))
     assert after.links == expected.links
     assert (after.links, after.plan.tolist()) != (before.links, before.plan.tolist())
-
-
-def test_a_temperature_in_two_units_is_refused(tiny_encoder: TorchEncoder) -> None:
-    with pytest.raises(ConfigError, match="are one temperature in two units; give one of them"):
-        align_words(DE, EN, tiny_encoder, epsilon=0.1, epsilon_relative=0.1)
-    assert AlignmentSettings(epsilon=0.1).epsilon_relative is None
-    assert (AlignmentSettings().epsilon, AlignmentSettings().epsilon_relative) == (None, 0.075)
 
 
 def test_raw_text_is_cut_into_words(tiny_encoder: TorchEncoder) -> None:
@@ -156,7 +267,7 @@ def test_words_in_a_fragment_cannot_become_markup_nor_turn_the_line() -> None:
     assert set(reader.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td", "bdi"}
     assert {name for name, _ in reader.attributes} == {"class", "dir", "scope", "title", "style"}
     words = [text for text in reader.texts if text in HOSTILE or "\ufffd" in text]
-    assert words[:5] == [*HOSTILE[:4], "x\ufffdy"]  # the lonely word comes once more
+    assert words[:5] == [*HOSTILE[:4], "x\ufffdy"]  # the unlinked word comes once more
     assert "\u202e" not in "".join(reader.texts)
 
 

@@ -15,11 +15,11 @@ ROOT = Path(otkit.__file__).parent
 FLOORS = {
     "errors": 0,
     "settings": 1,
-    "recipes": 1,
     "files": 1,
     "cluster": 1,
     "resources": 1,
     "provenance": 1,
+    "recipes": 2,
     "transport": 2,
     "encoders": 3,
     "data": 4,

@@ -15,16 +15,17 @@ import pytest
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.cluster import align_on_cluster
-from otkit.alignment.corpus import CorpusStream
-from otkit.alignment.lines import LINE_FORMATS
+from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
+from otkit.api.align import Aligner
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import CheckpointError, InputError
-from otkit.exports import embeddings
+from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
-from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
+from otkit.vectors.embeddings import TextInput, embed_corpora
+from otkit.vectors.settings import EmbeddingSettings
 from tests.cli.test_embed import corpus, everything
 from tests.conftest import make_tiny_encoder
 
@@ -82,8 +83,8 @@ def test_a_killed_worker_changes_no_byte(
 ) -> None:
     monkeypatch.setattr(embeddings, "WINDOW_TEXTS", 64)
     inputs = [TextInput(str(corpus(tmp_path / "c.tsv", 400)))]
-    embedder = Embedder(open_encoder(model), path=str(model))
-    config = EmbedConfig(shards="npy", shard_rows=200, dtype="float16")
+    embedder = Embedder(open_encoder(model))
+    config = EmbeddingSettings(shards="npy", shard_rows=200, dtype="float16")
     embed_corpora(embedder, inputs, tmp_path / "here", config=config)
     (marks := tmp_path / "marks").mkdir()
     opener = Mortal(OpenEmbedder(str(model), threads=1), marks)
@@ -115,6 +116,15 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
         return "".join(piece.text for piece in stream.pieces(records, {}))
 
     assert extract(on_ray=True) == extract(on_ray=False)
+
+
+def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
+    lines = corpus(tmp_path / "c.tsv", 1500)
+    aligner = Aligner(model, device="cpu", center="corpus")
+    done = aligner.extract(lines, output=tmp_path / "there", scores=True, engine="ray")
+    Aligner(model, device="cpu", center="corpus").extract(lines, output=tmp_path / "here", scores=True)
+    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+    assert done.lines == 1500
 
 
 def refuse(window: Any) -> Any:

@@ -139,11 +139,11 @@ def test_the_search_recipe_shows_what_its_commands_answer(
 @pytest.mark.parametrize(("command", "examples"), list(help_examples()))
 def test_help_examples_run(command: str, examples: tuple[str, ...], workplace: Path) -> None:
     """In order, in one folder: one may use what another wrote."""
+    assert command in {shlex.split(example)[1] for example in examples}
     for example in examples:
         if example in LONG:
             continue
         words = shlex.split(example)[1:]
-        assert words[0] == command
         run = otkit(*words, folder=workplace)
         assert run.returncode == 0, run.stderr
 

@@ -12,5 +12,6 @@ if git -C "$root" ls-files > "$work/tracked" 2> "$work/git.log"; then
   sort "$work/tracked" | comm -23 "$work/held" - > "$work/strays"
   test ! -s "$work/strays" || { echo "the wheel holds files that git does not track:"; cat "$work/strays"; exit 1; }
 fi
+grep -q "otkit/recipes/.*\.toml" "$work/held" || { echo "the recipes are missing"; exit 1; }
 grep -rq "Copyright (c) Microsoft" "$work"/site/otkit-*.dist-info/licenses || { echo "the encoder's licence is missing"; exit 1; }
 "$python" -I "$root/tests/plain_install.py" "$work/site"

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otkit.alignment.aligner import SentencePair, WordAligner, cut_window
-from otkit.alignment.alignment import Alignment
+from otkit.alignment.aligner import Alignment, SentencePair, WordAligner, cut_window
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import map_windows
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 
 __all__ = ["OpenAligner", "align_on_cluster"]
 

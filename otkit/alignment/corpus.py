@@ -1,26 +1,122 @@
-"""A stream of sentence pairs to lines of text, window by window, from any window on."""
+"""A corpus to a file of word links: a line of text for each line, window by window, from any window on."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
+from otkit import __version__
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
-from otkit.alignment.lines import Line, LineFormat
+from otkit.alignment.sink import Sink, finished_facts
 from otkit.data.lines import SpaceCount, words_of
-from otkit.data.parallel import BadLine, Pair
+from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
-from otkit.errors import InputError
+from otkit.encoders.device import PRECISIONS
+from otkit.errors import ConfigError, InputError, choose
+from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
-__all__ = ["CorpusStream", "Piece"]
+__all__ = [
+    "LINE_FORMATS",
+    "CorpusStream",
+    "Extracted",
+    "Line",
+    "LineFormat",
+    "Piece",
+    "check_extraction",
+    "extract_corpus",
+]
 
 Segments = tuple[list[Segment], list[Segment]]
 Engine = Callable[[Iterable[SentencePair | None]], Iterator[list[Alignment | None]]]
+Places = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that was aligned: its number in the input, counted from 1, and where its words stand in raw
+    text."""
+
+    number: int
+    alignment: Alignment
+    places: tuple[Places, Places] | None = None
+
+    @classmethod
+    def of_segments(cls, number: int, alignment: Alignment, sides: tuple[list[Segment], ...]) -> Line:
+        """A line of raw text, its words as they were cut."""
+        source, target = (tuple((part.start, part.end) for part in side) for side in sides)
+        return cls(number, alignment, (source, target))
+
+
+LineFormat = Callable[[Line, bool], str]
+
+
+def pharaoh(line: Line, scores: bool) -> str:
+    """`i-j` counted from 0; `i-j:share` with scores."""
+    if not scores:
+        return line.alignment.pharaoh
+    return " ".join([f"{i}-{j}:{score:.4f}" for i, j, score in line.alignment.links])
+
+
+def words(line: Line, scores: bool) -> str:
+    """Linked words, `source target` (and share), links separated by tabs."""
+    source, target = line.alignment.source, line.alignment.target
+    share = " {:.4f}" if scores else ""
+    return "\t".join(
+        [f"{source[i]} {target[j]}{share.format(score)}" for i, j, score in line.alignment.links]
+    )
+
+
+def jsonl(line: Line, scores: bool) -> str:
+    """A JSON object: line, source, target, links (with share), null shares, cost; places of raw words."""
+    document = {"line": line.number, **line.alignment.to_dict()}
+    if not scores:
+        document["links"] = [[i, j] for i, j, _ in line.alignment.links]
+        del document["source_null"], document["target_null"]
+    if line.places is not None:
+        document["source_places"], document["target_places"] = line.places
+    return to_json(document, indent=None).rstrip("\n")
+
+
+LINE_FORMATS: Mapping[str, LineFormat] = {"pharaoh": pharaoh, "jsonl": jsonl, "words": words}
+
+_ENDINGS = {
+    ".align": "pharaoh",
+    ".pharaoh": "pharaoh",
+    ".txt": "pharaoh",
+    ".words": "words",
+    ".jsonl": "jsonl",
+}
+
+
+def check_extraction(
+    corpus: str | Path, output: Path | None, *, format: str | None, resume: bool, overwrite: bool
+) -> str:
+    """The name of the format: the one given, or what the output's ending says, or pharaoh; an error where these
+    settings do not go together.
+    """
+    if resume and (output is None or str(corpus) == "-"):
+        raise ConfigError("`resume` needs files on both ends", remedy="name a corpus and an output")
+    if resume and overwrite:
+        raise ConfigError("`resume` and `overwrite` were given", remedy="give one of them")
+    if output is not None and output.suffix.lower() in PACKED:
+        raise ConfigError(
+            f"received {str(output)!r}, which is not how this is packed",
+            remedy="end it in .gz, or leave the ending out",
+            setting="output",
+        )
+    if format is not None:
+        choose(format, LINE_FORMATS, what="format", setting="format")
+        return format
+    plain = output.with_suffix("") if output is not None and output.suffix.lower() == ".gz" else output
+    return format_of(plain, _ENDINGS, default="pharaoh", others=True)
 
 
 @dataclass(frozen=True)
@@ -87,7 +183,7 @@ class CorpusStream:
         if self._hash.hexdigest() != known["sha256"]:
             raise InputError(
                 f"the first {known['lines']} lines are not those of the interrupted run",
-                remedy="give the same input, or run without --resume",
+                remedy="give the same input, or start over with `overwrite=True`",
             )
         if known["means"] is not None:
             source, target = (
@@ -142,3 +238,143 @@ class CorpusStream:
             "means": None if means is None else [mean.tolist() for mean in means],
         }
         return Piece("".join([f"{text}\n" for text in texts]), len(window), tuple(bad), known)
+
+
+class Written(Protocol):
+    """Where lines may go that are not kept in a file: whatever text can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take a piece of text."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What `extract_corpus` did.
+
+    output    the file, or None where the lines were only handed on
+    lines     lines of the corpus, and so of the output; those of the `skipped` bad ones are empty
+    links     links on all of them; None where a finished output does not tell
+    sha256    of the sentences
+    finished_before  True where an earlier run had done all of it
+    """
+
+    output: Path | None
+    lines: int
+    links: int | None
+    skipped: int
+    sha256: str
+    finished_before: bool = False
+
+
+def extract_corpus(
+    aligner: WordAligner,
+    corpus: str | Path,
+    output: str | Path | Written,
+    *,
+    target: str | Path | None = None,
+    format: str | None = None,
+    scores: bool = False,
+    raw: bool = False,
+    input_format: str = "auto",
+    on_error: str = "raise",
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: Engine | None = None,
+    on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = silent,
+    on_bad_line: Callable[[BadLine], None] = lambda bad: None,
+) -> Extracted:
+    """Align a corpus and write a line for each of its lines; `otkit.Aligner.extract` says what the settings do."""
+    file = Path(output) if isinstance(output, str | Path) else None
+    shape = check_extraction(corpus, file, format=format, resume=resume, overwrite=overwrite)
+    check_outputs({"output": file}, [corpus, target])
+    records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=on_note)
+    stream = CorpusStream(aligner, LINE_FORMATS[shape], scores=scores, raw=raw, engine=engine)
+
+    def run(known: dict[str, Any], write: Callable[[Piece], object]) -> None:
+        on_progress(int(known.get("lines", 0)), None)
+        told, aligner.on_encoded = aligner.on_encoded, lambda pairs: on_progress(stream.lines + pairs, None)
+        try:
+            for piece in stream.pieces(records, known):
+                write(piece)
+                on_progress(stream.lines, None)
+                for bad in piece.bad:
+                    on_bad_line(bad)
+        finally:
+            aligner.on_encoded = told
+        on_progress(stream.lines, stream.lines)
+
+    if file is None:
+        assert not isinstance(output, str | Path)
+        run({}, lambda piece: output.write(piece.text))
+    else:
+        fingerprint = _fingerprint(aligner, (shape, scores, raw, input_format, on_error))
+        with hold(file):
+            if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
+                return done
+            with (
+                Sink(file, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
+                _threads(sink.known.get("threads")),
+            ):
+                run(sink.known, lambda piece: sink.write(piece.text, piece.known))
+                sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
+    if (spaces := stream.spaces.note(str(corpus))) is not None:
+        on_note(spaces)
+    return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256)
+
+
+def _fingerprint(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:
+    """What must be the same for a run to go on; the text itself is compared as it is read."""
+    return {
+        "version": __version__,
+        "encoder": {
+            "name": aligner.encoder.name,
+            "settings": asdict(aligner.encoder.settings),
+            "weights": aligner.encoder.weights_sha256(),
+        },
+        "settings": aligner.config.to_dict(),
+        "layers": list(aligner.layers),
+        "batch-tokens": aligner.batch_tokens,
+        "precision": str(PRECISIONS[aligner.precision]),
+        "window": aligner.window,
+        "format": list(rest),
+    }
+
+
+def _finished(
+    output: Path, fingerprint: dict[str, Any], records: Iterator[Pair | BadLine], stream: CorpusStream
+) -> Extracted | None:
+    """What this very run did before; None where it was not finished, an error where the output is another run's."""
+    facts = finished_facts(output, fingerprint)
+    if facts is None:
+        return None
+    lines, sha256 = stream.read_only(records)
+    written = int(facts["lines"]) if "lines" in facts else _lines_of(output)
+    if lines != written or facts.get("sha256", sha256) != sha256:
+        raise InputError(
+            f"was made from another corpus ({written} lines then, {lines} now)"
+            if lines != written
+            else "was made from another corpus: its text has changed since",
+            where=str(output),
+            remedy="choose another output, or make this one again with `overwrite=True`",
+        )
+    return Extracted(output, lines, facts.get("links"), stream.skipped, sha256, finished_before=True)
+
+
+def _lines_of(path: Path) -> int:
+    """Lines of an output, packed or not."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Within the block torch has the threads of the run that is gone on with: sums in another order end in other
+    digits.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,11 @@
-"""Units of a batch of pairs to links between their words."""
+"""From the units of sentence pairs to links between their words: in batches of pairs alike in size, and in blocks where
+a pair is too large to be solved whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,25 +13,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.plans import Problem, similarity, solve, temperature
+from otkit.alignment.plans import Problem, problem_of, similarity, solve, temperature
 from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import UnitStore
 from otkit.alignment.strategies import extract_links
-from otkit.encoders.pooling import centred
+from otkit.encoders.pooling import Encoded
 from otkit.errors import ConfigError
-from otkit.transport.cost import mean_cost, pairwise_cost
-from otkit.transport.marginals import MARGINALS
-from otkit.transport.order import distortion_cost
 from otkit.transport.phrases import weighted_shares
 from otkit.transport.plan import shares
 
-__all__ = ["Found", "Side", "find_links", "fold", "problem_of"]
+__all__ = ["MOST_CELLS", "PairLinks", "by_size", "find_all", "find_links", "fold", "linked_shares"]
 
-Side = tuple[Tensor, Tensor, Tensor]
-"""Vectors (B, N, D), mask (B, N) and the word (B, N) of each unit, as `UnitStore.gather` gives them."""
+Lengths = tuple[Tensor, Tensor]
+"""(B,N) and (B,M) letters of the units' words, 0 for punctuation and padding."""
+
+# Padded cells of the cost matrices that are solved at once.
+_BATCH_CELLS, _BATCH_PAIRS = 1 << 17, 256
+
+MOST_CELLS = 1_000_000
+"""Cells of one cost matrix that are solved whole: some ten such matrices live at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class PairLinks:
     """One pair's links as parallel lists (source, target, score), and what else its Alignment holds."""
 
     links: tuple[list[int], list[int], list[float]]
@@ -38,79 +45,102 @@ class Found:
     cost: float
 
 
+def find_all(store: UnitStore, config: AlignmentSettings, *, plans: bool) -> list[PairLinks]:
+    """What there is between sentences 0 and 1, 2 and 3, ... of the store; a pair past `MOST_CELLS` in blocks,
+    and without its plan."""
+    sizes = store.counts.view(-1, 2).cpu().numpy()
+    results: dict[int, PairLinks] = {}
+    for members in by_size(sizes):
+        rows = torch.from_numpy(members).to(store.counts.device)
+        source, target = store.gather(2 * rows), store.gather(2 * rows + 1)
+        lengths = None
+        if config.weighs_lengths:
+            lengths = store.gather_lengths(2 * rows), store.gather_lengths(2 * rows + 1)
+        if int(sizes[members].prod(1).max()) > MOST_CELLS:  # by_size leaves such a pair alone
+            (member,) = members.tolist()
+            results[member] = _find_in_blocks(source, target, config, lengths)
+        else:
+            batch = find_links(source, target, config, lengths=lengths, plans=plans)
+            results.update(zip(members.tolist(), batch, strict=True))
+    return [results[member] for member in range(len(sizes))]
+
+
+def by_size(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs sorted by size, cut where the padded matrices would pass the budget."""
+    order = np.lexsort((sizes[:, 1], sizes[:, 0]))
+    begin, tall, wide = 0, 1, 1
+    for place, index in enumerate(order.tolist()):
+        height, width = max(1, int(sizes[index, 0])), max(1, int(sizes[index, 1]))
+        tall, wide = max(tall, height), max(wide, width)
+        count = place + 1 - begin
+        if count > 1 and (count > _BATCH_PAIRS or count * tall * wide > _BATCH_CELLS):
+            yield order[begin:place]
+            begin, tall, wide = place, height, width
+    if len(order):
+        yield order[begin:]
+
+
 def find_links(
-    source: Side,
-    target: Side,
+    source: Encoded,
+    target: Encoded,
     config: AlignmentSettings,
     *,
-    letters: Sequence[Tensor] | None = None,
+    lengths: Lengths | None = None,
     plans: bool,
-) -> list[Found]:
-    """What the settings find for each of B pairs; `letters` (B,N) and (B,M) of the units' words."""
-    problem, meaning = problem_of(source, target, config)
+) -> list[PairLinks]:
+    """What the settings find for each of B pairs."""
+    problem = problem_of(source, target, config)
     mask = problem.mask
     if config.transport == "none":
-        soft = _soft(problem, config)
+        masses = _soft(problem, config)
         # Similarities differ by too little for shares of them to mean anything: shares are those of softmaxes.
-        scores = soft if config.strategy == "threshold" else similarity(problem, config)
-        share = shares(soft, mask)
-        moved = share
+        share = shares(masses, mask)
+        scores, masses = similarity(problem, config), share
         nulls = 1 - share.amax(2), 1 - share.amax(1)
     else:
-        scores = moved = solve(problem, config)
+        scores = masses = solve(problem, config)
         share = shares(scores, mask)
-        nulls = _left(moved.sum(2), problem.a), _left(moved.sum(1), problem.b)
+        nulls = _left(masses.sum(2), problem.a), _left(masses.sum(1), problem.b)
         mask = mask & (scores > 0)  # no mass, no link, whatever the strategy
-    linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
-    mean = (moved * meaning).sum((1, 2)) / moved.sum((1, 2))
+    cost = (masses * problem.ground_cost).sum((1, 2)) / masses.sum((1, 2))
+    linked = None
+    if config.strategy != "threshold":
+        linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
     if config.granularity == "subword":
-        linked, share, scores, nulls = _to_words(linked, share, scores, nulls, source[2], target[2], config)
+        words = source.word_ids, target.word_ids
+        linked = None if linked is None else fold(linked.float(), *words, reduce="amax") > 0
+        share = fold(share, *words, reduce="amax")
+        # Masses add up, similarities do not.
+        scores = fold(scores, *words, reduce="amax" if config.transport == "none" else "sum")
+        nulls = _mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1])
+        lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
+    if linked is None:
+        linked = linked_shares(share, config, lengths)
+    sizes = [(side.word_ids.amax(1) + 1).tolist() for side in (source, target)]
+    return list(_split(linked, share, scores if plans else None, nulls, cost, sizes))
+
+
+def linked_shares(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
+    """(B,N,M) bool: what the strategy `threshold` links, for shares (B,N,M) of a plan between words.
+
+    A share passes the threshold by itself, or weighed by the words' `lengths` where the settings say so.
+    """
+    threshold = config.compared_with
+    assert threshold is not None  # of the strategy, which is threshold
     if config.weighs_lengths:
-        threshold = config.compared_with
-        assert threshold is not None  # of the strategy, which is threshold
-        if letters is None:
+        if lengths is None:
             raise ConfigError(
-                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
+                "the lengths of the words are not known",
+                remedy="leave length_power at 0 and attach_factor at 1",
             )
-        rows, columns = (
-            _lengths(x, side[2], config) for x, side in zip(letters, (source, target), strict=True)
-        )
-        linked = threshold < weighted_shares(
+        share = weighted_shares(
             share,
-            rows,
-            columns,
+            *lengths,
             power=config.length_power,
             attach_factor=config.attach_factor,
             threshold=threshold,
         )
-    sizes = [(side[2].amax(1) + 1).tolist() for side in (source, target)]
-    return list(_split(linked, share, scores if plans else None, nulls, mean, sizes))
-
-
-def problem_of(source: Side, target: Side, config: AlignmentSettings) -> tuple[Problem, Tensor]:
-    """The transport problems of B pairs, and the (B,N,M) cost by meaning alone, 0 at padding."""
-    (x, rows, _), (y, columns, _) = source, target
-    if config.center == "sentence":
-        x, y = centred(x, y, rows, columns)
-    mask = rows[:, :, None] & columns[:, None, :]
-    cost = torch.where(mask, _ground_cost(x, y, cost=config.cost), 0.0)
-    unit = mean_cost(cost, mask) if config.cost != "dot" else torch.ones_like(cost[:, 0, 0])
-    problem = Problem(cost, _weights(x, rows, config), _weights(y, columns, config), unit, x, y)
-    if config.distortion and config.transport != "none":
-        extra = config.distortion * unit[:, None, None]
-        problem = problem.with_cost(cost + extra * distortion_cost(rows, columns))
-    return problem, cost
-
-
-def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
-    """(B,N,M) the named cost between x (B,N,D) and y (B,M,D); minus the dot product is one of transport none alone."""
-    if cost == "dot":
-        return -torch.bmm(x.float(), y.float().transpose(1, 2))
-    return pairwise_cost(x, y, cost=cost)
-
-
-def _weights(x: Tensor, mask: Tensor, config: AlignmentSettings) -> Tensor:
-    return MARGINALS[config.weights](mask, x if config.weights == "norm" else None)
+    return share > threshold
 
 
 def _soft(problem: Problem, config: AlignmentSettings) -> Tensor:
@@ -139,34 +169,14 @@ def fold(values: Tensor, rows: Tensor, columns: Tensor, *, reduce: str) -> Tenso
     return start.scatter_reduce(1, slots, values, reduce)[:, :height]
 
 
-def _lengths(letters: Tensor, words: Tensor, config: AlignmentSettings) -> Tensor:
-    """(B,W) letters of the words, from those of their units (B,N)."""
-    if config.granularity == "word":
-        return letters
-    one = torch.zeros_like(words[:, :1])
-    return fold(letters[:, :, None].float(), words, one, reduce="amax")[:, :, 0]
+def _of_words(values: Tensor, words: Tensor, reduce: str = "amax") -> Tensor:
+    """(B,W) figures of the words, from those of their units (B,N)."""
+    return fold(values[:, :, None].float(), words, torch.zeros_like(words[:, :1]), reduce=reduce)[:, :, 0]
 
 
-def _to_words(
-    linked: Tensor,
-    share: Tensor,
-    scores: Tensor,
-    nulls: tuple[Tensor, Tensor],
-    rows: Tensor,
-    columns: Tensor,
-    config: AlignmentSettings,
-) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Words are linked if any of their subwords are; masses add up, similarities do not."""
-    linked = fold(linked.float(), rows, columns, reduce="amax") > 0
-    share = fold(share, rows, columns, reduce="amax")
-    scores = fold(scores, rows, columns, reduce="amax" if config.transport == "none" else "sum")
-    means = []
-    for null, words in zip(nulls, (rows, columns), strict=True):
-        one = torch.zeros_like(words[:, :1])
-        total = fold(null[:, :, None], words, one, reduce="sum")
-        units = fold((words >= 0).to(null.dtype)[:, :, None], words, one, reduce="sum")
-        means.append((total / units.clamp(min=1))[:, :, 0])
-    return linked, share, scores, (means[0], means[1])
+def _mean_of_words(values: Tensor, words: Tensor) -> Tensor:
+    total, units = _of_words(values, words, "sum"), _of_words(words >= 0, words, "sum")
+    return total / units.clamp(min=1)
 
 
 def _split(
@@ -174,9 +184,9 @@ def _split(
     share: Tensor,
     scores: Tensor | None,
     nulls: tuple[Tensor, Tensor],
-    mean: Tensor,
+    cost: Tensor,
     sizes: list[list[int]],
-) -> Iterator[Found]:
+) -> Iterator[PairLinks]:
     """The batch pair by pair, on the CPU: one transfer for each kind of figure."""
     places = linked.nonzero()  # sorted by pair, source, target
     values = share[linked].clamp(0.0, 1.0).cpu().tolist()
@@ -184,13 +194,66 @@ def _split(
     edges = np.searchsorted(np.asarray(pair), np.arange(linked.shape[0] + 1)).tolist()
     plans = None if scores is None else scores.float().cpu().numpy()
     left, right = (null.float().cpu().numpy() for null in nulls)
-    costs = mean.cpu().tolist()
+    costs = cost.cpu().tolist()
     for b, (height, width) in enumerate(zip(*sizes, strict=True)):
         part = slice(edges[b], edges[b + 1])
-        yield Found(
+        yield PairLinks(
             links=(i[part], j[part], values[part]),
             plan=None if plans is None else plans[b, :height, :width].copy(),
             source_null=left[b, :height].copy(),
             target_null=right[b, :width].copy(),
             cost=costs[b] if height and width else float("nan"),
         )
+
+
+def _find_in_blocks(
+    source: Encoded, target: Encoded, config: AlignmentSettings, lengths: Lengths | None
+) -> PairLinks:
+    """The links of one pair whose cost matrix would not fit, cut along the diagonal into blocks that overlap; no plan.
+
+    Without paragraphs to go by, word i of N is looked for around word i M / N: a block on each side (a few hundred
+    words) is as far as it may stray. Each source unit is decided in the block that owns it.
+    """
+    sides = source, target
+    n, m = (int(side.mask.sum()) for side in sides)
+    # Three blocks of both sides, the owned one and a neighbour each way, are the cells of one problem.
+    blocks = max(1, math.ceil(3 * math.sqrt(n * m / MOST_CELLS)))
+    edges = [(round(k * n / blocks), round(k * m / blocks)) for k in range(blocks + 1)]
+    words = [side.word_ids[0].cpu() for side in sides]
+    links: dict[tuple[int, int], float] = {}
+    nulls = [np.ones(int(each.max()) + 1, dtype=np.float32) for each in words]
+    costs, weights = [], []
+    for k in range(blocks):
+        low, high = edges[max(k - 1, 0)], edges[min(k + 2, blocks)]
+        if low[0] == high[0] or low[1] == high[1]:
+            continue
+        parts = [_part(side, low[s], high[s]) for s, side in enumerate(sides)]
+        counted = lengths and (lengths[0][:, low[0] : high[0]], lengths[1][:, low[1] : high[1]])
+        (found,) = find_links(parts[0], parts[1], config, lengths=counted, plans=False)
+        firsts = [int(each[low[s]]) for s, each in enumerate(words)]
+        owned = [(int(each[edges[k][s]]) if edges[k][s] < len(each) else 0) for s, each in enumerate(words)]
+        ends = [
+            int(each[edges[k + 1][s]]) if edges[k + 1][s] < len(each) else len(nulls[s])
+            for s, each in enumerate(words)
+        ]
+        for i, j, score in zip(*found.links, strict=True):
+            if owned[0] <= i + firsts[0] < ends[0]:
+                links[i + firsts[0], j + firsts[1]] = score
+        for s, null in enumerate((found.source_null, found.target_null)):
+            nulls[s][owned[s] : ends[s]] = null[owned[s] - firsts[s] : ends[s] - firsts[s]]
+        costs.append(found.cost)
+        weights.append(high[0] - low[0])
+    ordered = sorted(links)
+    return PairLinks(
+        links=([i for i, _ in ordered], [j for _, j in ordered], [links[cell] for cell in ordered]),
+        plan=None,
+        source_null=nulls[0],
+        target_null=nulls[1],
+        cost=float(np.average(costs, weights=weights)) if costs else float("nan"),
+    )
+
+
+def _part(side: Encoded, low: int, high: int) -> Encoded:
+    """Some units of one sentence, their words counted from the first of them."""
+    words = side.word_ids[:, low:high]
+    return Encoded(side.vectors[:, low:high], side.mask[:, low:high], words - words[:, :1])

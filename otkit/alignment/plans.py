@@ -1,4 +1,7 @@
-"""A transport problem between the words of each pair, and the seven ways to solve it."""
+"""The transport problem between the units of each pair, and the ways to solve it.
+
+Training reads the same plans as the aligner: it gives `problem_of` and `solve` its own weights and solver.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ import torch
 from torch import Tensor
 
 from otkit.alignment.settings import AlignmentSettings
-from otkit.transport.cost import pairwise_cost
+from otkit.encoders.pooling import Encoded, centred
+from otkit.transport.approximate import capped_plan, soft_plan
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.cost import mean_cost, pairwise_cost
 from otkit.transport.exact import exact, fused_gromov
+from otkit.transport.marginals import MARGINALS
 from otkit.transport.null import null_cost
-from otkit.transport.order import neighbour_support
+from otkit.transport.order import distortion_cost, neighbour_support
 from otkit.transport.plan import shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.warm import capped_plan, soft_plan
+from otkit.transport.sinkhorn import sinkhorn
 
-__all__ = ["PLANS", "Problem", "similarity", "solve"]
+__all__ = ["PLANS", "Problem", "Solver", "problem_of", "similarity", "solve", "temperature"]
 
 # Relative error of a plan at which its links no longer change.
 _ERROR = 1e-3
@@ -30,12 +36,14 @@ class Problem:
     """B pairs of N source and M target units.
 
     cost (B,N,M)         what a link costs, word order included
+    ground_cost (B,N,M)  what it costs by meaning alone, 0 at padding
     a (B,N), b (B,M)     weights, exactly 0 at padding
-    unit (B,)            the mean cost before word order was added
+    unit (B,)            the mean of the ground cost
     source, target       (B,N,D) and (B,M,D) vectors, 0 at padding
     """
 
     cost: Tensor
+    ground_cost: Tensor
     a: Tensor
     b: Tensor
     unit: Tensor
@@ -53,7 +61,47 @@ class Problem:
 
     def transposed(self) -> Problem:
         """Target to source."""
-        return Problem(self.cost.transpose(1, 2), self.b, self.a, self.unit, self.target, self.source)
+        costs = self.cost.transpose(1, 2), self.ground_cost.transpose(1, 2)
+        return Problem(*costs, self.b, self.a, self.unit, self.target, self.source)
+
+
+Solver = Callable[[Problem], Tensor]
+"""Problems to their plans (B,N,M), 0 at padding."""
+
+
+def problem_of(
+    source: Encoded,
+    target: Encoded,
+    config: AlignmentSettings,
+    weights: tuple[Tensor, Tensor] | None = None,
+) -> Problem:
+    """The problems of B pairs, differentiable in their vectors.
+
+    Centre the vectors, take the ground cost, add what a link off the diagonal costs. The `weights` (B,N) and
+    (B,M), exactly 0 at padding, are those of the settings where none are given.
+    """
+    x, y, rows, columns = source.vectors, target.vectors, source.mask, target.mask
+    if config.center == "sentence":
+        x, y = centred(x, y, rows, columns)
+    mask = rows[:, :, None] & columns[:, None, :]
+    ground = torch.where(mask, _ground_cost(x, y, cost=config.cost), 0.0)
+    unit = mean_cost(ground, mask) if config.cost != "dot" else torch.ones_like(ground[:, 0, 0])
+    cost = ground
+    if config.distortion and config.transport != "none":
+        cost = ground + config.distortion * unit[:, None, None] * distortion_cost(rows, columns)
+    a, b = weights or (_weights(x, rows, config), _weights(y, columns, config))
+    return Problem(cost, ground, a, b, unit, x, y)
+
+
+def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
+    """(B,N,M) the named cost between x (B,N,D) and y (B,M,D); minus the dot product is one of transport none alone."""
+    if cost == "dot":
+        return -torch.bmm(x.float(), y.float().transpose(1, 2))
+    return pairwise_cost(x, y, cost=cost)
+
+
+def _weights(x: Tensor, mask: Tensor, config: AlignmentSettings) -> Tensor:
+    return MARGINALS[config.weights](mask, x if config.weights == "norm" else None)
 
 
 def temperature(problem: Problem, config: AlignmentSettings) -> tuple[Tensor, Tensor]:
@@ -62,7 +110,7 @@ def temperature(problem: Problem, config: AlignmentSettings) -> tuple[Tensor, Te
     return config.epsilon * unit, config.tau * unit
 
 
-def nothing_costs(problem: Problem, config: AlignmentSettings, default: str | None = None) -> Tensor:
+def null_prices(problem: Problem, config: AlignmentSettings, default: str | None = None) -> Tensor:
     """(B,) the cost of having no partner, for the source side."""
     rule = default if config.null is None else config.null
     if rule is None or isinstance(rule, float):
@@ -74,8 +122,8 @@ def nothing_costs(problem: Problem, config: AlignmentSettings, default: str | No
 
 def _with_null(problem: Problem, config: AlignmentSettings) -> Problem:
     """A null word on both sides that can take all mass; two null words meet at no cost."""
-    ahead = nothing_costs(problem, config)[:, None, None].expand(-1, problem.cost.shape[1], 1)
-    back = nothing_costs(problem.transposed(), config)[:, None, None].expand(-1, 1, problem.cost.shape[2])
+    ahead = null_prices(problem, config)[:, None, None].expand(-1, problem.cost.shape[1], 1)
+    back = null_prices(problem.transposed(), config)[:, None, None].expand(-1, 1, problem.cost.shape[2])
     below = torch.cat([back, torch.zeros_like(ahead[:, :1])], dim=2)
     cost = torch.cat([torch.cat([problem.cost, ahead], dim=2), below], dim=1)
     one = torch.ones_like(problem.unit)[:, None]
@@ -130,7 +178,7 @@ def _one_sided(problem: Problem, config: AlignmentSettings) -> Tensor:
     """(B,N,M): the source all moves, to targets up to their weight or to a null word that takes anything
     (Huang et al. 2024, section 3); their null costs the larger of equidistant and median."""
     epsilon, _ = temperature(problem, config)
-    null = nothing_costs(problem, config, default="larger" if config.cost == "cosine" else "median")
+    null = null_prices(problem, config, default="larger" if config.cost == "cosine" else "median")
     plan = capped_plan(
         torch.cat([problem.cost, null[:, None, None].expand(-1, problem.cost.shape[1], 1)], 2),
         problem.a,
@@ -176,24 +224,28 @@ PLANS: Mapping[str, Callable[[Problem, AlignmentSettings], Tensor]] = {
 }
 
 
-def solve(problem: Problem, config: AlignmentSettings) -> Tensor:
+def solve(problem: Problem, config: AlignmentSettings, solver: Solver | None = None) -> Tensor:
     """(B,N,M) plan, 0 at padding: solved once, then `rounds` times more with the cost lowered where the
-    neighbours of a cell are linked in the same order."""
-    plan = _solve_once(problem, config)
-    if config.agreement == 0:
-        return plan
-    bonus = config.agreement * problem.unit[:, None, None]
-    for _ in range(config.rounds):
-        support = neighbour_support(shares(plan, problem.mask))
-        plan = _solve_once(problem.with_cost(problem.cost - bonus * support), config)
-    return plan
+    neighbours of a cell are linked in the same order.
+
+    Only the last of these plans has a gradient, where the `solver` gives one; it can see by
+    `torch.is_grad_enabled()` which is asked for. Without a solver it is that of the settings' transport.
+    """
+    solver = solver or _solver(config)
+    lowered = problem
+    for _ in range(config.rounds if config.agreement else 0):
+        with torch.no_grad():
+            support = neighbour_support(shares(solver(lowered), problem.mask))
+        discount = config.agreement * problem.unit[:, None, None] * support
+        lowered = problem.with_cost(problem.cost - discount)
+    return solver(lowered)
 
 
-def _solve_once(problem: Problem, config: AlignmentSettings) -> Tensor:
+def _solver(config: AlignmentSettings) -> Solver:
     method = PLANS[config.transport]
     if config.null is None or config.transport in ("semi", "fgw"):
-        return method(problem, config)
-    return method(_with_null(problem, config), config)[:, :-1, :-1]
+        return lambda problem: method(problem, config)
+    return lambda problem: method(_with_null(problem, config), config)[:, :-1, :-1]
 
 
 def similarity(problem: Problem, config: AlignmentSettings) -> Tensor:

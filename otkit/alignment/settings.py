@@ -162,7 +162,7 @@ class AlignmentSettings(Settings):
     word_vector: str = setting("mean", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_PANEL)
     layers: tuple[int, ...] | None = setting(
         None,
-        "The hidden states to use, averaged; negative numbers count from the end. Without it, the encoder's own choice.",
+        "The hidden states to use, averaged; negative numbers count from the end. Without it, those of the encoder.",
         option="--layer",
         metavar="N[,N...]",
         panel=_PANEL,

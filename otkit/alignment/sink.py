@@ -22,7 +22,7 @@ from otkit.files import (
     to_json,
 )
 
-__all__ = ["Sink", "finished_facts"]
+__all__ = ["Sink", "finished_facts", "was_begun"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -111,10 +111,6 @@ class Sink:
             )
         self._written, self.known = written, found
 
-    def begun(self) -> bool:
-        """Whether there is something to go on with."""
-        return not self._stream and self._written > 0
-
     def write(self, text: str, known: Mapping[str, Any]) -> None:
         """Append a piece; from then on a resumed run begins behind it, with `known`."""
         piece = text.encode("utf-8", "surrogatepass")
@@ -170,6 +166,11 @@ def partial_of(path: Path) -> Path:
 def state_of(path: Path) -> Path:
     """What says how far an unfinished output is."""
     return path.with_name(path.name + ".state")
+
+
+def was_begun(path: Path) -> bool:
+    """Whether an unfinished run left something to go on with."""
+    return not is_stream(path) and state_of(path.resolve() if path.is_symlink() else path).exists()
 
 
 def finished_facts(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:

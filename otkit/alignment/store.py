@@ -11,10 +11,9 @@ from torch import Tensor
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
+from otkit.encoders.sentences import token_states
 from otkit.encoders.soundness import refuse_not_finite
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
-from otkit.encoders.words import token_states
-from otkit.errors import ConfigError
 
 __all__ = [
     "TokenisedWindow",
@@ -35,7 +34,7 @@ _LONG_TEXT = 3000
 class TokenisedWindow:
     """Texts ready for the encoder: `tokens` of those in `usual`, and the rest as words in `long`.
 
-    letters  of every word of all texts; starts  where each text begins among them
+    lengths  letters of every word of all texts; starts  where each text begins among them
 
     A text is a sentence, or a pair of sentences that are encoded together; a sentence is a text of one part.
     """
@@ -44,7 +43,7 @@ class TokenisedWindow:
     usual: Tensor
     tokens: Tokens | None
     long: tuple[int, ...]
-    letters: Tensor
+    lengths: Tensor
     starts: Tensor
     joint: bool
 
@@ -54,34 +53,30 @@ class UnitStore:
     """The units of S sentences end to end.
 
     vectors (U, D) of all units;  words (U,) the word of each unit in its sentence;
-    starts, counts (S,) where each sentence's units begin, and how many there are;  letters (U,) those of each unit's
-    word, 0 for punctuation, or None where nobody counted.
+    starts, counts (S,) where each sentence's units begin, and how many there are;
+    lengths (U,) letters of each unit's word, 0 for punctuation.
     """
 
     vectors: Tensor
     words: Tensor
     starts: Tensor
     counts: Tensor
-    letters: Tensor | None = None
+    lengths: Tensor
 
-    def gather(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors (B, N, D), mask and words (B, N) of some sentences; 0, False and -1 at padding."""
+    def gather(self, sentences: Tensor) -> Encoded:
+        """The units (B, N) of some sentences."""
         mask, places = self._places(sentences)
         if not len(self.vectors):
-            return self.vectors.new_zeros(*mask.shape, *self.vectors.shape[1:]), mask, places - 1
+            return Encoded(self.vectors.new_zeros(*mask.shape, *self.vectors.shape[1:]), mask, places - 1)
         vectors = self.vectors[places] * mask[:, :, None]
-        return vectors, mask, torch.where(mask, self.words[places], -1)
+        return Encoded(vectors, mask, torch.where(mask, self.words[places], -1))
 
-    def gather_letters(self, sentences: Tensor) -> Tensor:
-        """(B, N) letters of the units that `gather` gives, 0 at padding."""
-        if self.letters is None:
-            raise ConfigError(
-                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
-            )
+    def gather_lengths(self, sentences: Tensor) -> Tensor:
+        """(B, N) letters of the words of the units that `gather` gives, 0 at padding."""
         mask, places = self._places(sentences)
-        if not len(self.letters):
+        if not len(self.lengths):
             return torch.zeros_like(places)
-        return torch.where(mask, self.letters[places], 0)
+        return torch.where(mask, self.lengths[places], 0)
 
     def split(self, firsts: Tensor) -> UnitStore:
         """Pairs that were encoded as one text, of which the first `firsts` (S,) words are the first sentence,
@@ -93,7 +88,7 @@ class UnitStore:
         starts = torch.stack([self.starts, self.starts + first], 1).flatten()
         counts = torch.stack([first, self.counts - first], 1).flatten()
         words = torch.where(ahead, self.words, self.words - firsts[text])
-        return UnitStore(self.vectors, words, starts, counts, self.letters)
+        return UnitStore(self.vectors, words, starts, counts, self.lengths)
 
     def means_of_sides(self) -> tuple[Tensor, Tensor]:
         """(D,) mean vectors of the even and of the odd sentences."""
@@ -246,9 +241,9 @@ def _joined(
     device = encoder.device
     counts = torch.zeros(len(window.texts), dtype=torch.int64, device=device)
     starts = torch.zeros_like(counts)
-    counted, firsts = window.letters.to(device), window.starts.to(device)
+    counted, firsts = window.lengths.to(device), window.starts.to(device)
     vectors: list[list[Tensor]] = [[] for _ in range(layers)]
-    words, letters, done = [], [], 0
+    words, lengths, done = [], [], 0
     for rows, units in parts:
         mask = units[0].mask
         rows = rows.to(device)
@@ -258,10 +253,10 @@ def _joined(
         for kept, layer in zip(vectors, units, strict=True):
             kept.append(layer.vectors[mask].float())  # (u, D)
         words.append(units[0].word_ids[mask])
-        letters.append(counted[(units[0].word_ids + firsts[rows][:, None])[mask]])
+        lengths.append(counted[(units[0].word_ids + firsts[rows][:, None])[mask]])
         done += len(words[-1])
     if not parts:
         empty = torch.zeros(0, encoder.dimension, device=device)
         return (UnitStore(empty, starts[:0], starts, counts, starts[:0]),) * layers
-    which, lengths = torch.cat(words), torch.cat(letters)
-    return tuple(UnitStore(torch.cat(kept), which, starts, counts, lengths) for kept in vectors)
+    which, letters = torch.cat(words), torch.cat(lengths)
+    return tuple(UnitStore(torch.cat(kept), which, starts, counts, letters) for kept in vectors)

@@ -13,12 +13,14 @@ from otkit.cli.align import align
 from otkit.cli.check import check
 from otkit.cli.command import Command
 from otkit.cli.embed import embed
-from otkit.cli.evaluate import evaluate
+from otkit.cli.evaluate import app as evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
 from otkit.cli.outputs import during_command
+from otkit.cli.recipe import recipe
 from otkit.cli.report import report
+from otkit.cli.search import search
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
@@ -47,8 +49,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Align multilingual encoders across languages with optimal transport, and see which word goes where.",
 )
-for command in (align, show_alignment, extract, embed, evaluate, export, check, report, info):
-    app.command(cls=Command)(during_command(command))
+# The commands in the panels of the help; an app is one with commands of its own.
+_PANELS: dict[str, tuple[Any, ...]] = {
+    "Train and measure": (align, evaluate),
+    "Look": (show_alignment, report, check),
+    "Produce": (extract, embed, search, export),
+    "Know": (info, recipe),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, rich_help_panel=panel)
+        else:
+            app.command(cls=Command, rich_help_panel=panel)(during_command(command))
 
 
 def _version(wanted: bool) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otkit.alignment.settings import CheckSettings
+from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     BatchTokens,
     Device,
     InputFormat,
     JsonPath,
-    Layer,
     Model,
     OnError,
     Overwrite,
@@ -26,32 +25,23 @@ from otkit.cli.options import (
     Verbose,
     name_option,
     note,
-    option,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.cli.values import Name, Number, changed, format_of
+from otkit.cli.values import Name, Number
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from otkit.alignment.checking import TranslationChecker
-    from otkit.alignment.settings import CheckSettings
-    from otkit.data.parallel import Pair
-    from otkit.reports.checked import Worst
+    from otkit.api.check import CheckResult
+    from otkit.data.parallel import BadLine
 
 __all__ = ["check"]
 
-_ENDINGS = {
-    ".jsonl": "jsonl",
-    ".json": "jsonl",
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".html": "html",
-    ".htm": "html",
-}
+_SHOWN_BAD = 5
 
 
+@takes(check=CheckSettings)
 def check(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Translations, plain or .gz; - is stdin.")
@@ -61,18 +51,31 @@ def check(
     input_format: InputFormat = "auto",
     raw: Raw = False,
     on_error: OnError = "raise",
+    given: Given = NOTHING,
+    model: Model = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    threads: Threads = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write. Default: stdout.",
+            show_default=False,
+            rich_help_panel="Output",
+        ),
     ] = None,
     format: Annotated[
         str | None,
         name_option(
-            "jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
+            "The format: jsonl, tsv or html. Default: by the ending of --output, else jsonl.",
             "otkit.reports.checked:CHECK_FORMATS",
             "format",
             "--format",
             "-f",
+            panel="Output",
         ),
     ] = None,
     sort: Annotated[
@@ -81,7 +84,8 @@ def check(
             "--sort",
             metavar="NAME",
             parser=Name("otkit.reports.checked:ORDERS", "order"),
-            help="Worst by: max (of both), hallucination or omission.",
+            help="The score that makes a translation the worst: max (of both), hallucination or omission.",
+            rich_help_panel="Output",
         ),
     ] = "max",
     top: Annotated[
@@ -90,23 +94,10 @@ def check(
             "--top",
             metavar="N",
             parser=Number(int, least=1),
-            help="Write the N worst; these are what memory holds.",
+            help="How many of the worst to write; these are what memory holds.",
+            rich_help_panel="Output",
         ),
     ] = 1000,
-    model: Model = None,
-    layers: Layer = None,
-    null: Annotated[
-        str | None,
-        option(
-            "Price of the null on both sides: a share of unaligned words in (0, 1), or a rule: mean, median, "
-            "middle, equidistant, larger. Default: 0.05 for hallucination, 0.75 for omission.",
-            "X|NAME",
-            Name("otkit.transport.null:NULL_COSTS", "null price", number=Number(above=0, below=1)),
-        ),
-    ] = None,
-    batch_tokens: BatchTokens = None,
-    device: Device = "auto",
-    threads: Threads = None,
     json_path: JsonPath = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -125,139 +116,93 @@ def check(
 
     otkit check sample_data/parallel/zh-en.dev.raw.tsv --raw --top 3 --format tsv --quiet
     """
-    shape = format or format_of(output, _ENDINGS, default="jsonl")
-    inputs = _inputs(files or [], source, target)
+    inputs, second = _inputs(files or [], source, target)
+    from otkit.api.check import check as check_files
+    from otkit.api.check import check_format
+    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.stdout import write_data
+
+    shape = check_format(format, output)
     claim_files(
-        {"output": output, "json": json_path}, [model, *chain.from_iterable(inputs)], overwrite=overwrite
+        {"output": output, "json": json_path},
+        [model, given.recipe, *inputs, second],
+        overwrite=overwrite,
+        but=["output"],
     )
     set_logging(verbose=verbose)
     set_threads(threads)
-    from otkit.alignment.checking import TranslationChecker
-    from otkit.cli.progress import count_lines, last_line, progress_bar
-    from otkit.cli.stdout import write_data
-    from otkit.encoders.checkpoint import open_encoder
-    from otkit.files import write_file
-    from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
-
-    worst = Worst(sort, top)
-    config = _config(null, layers)
-    checker = TranslationChecker(open_encoder(model, device=device), config, batch_tokens=batch_tokens)
-    skipped: list[str] = []
+    skipped: list[BadLine] = []
     with progress_bar(quiet=quiet) as bar:
-        named = [name for pair in inputs for name in pair if name is not None]
-        total = None if quiet else count_lines([first for first, _ in inputs])
-        step = bar.step("check", unit="pairs", total=None if "-" in named else total)
-        checker.on_encoded = step.under_way
-        for place, second in inputs:
-            settings = {"target": second, "format": input_format, "on_error": on_error}
-            for pair, checked in _checked(checker, place, settings, raw=raw, skipped=skipped, quiet=quiet):
-                worst.add(Entry(place, pair.line, checked))
-                step.update(worst.pairs + len(skipped))
-    entries = worst.entries()
-    title = f"The {len(entries)} worst of {worst.pairs} translations"
-    lines = CHECK_FORMATS[shape](entries, len(inputs) > 1, title)
-    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace").decode("utf-8")
-    if output is not None:
-        write_file(output, text, overwrite=overwrite)
+        total = None if quiet or "-" in (*inputs, second) else count_lines(inputs)
+        found = check_files(
+            inputs,
+            model,
+            target=second,
+            output=output,
+            format=shape,
+            sort=sort,
+            top=top,
+            raw=raw,
+            input_format=input_format,
+            on_error=on_error,
+            recipe=given.recipe,
+            batch_tokens=batch_tokens,
+            device=device,
+            overwrite=overwrite,
+            on_progress=bar.step("check", unit="pairs", total=total).reached,
+            on_note=lambda text: note(text, quiet=quiet),
+            on_bad_line=skipped.append,
+            **given.of("check"),
+        )
     if json_path is not None:
-        _write_json(json_path, checker, worst, inputs, skipped=len(skipped), overwrite=overwrite)
+        _write_json(json_path, found, second, overwrite=overwrite)
     if output is None:
-        write_data(text)
-    for complaint in skipped[:5]:
-        note(f"skipped: {complaint}", quiet=quiet)
+        write_data(found.text())
+    for bad in skipped[:_SHOWN_BAD]:
+        note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
     if skipped:
         note(f"{len(skipped)} lines were skipped", quiet=False)
     last_line(
-        f"wrote {output or 'to stdout'}: the {len(entries):,} worst of {worst.pairs:,} translations by {sort}; means "
-        f"over all: hallucination {worst.mean('hallucination'):.3f}, omission {worst.mean('omission'):.3f}",
+        f"wrote {output or 'to stdout'}: the {len(found.worst):,} worst of {found.pairs:,} translations by {sort}; "
+        f"means over all: hallucination {found.hallucination:.3f}, omission {found.omission:.3f}",
         then="" if shape == "html" else "the same with --output worst.html marks the words on a page",
         quiet=quiet,
     )
 
 
-def _inputs(files: list[str], source: str | None, target: str | None) -> list[tuple[str, str | None]]:
-    """The first and, of two line-aligned files, the second file of each input."""
+def _inputs(files: list[str], source: str | None, target: str | None) -> tuple[list[str], str | None]:
+    """The files, or the first and the second of two line-aligned ones."""
     if files and (source is not None or target is not None):
         raise ConfigError(
             "files and --source or --target were given", remedy="give files, or both of --source and --target"
         )
     if files:
-        return [(name, None) for name in files]
+        return files, None
     if source is None or target is None:
         raise ConfigError(
             "there is no translation to check",
             remedy="name a file, - for stdin, or both --source and --target",
         )
-    return [(source, target)]
+    return [source], target
 
 
-def _config(null: str | None, layers: Any) -> CheckSettings:
-    from otkit.alignment.settings import CheckSettings, parse_null
-
-    price = None if null is None else parse_null(null)
-    return changed(CheckSettings(), hallucination_null=price, omission_null=price, layers=layers)
-
-
-def _checked(
-    checker: TranslationChecker,
-    place: str,
-    settings: dict[str, Any],
-    *,
-    raw: bool,
-    skipped: list[str],
-    quiet: bool,
-) -> Iterator[tuple[Pair, Any]]:
-    """Each pair of an input with its scores; the input is read a window ahead."""
-    from collections import deque
-
-    from otkit.cli.show_alignment import words_between
-    from otkit.data.lines import SpaceCount
-    from otkit.data.parallel import BadLine, read_pairs
-
-    waiting: deque[Pair] = deque()
-    spaces = SpaceCount()
-
-    def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        for record in read_pairs(place, **settings, note=lambda text: note(text, quiet=quiet)):
-            if isinstance(record, BadLine):
-                skipped.append(f"{record.error.where}: {record.error.what}")
-                continue
-            if not raw:
-                spaces.look(record.line, record.source, record.target)
-            waiting.append(record)
-            yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
-
-    for checked in checker.check(sentences()):
-        yield waiting.popleft(), checked
-    note(spaces.note(place), quiet=quiet)
-
-
-def _write_json(
-    path: Path,
-    checker: TranslationChecker,
-    worst: Worst,
-    inputs: list[tuple[str, str | None]],
-    *,
-    skipped: int,
-    overwrite: bool,
-) -> None:
-    from otkit.cli.documents import write_document
+def _write_json(path: Path, found: CheckResult, second: str | None, *, overwrite: bool) -> None:
+    from otkit.cli.outputs import write_document
     from otkit.files import sha256_of
 
+    inputs = [[name] for name in found.files] if second is None else [[*found.files, second]]
     write_document(
         path,
         {
-            "model": checker.encoder.name,
-            "layers": list(checker.layers),
-            **checker.used(),
-            "inputs": [[name for name in pair if name is not None] for pair in inputs],
+            "model": found.model,
+            **found.used,
+            "inputs": inputs,
             "sha256": [
-                [None if name == "-" else sha256_of(Path(name)) for name in pair if name is not None]
-                for pair in inputs
+                [None if name == "-" else sha256_of(Path(name)) for name in names] for names in inputs
             ],
-            "pairs": worst.pairs,
-            "skipped": skipped,
-            "means": {name: worst.mean(name) for name in worst.sums},
+            "pairs": found.pairs,
+            "skipped": found.skipped,
+            "means": {"hallucination": found.hallucination, "omission": found.omission},
         },
         overwrite=overwrite,
     )

@@ -1,377 +1,417 @@
-"""`otkit evaluate`: what an encoder can do across languages, with baseline, seeds and intervals."""
+"""`otkit evaluate`: what an encoder can do across languages, a sub-command for each task."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.aligning import NOTHING_GIVEN, AlignerOptions, aligner_options
-from otkit.cli.command import given_options
-from otkit.cli.evaluate_support import (
-    Watch,
-    aligned_on,
-    language_codes,
-    open_with,
+from otkit.alignment.settings import AlignmentSettings, CheckSettings
+from otkit.cli.command import Command
+from otkit.cli.evaluate_run import (
+    NO_RUN,
+    PARALLEL,
+    TRANSFER,
+    FineTuning,
+    Outcome,
+    Parallel,
+    Run,
+    Seeds,
+    Transfer,
+    grouped,
+    measured,
+    shows,
 )
+from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
-    BatchTokens,
-    Device,
-    Format,
-    JsonPath,
     Langs,
-    Layer,
-    Model,
-    OnError,
-    Overwrite,
-    Quiet,
     Seed,
-    Threads,
-    Verbose,
-    count_option,
     name_option,
-    number_option,
     option,
-    set_logging,
-    set_threads,
 )
-from otkit.cli.outputs import claim_files
-from otkit.cli.values import Ending, Name, Number, folder
+from otkit.cli.outputs import during_command
+from otkit.cli.values import Ending, Number
 from otkit.errors import ConfigError
-from otkit.files import write_file, write_json
+from otkit.evaluation.settings import (
+    XNLI_FINE_TUNING,
+    XQUAD_FINE_TUNING,
+    MiningSettings,
+    RetrievalSettings,
+    WordRetrievalSettings,
+    XnliSettings,
+    XquadSettings,
+)
 
 if TYPE_CHECKING:
-    from otkit.encoders.encoder import Encoder
+    from otkit.api.evaluate import Evaluation, RunOptions
+    from otkit.reports.tables import Table
 
-__all__ = ["evaluate"]
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="evaluate",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Measure an encoder across languages: a row a language, the averages, and the change from a baseline.",
+)
+
+_COMMON = ("languages", "model", "baseline", "fail_under", "json_path", "output", "resume", "device")
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE]...", help="Parallel text, one language each. Default: the sample data."),
+]
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TEXT]...", help="The text of each --gold, where gold holds links alone."),
+]
+Gold = Annotated[
+    list[str] | None,
+    option("Gold word links, one language each; repeatable. Default: the sample data.", "FILE"),
+]
+Base = Annotated[
+    int | None,
+    option(
+        "What gold links count words from. Default: seen from the file.", "0|1", Number(int, least=0, most=1)
+    ),
+]
+Data = Annotated[str | None, option("A folder of benchmarks, one part a task.", "DIR")]
+Pooling = Annotated[
+    str | None,
+    name_option(
+        "The sentence vector. Default: the model's.", "otkit.encoders.pooling:SENTENCE_POOLINGS", "pooling"
+    ),
+]
+Prefix = Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")]
 
 
-@aligner_options
-def evaluate(
-    ctx: typer.Context,
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            parser=Name("otkit.cli.evaluate_tasks:NAMES", "task"),
-            help="retrieval, word-alignment, word-retrieval, mining, xnli, xquad, translation-errors, or all.",
-        ),
-    ],
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="Parallel text to score. Default: the sample data."),
-    ] = None,
-    source: Annotated[str | None, option("Source side of two files.", "FILE")] = None,
-    target: Annotated[str | None, option("Target side of two files.", "FILE")] = None,
-    gold: Annotated[
-        list[str] | None,
-        option("Gold word links (of FILE, where it holds no text itself), or gold pairs for mining.", "FILE"),
-    ] = None,
-    base: Annotated[
-        int | None,
-        option(
-            "What gold links count words from. Default: seen from the file.",
-            "0|1",
-            Number(int, least=0, most=1),
-        ),
-    ] = None,
-    input_format: Format = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
-    languages: Annotated[str | None, option("Only these languages.", "de,fr,...")] = None,
-    seen: Annotated[
-        str | None,
-        option("Languages of the 'seen' average. Default: those the model was aligned on.", "de,fr,..."),
-    ] = None,
-    model: Model = None,
-    baseline: Annotated[
-        str | None, option("The encoder to compare with; `sample` is the sample encoder.", "MODEL")
-    ] = None,
-    seeds: Annotated[
-        int,
-        typer.Option(
-            metavar="N", parser=Number(int, least=1), help="Runs of tasks that have random choices."
-        ),
-    ] = 1,
-    seed: Seed = 0,
-    score: Annotated[
-        str | None,
-        name_option(
-            "What orders candidates: cosine, csls or margin.", "otkit.evaluation.search:SCORES", "score"
-        ),
-    ] = None,
-    index: Annotated[
-        str | None,
-        name_option("FAISS index: flat (exact), hnsw or ivf.", "otkit.evaluation.search:INDEXES", "index"),
-    ] = None,
-    neighbourhood: Annotated[
-        int | None, count_option("Neighbourhood of csls and margin.", "--neighbours", metavar="K")
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        name_option(
-            "Sentence vector: mean or cls. Default: the model's.",
-            "otkit.encoders.pooling:SENTENCE_POOLINGS",
-            "pooling",
-        ),
-    ] = None,
-    prefix: Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")] = None,
-    layers: Layer = None,
-    word_vector: Annotated[
-        str | None,
-        name_option(
-            "The subword that stands for a word: last, first or mean.",
-            "otkit.encoders.pooling:POOLINGS",
-            "word vector",
-        ),
-    ] = None,
-    pool: Annotated[
-        str | None,
-        name_option(
-            "Where words are sought: aligned words, or all words.",
-            "otkit.evaluation.word_retrieval:POOLS",
-            "pool",
-            metavar="aligned|all",
-        ),
-    ] = None,
-    settings: AlignerOptions = NOTHING_GIVEN,
-    data: Annotated[
-        str | None,
-        option("Folder, file or Hub name of a benchmark. Default: the sample data.", "DIR"),
-    ] = None,
-    train: Annotated[str | None, option("English examples to fine-tune on.", "FILE|HUB")] = None,
-    preset: Annotated[
-        str | None,
-        name_option(
-            "Fine-tuning as published (xtreme) or on two cores (small, the default).",
-            "otkit.evaluation.xnli:XNLI_PRESETS",
-            "preset",
-        ),
-    ] = None,
-    epochs: Annotated[
-        float | None, number_option("Passes over the training examples.", metavar="N", above=0)
-    ] = None,
-    lr: Annotated[float | None, number_option("Peak learning rate of fine-tuning.", above=0)] = None,
-    batch_size: Annotated[int | None, count_option("Examples of a micro-step.")] = None,
-    grad_accum: Annotated[int | None, count_option("Micro-steps of an optimiser step.")] = None,
-    max_length: Annotated[int | None, count_option("Subwords of an input.")] = None,
-    stride: Annotated[int | None, count_option("How far apart the windows of a context begin.")] = None,
-    train_examples: Annotated[
-        int | None, count_option("Train on this many examples; none for all.", none=True)
-    ] = None,
-    test_examples: Annotated[
-        int | None, count_option("Score this many in each language; none for all.", none=True)
-    ] = None,
-    frozen: Annotated[
-        int | None,
-        count_option(
-            "Keep the embeddings and the first N layers as they are; none trains all.", least=0, none=True
-        ),
-    ] = None,
-    head_pooling: Annotated[
-        str | None,
-        name_option(
-            "What a classifier sees: cls or mean.", "otkit.encoders.pooling:SENTENCE_POOLINGS", "pooling"
-        ),
-    ] = None,
-    eval_every: Annotated[
-        int | None, count_option("Score English dev pairs every N steps, keep the best.", none=True)
-    ] = None,
-    precision: Annotated[
-        str | None,
-        name_option(
-            "Autocast of fine-tuning, and of scoring what was tuned.",
-            "otkit.encoders.device:PRECISIONS",
-            "precision",
-            metavar="fp32|bf16|fp16",
-        ),
-    ] = None,
-    head: Annotated[
-        Path | None, option("Score the fine-tuned encoder and head of this folder.", "DIR")
-    ] = None,
-    save_heads: Annotated[
-        bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
+def _task(name: str, *shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a sub-command, with the options of `Run`, of which the help shows those of `shown`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, cls=Command)(during_command(shows(*shown)(grouped(command))))
+        return command
+
+    return decorate
+
+
+@_task("word-alignment", "gold", "by_layer", "tune", "recipe", "layers", "strategy", *_COMMON)
+@takes(alignment=AlignmentSettings)
+def word_alignment(
+    texts: Texts = None,
+    read: Parallel = PARALLEL,
+    gold: Gold = None,
+    base: Base = None,
+    data: Data = None,
+    by_layer: Annotated[
+        bool, typer.Option("--by-layer", help="Show the error rate of each hidden state by itself, too.")
     ] = False,
-    center: Annotated[
-        str | None,
-        name_option(
-            "Mean vector to subtract. Retrieval: none or language. The word aligner: none, sentence or corpus.",
-            "otkit.cli.evaluate_request:CENTERINGS",
-            "centring",
+    tune: Annotated[
+        list[str] | None,
+        option(
+            "Choose the settings on these gold links first, and write them as a recipe; repeatable.", "FILE"
         ),
     ] = None,
-    fail_under: Annotated[
-        list[str] | None, option("Exit 3 where the average is worse, e.g. forward@1=0.8.", "METRIC=X")
-    ] = None,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            parser=folder,
-            help="Where finished parts go, for --resume.",
-        ),
-    ] = Path("runs/evaluation"),
-    resume: Annotated[bool, typer.Option("--resume", help="Use the finished parts in --output.")] = False,
-    overwrite: Overwrite = False,
-    batch_tokens: BatchTokens = None,
-    device: Device = "auto",
-    threads: Threads = None,
-    json_path: JsonPath = None,
-    chart: Annotated[
-        Path | None, option("Draw a bar chart by language (PNG).", "PATH", Ending((".png",)))
-    ] = None,
-    markdown: Annotated[
+    write_recipe: Annotated[
         Path | None,
-        option("Write the tables as Markdown.", "PATH", Ending((".md", ".markdown", ".txt"))),
+        option(
+            "Where --tune writes its recipe. Default: tuned.toml in --output.", "FILE", Ending((".toml",))
+        ),
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    given: Given = NOTHING,
+    run: Run = NO_RUN,
 ) -> None:
-    """Measure an encoder across languages: one row a language, the averages, and the change from a baseline.
+    """Compare the aligner's word links with links that people made: error rate, precision, recall, F1.
+
+    [bold]Examples[/bold]
+
+    otkit evaluate word-alignment --gold sample_data/gold/de-en.dev.tsv --fail-under aer=0.1
+
+    otkit evaluate word-alignment --by-layer --recipe best
+
+    otkit evaluate word-alignment --tune sample_data/gold/de-en.dev.tsv --write-recipe runs/tuned.toml
+    """
+    if write_recipe is not None and not tune:
+        raise ConfigError(
+            "there is nothing to write", remedy="name gold links with --tune", setting="write_recipe"
+        )
+    pairs = read.files(texts)
+    alignment = given.settings("alignment", AlignmentSettings)
+
+    def work(how: RunOptions) -> Outcome:
+        from otkit.api.evaluate import tune as choose_settings
+        from otkit.api.evaluate import word_alignment as measure
+        from otkit.api.evaluate import word_alignment_by_layer
+        from otkit.files import write_file
+
+        settings, links, whole = alignment, gold or [], read.added(how)
+        tables: list[Table] = []
+        document: dict[str, Any] = {}
+        if tune:
+            tuned = choose_settings(run.model, tune, settings=alignment, base=base, **whole)
+            settings, document["tuning"] = tuned.settings, tuned.to_dict()
+        if by_layer:
+            layers = word_alignment_by_layer(
+                run.model, links, pairs, settings=settings, base=base, data=data, **whole
+            )
+            tables, document["layers"] = [layers.table()], layers.to_dict()
+        found = measure(run.model, links, pairs, settings=settings, base=base, data=data, **whole)
+        if tune:
+            write_file(write_recipe or run.output / "tuned.toml", tuned.to_toml(), overwrite=run.overwrite)
+        return Outcome({found.task: found}, tables, document)
+
+    measured(
+        run,
+        ["word-alignment"],
+        work,
+        inputs=[*read.inputs(texts, gold, tune), data, given.recipe],
+        outputs={"write_recipe": write_recipe},
+    )
+
+
+@_task("retrieval", "langs", "data", "score", "layer", *_COMMON)
+@takes(recipe=False, retrieval=RetrievalSettings)
+def retrieval(
+    files: Files = None,
+    read: Parallel = PARALLEL,
+    data: Data = None,
+    given: Given = NOTHING,
+    pooling: Pooling = None,
+    prefix: Prefix = None,
+    run: Run = NO_RUN,
+) -> None:
+    """Look for the translation of each sentence among all sentences of the other language.
 
     [bold]Examples[/bold]
 
     otkit evaluate retrieval
 
     otkit evaluate retrieval sample_data/parallel/de-en.dev.tsv --model runs/aligned --baseline sample --score csls
-
-    otkit evaluate word-alignment --gold sample_data/gold/de-en.dev.tsv --json words.json --fail-under aer=0.1
     """
-    from otkit.cli.evaluate_request import Request, check_used
-    from otkit.cli.evaluate_tasks import TASKS
+    pairs = read.files(files)
 
-    unasked = {"translation-errors", *(() if source else ("mining",))}
-    names = [name for name in TASKS if name not in unasked] if task == "all" else [task]
-    check_used(given_options(ctx), [task] if task != "all" else names)
-    builders = {name: TASKS[name] for name in names}
-    inputs = [*(files or []), *(gold or []), source, target, data, train, model, baseline, head]
-    claim_files({"json": json_path, "chart": chart, "markdown": markdown}, inputs, overwrite=overwrite)
-    set_logging(verbose=verbose)
-    set_threads(threads)
-    from otkit.cli.evaluate_report import (
-        check_gates,
-        overview,
-        parse_gates,
-        summary_bars,
-        summary_document,
-        summary_tables,
-    )
-    from otkit.cli.progress import counted, last_line, progress_bar
-    from otkit.cli.stdout import show
-    from otkit.cli.stopping import resumable
-    from otkit.evaluation.protocol import CellStore, run_cells
-    from otkit.evaluation.summary import summarise
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import retrieval as measure
 
-    request = Request(
-        files=tuple(files or ()),
-        gold=tuple(gold or ()),
-        base=base,
-        source=source,
-        target=target,
-        format=input_format,
-        langs=langs,
-        on_error=on_error,
-        languages=language_codes(languages),
-        score=score,
-        index=index,
-        neighbourhood=neighbourhood,
-        layers=layers,
-        word_vector=word_vector,
-        pool=pool,
-        aligner=settings,
-        center=center,
-        batch_tokens=batch_tokens,
-        data=data,
-        train=train,
-        preset=preset,
-        epochs=epochs,
-        lr=lr,
-        batch_size=batch_size,
-        grad_accum=grad_accum,
-        max_length=max_length,
-        stride=stride,
-        train_examples=train_examples,
-        test_examples=test_examples,
-        frozen=frozen,
-        head_pooling=head_pooling,
-        eval_every=eval_every,
-        precision=precision,
-        head=head,
-        save_heads=save_heads,
-        strict=task != "all",
-        quiet=quiet,
-    )
-    tasks = {name: builder(request) for name, builder in builders.items()}
-    gates = parse_gates(fail_under or [], [metric for one in tasks.values() for metric in one.metrics])
+        return measure(
+            run.model,
+            pairs,
+            settings=given.settings("retrieval", RetrievalSettings),
+            data=data,
+            pooling=pooling,
+            prefix=prefix,
+            **read.added(how),
+        )
 
-    encoders: dict[str, dict[str, Any]] = {}
+    measured(run, ["retrieval"], work, inputs=[*read.inputs(files), data])
 
-    def opener(role: str, name: str | None) -> Any:
-        def opened() -> Encoder:
-            encoder = open_with(name, device=device, pooling=pooling, prefix=prefix)
-            encoders[role] = {"name": encoder.name, **asdict(encoder.settings)}
-            return encoder
 
-        return opened
+@_task("word-retrieval", "gold", "data", "score", "pool", "layers", *_COMMON)
+@takes(recipe=False, words=WordRetrievalSettings)
+def word_retrieval(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help="The text of each --gold that holds links alone; without gold, text whose words are linked first.",
+        ),
+    ] = None,
+    read: Parallel = PARALLEL,
+    gold: Gold = None,
+    base: Base = None,
+    data: Data = None,
+    given: Given = NOTHING,
+    run: Run = NO_RUN,
+) -> None:
+    """Look for the translation of each word in its sentence among the words of the other language.
 
-    if head is not None and (model is not None or task not in ("xnli", "xquad")):
+    [bold]Examples[/bold]
+
+    otkit evaluate word-retrieval
+
+    otkit evaluate word-retrieval --gold sample_data/gold/de-en.dev.tsv --pool all
+    """
+    pairs = read.files(texts)
+
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import word_retrieval as measure
+
+        return measure(
+            run.model,
+            gold or [],
+            pairs,
+            settings=given.settings("words", WordRetrievalSettings),
+            base=base,
+            data=data,
+            **read.added(how),
+        )
+
+    measured(run, ["word-retrieval"], work, inputs=[*read.inputs(texts, gold), data])
+
+
+@_task("mining", "source", "target", "gold", "langs", "score", "dev_share", *_COMMON)
+@takes(recipe=False, mining=MiningSettings)
+def mining(
+    source: Annotated[str | None, option("The first collection: id<TAB>sentence a line.", "FILE")] = None,
+    target: Annotated[str | None, option("The second collection.", "FILE")] = None,
+    gold: Annotated[str | None, option("The pairs hidden in them: id<TAB>id a line.", "FILE")] = None,
+    langs: Langs = None,
+    given: Given = NOTHING,
+    pooling: Pooling = None,
+    prefix: Prefix = None,
+    run: Run = NO_RUN,
+) -> None:
+    """Find the translations that are hidden in two collections of sentences, as in BUCC.
+
+    [bold]Example[/bold]
+
+    otkit evaluate mining --source news.de --target news.en --gold de-en.pairs
+    """
+    if source is None or target is None or gold is None:
         raise ConfigError(
-            f"received {str(head)!r}, which brings its own encoder",
-            remedy="use it with xnli or xquad, without --model",
-            setting="head",
+            "mining needs two collections and the pairs hidden in them",
+            remedy="give --source F --target F (id<TAB>sentence) and --gold F (id<TAB>id)",
         )
-    openers = {"model": opener("model", model if head is None else str(head))}
-    if baseline is not None:
-        openers["baseline"] = opener("baseline", None if baseline == "sample" else baseline)
-    store = CellStore(output, resume=resume, overwrite=overwrite, inputs=inputs)
-    seen_codes = language_codes(seen) or aligned_on(model)
-    summaries = {}
-    with progress_bar(quiet=quiet) as bar, resumable(store.begun):
-        watch = Watch(bar)
-        for name, one in tasks.items():
-            cells = run_cells(one, openers, seeds=range(seed, seed + seeds), store=store, observer=watch)
-            summaries[name] = summarise(cells, one.metrics, seen=seen_codes)
-    tables = [table for name, summary in summaries.items() for table in summary_tables(name, summary)]
-    if task == "all":
-        tables.append(overview(summaries))
-    if chart is not None:
-        from otkit.reports.chart import bar_chart
 
-        bar_chart(
-            [panel for name, summary in summaries.items() for panel in summary_bars(name, summary)],
-            chart,
-            overwrite=overwrite,
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import mining as measure
+
+        return measure(
+            run.model,
+            source,
+            target,
+            gold,
+            settings=given.settings("mining", MiningSettings),
+            langs=langs,
+            pooling=pooling,
+            prefix=prefix,
+            **how,
         )
-    if markdown is not None:
-        from otkit.reports.tables import to_markdown
 
-        write_file(markdown, "\n\n".join(map(to_markdown, tables)) + "\n", overwrite=overwrite)
-    if json_path is not None:
-        from otkit.provenance import versions
+    measured(run, ["mining"], work, inputs=[source, target, gold])
 
-        document = {
-            "command": "evaluate",
-            "model": model or "sample encoder",
-            "baseline": baseline,
-            "encoders": encoders,
-            "versions": versions(),
-            "tasks": {
-                name: {**summary_document(summary), "settings": tasks[name].fingerprint}
-                for name, summary in summaries.items()
-            },
-        }
-        write_json(json_path, document, overwrite=overwrite)
-    show(*tables)
-    written = ", ".join(str(path) for path in (json_path, chart, markdown) if path is not None)
-    scored = len({language for summary in summaries.values() for language in summary.rows})
-    last_line(
-        f"{', '.join(summaries)}: {counted(scored, 'language')}{written and f'; wrote {written}'}; finished parts "
-        f"are in {output}",
-        then="" if baseline is not None else "--baseline sample compares with the sample encoder",
-        quiet=quiet,
-    )
-    check_gates(gates, summaries)
+
+@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
+@takes(recipe=False, xnli=XnliSettings)
+def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
+    """Fine-tune a classifier on English inference pairs and score it in every language (XNLI).
+
+    [bold]Examples[/bold]
+
+    otkit evaluate xnli --train-examples 200 --test-examples 40
+
+    otkit evaluate xnli --data xtreme/xnli --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
+    """
+
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import xnli as measure
+
+        settings = given.settings("xnli", XnliSettings, XNLI_FINE_TUNING[transfer.fine_tuning])
+        return measure(run.model, settings=settings, **transfer.added(how))
+
+    measured(run, ["xnli"], work, inputs=transfer.inputs)
+
+
+@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
+@takes(recipe=False, xquad=XquadSettings)
+def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
+    """Fine-tune a reader on English questions and let it answer in every language (XQuAD).
+
+    [bold]Examples[/bold]
+
+    otkit evaluate xquad --train-examples 100 --test-examples 20
+
+    otkit evaluate xquad --data xtreme/xquad --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
+    """
+
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import xquad as measure
+
+        settings = given.settings("xquad", XquadSettings, XQUAD_FINE_TUNING[transfer.fine_tuning])
+        return measure(run.model, settings=settings, **transfer.added(how))
+
+    measured(run, ["xquad"], work, inputs=transfer.inputs)
+
+
+@_task("translation-errors", "data", "layers", "recipe", "prefix", *_COMMON)
+@takes(check=CheckSettings)
+def translation_errors(
+    data: Annotated[
+        str | None, option("Translations that people judged: a TSV with HalOmi's columns.", "FILE")
+    ] = None,
+    given: Given = NOTHING,
+    pooling: Pooling = None,
+    prefix: Prefix = None,
+    run: Run = NO_RUN,
+) -> None:
+    """Measure how well `otkit check` finds hallucinations and omissions that people marked, beside plain baselines.
+
+    [bold]Example[/bold]
+
+    otkit evaluate translation-errors --data halomi.tsv
+    """
+    if data is None:
+        raise ConfigError(
+            "translation-errors needs translations that people have judged",
+            remedy="give --data FILE, a TSV with the columns of HalOmi",
+        )
+
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import translation_errors as measure
+
+        return measure(
+            run.model,
+            data,
+            settings=given.settings("check", CheckSettings),
+            pooling=pooling,
+            prefix=prefix,
+            **how,
+        )
+
+    measured(run, ["translation-errors"], work, inputs=[data, given.recipe])
+
+
+@_task("all", "data", "fine_tuning", "seeds", "recipe", "chart", *_COMMON)
+@takes(alignment=AlignmentSettings)
+def all_tasks(
+    files: Files = None,
+    read: Parallel = PARALLEL,
+    gold: Gold = None,
+    data: Data = None,
+    fine_tuning: FineTuning = "small",
+    given: Given = NOTHING,
+    seeds: Seeds = 1,
+    seed: Seed = 0,
+    run: Run = NO_RUN,
+) -> None:
+    """Run retrieval, word-alignment, word-retrieval, xnli and xquad, and show one table over all of them.
+
+    [bold]Examples[/bold]
+
+    otkit evaluate all
+
+    otkit evaluate all --data benchmarks --model runs/aligned --baseline sample --seeds 3
+    """
+    pairs = read.files(files)
+    alignment = given.settings("alignment", AlignmentSettings)
+
+    def work(how: RunOptions) -> Outcome:
+        from otkit.api.evaluate import all_tasks as measure
+
+        return Outcome(
+            measure(
+                run.model,
+                pairs,
+                gold or [],
+                alignment=alignment,
+                fine_tuning=fine_tuning,
+                data=data,
+                seeds=range(seed, seed + seeds),
+                **read.added(how),
+            )
+        )
+
+    inputs = [*read.inputs(files, gold), data, given.recipe]
+    measured(run, ["retrieval", "word-alignment", "word-retrieval", "xnli", "xquad"], work, inputs=inputs)

@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otkit.cli.options import (
-    JsonPath,
-    Layer,
-    Overwrite,
-    Quiet,
-    Threads,
-    Verbose,
-    name_option,
-    number_option,
-    option,
-    set_logging,
-    set_threads,
-)
-from otkit.cli.outputs import claim_files, claim_folder
-from otkit.cli.values import NONE, Name, Number, folder
-from otkit.errors import ConfigError
+from otkit.cli.given import NOTHING, Given, takes
+from otkit.cli.options import JsonPath, Overwrite, Quiet, Threads, Verbose, set_logging, set_threads
+from otkit.cli.outputs import claim_files, claim_folder, write_document
+from otkit.cli.values import folder
+from otkit.exports.settings import OUTPUT, ExportSettings
 
 if TYPE_CHECKING:
-    from otkit.encoders.encoder import TorchEncoder
     from otkit.exports.onnx import ExportReport
     from otkit.exports.trim import TrimReport
     from otkit.reports.tables import Table
 
-__all__ = ["TARGETS", "export", "onnx_table", "trim_table"]
-
-TARGETS = {
-    "onnx": "one graph for ONNX Runtime",
-    "transformers": "safetensors",
-    "sentence-transformers": "safetensors with pooling and normalisation",
-    "gguf": "llama.cpp's format",
-}
+__all__ = ["export", "onnx_table", "trim_table"]
 
 
+@takes(recipe=False, export=ExportSettings)
 def export(
     model: Annotated[
         str | None,
@@ -52,6 +32,17 @@ def export(
             show_default=False,
         ),
     ] = None,
+    given: Given = NOTHING,
+    trim_vocab: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep only the subwords that this text needs, or those of a tokenizer.json; repeatable, .gz too.",
+            show_default=False,
+            rich_help_panel="Export",
+        ),
+    ] = None,
+    threads: Threads = None,
     output: Annotated[
         Path,
         typer.Option(
@@ -60,63 +51,11 @@ def export(
             metavar="DIR",
             parser=folder,
             help="The folder to write.",
+            rich_help_panel="Output",
         ),
-    ] = Path("runs/exported"),
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            parser=Name("otkit.cli.export:TARGETS", "export target"),
-            help=f"{', '.join(TARGETS)}.",
-        ),
-    ] = "onnx",
-    quantize: Annotated[
-        str | None,
-        name_option(
-            "Smaller ONNX graph, if it passes the gate.",
-            "otkit.exports.quantize:RECIPES",
-            "quantisation",
-            metavar="int8|int4",
-        ),
-    ] = None,
-    gguf_type: Annotated[
-        str | None,
-        name_option(
-            "Weights of --to gguf: q4_0, q8_0, f16 or f32. Default: q8_0.",
-            "otkit.encoders.gguf_writer:GGUF_TYPES",
-            "GGUF type",
-            metavar="TYPE",
-        ),
-    ] = None,
-    trim_vocab: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep only the pieces this text needs, or those of a tokenizer.json; repeatable, .gz too.",
-            show_default=False,
-        ),
-    ] = None,
-    layers: Layer = None,
-    opset: Annotated[
-        int | None,
-        option(
-            "18 runs nearly everywhere; 23 and up have native Attention nodes. Default: 18.",
-            "N",
-            Number(int, least=18, most=24),
-        ),
-    ] = None,
-    min_cosine: Annotated[
-        float | None, number_option("Gate: lowest cosine of a sentence vector.", least=-1, most=1)
-    ] = None,
-    min_agreement: Annotated[
-        float | None, number_option("Gate: agreement of word links, 0 to 1.", least=0, most=1)
-    ] = None,
-    max_retrieval_loss: Annotated[
-        float | None, number_option("Gate: points of retrieval accuracy.", least=0, most=100)
-    ] = None,
-    threads: Threads = None,
-    json_path: JsonPath = None,
+    ] = Path(OUTPUT),
     overwrite: Overwrite = False,
+    json_path: JsonPath = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -133,134 +72,42 @@ def export(
 
     otkit export --to gguf --gguf-type q4_0 --trim-vocab sample_data/parallel/de-en.train.tsv --output encoder-small
     """
-    only: dict[str, dict[str, Any]] = {
-        "onnx": {
-            "quantize": quantize,
-            "opset": opset,
-            "min_cosine": min_cosine,
-            "min_agreement": min_agreement,
-            "max_retrieval_loss": max_retrieval_loss,
-        },
-        "gguf": {"gguf_type": gguf_type},
-    }
-    for target, settings in only.items():
-        for name, value in settings.items() if target != to else ():
-            if value is not None:
-                raise ConfigError(
-                    f"received {value!r}, which is about {target} alone",
-                    remedy=f"leave it out, or export --to {target}",
-                    setting=name,
-                )
-    inputs = [model, *(trim_vocab or [])]
-    claim_folder(output, "encoder", inputs, overwrite=overwrite)
-    claim_files({"json": json_path}, inputs, overwrite=overwrite)
+    settings = given.settings("export", ExportSettings)
+    files = trim_vocab or []
+    claim_folder(output, "encoder", [model, *files], overwrite=overwrite)
+    claim_files({"json": json_path}, [model, *files], overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
+    from otkit.api.export import export as run
     from otkit.cli.progress import last_line, progress_bar
     from otkit.cli.stdout import show
-    from otkit.encoders.checkpoint import open_encoder
-    from otkit.encoders.encoder import TorchEncoder, resolve_layers
 
-    encoder = open_encoder(model, device="cpu")
-    if not isinstance(encoder, TorchEncoder):
-        raise ConfigError(
-            "an ONNX folder is already exported",
-            where=str(model),
-            remedy="export the encoder it was made from",
-        )
-    if layers not in (None, NONE):
-        encoder.settings = replace(encoder.settings, alignment_layers=resolve_layers(layers, encoder.layers))
-    figures: dict[str, Any] = {"model": encoder.name, "to": to, "settings": asdict(encoder.settings)}
-    tables = []
     with progress_bar(quiet=quiet) as bar:
 
         def progress(step: str) -> None:
             bar.note(f"{step} ...")
             bar.step(step, alone=True)
 
-        if trim_vocab:
-            from otkit.exports.trim import pieces_of, trim_vocabulary
-
-            progress("trimming the vocabulary")
-            vocabularies = [file for file in trim_vocab if file.name == "tokenizer.json"]
-            texts = [file for file in trim_vocab if file not in vocabularies]
-            named = frozenset[str]().union(*map(pieces_of, vocabularies))
-            encoder, trimmed = trim_vocabulary(encoder, _lines(texts), also=named)
-            figures["trim"] = asdict(trimmed)
-            tables.append(trim_table(trimmed))
-        if to == "onnx":
-            report = _export_onnx(
-                encoder,
-                output,
-                opset,
-                quantize,
-                (min_cosine, min_agreement, max_retrieval_loss),
-                progress,
-                inputs,
-                overwrite=overwrite,
-            )
-            figures["export"] = {**asdict(report), "folder": str(report.folder)}
-            tables.append(onnx_table(report))
-            written, size = report.chosen.bytes, f"ONNX, {report.share:.0%} of fp32"
-        else:
-            from otkit.exports.folders import export_folder
-
-            progress(f"writing for {to}")
-            written = export_folder(
-                encoder, output, to=to, gguf_type=gguf_type or "q8_0", inputs=inputs, overwrite=overwrite
-            )
-            figures["bytes"], size = written, f"for {to}"
+        made = run(
+            model,
+            output=output,
+            trim_vocab=files,
+            overwrite=overwrite,
+            on_progress=progress,
+            **settings.to_dict(),
+        )
     if json_path is not None:
-        from otkit.cli.documents import write_document
-
-        write_document(json_path, figures, overwrite=overwrite)
-    show(*tables)
+        write_document(json_path, made.to_dict(), overwrite=overwrite)
+    if made.trim is not None:
+        show(trim_table(made.trim))
+    if made.onnx is not None:
+        show(onnx_table(made.onnx))
+    kind = f"for {settings.to}" if made.onnx is None else f"ONNX, {made.onnx.share:.0%} of fp32"
     last_line(
-        f"wrote {output}: {written / 1e6:.1f} MB {size}",
+        f"wrote {output}: {made.bytes / 1e6:.1f} MB {kind}",
         then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}",
         quiet=quiet,
     )
-
-
-def _export_onnx(
-    encoder: TorchEncoder,
-    output: Path,
-    opset: int | None,
-    quantize: str | None,
-    limits: tuple[float | None, float | None, float | None],
-    progress: Any,
-    inputs: list[str | Path | None],
-    *,
-    overwrite: bool,
-) -> ExportReport:
-    from otkit.exports.gate import LIMITS
-    from otkit.exports.graph import DEFAULT_OPSET
-    from otkit.exports.onnx import export_onnx
-
-    standard = LIMITS[quantize or "fp32"]
-    names = ("cosine", "agreement", "retrieval_loss")
-    changed = {name: value for name, value in zip(names, limits, strict=True) if value is not None}
-    return export_onnx(
-        encoder,
-        output,
-        opset=opset or DEFAULT_OPSET,
-        quantize=quantize,
-        limits=replace(standard, **changed),
-        progress=progress,
-        inputs=inputs,
-        overwrite=overwrite,
-    )
-
-
-def _lines(files: list[Path]) -> Iterator[str]:
-    """The text of all files, line by line; a bad line is an error here: a vocabulary is no place to guess."""
-    from otkit.data.lines import LineSource
-
-    for file in files:
-        for line in LineSource(file):
-            if not isinstance(line, str):
-                raise line
-            yield line
 
 
 def onnx_table(report: ExportReport) -> Table:

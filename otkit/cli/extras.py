@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otkit.cli.given import plain
 from otkit.errors import check_extra
 
 __all__ = ["NEEDS", "Need", "check_extras"]
@@ -38,8 +39,6 @@ def _draws(options: Options) -> bool:
 
 def _on_hub(options: Options) -> bool:
     """Benchmarks that are no folder or file here are looked for on the Hub."""
-    if options.get("task") not in ("xnli", "xquad", "all"):
-        return False
     data, train = options.get("data"), options.get("train")
     return bool((data and not Path(data).is_dir()) or (train and not Path(train).is_file()))
 
@@ -51,15 +50,22 @@ NEEDS: tuple[Need, ...] = (
     Need("peft", lambda given: given.get("lora_rank"), "lora"),
     Need("matplotlib", lambda given: given.get("chart"), "plots"),
     Need("matplotlib", _draws, "plots", commands=("show-alignment",)),
-    Need("datasets", _on_hub, "hub", commands=("evaluate",)),
-    Need("onnx", lambda given: given.get("to") == "onnx", package="onnx", commands=("export",)),
-    Need("onnxscript", lambda given: given.get("to") == "onnx", package="onnxscript", commands=("export",)),
+    Need("datasets", _on_hub, "hub", commands=("xnli", "xquad", "all")),
+    Need("onnx", lambda given: given.get("to") in (None, "onnx"), package="onnx", commands=("export",)),
+    Need(
+        "onnxscript",
+        lambda given: given.get("to") in (None, "onnx"),
+        package="onnxscript",
+        commands=("export",),
+    ),
     Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),
+    Need("faiss", lambda given: not given.get("index"), package="faiss-cpu", commands=("embed", "search")),
 )
 
 
 def check_extras(command: str, options: Options) -> None:
     """An error that names the package and what installs it, where the options need one that is missing."""
+    options = {name: plain(value) for name, value in options.items()}
     for need in NEEDS:
         if (not need.commands or command in need.commands) and need.when(options):
             check_extra(need.module, extra=need.extra, package=need.package)

@@ -14,11 +14,12 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from otkit.cli.stdout import write_data
 from otkit.errors import ConfigError, choose
-from otkit.recipes import read_recipe
+from otkit.recipes import settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
-__all__ = ["NOTHING", "Given", "HelpAll", "takes"]
+__all__ = ["NOTHING", "Given", "HelpAll", "plain", "takes"]
 
 Some = TypeVar("Some", bound=Settings)
 Command = Callable[..., None]
@@ -33,14 +34,11 @@ class Given:
 
     def settings(self, table: str, kind: type[Some], base: Some | None = None) -> Some:
         """The settings of a table: the defaults (or `base`), the recipe's on top, and then what was given."""
-        found = base or kind()
-        if self.recipe is not None:
-            file = read_recipe(self.recipe)
-            try:
-                found = found.changed(**kind.read(file.table(table)))
-            except ConfigError as error:
-                raise ConfigError(error.what, where=file.where, remedy=error.remedies) from None
-        return found.changed(**self.changes.get(table, {}))
+        return settings_of(self.recipe, table, kind, base).changed(**self.changes.get(table, {}))
+
+    def of(self, table: str) -> Mapping[str, Any]:
+        """What options and `--set` change of a table, as keywords of the library."""
+        return self.changes.get(table, {})
 
 
 NOTHING = Given()
@@ -51,7 +49,7 @@ HelpAll = Annotated[
         "--help-all",
         is_eager=True,
         callback=lambda ctx, wanted: _show_all(ctx) if wanted else None,
-        help="Show the help with all settings, and exit.",
+        help="Show the help with all options, and exit.",
     ),
 ]
 
@@ -60,12 +58,16 @@ def _show_all(ctx: typer.Context) -> None:
     for parameter in ctx.command.params:
         if getattr(parameter, "hidden", False):
             parameter.hidden = False  # type: ignore[attr-defined]
-    typer.echo(ctx.get_help(), nl=False)
+    write_data(ctx.get_help())  # with rich, it has written the help itself
     raise typer.Exit
 
 
-def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], Command]:
+def takes(
+    recipe: bool = True, *, beside: Mapping[str, type[Settings]] | None = None, **tables: type[Settings]
+) -> Callable[[Command], Command]:
     """Put the settings of the tables in the place of the command's parameter `given`.
+
+    Tables `beside` them have no options: `--set table.key=value` alone reaches them.
 
     A setting that the command declares itself, under the name of its field, stays the command's own option, whose
     value reaches the table all the same where it is not None.
@@ -78,12 +80,14 @@ def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], 
         every = {name: known for kind in tables.values() for name, known in declared(kind).items()}
         options = [_parameter(known) for name, known in every.items() if name not in own]
         names = [option.name for option in options]
+        # Settings that are no part of a recipe have options alone, the rare ones hidden.
         extra = [_RECIPE] if recipe else []
-        extra += [_SET, _HELP_ALL] if tables else []
+        extra += [_SET] if recipe and tables else []
+        extra += [_HELP_ALL] if tables else []
         parameters: list[inspect.Parameter] = []
         for name, parameter in signature.parameters.items():
             parameters += (
-                [*extra[:2], *options, *extra[2:]]
+                [*extra[:-1], *options, *extra[-1:]]
                 if name == "given"
                 else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             )
@@ -101,7 +105,7 @@ def takes(recipe: bool = True, **tables: type[Settings]) -> Callable[[Command], 
                     known = every[name]
                     changes.setdefault(homes[name], {})[name] = _joined(known, value)
             for line in lines:
-                table, name, value = _assigned(line, tables)
+                table, name, value = _assigned(line, tables, {**tables, **(beside or {})})
                 if name in changes.get(table, {}):
                     raise ConfigError(
                         f"{table}.{name} is given twice", remedy="give it once", setting=name, where="--set"
@@ -121,6 +125,9 @@ class _Value:
     """A setting's value that may be None, which Typer takes for an option that was not given."""
 
     value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 def _parameter(known: Declared) -> inspect.Parameter:
@@ -164,6 +171,11 @@ def _parser(known: Declared) -> Callable[[Any], Any]:
     return parse
 
 
+def plain(value: Any) -> Any:
+    """What was given, of an option that `takes` made or of another."""
+    return value.value if isinstance(value, _Value) else value
+
+
 def _joined(known: Declared, value: Any) -> Any:
     """The value of an option: of one that is repeated, all its parts, the last of a name winning."""
     if isinstance(value, _Value):
@@ -183,13 +195,17 @@ def _metavar(known: Declared) -> str:
 
 
 def _help(known: Declared) -> str:
-    names = f" One of {', '.join(known.choices)}." if known.choices and len(known.choices) < 12 else ""
+    names = ""
+    if known.choices and len(known.choices) < 12:
+        names = f" {'One of' if known.kind is str else 'Or'} {', '.join(known.choices)}."
     unit = f" In units of the {known.unit}." if known.unit and not known.unit.startswith("`") else ""
     return known.help + names + unit
 
 
-def _assigned(line: str, tables: Mapping[str, type[Settings]]) -> tuple[str, str, Any]:
-    """Table, key and value of a `--set`."""
+def _assigned(
+    line: str, tables: Mapping[str, type[Settings]], every: Mapping[str, type[Settings]]
+) -> tuple[str, str, Any]:
+    """Table, key and value of a `--set`; a key without its table is of one that has options."""
     key, equals, text = line.partition("=")
     table, dot, name = key.strip().partition(".")
     if not equals:
@@ -201,7 +217,7 @@ def _assigned(line: str, tables: Mapping[str, type[Settings]]) -> tuple[str, str
             keys = {f"{each}.{one}": "" for each, kind in tables.items() for one in declared(kind)}
             choose(key, keys if not homes else {f"{home}.{name}": "" for home in homes}, what="key")
         table = homes[0]
-    kind = choose(table, tables, what="table")
+    kind = choose(table, every, what="table")
     known = choose(name, declared(kind), what=f"key of {table}")
     try:
         return table, name, parse_text(known, text.strip())
@@ -221,8 +237,7 @@ _RECIPE = _extra(
         typer.Option(
             "--recipe",
             metavar="NAME|FILE|RUN",
-            help="The settings to start from: a recipe of otkit (see `otkit recipe list`), a TOML file, or a folder"
-            " that `otkit align` wrote.",
+            help="Settings to start from; see `otkit recipe list`.",
             show_default=False,
             rich_help_panel="Recipe",
         ),
@@ -235,7 +250,7 @@ _SET = _extra(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a key of the recipe, such as objective.tau=none; repeatable. See `otkit recipe keys`.",
+            help="Change a key of them; see `otkit recipe keys`.",
             show_default=False,
             rich_help_panel="Recipe",
         ),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otkit.cli.given import HelpAll
 from otkit.cli.options import JsonPath, Overwrite, Quiet, Verbose, set_logging
-from otkit.cli.outputs import claim_files
+from otkit.cli.outputs import claim_files, write_document
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
@@ -28,6 +29,7 @@ def info(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Say what an encoder is: its size, its limits, the layers used for alignment and why, its sentence vectors.
 
@@ -39,10 +41,9 @@ def info(
     """
     claim_files({"json": json_path}, [model], overwrite=overwrite)
     set_logging(verbose=verbose)
-    from otkit.cli.documents import write_document
     from otkit.cli.progress import last_line
     from otkit.cli.stdout import show
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     encoder = open_encoder(model, device="cpu")
     table = facts_table(encoder)
@@ -62,8 +63,8 @@ def info(
 
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
-    from otkit.encoders.encoder import TorchEncoder
-    from otkit.encoders.settings import alignment_layers_rule
+    from otkit.encoders.encoder import alignment_layers_rule
+    from otkit.encoders.torch import TorchEncoder
     from otkit.reports.tables import Column, Table
 
     settings = encoder.settings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.cli.messages import with_options
+from otkit.cli.command import with_options
 from otkit.cli.values import Ending, Name, Number, Numbers, device_name
 from otkit.errors import ConfigError
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from otkit.training.supervision import GoldCorpus
 
 __all__ = [
-    "ENGINES",
     "Address",
     "BatchTokens",
+    "Compare",
     "Device",
     "Engine",
     "Format",
@@ -31,6 +32,7 @@ __all__ = [
     "Model",
     "OnError",
     "Overwrite",
+    "Precision",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -51,8 +53,6 @@ __all__ = [
     "set_threads",
 ]
 
-ENGINES = {"local": "this process", "ray": "the workers of a Ray cluster"}
-
 Model = Annotated[
     str | None,
     typer.Option(
@@ -62,11 +62,28 @@ Model = Annotated[
         help="A Hub name, a folder (transformers, sentence-transformers, exported ONNX or GGUF) or a .gguf file. "
         "Default: the sample encoder.",
         show_default=False,
+        rich_help_panel="Data",
+    ),
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        metavar="MODEL",
+        help="A second encoder to show beside the first; `sample` is the sample encoder.",
+        show_default=False,
+        rich_help_panel="Data",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", parser=device_name, help="auto, cpu, cuda, cuda:N or mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        parser=device_name,
+        help="auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel="Run",
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -76,6 +93,18 @@ Threads = Annotated[
         parser=Number(int, least=1),
         help="CPU threads. Default: all allowed cores.",
         show_default=False,
+        rich_help_panel="Run",
+        hidden=True,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="fp32|bf16|fp16",
+        parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
+        help="The precision of the encoder; bf16 is faster where the hardware has it.",
+        rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 BatchTokens = Annotated[
@@ -86,22 +115,42 @@ BatchTokens = Annotated[
         parser=Number(int, least=1, none=True),
         help="Most padded subwords in one forward pass.",
         show_default=False,
+        rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", metavar="N", parser=Number(int, least=0), help="Seed of every random choice."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=Number(int, least=0),
+        help="Seed of every random choice.",
+        rich_help_panel="Run",
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of the libraries underneath.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.", rich_help_panel="Run")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Show the logs of the libraries underneath.",
+        rich_help_panel="Run",
+        hidden=True,
+    ),
+]
 JsonPath = Annotated[
     Path | None,
     typer.Option(
         "--json",
         metavar="PATH",
         parser=Ending((".json",)),
-        help="Write the figures with config, versions and hashes.",
+        help="Write the figures with settings, versions and hashes.",
         show_default=False,
+        rich_help_panel="Output",
     ),
 ]
 Format = Annotated[
@@ -111,21 +160,35 @@ Format = Annotated[
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
         help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
+        rich_help_panel="Data",
     ),
 ]
 Langs = Annotated[
     str | None,
     typer.Option(
-        metavar="XX-YY", help="Languages of the input, where its name does not say.", show_default=False
+        metavar="XX-YY",
+        help="Languages of the input, where its name does not say.",
+        show_default=False,
+        rich_help_panel="Data",
     ),
 ]
 SourceFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Source side of two line-aligned files.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="Source side of two line-aligned files.",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
 ]
 TargetFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Target side of two line-aligned files.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="Target side of two line-aligned files.",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
 ]
 InputFormat = Annotated[
     str,
@@ -134,15 +197,29 @@ InputFormat = Annotated[
         metavar="NAME",
         parser=Name("otkit.data.parallel:FORMATS", "input format"),
         help="auto, tsv, bars (' ||| '), jsonl or files.",
+        rich_help_panel="Data",
+        hidden=True,
     ),
 ]
-Raw = Annotated[bool, typer.Option("--raw", help="Raw text: find its words first, in any script.")]
+Raw = Annotated[
+    bool,
+    typer.Option("--raw", help="Find the words of raw text, in any script.", rich_help_panel="Data"),
+]
 ResumeOutput = Annotated[
-    bool, typer.Option("--resume", help="Go on with the interrupted run that began --output.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the interrupted run that began --output.",
+        rich_help_panel="Output",
+    ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what stands at the output, even if otkit did not make it."),
+    typer.Option(
+        "--overwrite",
+        help="Replace what stands at the output, even if otkit did not make it.",
+        rich_help_panel="Output",
+    ),
 ]
 OnError = Annotated[
     str,
@@ -151,14 +228,18 @@ OnError = Annotated[
         metavar="raise|skip",
         parser=Name("otkit.data.lines:ON_ERROR", "way to treat bad lines"),
         help="What to do with a line that cannot be used.",
+        rich_help_panel="Data",
+        hidden=True,
     ),
 ]
 Engine = Annotated[
     str,
     typer.Option(
         metavar="local|ray",
-        parser=Name("otkit.cli.options:ENGINES", "engine"),
+        parser=Name("otkit.cluster:ENGINES", "engine"),
         help="This process, or the workers of a Ray cluster (same bytes).",
+        rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Address = Annotated[
@@ -167,6 +248,8 @@ Address = Annotated[
         metavar="HOST:PORT",
         help="Of the Ray cluster; auto finds it. Default: one of this machine alone.",
         show_default=False,
+        rich_help_panel="Run",
+        hidden=True,
     ),
 ]
 Layer = Annotated[
@@ -177,13 +260,27 @@ Layer = Annotated[
         parser=Numbers(Number(int), none=True),
         help="Hidden states to use, averaged; negative counts from the end.",
         show_default=False,
+        rich_help_panel="Run",
     ),
 ]
 
 
-def option(help_text: str, metavar: str, parser: Callable[[Any], Any] | None = None, *names: str) -> Any:
+def option(
+    help_text: str,
+    metavar: str,
+    parser: Callable[[Any], Any] | None = None,
+    *names: str,
+    panel: str | None = None,
+) -> Any:
     """An option that has no default to show; `names` where it is not spelt as its parameter."""
-    return typer.Option(*names, metavar=metavar, help=help_text, parser=parser, show_default=False)
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help_text,
+        parser=parser,
+        show_default=False,
+        rich_help_panel=panel,
+    )
 
 
 def number_option(help_text: str, *names: str, metavar: str = "X", **bounds: Any) -> Any:
@@ -196,9 +293,11 @@ def count_option(help_text: str, *names: str, metavar: str = "N", least: int = 1
     return option(help_text, metavar, Number(int, least=least, none=none), *names)
 
 
-def name_option(help_text: str, table: str, what: str, *names: str, metavar: str = "NAME") -> Any:
+def name_option(
+    help_text: str, table: str, what: str, *names: str, metavar: str = "NAME", panel: str | None = None
+) -> Any:
     """An option that takes a name of a table."""
-    return option(help_text, metavar, Name(table, what), *names)
+    return option(help_text, metavar, Name(table, what), *names, panel=panel)
 
 
 def model_place(model: str | None) -> str | None:
@@ -246,16 +345,20 @@ def set_engine(name: str, address: str | None, threads: int | None) -> int | Non
 
 
 def set_logging(*, verbose: bool) -> None:
-    """Silence the libraries underneath, or let them speak on stderr."""
+    """Silence the libraries underneath, or let them speak on stderr; none is imported for it."""
     import logging
+    import os
     import warnings
 
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if verbose:
         logging.basicConfig(level=logging.INFO)
-        transformers.utils.logging.set_verbosity_info()  # type: ignore[no-untyped-call]
     else:
         warnings.simplefilter("ignore")
-        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    # Read by the libraries when they are first imported.
+    os.environ["TRANSFORMERS_VERBOSITY"] = "info" if verbose else "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as of_transformers
+
+        of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+        of_transformers.set_verbosity(logging.INFO if verbose else logging.ERROR)

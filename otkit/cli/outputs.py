@@ -1,17 +1,19 @@
-"""What a command does with its outputs before any work: check them all, and keep other runs away from them."""
+"""What a command does with its outputs: before any work it checks them all and keeps other runs away from them; JSON
+files say beside the figures what they rest on."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from otkit.files import check_file, check_folder, check_outputs, hold, is_stream
+from otkit.files import check_file, check_folder, check_outputs, hold, is_stream, versions, write_json
 
-__all__ = ["claim_files", "claim_folder", "during_command", "enter"]
+__all__ = ["claim_files", "claim_folder", "during_command", "enter", "write_document"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,17 +41,29 @@ def enter(context: AbstractContextManager[T]) -> T:
 
 
 def claim_files(
-    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None], *, overwrite: bool
+    outputs: Mapping[str, Path | None],
+    inputs: Iterable[str | Path | None],
+    *,
+    overwrite: bool,
+    but: Collection[str] = (),
 ) -> None:
-    """Files that the command will write, by the names of their settings."""
+    """Files that the command will write, by the names of their settings; those in `but` the library keeps to itself
+    when it begins.
+    """
     check_outputs(outputs, inputs)
-    for path in outputs.values():
+    for name, path in outputs.items():
         if path is not None and not is_stream(path):
             check_file(path, overwrite=overwrite)
-            enter(hold(path))
+            if name not in but:
+                enter(hold(path))
 
 
 def claim_folder(folder: Path, kind: str, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
     """A folder that the command will replace as a whole."""
     check_folder(folder, kind, inputs=inputs, overwrite=overwrite)
     enter(hold(folder))
+
+
+def write_document(path: Path, figures: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Write figures with the command line and the versions of what computed them."""
+    write_json(path, {"command": sys.argv[1:], "versions": versions(), **figures}, overwrite=overwrite)

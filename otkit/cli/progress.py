@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from otkit.training.loop import Record
+    from otkit.training.records import Record
 
 __all__ = [
     "Progress",
@@ -63,6 +63,7 @@ class Step:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        self._told = False
         self.start_from(0)
 
     def start_from(self, first: int) -> None:
@@ -86,6 +87,14 @@ class Step:
     def under_way(self, more: int) -> None:
         """Beside what is finished, so much of what is worked on together is past the longest part of the work."""
         self.done, self._moved = max(self.done, self._settled + more), self.clock()
+
+    def reached(self, done: int, total: int | None) -> None:
+        """What the library tells; its first word is what an earlier run did."""
+        if not self._told:
+            self._told = True
+            self.start_from(done)
+        else:
+            self.update(done, total=total)
 
     @property
     def share(self) -> float | None:

@@ -12,8 +12,9 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     BatchTokens,
+    Compare,
     Device,
-    Format,
+    InputFormat,
     Langs,
     Model,
     OnError,
@@ -50,33 +51,42 @@ def report(
             metavar="[FILE]", help="Sentence pairs, `-` for stdin. Not with --gold.", show_default=False
         ),
     ] = None,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", parser=folder, help="Folder of the page and its data."),
-    ] = Path("report"),
     target: TargetFile = None,
     gold: Annotated[
-        str | None, option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE")
+        str | None,
+        option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE", panel="Data"),
     ] = None,
+    raw: Raw = False,
+    input_format: InputFormat = "auto",
+    langs: Langs = None,
+    on_error: OnError = "raise",
     sample: Annotated[
         int,
         typer.Option(
-            metavar="N", parser=Number(int, least=1, most=5000), help="Pairs on the page, drawn at random."
+            metavar="N",
+            parser=Number(int, least=1, most=5000),
+            help="The pairs on the page, drawn at random.",
+            rich_help_panel="Data",
         ),
     ] = 500,
-    seed: Seed = 0,
-    model: Model = None,
-    compare: Annotated[
-        str | None, option("A second encoder beside it; `sample` is the sample encoder.", "MODEL")
-    ] = None,
-    raw: Raw = False,
-    input_format: Format = "auto",
-    langs: Langs = None,
-    on_error: OnError = "raise",
     given: Given = NOTHING,
+    model: Model = None,
+    compare: Compare = None,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     threads: Threads = None,
+    seed: Seed = 0,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            parser=folder,
+            help="The folder for the page and its data.",
+            rich_help_panel="Output",
+        ),
+    ] = Path("report"),
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -89,7 +99,7 @@ def report(
 
     otkit report --gold sample_data/gold/de-en.dev.tsv --model runs/aligned --compare sample --output runs/pages
     """
-    inputs = [file, target, gold, model, compare]
+    inputs = [file, target, gold, model, compare, given.recipe]
     claim_folder(output, "report", inputs, overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
@@ -107,11 +117,11 @@ def report(
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
         facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
     from otkit.alignment.aligner import WordAligner
-    from otkit.cli.documents import write_document
+    from otkit.cli.outputs import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
-    from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, lonely_words
+    from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, unlinked_words
     from otkit.reports.html import Page, PagePair, Variant, write_page
     from otkit.reports.variants import layers_name, page_threshold
     from otkit.reports.view import view_of
@@ -135,8 +145,8 @@ def report(
     tables = (
         figures_table(models),
         frequent_pairs(first),
-        lonely_words(first, side="source"),
-        lonely_words(first, side="target"),
+        unlinked_words(first, side="source"),
+        unlinked_words(first, side="target"),
     )
     views = zip(*models.values(), strict=True)
     worst = "the highest error rate (AER)" if gold is not None else "the lowest mass on links"
@@ -174,8 +184,8 @@ def report(
 def _from_corpus(
     file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int, quiet: bool
 ) -> tuple[dict[str, Any], list[Example]]:
-    from otkit.cli.show_alignment import words_between
     from otkit.data.parallel import open_corpus
+    from otkit.data.segmentation import words_between
 
     corpus = open_corpus(file, **settings)
     note_corpus(corpus, quiet=quiet, raw=raw)

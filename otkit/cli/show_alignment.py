@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,28 +12,34 @@ import typer
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
+    Compare,
     Device,
     Model,
     Overwrite,
     Quiet,
+    Raw,
     Threads,
     Verbose,
+    name_option,
     note,
+    option,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.cli.values import Name, Number, format_of
+from otkit.cli.values import Number
 from otkit.errors import ConfigError, InputError
+from otkit.files import format_of
 
 if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
     from otkit.reports.view import GridView
 
-__all__ = ["FORMATS", "open_both", "show_alignment", "words_between"]
+__all__ = ["FORMATS", "open_both", "show_alignment"]
 
 FORMATS = {
     "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
+    "text": "each source word over the target words that it is linked with, for long sentences",
     "pairs": "a line for each link: i-j, both words, share of mass",
     "pharaoh": "i-j i-j ..., counted from 0",
     "json": "links, null mass, shares and settings",
@@ -48,53 +55,51 @@ _ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "
 def show_alignment(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A sentence, its words between spaces.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Its translation, likewise.")],
-    model: Model = None,
-    compare: Annotated[
+    gold: Annotated[
         str | None,
+        option(
+            "Links made by hand to compare with, counted from 0: '0-0 1p2', p for possible.",
+            "LINKS",
+            panel="Data",
+        ),
+    ] = None,
+    raw: Raw = False,
+    given: Given = NOTHING,
+    model: Model = None,
+    compare: Compare = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    output: Annotated[
+        Path | None,
         typer.Option(
-            metavar="MODEL",
-            help="Show this encoder's plan too; `sample` is the sample encoder.",
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write. Default: stdout.",
             show_default=False,
+            rich_help_panel="Output",
         ),
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
+        name_option(
+            f"The format: {', '.join(FORMATS)}. Default: grid, or what --output ends in.",
+            "otkit.cli.show_alignment:FORMATS",
+            "format",
             "--format",
             "-f",
-            metavar="NAME",
-            parser=Name("otkit.cli.show_alignment:FORMATS", "format"),
-            help=f"{', '.join(FORMATS)}. Default: grid, or what --output ends in.",
-            show_default=False,
+            panel="Output",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write there, not to stdout.", show_default=False
-        ),
-    ] = None,
-    gold: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LINKS", help="Links made by hand, from 0: '0-0 1p2', p for possible.", show_default=False
-        ),
-    ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="The sentences are raw text: find their words first.")
-    ] = False,
     width: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            parser=Number(int, least=40, most=1000),
-            help="Columns of the grid. Default: the terminal's.",
-            show_default=False,
+        option(
+            "The columns of grid and text. Default: the terminal's.",
+            "N",
+            Number(int, least=40, most=1000),
+            panel="Output",
         ),
     ] = None,
-    given: Given = NOTHING,
-    device: Device = "auto",
-    threads: Threads = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -110,11 +115,11 @@ def show_alignment(
     otkit show-alignment "Das Haus ist alt ." "The house is old ." --model runs/aligned --compare sample
     """
     shape = _format(format, output)
-    if width is not None and shape != "grid":
+    if width is not None and shape not in ("grid", "text"):
         raise ConfigError(
             f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
         )
-    claim_files({"output": output}, [model, compare], overwrite=overwrite)
+    claim_files({"output": output}, [model, compare, given.recipe], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = given.settings("alignment", AlignmentSettings)
     words = [
@@ -156,7 +161,8 @@ def show_alignment(
     elif shape == "grid":
         _print_grid(views, output, width=width, overwrite=overwrite)
     else:
-        _print_text(_lines(shape, views, encoders, config), output, overwrite=overwrite)
+        lines = _lines(shape, views, encoders, config, width=width)
+        _print_text(lines, output, overwrite=overwrite)
     counts = " and ".join(counted(len(view.links), "link") for view in views)
     place = "" if output is None else f"wrote {output}: "
     last_line(
@@ -176,6 +182,8 @@ def _format(name: str | None, output: Path | None) -> str:
 
 
 def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
+    from otkit.data.segmentation import words_between
+
     words = words_between(text, raw=raw)
     if not words:
         remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
@@ -187,20 +195,9 @@ def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
     return words
 
 
-def words_between(text: str, *, raw: bool) -> tuple[str, ...]:
-    """The words of a sentence: those between its spaces, or those that a segmenter finds in raw text."""
-    from otkit.data.lines import words_of
-    from otkit.data.segmentation import segment
-
-    if not raw:
-        return words_of(text)
-
-    return tuple(segment(text))
-
-
 def open_both(model: str | None, compare: str | None, *, device: str) -> dict[str, Encoder]:
     """The encoder of --model and that of --compare, under the names that pictures give them."""
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     first = open_encoder(model, device=device)
     if compare is None:
@@ -219,8 +216,7 @@ def _print_grid(
 
     from otkit.cli.stdout import show
     from otkit.files import write_file
-    from otkit.reports.summary import AlignmentPicture, ComparisonPicture
-    from otkit.reports.terminal import terminal_svg
+    from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
     if output is None:
@@ -240,10 +236,20 @@ def _print_grid(
 
 
 def _lines(
-    shape: str, views: Sequence[GridView], encoders: dict[str, Encoder], config: AlignmentSettings
+    shape: str,
+    views: Sequence[GridView],
+    encoders: dict[str, Encoder],
+    config: AlignmentSettings,
+    *,
+    width: int | None,
 ) -> list[str]:
     from otkit.alignment.aligner import WordAligner
-    from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
+    from otkit.reports.plain import alignment_document, interlinear_lines, pair_lines, pharaoh_line
+
+    if shape == "text":
+        cells = width or shutil.get_terminal_size((80, 0)).columns
+        blocks = [interlinear_lines(view, width=cells) for view in views]
+        return [line for block in blocks[:-1] for line in (*block, "")] + blocks[-1]
 
     if shape == "pharaoh":
         return [pharaoh_line(view) for view in views]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,22 +15,18 @@ from typing import Any, TypeVar
 import typer
 
 from otkit.errors import ConfigError, choose
-from otkit.files import is_stream
+from otkit.files import either, own_kind
 
 __all__ = [
     "NONE",
-    "PACKED",
     "Ending",
     "Name",
     "Number",
     "Numbers",
-    "Weighted",
     "changed",
     "device_name",
     "folder",
-    "format_of",
     "given",
-    "own_kind",
 ]
 
 Config = TypeVar("Config", bound=Any)
@@ -157,45 +153,11 @@ class Name:
         return text
 
 
-@dataclass(frozen=True)
-class Weighted:
-    """`NAME[:WEIGHT]` as (name, weight)."""
-
-    name: Name | None = None
-
-    def __call__(self, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        name, colon, weight = text.partition(":")
-        if self.name is not None:
-            self.name(name)
-        try:
-            value = Number(least=0)(weight) if colon else 1.0
-        except typer.BadParameter:
-            raise typer.BadParameter(
-                f"received {text!r}; expected a name, ':' and a weight of at least 0"
-            ) from None
-        if not name:
-            raise typer.BadParameter(f"received {text!r}; expected a name before ':'")
-        return name, value
-
-
 def device_name(text: str) -> str:
     """auto, cpu, mps, cuda or cuda:N; whether the machine has it is seen when it is used."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         raise typer.BadParameter(f"received {text!r}; choose from: auto, cpu, cuda, cuda:N, mps")
     return text
-
-
-PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar", ".lz4")
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff")
-_DOCUMENTS = (".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".json", ".parquet", ".npy")
-_ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
-
-
-def own_kind(path: Path) -> bool:
-    """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
-    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
 
 
 @dataclass(frozen=True)
@@ -208,7 +170,7 @@ class Ending:
         path = Path(value)
         if path.suffix.lower() not in ("", *self.known):
             raise typer.BadParameter(
-                f"received {str(value)!r}; expected a name that ends in {_either(self.known)}"
+                f"received {str(value)!r}; expected a name that ends in {either(self.known)}"
             )
         return path
 
@@ -221,25 +183,3 @@ def folder(value: Any) -> Path:
             f"received {str(value)!r}; expected the name of a folder, without the ending {path.suffix}"
         )
     return path
-
-
-def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
-    """The format that the ending of --output asks for; the default for stdout, pipes and names without an ending.
-
-    An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
-    """
-    ending = "" if output is None or is_stream(output) else output.suffix.lower()
-    if output is None or not ending or (others and ending not in endings and not own_kind(output)):
-        return default
-    if ending not in endings:
-        raise ConfigError(
-            f"received {str(output)!r}, whose ending tells no format",
-            remedy=f"end it in {_either(list(endings))}, or name the format",
-            setting="output",
-        )
-    return endings[ending]
-
-
-def _either(words: Sequence[str]) -> str:
-    *rest, last = words
-    return f"{', '.join(rest)} or {last}" if rest else last

@@ -21,12 +21,26 @@ from torch.nn.utils.rnn import pad_sequence
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.settings import BatchingSettings
-from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoder, Tokens, TooLongError
-from otkit.encoders.tokens import Sentence, letters_of
+from otkit.data.views import MixedCorpus, PairCorpus
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence, Tokens, TooLongError, letters_of
 from otkit.errors import ConfigError, InputError
 
-__all__ = ["PairBatch", "PairSource", "padding_share"]
+__all__ = ["PairBatch", "PairSource", "mix_languages", "padding_share", "pairs_per_epoch"]
+
+
+def mix_languages(corpora: Sequence[PairCorpus], config: BatchingSettings, *, seed: int) -> list[PairCorpus]:
+    """All corpora as one where the settings say so, of which a batch holds `batch_size` pairs."""
+    if not config.mix_languages or len(corpora) == 1:
+        return list(corpora)
+    return [MixedCorpus(corpora, quota=config.pairs_per_language, seed=seed)]
+
+
+def pairs_per_epoch(corpora: Sequence[PairCorpus], config: BatchingSettings) -> int:
+    """Pairs of each of the corpora in an epoch: of a mixed one all that it has."""
+    if any(isinstance(corpus, MixedCorpus) for corpus in corpora):
+        return max(map(len, corpora))
+    return config.pairs_per_language or max(map(len, corpora))
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ class PairBatch:
 
     corpus, indices    where the pairs come from: corpora[corpus][indices[b]]
     source, target     Tokens of B sentences each
-    share              B over the pairs of the whole micro-step of this language pair (1.0 unless split)
+    batch_fraction     B over the pairs of the whole micro-step of this language pair (1.0 unless split)
     target_units       (words, subwords) on the target side of that whole micro-step
     letters            (B,W) and (B,V) int, of the words of both sides, 0 for punctuation and padding
     draw               seeds what is drawn at random for these pairs: another number at every visit, the same
@@ -47,7 +61,7 @@ class PairBatch:
     indices: tuple[int, ...]
     source: Tokens
     target: Tokens
-    share: float
+    batch_fraction: float
     target_units: tuple[int, int]
     letters: tuple[Tensor, Tensor]
     draw: int = 0
@@ -72,7 +86,7 @@ class PairSource:
             if len(corpus) == 0:
                 raise InputError("the file has no usable sentence pair", where=corpus.name)
         self.corpora, self.encoder, self.config = tuple(corpora), encoder, config
-        self.quota = config.pairs_per_language or max(len(corpus) for corpus in corpora)
+        self.quota = pairs_per_epoch(corpora, config)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.batch_tokens is not None
         self.too_long, self._seed, self._progress = 0, seed, progress
@@ -199,7 +213,7 @@ class PairSource:
                 indices=tuple(members[piece].tolist()),
                 source=_rows(sides[0], piece),
                 target=_rows(sides[1], piece),
-                share=len(piece) / len(rows),
+                batch_fraction=len(piece) / len(rows),
                 target_units=units,
                 letters=(_padded(letters[0], piece), _padded(letters[1], piece)),
                 draw=draw + number,

@@ -15,7 +15,7 @@ from pathlib import Path
 from otkit.data.lines import ON_ERROR, LineSource, quote, unskipped
 from otkit.errors import InputError, choose
 
-__all__ = ["CLASSES", "Judged", "JudgedSet", "Spans", "read_halomi", "spans_of"]
+__all__ = ["CLASSES", "JudgedSet", "JudgedTranslation", "Spans", "read_halomi", "spans_of"]
 
 COLUMNS = ("src_lang", "tgt_lang", "src_text", "mt_text", "class_hall", "class_omit")
 SPANS = {"source": "omit_spans", "target": "hall_spans"}
@@ -27,7 +27,7 @@ Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedTranslation:
     """A translation with its classes (1 none to 4 full) and the spans that are wrong: lost from the source,
     made up in the target; None where the marked text is not the text itself."""
 
@@ -51,7 +51,7 @@ class JudgedSet:
     the first ten."""
 
     name: str
-    items: tuple[Judged, ...]
+    items: tuple[JudgedTranslation, ...]
     unmarked: int
     skipped: int
     bad: tuple[InputError, ...]
@@ -96,7 +96,7 @@ def _places(header: Sequence[str], where: str) -> dict[str, int]:
     return places
 
 
-def _judged(cells: Sequence[str], places: dict[str, int], width: int, where: str) -> Judged:
+def _judged(cells: Sequence[str], places: dict[str, int], width: int, where: str) -> JudgedTranslation:
     if len(cells) != width:
         raise InputError(
             f"{len(cells)} columns, the header has {width}", where=where, remedy="mend or remove the line"
@@ -109,7 +109,7 @@ def _judged(cells: Sequence[str], places: dict[str, int], width: int, where: str
         side: spans_of(text, cells[places[SPANS[side]]]) if SPANS[side] in places else None
         for side, text in texts.items()
     }
-    return Judged(
+    return JudgedTranslation(
         texts["source"],
         texts["target"],
         (cells[places["src_lang"]], cells[places["tgt_lang"]]),

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from otkit.data.lines import words_of
 from otkit.errors import require_extra
 
-__all__ = ["Segment", "segment", "segments"]
+__all__ = ["Segment", "segment", "segments", "words_between"]
 
 
 class Segment(NamedTuple):
@@ -41,6 +42,11 @@ def segments(text: str) -> list[Segment]:
         start, end = (start, end) if places is None else (places[start], places[end])
         found.extend(_without_space(clean, start, end))
     return found
+
+
+def words_between(text: str, *, raw: bool) -> tuple[str, ...]:
+    """The words of a sentence: those between its spaces, or those that are found in `raw` text."""
+    return tuple(segment(text)) if raw else words_of(text)
 
 
 def _character_places(text: str) -> list[int] | None:

@@ -17,7 +17,7 @@ class BatchingSettings(Settings):
 
     batch_size: int = setting(
         24,
-        "Sentence pairs of a language pair in one micro-step; of all languages together where they are mixed.",
+        "Sentence pairs of each language pair in a batch (of all, if mixed).",
         least=1,
         most=1_000_000,
         panel="Run",
@@ -48,8 +48,7 @@ class BatchingSettings(Settings):
     )
     on_error: str = setting(
         "raise",
-        "What to do with a sentence that the encoder cannot take.",
+        "What to do with a line that cannot be used, or a sentence that the encoder cannot take.",
         choices=ON_ERROR,
         panel="Data",
-        everyday=True,
     )

@@ -59,14 +59,14 @@ def read_texts(
     """
     choose(on_error, ON_ERROR, what="way to treat bad lines")
     choose(format, TEXT_FORMATS, what="format")
-    wanted = choose(side, SIDES, what="side")
+    sides = choose(side, SIDES, what="side")
     if target is not None or format not in ("auto", "text"):
-        return _sides(read_pairs(path, target=target, format=format, on_error=on_error, note=note), wanted)
-    return _one_file(LineSource(path, line_limit=LINE_LIMIT), format, wanted, on_error, note)
+        return _sides(read_pairs(path, target=target, format=format, on_error=on_error, note=note), sides)
+    return _one_file(LineSource(path, line_limit=LINE_LIMIT), format, sides, on_error, note)
 
 
 def _one_file(
-    source: LineSource, format: str, wanted: tuple[str, ...], on_error: str, note: Note
+    source: LineSource, format: str, sides: tuple[str, ...], on_error: str, note: Note
 ) -> Iterator[Text | BadLine]:
     blocks: Iterator[Block] = source.blocks()
     if format == "text":
@@ -77,15 +77,15 @@ def _one_file(
     if seen.format is None:
         yield from _plain(source.name, rest, on_error)
     else:
-        yield from _sides(parse_blocks(source.name, rest, seen.format, on_error), wanted)
+        yield from _sides(parse_blocks(source.name, rest, seen.format, on_error), sides)
 
 
-def _sides(pairs: Iterator[Pair | BadLine], wanted: tuple[str, ...]) -> Iterator[Text | BadLine]:
+def _sides(pairs: Iterator[Pair | BadLine], sides: tuple[str, ...]) -> Iterator[Text | BadLine]:
     for pair in pairs:
         if isinstance(pair, BadLine):
             yield pair
         else:
-            for side in wanted:
+            for side in sides:
                 yield Text(pair.source if side == "source" else pair.target, side, pair.line)
 
 

@@ -62,7 +62,7 @@ class MixedCorpus:
 
     def __init__(self, parts: Sequence[PairCorpus], *, quota: int | None, seed: int) -> None:
         self.parts = tuple(parts)
-        size = quota or max(len(part) for part in parts)
+        self.quota = size = quota or max(len(part) for part in parts)
         self._members: list[NDArray[np.int64]] = []
         for number, part in enumerate(parts):
             if len(part) == 0:

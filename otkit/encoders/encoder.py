@@ -1,46 +1,34 @@
-"""Text to vectors: the Encoder protocol, and the encoder that runs in torch and can be trained."""
+"""What an encoder is, whatever runs it: the Encoder protocol, and what an encoder says about its own use (layers for
+alignment, sentence pooling, prefix), which lies in `otkit.json`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from torch import Tensor
 
-from otkit.encoders.attention import attention_kernel
-from otkit.encoders.families import (
-    UNMASKED,
-    layer_stack,
-    position_limit,
-    settle,
-    shortened,
-    table_rows,
-)
-from otkit.encoders.pooling import POOLINGS, Encoded, pool_sentences, pool_words, subword_units
-from otkit.encoders.quiet import quiet_transformers
-from otkit.encoders.settings import SETTINGS_FILE, EncoderSettings, settings_document
-from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError, refuse_too_long
-from otkit.errors import CheckpointError, ConfigError
-from otkit.files import fresh_folder
+from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
+from otkit.errors import CheckpointError, ConfigError, choose, reason_of
+from otkit.files import to_json
 
 __all__ = [
-    "POOLINGS",
-    "Encoded",
+    "SETTINGS_FILE",
     "Encoder",
     "EncoderSettings",
-    "Sentence",
-    "Tokens",
-    "TooLongError",
-    "TorchEncoder",
-    "pool_sentences",
-    "pool_words",
+    "alignment_layers_rule",
+    "read_json",
+    "read_settings",
     "resolve_layers",
-    "subword_units",
+    "settings_document",
 ]
+
+SETTINGS_FILE = "otkit.json"
 
 
 class Encoder(Protocol):
@@ -49,6 +37,9 @@ class Encoder(Protocol):
     name: str
     settings: EncoderSettings
     subwords: SubwordTokenizer
+    origin: str | None
+    """What opens it again: a folder's or file's full path, or a Hub name; None for the sample encoder, and for one that
+    was made by hand."""
 
     @property
     def dimension(self) -> int: ...
@@ -72,6 +63,10 @@ class Encoder(Protocol):
         """(B, D) unit vectors for search: the last layer, pooled as the settings say."""
         ...
 
+    def weights_sha256(self) -> str:
+        """A hash of every byte of every weight: equal for equal encoders, on whatever device they lie."""
+        ...
+
 
 def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
     """Layers as indices 0..count; negative ones count from the end, so -1 is the last layer."""
@@ -88,161 +83,87 @@ def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
     return found
 
 
-class TorchEncoder:
-    """A transformers encoder and its tokenizer; trainable, and gradients flow unless the caller forbids
-    them."""
+@dataclass(frozen=True)
+class EncoderSettings:
+    """alignment_layers: hidden states (0 = embeddings) averaged for alignment; pooling: sentence vector,
+    `mean` or `cls`; prefix: text put before every sentence, whose tokens belong to no word."""
 
-    hub_name: str | None = None
-    """Its name on the Hugging Face Hub, where it was opened from there."""
+    alignment_layers: tuple[int, ...]
+    pooling: str = "mean"
+    prefix: str = ""
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
-        *,
-        name: str,
-        settings: EncoderSettings,
-    ) -> None:
-        settle(model)
-        self.model, self.tokenizer, self.name, self.settings = model, tokenizer, name, settings
-        config = model.config
-        resolve_layers(settings.alignment_layers, self.layers)
-        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else config.pad_token_id
-        unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else padding
-        self.max_tokens = position_limit(model, tokenizer)
-        self.subwords = SubwordTokenizer(
-            tokenizer.backend_tokenizer,
-            unknown_id=unknown or 0,
-            padding_id=padding or 0,
-            limit=self.max_tokens,
-        )
-        rows = table_rows(model, name)
-        pieces = tokenizer.backend_tokenizer.get_vocab_size()
-        if pieces > rows:
+    def __post_init__(self) -> None:
+        choose(self.pooling, SENTENCE_POOLINGS, what="pooling")
+        if not self.alignment_layers or min(self.alignment_layers) < 0:
             raise CheckpointError(
-                f"the tokenizer has {pieces} pieces and the encoder {rows} embeddings",
-                where=name,
-                remedy="the tokenizer belongs to another encoder: put the right one beside it",
+                f"alignment_layers must be hidden-state indices from 0 up, got {list(self.alignment_layers)}",
+                remedy='write for instance "alignment_layers": [6, 7] in otkit.json',
             )
 
-    @property
-    def dimension(self) -> int:
-        return int(self.model.config.hidden_size)
 
-    @property
-    def layers(self) -> int:
-        return int(self.model.config.num_hidden_layers)
+def alignment_layers_rule(layers: int) -> tuple[tuple[int, ...], str]:
+    """The hidden states to align with when nothing says better, and the reason in one sentence.
 
-    @property
-    def stacks(self) -> list[str]:
-        """Names of the lists in the model that hold one module for each layer: one list in most families."""
-        return [
-            name
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.ModuleList) and len(module) == self.layers
-        ]
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    def train(self, mode: bool = True) -> TorchEncoder:
-        self.model.train(mode)
-        return self
-
-    def eval(self) -> TorchEncoder:
-        return self.train(False)
-
-    def compile(self) -> None:
-        """Let torch.compile fuse each layer, for batches of any shape; the first batch then takes longer."""
-        for name in self.stacks:
-            for layer in self.model.get_submodule(name).children():
-                layer.compile(dynamic=True)
-
-    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
-        return self.subwords.tokenize(sentences, prefix=self.settings.prefix if prefix is None else prefix)
-
-    def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
-        asked = resolve_layers(layers, self.layers)
-        refuse_too_long(tokens, self.max_tokens)
-        tokens = tokens.to(self.device)
-        return self.states(tokens.ids, tokens.attention, asked)
-
-    def states(
-        self, ids: Tensor, attention: Tensor, layers: Sequence[int], *, types: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """(B, T, D) for each of `layers`, counted from 0, out of ids, attention and token types (B, T; None: all 0)
-        on the encoder's device. What lies in a row does not depend on the others."""
-        if self.model.config.model_type in UNMASKED and len(ids):
-            return self._by_length(ids, attention, layers, types)
-        return self._padded(ids, attention, layers, types)
-
-    def _by_length(
-        self, ids: Tensor, attention: Tensor, layers: Sequence[int], types: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Rows of one length at a time, without padding."""
-        lengths = attention.sum(1)
-        groups: list[Tensor] = []
-        parts: list[tuple[Tensor, ...]] = []
-        for length in sorted(set(lengths.tolist())):
-            rows = (lengths == length).nonzero().flatten()
-            kinds = None if types is None else types[rows, :length]
-            states = self._padded(ids[rows, :length], attention[rows, :length], layers, kinds)
-            parts.append(tuple(pad(state, (0, 0, 0, ids.shape[1] - length)) for state in states))
-            groups.append(rows)
-        order = torch.cat(groups).argsort()
-        return tuple(torch.cat(of_layer)[order] for of_layer in zip(*parts, strict=True))
-
-    def _padded(
-        self, ids: Tensor, attention: Tensor, layers: Sequence[int], types: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        inputs = {"input_ids": ids, "attention_mask": attention.to(torch.int64)}
-        if types is not None:
-            inputs["token_type_ids"] = types
-        width, stack = ids.shape[1], layer_stack(self.model)
-        if stack is None:  # an architecture whose insides we do not know is computed whole
-            with attention_kernel(self.model, ids):
-                states = self.model(**inputs, output_hidden_states=True).hidden_states
-            return tuple(states[layer][:, :width] for layer in layers)
-        if self.device.type != "cpu" and self.model.config._attn_implementation == "sdpa":
-            # As each layer takes it: transformers would wait for the device to say whether there is padding at all.
-            inputs["attention_mask"] = attention[:, None, None, :]
-        top = max(layers)
-        found: dict[int, Tensor] = {}
-        hooked = set(layers) - ({top} if top else set())
-        hooks = [stack[layer].register_forward_pre_hook(_keep_input(found, layer)) for layer in hooked]
-        try:
-            with attention_kernel(self.model, ids):
-                # Some families cannot be run without a layer: state 0 is what enters the first.
-                last = shortened(self.model, max(top, 1))(**inputs).last_hidden_state
-        finally:
-            for hook in hooks:
-                hook.remove()
-        found.setdefault(top, last)
-        # Longformer pads its batch to whole windows.
-        return tuple(found[layer][:, :width] for layer in layers)
-
-    def encode_sentences(self, tokens: Tokens) -> Tensor:
-        (last,) = self.hidden_states(tokens, layers=[-1])
-        return pool_sentences(last, tokens.to(last.device), pooling=self.settings.pooling)
-
-    def save(
-        self, folder: Path, metadata: Mapping[str, Any] | None = None, *, overwrite: bool = False
-    ) -> None:
-        """Write a folder that transformers and otkit open: safetensors, tokenizer, otkit.json; whole or not
-        at all."""
-        with fresh_folder(Path(folder), "encoder", overwrite=overwrite) as temporary:
-            with quiet_transformers():
-                self.model.save_pretrained(temporary)
-                self.tokenizer.save_pretrained(temporary)
-            text = settings_document(self.name, self.settings, metadata or {})
-            (temporary / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    The last layers of an encoder serve its training task (a mask's word, a sentence vector) and the first its
+    spelling; translations agree best just past the middle: states 6 to 8 of 12 in the sample encoder, 8 of 12
+    for mBERT (Dou and Neubig 2021, section 3) and XLM-R, 6 of 12 for LaBSE.
+    """
+    first = max(1, layers // 2)
+    last = max(first, layers * 7 // 12)
+    chosen = tuple(range(first, last + 1))
+    named = " and ".join(str(i) for i in chosen) if len(chosen) < 3 else f"{first} to {last}"
+    mean = "the mean of hidden states" if len(chosen) > 1 else "hidden state"
+    return chosen, f"{mean} {named} of {layers}: from 1/2 to 7/12 of the stack, where translations agree best"
 
 
-def _keep_input(found: dict[int, Tensor], layer: int) -> Any:
-    """A hook that notes what enters `stack[layer]`, which is hidden state number `layer`."""
+def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: str = "") -> EncoderSettings:
+    """The settings in `folder/otkit.json`; what it does not say comes from the arguments and from the
+    rule."""
+    document = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
+    stated = document.get("encoder", {})
+    where = str(folder / SETTINGS_FILE)
+    if not isinstance(stated, dict):
+        raise CheckpointError(
+            "'encoder' is not a table", where=where, remedy="restore the file, or delete it"
+        )
+    chosen = stated.get("alignment_layers", alignment_layers_rule(layers)[0])
+    if not isinstance(chosen, list | tuple) or not all(type(i) is int and 0 <= i <= layers for i in chosen):
+        raise CheckpointError(
+            f"alignment_layers must be whole numbers from 0 to {layers}, got {chosen!r}",
+            where=where,
+            remedy="mend the list, or leave it out: the default follows the number of layers",
+        )
+    texts = {"pooling": stated.get("pooling", pooling), "prefix": stated.get("prefix", prefix)}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise CheckpointError(
+                f"{name} must be a text, got {value!r}", where=where, remedy="mend the file"
+            )
+    if texts["pooling"] not in SENTENCE_POOLINGS:
+        raise CheckpointError(
+            f"pooling must be one of {', '.join(SENTENCE_POOLINGS)}, got {texts['pooling']!r}",
+            where=where,
+            remedy="mend the file",
+        )
+    return EncoderSettings(tuple(chosen), **texts)
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[layer] = inputs[0]
 
-    return keep
+def settings_document(name: str, settings: EncoderSettings, metadata: Mapping[str, Any]) -> str:
+    """The text of `otkit.json`: the settings under `encoder`, the rest as the caller gives it."""
+    stated = {**asdict(settings), "alignment_layers": list(settings.alignment_layers)}
+    return to_json({"name": name, **metadata, "encoder": stated})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or a CheckpointError that names the file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({reason_of(error)})", where=str(path)) from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"is not valid JSON ({error})", where=str(path), remedy="restore the file"
+        ) from error
+    if not isinstance(document, dict):
+        raise CheckpointError("is not a JSON object", where=str(path), remedy="restore the file")
+    return document

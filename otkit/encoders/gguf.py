@@ -1,8 +1,10 @@
-"""BERT-architecture GGUF files to torch weights, through the `gguf` package."""
+"""BERT-architecture GGUF files to torch weights, through the `gguf` package, and the tokenizer inside: WordPiece (`bert`)
+and SentencePiece unigram (`t5`)."""
 
 from __future__ import annotations
 
 import struct
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,23 @@ import numpy as np
 import torch
 from gguf import GGUFReader, GGUFValueType
 from gguf.quants import dequantize
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
-from transformers import BertConfig, PreTrainedConfig
+from transformers import BertConfig, PreTrainedConfig, PreTrainedTokenizerFast
 from transformers.models.bert.modeling_bert import BertModel
 
 from otkit.errors import CheckpointError, reason_of
 
-__all__ = ["GgufFile", "bert_tensors", "build_bert", "open_gguf", "read_gguf"]
+__all__ = [
+    "SPACE",
+    "SPECIALS",
+    "GgufFile",
+    "bert_tensors",
+    "build_bert",
+    "open_gguf",
+    "read_gguf",
+    "read_tokenizer",
+]
 
 _REMEDY = "download or copy the file again"
 # The parts of llama.cpp's layer names and of transformers', with the shape of the weight in letters:
@@ -31,6 +43,19 @@ _LAYER_PARTS = {
     "ffn_up": ("intermediate.dense", "FD"),
     "ffn_down": ("output.dense", "DF"),
     "layer_output_norm": ("output.LayerNorm", "D"),
+}
+
+SPACE = "▁"
+# The file's name for the id of each special token (`seperator` is how llama.cpp spells it), and transformers'
+# name.
+SPECIALS = {
+    "cls_token_id": "cls_token",
+    "seperator_token_id": "sep_token",
+    "bos_token_id": "bos_token",
+    "eos_token_id": "eos_token",
+    "unknown_token_id": "unk_token",
+    "padding_token_id": "pad_token",
+    "mask_token_id": "mask_token",
 }
 
 
@@ -234,3 +259,85 @@ def build_bert(config: BertConfig, state: dict[str, Tensor]) -> BertModel:
         model.embeddings.register_buffer(name, fresh, persistent=False)
     model.train(False)
     return model
+
+
+def read_tokenizer(file: GgufFile, *, limit: int) -> PreTrainedTokenizerFast:
+    """Build the tokenizer that the metadata describes; an error where there is none or its kind is
+    unknown."""
+    kind, pieces = file.value("tokenizer.ggml.model"), file.value("tokenizer.ggml.tokens")
+    if kind not in ("bert", "t5") or not pieces:
+        found = f"the tokenizer inside is of the kind {kind!r}" if kind else "it has no tokenizer inside"
+        raise CheckpointError(
+            f"{found}, and no tokenizer.json lies beside it",
+            where=str(file.path),
+            remedy="copy the tokenizer.json of this model beside the file",
+        )
+    ids = {name: file.value(f"tokenizer.ggml.{key}") for key, name in SPECIALS.items()}
+    if any(number is not None and not 0 <= number < len(pieces) for number in ids.values()):
+        raise CheckpointError("a special token's number is past the vocabulary", where=str(file.path))
+    build = _word_piece if kind == "bert" else _unigram
+    backend, pieces = build(file, pieces, ids)
+    names = {name: pieces[number] for name, number in ids.items() if number is not None}
+    first, last = (
+        names.get("cls_token", names.get("bos_token")),
+        names.get("sep_token", names.get("eos_token")),
+    )
+    if first is None or last is None:
+        raise CheckpointError("the file names no first and last special token", where=str(file.path))
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        special_tokens=[(first, pieces.index(first)), (last, pieces.index(last))],
+    )
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend, model_max_length=limit, **names
+    )
+
+
+def _word_piece(file: GgufFile, stored: list[str], ids: dict[str, int | None]) -> tuple[Tokenizer, list[str]]:
+    """llama.cpp stores a piece that begins a word with a `▁` before it, and a continuation without its
+    `##`."""
+    specials = set(ids.values())
+    pieces = [
+        piece
+        if number in specials or (piece.startswith("[") and piece.endswith("]"))
+        else piece.removeprefix(SPACE)
+        if piece.startswith(SPACE)
+        else f"##{piece}"
+        for number, piece in enumerate(stored)
+    ]
+    unknown = ids["unk_token"]
+    backend = Tokenizer(
+        models.WordPiece(
+            {piece: number for number, piece in enumerate(pieces)},
+            unk_token="[UNK]" if unknown is None else pieces[unknown],
+            max_input_chars_per_word=100,
+        )
+    )
+    # The file does not say whether text loses its capitals and accents: a vocabulary that has none says it.
+    ordinary = [p for n, p in enumerate(pieces) if n not in specials and not p.startswith("[")]
+    letters = set("".join(ordinary))
+    lower = not any(letter.isupper() for letter in letters)
+    accents = any(
+        unicodedata.category(part) == "Mn" for x in letters for part in unicodedata.normalize("NFD", x)
+    )
+    backend.normalizer = normalizers.BertNormalizer(lowercase=lower, strip_accents=lower and not accents)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    return backend, pieces
+
+
+def _unigram(file: GgufFile, pieces: list[str], ids: dict[str, int | None]) -> tuple[Tokenizer, list[str]]:
+    scores = file.value("tokenizer.ggml.scores") or []
+    if len(scores) != len(pieces):
+        raise CheckpointError(f"has {len(pieces)} pieces and {len(scores)} scores", where=str(file.path))
+    backend = Tokenizer(models.Unigram(list(zip(pieces, scores, strict=True)), unk_id=ids["unk_token"]))
+    steps: list[normalizers.Normalizer] = []
+    if (charsmap := file.value("tokenizer.ggml.precompiled_charsmap")) is not None:
+        steps.append(normalizers.Precompiled(np.asarray(charsmap).astype(np.uint8).tobytes()))
+    if file.value("tokenizer.ggml.remove_extra_whitespaces", True):
+        steps.append(normalizers.Replace(Regex(" {2,}"), " "))
+    backend.normalizer = normalizers.Sequence(steps)
+    scheme = "always" if file.value("tokenizer.ggml.add_space_prefix", True) else "never"
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
+    backend.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
+    return backend, pieces

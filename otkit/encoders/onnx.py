@@ -1,10 +1,12 @@
-"""An exported encoder in ONNX Runtime, behind the Encoder protocol."""
+"""An exported encoder in ONNX Runtime, behind the Encoder protocol; and the `manifest.json` of its folder: what each file
+must be, what the graph gives, how it was measured."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,24 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from otkit.encoders.device import choose_device
-from otkit.encoders.encoder import resolve_layers
-from otkit.encoders.manifest import MANIFEST, read_manifest
-from otkit.encoders.settings import EncoderSettings, read_settings
+from otkit.encoders.encoder import EncoderSettings, read_json, read_settings, resolve_layers
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long
 from otkit.errors import CheckpointError, ConfigError
+from otkit.files import MARKER, file_facts, is_as_stated, sha256_of, to_json
 
-__all__ = ["MODEL_FILE", "OnnxEncoder", "layer_output", "open_onnx", "output_names"]
+__all__ = [
+    "MANIFEST",
+    "MODEL_FILE",
+    "OnnxEncoder",
+    "layer_output",
+    "open_onnx",
+    "output_names",
+    "read_manifest",
+    "write_manifest",
+]
 
-MODEL_FILE = "model.onnx"
+MODEL_FILE, MANIFEST = "model.onnx", "manifest.json"
+_FORMAT = "otkit-onnx-1"
 
 
 def layer_output(layer: int) -> str:
@@ -39,6 +50,8 @@ def output_names(layers: tuple[int, ...]) -> tuple[str, ...]:
 
 class OnnxEncoder:
     """A graph with the outputs of `output_names`; only the layers in it can be asked for."""
+
+    origin: str | None = None
 
     def __init__(
         self,
@@ -94,6 +107,12 @@ class OnnxEncoder:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         return self.run(tokens, ["sentence_vector"])[0]
+
+    def weights_sha256(self) -> str:
+        digest = hashlib.sha256()
+        for file in sorted(self.path.parent.glob(f"{self.path.name}*")):
+            digest.update(sha256_of(file).encode())
+        return digest.hexdigest()
 
     def run(self, tokens: Tokens, names: Sequence[str]) -> tuple[Tensor, ...]:
         """The named outputs of the graph; nothing above the alignment layers is computed when nothing asks
@@ -220,3 +239,47 @@ def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
         layers=numbers["layers"],
         device=device,
     )
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest of a finished folder: `facts`, and size and hash of every other file."""
+    files = {
+        path.relative_to(folder).as_posix(): file_facts(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (MANIFEST, MARKER)
+    }
+    (folder / MANIFEST).write_text(to_json({"format": _FORMAT, **facts, "files": files}), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, after every file that it lists was found unchanged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(
+            f"holds an ONNX file but no {MANIFEST}, so nothing says what the graph takes and gives",
+            where=str(folder),
+            remedy="export the encoder with otkit",
+        )
+    manifest = read_json(path)
+    files = manifest.get("files")
+    if manifest.get("format") != _FORMAT or not isinstance(files, dict):
+        raise CheckpointError(
+            f"is not a manifest of the format {_FORMAT!r}", where=str(path), remedy="export the encoder again"
+        )
+    for name, stated in files.items():
+        file = folder / name
+        if not isinstance(stated, dict) or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise CheckpointError(
+                f"the entry {name!r} cannot be used", where=str(path), remedy="export again"
+            )
+        if not file.is_file():
+            raise CheckpointError(
+                f"{name} is missing", where=str(folder), remedy="copy the whole folder again"
+            )
+        if not is_as_stated(file, stated):
+            raise CheckpointError(
+                f"{name} is not the file that was exported (its SHA-256 differs from {MANIFEST})",
+                where=str(folder),
+                remedy="copy the folder again from where you trust it, or export again",
+            )
+    return manifest

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otkit.encoders.device import send
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import own_tokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
 
 __all__ = ["JointInputs", "PairTokenizer", "Pieces", "collate", "shorten_pair"]

@@ -8,8 +8,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, OtkitError, reason_of
 
 __all__ = ["check_states", "check_weights", "refuse_not_finite"]

@@ -16,15 +16,17 @@ from safetensors.torch import load_file, save_file
 from otkit.data.examples import TaskSet
 from otkit.data.lines import skipped_note
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import JointInputs, collate
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
-from otkit.evaluation.protocol import TaskObserver
+from otkit.evaluation.protocol import Progress
+from otkit.evaluation.settings import FineTuningSettings
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
-from otkit.training.loop import Record, TrainResult, train
-from otkit.training.settings import TrainingSettings
+from otkit.training.loop import train
+from otkit.training.records import Record
 
 __all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
 
@@ -42,32 +44,33 @@ def trainable(encoder: Encoder) -> TorchEncoder:
     return encoder
 
 
-def subset(count: int, wanted: int | None, *, seed: int = 0) -> list[int]:
-    """At most `wanted` of `count` examples in their order: the same ones for every run and every model."""
-    if wanted is None or wanted >= count:
+def subset(count: int, most: int | None, *, seed: int = 0) -> list[int]:
+    """At most `most` of `count` examples in their order: the same ones for every run and every model."""
+    if most is None or most >= count:
         return list(range(count))
-    chosen = np.random.default_rng(seed).permutation(count)[:wanted]
+    chosen = np.random.default_rng(seed).permutation(count)[:most]
     return [int(place) for place in np.sort(chosen)]
 
 
 def fine_tune(
     head: Head,
     source: ExampleSource[Any],
-    config: TrainingSettings,
+    settings: FineTuningSettings,
     *,
+    seed: int,
     name: str,
     folder: Path,
-    observer: TaskObserver,
-    warmup_steps: int = 0,
+    progress: Progress,
     select: Callable[[], float] | None = None,
-) -> TrainResult:
-    """Train a head and its encoder in place.
+) -> tuple[str, ...]:
+    """Train a head and its encoder in place, and return what the training had to say.
 
-    With `select` (a score, more is better) and `config.eval_every` the best weights are kept, else the last.
+    With `select` (a score, more is better) and `eval_every` the best weights are kept, else the last.
     """
-    if warmup_steps:
-        steps = config.steps or max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
-        config = replace(config, warmup=min(warmup_steps / steps, 0.5))
+    config = replace(settings.training, seed=seed)
+    if settings.warmup_steps:
+        steps = max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
+        config = replace(config, warmup=min(settings.warmup_steps / steps, 0.5))
     best = folder / "best.safetensors"
     best.unlink(missing_ok=True)
 
@@ -79,13 +82,14 @@ def fine_tune(
         assert select is not None
         return {"error": 1 - select()}
 
-    result = train(
+    watch = _Training(name, progress)
+    train(
         head,
         source,
         config,
         folder=folder,
         fingerprint={},
-        observer=_Training(name, observer),
+        observer=watch,
         evaluate=evaluate if select is not None and config.eval_every is not None else None,
         best_by="error",
         keep_best=keep,
@@ -94,39 +98,33 @@ def fine_tune(
         head.load_state_dict(load_file(best), strict=False)
         best.unlink()
     head.eval()
-    return result
+    return tuple(watch.notes)
 
 
 def transfer_notes(
     trained_on: TaskSet[Any] | None,
     tests: Mapping[str, TaskSet[Any]],
-    train_config: TrainingSettings,
+    settings: FineTuningSettings,
     *,
     what: str,
-    preset: str,
-    used: int | None,
-    scored: int | None,
-    batch: int,
     length: str,
-    frozen: int | None,
-    head: Path | None,
+    head: str | Path | None,
 ) -> tuple[str, ...]:
     """What a reader must know of the figures: how the head was trained, and what was not scored."""
     notes = []
     if head is not None:
         notes.append(f"the head of {head} was scored as it is")
     elif trained_on is not None:
-        moved = "the whole encoder" if frozen is None else "all but the embeddings"
-        moved += f" and the first {frozen} layers" if frozen else ""
+        part = "the whole encoder" if settings.freeze is None else "all but the embeddings"
+        part += f" and the first {settings.freeze} layers" if settings.freeze else ""
         notes.append(
-            f"{f'preset {preset}: ' if preset else ''}{len(subset(len(trained_on), used))} English {what}, "
-            f"{train_config.epochs:g} epochs, lr {train_config.lr:g}, batch {batch}, {length}; "
-            f"{moved} trained"
+            f"{len(subset(len(trained_on), settings.train_examples))} English {what}, {settings.epochs:g} epochs, "
+            f"lr {settings.lr:g}, batch {settings.batch_size * settings.grad_accum}, {length}; {part} trained"
         )
         if any(one.sha256 == trained_on.sha256 for one in tests.values()):
             notes.append("a scored file is the training file: its figure is no test")
-    if scored is not None:
-        notes.append(f"at most {scored} {what} scored in each language, the same in all")
+    if settings.test_examples is not None:
+        notes.append(f"at most {settings.test_examples} {what} scored in each language, the same in all")
     unlabelled = [language for language, one in tests.items() if not one.labelled]
     if unlabelled:
         notes.append(f"unlabelled and so not scored: {', '.join(unlabelled)}")
@@ -142,19 +140,20 @@ def _unshared(head: Head) -> dict[str, torch.Tensor]:
 
 
 class _Training:
-    """The training loop's observer, told onwards as progress of the task."""
+    """The training loop's observer: progress is told onwards, notes are kept."""
 
-    def __init__(self, name: str, observer: TaskObserver) -> None:
-        self._name, self._observer = name, observer
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress = name, progress
+        self.notes: list[str] = []
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
-        self._observer.progress(f"{self._name}: fine-tuning", step, steps)
+        self._progress(step, steps, f"{self._name}: fine-tuning")
 
     def note(self, message: str) -> None:
-        self._observer.note(message)
+        self.notes.append(message)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        self._observer.progress(f"{self._name}: {what}", done, total)
+        self._progress(done, total, f"{self._name}: {what}")
 
 
 @contextlib.contextmanager

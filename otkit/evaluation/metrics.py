@@ -23,6 +23,7 @@ __all__ = [
     "accuracy_at",
     "alignment_table",
     "class_table",
+    "column_mean",
     "hubness",
     "macro_f1",
     "mean_table",
@@ -131,8 +132,8 @@ def _row(index: int, found: set[tuple[int, int]], pair: GoldPair, links: str) ->
                 f"the link {i}-{j} predicted for pair {index + 1} is outside its {rows} x {columns} words",
                 remedy="the prediction must count the same words, from 0",
             )
-    wanted = pair.sure if links == "sure" else pair.possible
-    found_null, wanted_null = (_null(items, rows, columns) for items in (found, wanted))
+    gold = pair.sure if links == "sure" else pair.possible
+    found_null, gold_null = (_null(items, rows, columns) for items in (found, gold))
     return (
         len(found),
         len(pair.sure),
@@ -140,9 +141,9 @@ def _row(index: int, found: set[tuple[int, int]], pair: GoldPair, links: str) ->
         len(found & pair.possible),
         pair.sure <= found <= pair.possible,
         1,
-        *_overlap(found, wanted),
-        *_overlap(found_null, wanted_null),
-        *_overlap(found | found_null, wanted | wanted_null),
+        *_overlap(found, gold),
+        *_overlap(found_null, gold_null),
+        *_overlap(found | found_null, gold | gold_null),
     )
 
 
@@ -154,12 +155,17 @@ def _null(links: Links, rows: int, columns: int) -> set[tuple[int, int]]:
     }
 
 
-def _overlap(found: Collection[Any], wanted: Collection[Any]) -> tuple[float, float]:
-    """Precision and recall of one sentence; both 1 where nothing is wanted and nothing found."""
-    if not found or not wanted:
-        return (1.0, 1.0) if not found and not wanted else (0.0, 0.0)
-    both = len(set(found) & set(wanted))
-    return both / len(found), both / len(wanted)
+def _overlap(found: Collection[Any], gold: Collection[Any]) -> tuple[float, float]:
+    """Precision and recall of one sentence; both 1 where nothing is gold and nothing found."""
+    if not found or not gold:
+        return (1.0, 1.0) if not found and not gold else (0.0, 0.0)
+    both = len(set(found) & set(gold))
+    return both / len(found), both / len(gold)
+
+
+def column_mean(column: int) -> Statistic:
+    """The mean of a column of tables whose last column counts the examples."""
+    return lambda sums: np.asarray(sums[..., column] / sums[..., -1])
 
 
 def mean_table(values: ArrayLike) -> FloatArray:
@@ -176,18 +182,18 @@ def accuracy(sums: FloatArray) -> FloatArray:
 def class_table(
     gold: Sequence[Hashable], predicted: Sequence[Hashable], *, labels: Sequence[Hashable]
 ) -> FloatArray:
-    """(n, 3 * labels) for `macro_f1`: for each label whether it was right, predicted, wanted."""
+    """(n, 3 * labels) for `macro_f1`: for each label whether it was right, predicted, gold."""
     if len(gold) != len(predicted):
         raise InputError(f"{len(predicted)} predictions for {len(gold)} labels", remedy="give one for each")
-    wanted, found = (
+    right, found = (
         np.array([[item == label for label in labels] for item in items]) for items in (gold, predicted)
     )
-    stacked = np.stack([wanted & found, found, wanted], axis=-1)
+    stacked = np.stack([right & found, found, right], axis=-1)
     return stacked.reshape(len(gold), -1).astype(np.float64)
 
 
 def macro_f1(sums: FloatArray) -> FloatArray:
-    """Mean over labels of 2 right / (predicted + wanted), 0 for a label that is neither."""
+    """Mean over labels of 2 right / (predicted + gold), 0 for a label that is neither."""
     counts = sums.reshape(*sums.shape[:-1], -1, 3)  # (..., labels, 3)
     each = _ratio(2 * counts[..., 0], counts[..., 1] + counts[..., 2])
     return np.asarray(each.mean(axis=-1))

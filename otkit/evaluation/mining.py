@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.data.lines import ON_ERROR, LineSource, joint_sha256, quote, trimmed, unskipped, words_of
+from otkit.data.lines import (
+    ON_ERROR,
+    LineSource,
+    joint_sha256,
+    quote,
+    skipped_note,
+    trimmed,
+    unskipped,
+    words_of,
+)
 from otkit.encoders.encoder import Encoder
-from otkit.errors import ConfigError, InputError, choose
-from otkit.evaluation.retrieval import RetrievalConfig, encode_texts, equal_rows
-from otkit.evaluation.search import SearchConfig, search_both_ways
+from otkit.errors import InputError, choose
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.retrieval import centred, encode_texts, equal_rows
+from otkit.evaluation.search import search_both_ways
+from otkit.evaluation.settings import MiningSettings, SearchSettings
 
 __all__ = [
+    "MINING_METRICS",
     "Mined",
-    "MiningConfig",
     "MiningScores",
     "MiningSet",
     "best_threshold",
     "evaluate_mining",
     "mine",
+    "mining_task",
     "read_mining",
     "score_mined",
 ]
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class MiningConfig:
-    """How pairs are sought: the ratio margin over 4 neighbours as in Artetxe and Schwenk 2019, section 3.
-
-    dev_share  share of the source sentences that chooses the threshold; the figures are those of the others
-    """
-
-    retrieval: RetrievalConfig = field(
-        default_factory=lambda: RetrievalConfig(
-            search=SearchConfig(score="margin", neighbourhood=4, candidates=16)
-        )
-    )
-    dev_share: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.dev_share < 1:
-            raise ConfigError(f"dev_share is {self.dev_share}", remedy="give a share between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ class MiningScores:
     gold: int
 
 
-def mine(source: Vectors, target: Vectors, config: SearchConfig) -> Mined:
+def mine(source: Vectors, target: Vectors, config: SearchSettings) -> Mined:
     """Candidate pairs of unit vectors (N, D) and (M, D).
 
     The best target of each source and the best source of each target, together, taken best first as long as
@@ -139,20 +131,23 @@ def evaluate_mining(
     encoder: Encoder,
     data: MiningSet,
     *,
-    config: MiningConfig | None = None,
+    config: MiningSettings | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> MiningScores:
     """Mine the collections of `data`, choose the threshold on a part of the sources, score the rest."""
-    config = config or MiningConfig()
+    config = config or MiningSettings()
     texts = [*data.source, *data.target]
-    vectors = encode_texts(encoder, texts, config.retrieval, progress=progress)
-    found = mine(vectors[: len(data.source)], vectors[len(data.source) :], config.retrieval.search)
+    vectors = encode_texts(encoder, texts, batch_tokens=config.batch_tokens, progress=progress)
+    source, target = vectors[: len(data.source)], vectors[len(data.source) :]
+    if config.center == "language":
+        source, target = centred(source), centred(target)
+    found = mine(source, target, config)
     return score_mined(found, data, config)
 
 
-def score_mined(found: Mined, data: MiningSet, config: MiningConfig) -> MiningScores:
+def score_mined(found: Mined, data: MiningSet, config: MiningSettings) -> MiningScores:
     """The threshold of the dev part, applied to the rest."""
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.split_seed)
     dev_rows = rng.random(len(data.source)) < config.dev_share
     right = np.array(
         [pair in data.gold for pair in zip(found.source.tolist(), found.target.tolist(), strict=True)],
@@ -169,13 +164,13 @@ def score_mined(found: Mined, data: MiningSet, config: MiningConfig) -> MiningSc
     kept = ~in_dev & (found.scores >= threshold)
     hits, mined = int(right[kept].sum()), int(kept.sum())
     sides = [equal_rows([words_of(text) for text in side]) for side in (data.source, data.target)]
-    wanted = frozenset((i, j) for i, j in data.gold if not dev_rows[i])
+    scored = frozenset((i, j) for i, j in data.gold if not dev_rows[i])
     return MiningScores(
         precision=hits / mined if mined else 0.0,
         recall=hits / gold,
         f1=2 * hits / (mined + gold),
         equal_f1=_equal_f1(
-            list(zip(found.source[kept].tolist(), found.target[kept].tolist(), strict=True)), wanted, sides
+            list(zip(found.source[kept].tolist(), found.target[kept].tolist(), strict=True)), scored, sides
         ),
         repeated=sum(int((np.bincount(side)[side] > 1).sum()) for side in sides),
         threshold=threshold,
@@ -189,8 +184,8 @@ def _equal_f1(
 ) -> float:
     """F1 of pairs of rows, each standing for all rows that are equal to it."""
     source, target = sides
-    given, wanted = ([(int(source[i]), int(target[j])) for i, j in pairs] for pairs in (mined, gold))
-    precision, recall = _share(given, set(wanted)), _share(wanted, set(given))
+    found, right = ([(int(source[i]), int(target[j])) for i, j in pairs] for pairs in (mined, gold))
+    precision, recall = _share(found, set(right)), _share(right, set(found))
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -283,3 +278,56 @@ class _Fields:
                         remedy="write id<TAB>sentence, and id<TAB>id in the gold",
                     )
                 )
+
+
+MINING_METRICS = (
+    *(Metric(name) for name in ("F1", "precision", "recall")),
+    Metric("F1 equal", headline=False),
+    Metric("repeated", headline=False, better="none", digits=0),
+    *(Metric(name, headline=False) for name in ("threshold", "dev F1")),
+)
+
+
+def mining_task(sets: Mapping[str, MiningSet], config: MiningSettings) -> Task:
+    """Bitext mining with gold, the threshold chosen on a dev part."""
+    if not sets:
+        raise InputError("there is nothing to mine in", remedy="give two collections and their gold pairs")
+
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
+        figures: dict[str, dict[str, float]] = {}
+        for language, data in sets.items():
+            total = len(data.source) + len(data.target)
+            scores = evaluate_mining(
+                encoder,
+                data,
+                config=config,
+                progress=lambda done, total=total: progress(done, total, "mining"),  # type: ignore[misc]
+            )
+            figures[language] = {
+                "F1": scores.f1,
+                "precision": scores.precision,
+                "recall": scores.recall,
+                "F1 equal": scores.equal_f1,
+                "repeated": scores.repeated,
+                "threshold": scores.threshold,
+                "dev F1": scores.dev_f1,
+            }
+        share = f"{config.dev_share:.0%}"
+        notes = [
+            f"the threshold was chosen on {share} of the source sentences; the figures are of the others",
+            "repeated: sentences of both collections that occur twice or more; F1 equal: a pair of sentences equal "
+            "to a gold pair counts as right",
+        ]
+        notes += [skipped_note(data.bad, data.skipped) for data in sets.values() if data.skipped]
+        return Findings(tables={}, figures=figures, notes=tuple(notes))
+
+    return Task(
+        name="mining",
+        metrics=MINING_METRICS,
+        run=run,
+        fingerprint={
+            "config": config.to_dict(),
+            "metrics": [metric.name for metric in MINING_METRICS],
+            "data": {language: data.sha256 for language, data in sets.items()},
+        },
+    )

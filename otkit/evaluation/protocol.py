@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from otkit.encoders.encoder import Encoder
-from otkit.encoders.identity import weights_sha256
 from otkit.errors import InputError, OutputError
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.files import grow_folder, hold, replace_file, to_json
@@ -28,13 +27,22 @@ __all__ = [
     "CellStore",
     "Findings",
     "Metric",
+    "Progress",
     "Task",
-    "TaskObserver",
     "encoder_fingerprint",
     "run_cells",
+    "unfinished",
+    "unwatched",
 ]
 
 MODEL, BASELINE = "model", "baseline"
+
+Progress = Callable[[int, int | None, str], None]
+"""Is told how much of how much is done (None: not known), and of what."""
+
+
+def unwatched(done: int, total: int | None, what: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +86,11 @@ class Findings:
         return metric.table in self.tables.get(language, {})
 
 
-class TaskObserver(Protocol):
-    """Whoever watches."""
-
-    def note(self, message: str) -> None:
-        """Something a person should know."""
-        ...
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """How far the running cell is."""
-        ...
-
-
 @dataclass(frozen=True)
 class Task:
     """Something to measure.
 
-    run          (encoder, seed, folder, observer) -> Findings; what it wants to keep goes into the folder
+    run          (encoder, seed, folder, progress) -> Findings; what it wants to keep goes into the folder
     fingerprint  settings and data hashes: a finished cell is used again only where they are equal
     seeded       False where nothing is random: one seed is all there is
     trains       whether `run` changes the encoder, which is then opened anew for every cell
@@ -102,7 +98,7 @@ class Task:
 
     name: str
     metrics: tuple[Metric, ...]
-    run: Callable[[Encoder, int, Path, TaskObserver], Findings]
+    run: Callable[[Encoder, int, Path, Progress], Findings]
     fingerprint: dict[str, Any]
     seeded: bool = False
     trains: bool = False
@@ -138,30 +134,18 @@ class CellStore:
     @contextmanager
     def task(self, name: str) -> Iterator[None]:
         """While a task runs: nobody else writes its cells, and cells of an interrupted run are not lost unasked."""
-        unfinished = self.folder / name / "unfinished.json"
+        mark = self.folder / name / "unfinished.json"
         with hold(self.folder / name):
-            if (
-                unfinished.is_file()
-                and not (self._resume or self._overwrite)
-                and self._cells_since(unfinished)
-            ):
+            if mark.is_file() and not (self._resume or self._overwrite) and _cells_since(mark):
                 raise OutputError(
                     f"an interrupted run of {name} left finished parts",
                     where=str(self.folder / name),
                     remedy="use them with `resume=True`, start over with `overwrite=True`, or choose another output",
                 )
-            if not (self._resume and unfinished.is_file()):
-                replace_file(unfinished, to_json({"task": name}))
+            if not (self._resume and mark.is_file()):
+                replace_file(mark, to_json({"task": name}))
             yield
-            unfinished.unlink(missing_ok=True)
-
-    def _cells_since(self, unfinished: Path) -> bool:
-        begun = unfinished.stat().st_mtime_ns
-        return any(cell.stat().st_mtime_ns >= begun for cell in unfinished.parent.glob("*/*/cell.json"))
-
-    def begun(self) -> bool:
-        """Whether an interrupted run left finished cells here."""
-        return any(self._cells_since(path) for path in self.folder.glob("*/unfinished.json"))
+            mark.unlink(missing_ok=True)
 
     def place(self, task: str, role: str, seed: int) -> Path:
         """The folder of one cell."""
@@ -201,17 +185,29 @@ class CellStore:
         )
 
 
+def unfinished(folder: Path) -> bool:
+    """Whether an interrupted run left finished cells in the folder of a store."""
+    return any(map(_cells_since, folder.glob("*/unfinished.json")))
+
+
+def _cells_since(mark: Path) -> bool:
+    begun = mark.stat().st_mtime_ns
+    return any(cell.stat().st_mtime_ns >= begun for cell in mark.parent.glob("*/*/cell.json"))
+
+
 def run_cells(
     task: Task,
     openers: Mapping[str, Callable[[], Encoder]],
     *,
     seeds: Sequence[int],
     store: CellStore,
-    observer: TaskObserver,
+    progress: Progress = unwatched,
+    note: Callable[[str], None] = lambda text: None,
 ) -> list[Cell]:
-    """All cells of a task: each role of `openers` ("model", "baseline") under each seed."""
+    """All cells of a task: each role of `openers` ("model", "baseline") under each seed. `note` is told of cells that
+    were finished before."""
     with store.task(task.name):
-        return _run_cells(task, openers, seeds=seeds, store=store, observer=observer)
+        return _run_cells(task, openers, seeds=seeds, store=store, progress=progress, note=note)
 
 
 def _run_cells(
@@ -220,7 +216,8 @@ def _run_cells(
     *,
     seeds: Sequence[int],
     store: CellStore,
-    observer: TaskObserver,
+    progress: Progress,
+    note: Callable[[str], None],
 ) -> list[Cell]:
     cells = []
     for role, opener in openers.items():
@@ -234,14 +231,14 @@ def _run_cells(
             cell = store.load(task.name, role, seed, fingerprint)
             if cell is None:
                 begun = time.perf_counter()
-                findings = task.run(encoder, seed, store.place(task.name, role, seed), observer)
+                findings = task.run(encoder, seed, store.place(task.name, role, seed), progress)
                 seconds = time.perf_counter() - begun
                 cell = Cell(task.name, role, encoder.name, seed, seconds, findings)
                 store.save(cell, fingerprint)
                 # A run that trained has used its encoder up.
                 encoder = None if task.trains else encoder
             else:
-                observer.note(f"{task.name}, {role}, seed {seed}: finished before, not run again")
+                note(f"{task.name}, {role}, seed {seed}: finished before, not run again")
             cells.append(cell)
     return cells
 
@@ -251,7 +248,7 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
     return {
         "name": encoder.name,
         "settings": asdict(encoder.settings),
-        "weights": weights_sha256(encoder),
+        "weights": encoder.weights_sha256(),
     }
 
 

@@ -7,29 +7,38 @@ other line of the file is a distractor. A line equal to the right one counts as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from otkit.data.languages import short_code
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoder, TooLongError
+from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.tokens import TooLongError
 from otkit.errors import InputError
-from otkit.evaluation.metrics import accuracy_at, hubness, reciprocal_rank
-from otkit.evaluation.search import Neighbours, SearchConfig, search_both_ways
+from otkit.evaluation.metrics import FloatArray, accuracy_at, column_mean, hubness, reciprocal_rank
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.search import Neighbours, search_both_ways
+from otkit.evaluation.settings import RetrievalSettings, SearchSettings
 
 __all__ = [
+    "RETRIEVAL_COLUMNS",
+    "RETRIEVAL_METRICS",
     "Direction",
-    "RetrievalConfig",
     "RetrievalScores",
+    "centred",
     "encode_texts",
     "equal_rows",
     "evaluate_retrieval",
     "random_cosine",
+    "retrieval_findings",
+    "retrieval_task",
     "score_retrieval",
 ]
 
@@ -37,23 +46,41 @@ Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 _HUBNESS_K = 10
+_DEPTHS = (1, 5, 10)
 
 
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """How sentences become vectors and are compared; pooling and prefix are the encoder's own settings.
+RETRIEVAL_COLUMNS = (*(f"@{depth}" for depth in _DEPTHS), "MRR", "strong", "@1 equal")
 
-    layer         hidden state to pool (None: the encoder's sentence vector, which is its last)
-    center        subtract each language's mean vector first
-    batch_tokens  padded subwords of one forward pass
-    on_error      "skip" leaves out, and counts, sentences that the encoder cannot take
-    """
 
-    search: SearchConfig = field(default_factory=SearchConfig)
-    layer: int | None = None
-    center: bool = False
-    batch_tokens: int = 4096
-    on_error: str = "raise"
+def _direction_metrics(name: str) -> tuple[Metric, ...]:
+    means = [
+        Metric(f"{name} {column}", column_mean(place), table=name, headline=column == "@1", group=name)
+        for place, column in enumerate(RETRIEVAL_COLUMNS)
+    ]
+    return (*means, Metric(f"{name} repeated", better="none", headline=False, group=name, digits=0))
+
+
+RETRIEVAL_METRICS: tuple[Metric, ...] = (
+    *_direction_metrics("forward"),
+    *_direction_metrics("backward"),
+    Metric("matched", headline=False, better="none", group="space"),
+    Metric("random", headline=False, better="none", group="space"),
+    Metric("gap", headline=False, group="space"),
+    Metric("isotropy", headline=False, group="space"),
+    Metric("hubness forward", headline=False, better="lower", group="space"),
+    Metric("hubness backward", headline=False, better="lower", group="space"),
+    Metric("index recall", headline=False, group="space"),
+)
+
+_SPACE_NOTE = (
+    "forward: from the row's language; strong: also nearer than every sentence of the query's own language; "
+    "matched, random: mean cosine of translations and of other pairs, gap their difference; isotropy: 1 - "
+    "mean cosine within a language; hubness: skewness of 10-occurrence, 0 is even"
+)
+_EQUAL_NOTE = (
+    "repeated: targets that occur twice or more; @1 wants the one of the query's own line, "
+    "@1 equal takes any of them"
+)
 
 
 @dataclass(frozen=True)
@@ -119,11 +146,15 @@ def evaluate_retrieval(
     encoder: Encoder,
     corpora: Sequence[PairCorpus],
     *,
-    config: RetrievalConfig | None = None,
+    config: RetrievalSettings | None = None,
+    on_error: str = "raise",
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, RetrievalScores]:
-    """Scores of each corpus under its first language, every translation sought among all of that corpus."""
-    config = config or RetrievalConfig()
+    """Scores of each corpus under its first language, every translation sought among all of that corpus.
+
+    `on_error` "skip" leaves out, and counts, sentences that the encoder cannot take.
+    """
+    config = config or RetrievalSettings()
     scores: dict[str, RetrievalScores] = {}
     done = 0
     for corpus in corpora:
@@ -134,9 +165,15 @@ def evaluate_retrieval(
                 where=corpus.name,
                 remedy="evaluate them one after another",
             )
-        pairs, skipped = _usable(encoder, corpus, config.on_error)
+        pairs, skipped = _usable(encoder, corpus, on_error)
         texts = [pair.source for pair in pairs] + [pair.target for pair in pairs]
-        vectors = encode_texts(encoder, texts, config, progress=_shifted(progress, done))
+        vectors = encode_texts(
+            encoder,
+            texts,
+            layer=config.layer,
+            batch_tokens=config.batch_tokens,
+            progress=_shifted(progress, done),
+        )
         done += len(texts)
         source, target = vectors[: len(pairs)], vectors[len(pairs) :]
         equals = tuple(
@@ -162,8 +199,9 @@ def _shifted(progress: Callable[[int], None], start: int) -> Callable[[int], Non
 def encode_texts(
     encoder: Encoder,
     texts: Sequence[str],
-    config: RetrievalConfig,
     *,
+    layer: int | None = None,
+    batch_tokens: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Vectors:
     """(len(texts), D) unit vectors; a text that occurs twice is encoded once."""
@@ -171,8 +209,8 @@ def encode_texts(
     vectors = encode_sentences(
         encoder,
         [words_of(text) for text in places],
-        layer=config.layer,
-        batch_tokens=config.batch_tokens,
+        layer=layer,
+        batch_tokens=batch_tokens,
         progress=progress,
     )
     progress(len(texts))
@@ -183,7 +221,7 @@ def score_retrieval(
     source: Vectors,
     target: Vectors,
     *,
-    config: RetrievalConfig,
+    config: SearchSettings,
     skipped: int = 0,
     linked: int | None = None,
     equals: tuple[Rows, Rows] | None = None,
@@ -191,9 +229,9 @@ def score_retrieval(
     """Scores of unit vectors (N, D) and (M, D) whose first `linked` rows (None: all) are translations; `equals`
     has the `equal_rows` of both sides (None: no two rows are equal)."""
     count = len(source) if linked is None else linked
-    if config.center:
-        source, target = _centred(source), _centred(target)
-    found = search_both_ways(source, target, config.search)
+    if config.center == "language":
+        source, target = centred(source), centred(target)
+    found = search_both_ways(source, target, config)
     matched = (source[:count] * target[:count]).sum(axis=1)
     everything = float(source.sum(axis=0, dtype=np.float64) @ target.sum(axis=0, dtype=np.float64))
     numbers = equals or (np.arange(len(source)), np.arange(len(target)))
@@ -245,11 +283,10 @@ def random_cosine(vectors: Vectors) -> float:
     return (float(total @ total) - squares) / max(len(vectors) * (len(vectors) - 1), 1)
 
 
-def _centred(vectors: Vectors) -> Vectors:
-    moved = vectors - vectors.mean(axis=0, keepdims=True)
-    return np.asarray(
-        moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12), dtype=np.float32
-    )
+def centred(vectors: Vectors) -> Vectors:
+    """Unit vectors (N, D) minus their mean, again of length 1."""
+    less = vectors - vectors.mean(axis=0, keepdims=True)
+    return np.asarray(less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def _usable(encoder: Encoder, corpus: PairCorpus, on_error: str) -> tuple[list[Pair], int]:
@@ -277,3 +314,77 @@ def _refusal(encoder: Encoder, text: str) -> TooLongError | None:
     except TooLongError as error:
         return error
     return None
+
+
+def retrieval_task(
+    corpora: Sequence[PairCorpus], config: RetrievalSettings, *, on_error: str = "raise"
+) -> Task:
+    """Sentence retrieval of line-aligned files, one language each."""
+
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
+        total = 2 * sum(map(len, corpora))
+        scores = evaluate_retrieval(
+            encoder,
+            corpora,
+            config=config,
+            on_error=on_error,
+            progress=lambda done: progress(done, total, "retrieval"),
+        )
+        return retrieval_findings(scores)
+
+    return Task(
+        name="retrieval",
+        metrics=RETRIEVAL_METRICS,
+        run=run,
+        fingerprint={
+            "config": config.to_dict(),
+            "on_error": on_error,
+            "columns": RETRIEVAL_COLUMNS,
+            "data": {corpus.name: corpus.sha256 for corpus in corpora},
+        },
+    )
+
+
+def retrieval_findings(scores: Mapping[str, RetrievalScores]) -> Findings:
+    """Scores by language as tables and numbers of the protocol."""
+    names = {language: short_code(language) for language in scores}
+    skipped = sum(score.skipped for score in scores.values())
+    notes = [_SPACE_NOTE, _EQUAL_NOTE, "averages weigh every language alike"]
+    if skipped:
+        notes.append(f"{skipped} lines were skipped")
+    return Findings(
+        tables={
+            names[language]: {"forward": _table(score.forward), "backward": _table(score.backward)}
+            for language, score in scores.items()
+        },
+        figures={names[language]: _numbers(score) for language, score in scores.items()},
+        notes=tuple(notes),
+    )
+
+
+def _table(direction: Direction) -> FloatArray:
+    """(N, 7): hits within 1, 5 and 10, reciprocal rank, strong hit, equal hit, and one."""
+    ranks = direction.ranks
+    columns = [
+        *(accuracy_at(ranks, depth) for depth in _DEPTHS),
+        reciprocal_rank(ranks),
+        direction.strong,
+        direction.equal,
+        np.ones(len(ranks)),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _numbers(score: RetrievalScores) -> dict[str, float]:
+    """What is no mean over queries."""
+    figures = {
+        "forward repeated": score.forward.repeated,
+        "backward repeated": score.backward.repeated,
+        "matched": score.matched,
+        "random": score.random,
+        "gap": score.gap,
+        "isotropy": score.isotropy,
+        "hubness forward": score.forward.hubness,
+        "hubness backward": score.backward.hubness,
+    }
+    return figures if score.recall is None else {**figures, "index recall": score.recall}

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import ConfigError, choose
+from otkit.evaluation.settings import SearchSettings
 
 __all__ = [
     "INDEXES",
     "SCORES",
     "BothWays",
     "Neighbours",
-    "SearchConfig",
     "build_index",
     "nearest",
     "neighbourhood_mean",
@@ -33,32 +33,6 @@ Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 _RECALL_SAMPLE = 1000  # queries: the recall's standard error is then below one point
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How neighbours are sought.
-
-    score          "cosine", "csls" or "margin": what orders the candidates
-    neighbourhood  k of CSLS and of the margin: neighbours whose mean cosine stands for how crowded a place is
-    index          "flat" (exact), "hnsw" or "ivf"
-    candidates     items that a query is compared with under the score. Flat search is exact for pools up to
-                   this size; beyond it a true CSLS or margin neighbour could lie further down the cosine list
-    effort         hnsw: nodes visited (efSearch); ivf: the share of cells looked into is effort / 1000
-    """
-
-    score: str = "cosine"
-    neighbourhood: int = 10
-    index: str = "flat"
-    candidates: int = 1024
-    effort: int = 128
-
-    def __post_init__(self) -> None:
-        choose(self.score, SCORES, what="score")
-        choose(self.index, INDEXES, what="index")
-        for name in ("neighbourhood", "candidates", "effort"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", remedy="give a number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -98,13 +72,13 @@ class BothWays:
     recall: float | None
 
 
-def _flat(pool: Vectors, config: SearchConfig) -> Any:
+def _flat(pool: Vectors, config: SearchSettings) -> Any:
     import faiss
 
     return faiss.IndexFlatIP(pool.shape[1])
 
 
-def _hnsw(pool: Vectors, config: SearchConfig) -> Any:
+def _hnsw(pool: Vectors, config: SearchSettings) -> Any:
     import faiss
 
     index = faiss.IndexHNSWFlat(pool.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
@@ -113,7 +87,7 @@ def _hnsw(pool: Vectors, config: SearchConfig) -> Any:
     return index
 
 
-def _ivf(pool: Vectors, config: SearchConfig) -> Any:
+def _ivf(pool: Vectors, config: SearchSettings) -> Any:
     import faiss
 
     # FAISS wants at least 39 points a cell to place its centre.
@@ -126,7 +100,7 @@ def _ivf(pool: Vectors, config: SearchConfig) -> Any:
     return index
 
 
-INDEXES: dict[str, Callable[[Vectors, SearchConfig], Any]] = {"flat": _flat, "hnsw": _hnsw, "ivf": _ivf}
+INDEXES: dict[str, Callable[[Vectors, SearchSettings], Any]] = {"flat": _flat, "hnsw": _hnsw, "ivf": _ivf}
 
 # A score takes cosines (Q, K), mean cosines of the query's neighbours (Q, 1) and of each candidate's (Q, K).
 Score = Callable[[Vectors, Vectors, Vectors], Vectors]
@@ -153,7 +127,7 @@ def _margin(cosines: Vectors, query: Vectors, candidate: Vectors) -> Vectors:
 SCORES: dict[str, Score] = {"cosine": _cosine, "csls": _csls, "margin": _margin}
 
 
-def build_index(pool: Vectors, config: SearchConfig) -> Any:
+def build_index(pool: Vectors, config: SearchSettings) -> Any:
     """A FAISS index over unit vectors (P, D), searched by inner product."""
     if pool.ndim != 2 or len(pool) == 0:
         raise ConfigError(
@@ -186,11 +160,11 @@ def rescore(found: Neighbours, query_mean: Vectors, pool_mean: Vectors, *, score
     return Neighbours(np.take_along_axis(found.ids, order, 1), np.take_along_axis(values, order, 1))
 
 
-def search_both_ways(source: Vectors, target: Vectors, config: SearchConfig) -> BothWays:
+def search_both_ways(source: Vectors, target: Vectors, config: SearchSettings) -> BothWays:
     """Search line-aligned or unaligned sides (N, D) and (M, D) through one index of each."""
     sides = (source, target)
     indexes = [build_index(side, config) for side in sides]
-    wide = max(config.candidates, config.neighbourhood)
+    wide = max(config.compared, config.neighbours)
     found = [nearest(indexes[1 - side], sides[side], k=wide) for side in (0, 1)]
     rivals = []
     for side in (0, 1):
@@ -199,7 +173,7 @@ def search_both_ways(source: Vectors, target: Vectors, config: SearchConfig) -> 
         rivals.append(np.where(itself, np.float32(-np.inf), within.scores).max(axis=1))
     scored = found
     if config.score != "cosine":
-        means = [neighbourhood_mean(side, config.neighbourhood) for side in found]
+        means = [neighbourhood_mean(side, config.neighbours) for side in found]
         scored = [rescore(found[side], means[side], means[1 - side], score=config.score) for side in (0, 1)]
     return BothWays(
         forward=scored[0],
@@ -213,5 +187,5 @@ def search_both_ways(source: Vectors, target: Vectors, config: SearchConfig) -> 
 def recall(found: Neighbours, queries: Vectors, pool: Vectors, *, k: int = 10) -> float:
     """The share of the exact k nearest that were found, over at most a thousand evenly spread queries."""
     rows = np.unique(np.linspace(0, len(queries) - 1, min(len(queries), _RECALL_SAMPLE)).astype(np.int64))
-    exact = nearest(build_index(pool, SearchConfig()), queries[rows], k=k).ids
+    exact = nearest(build_index(pool, SearchSettings()), queries[rows], k=k).ids
     return float((exact[:, :, None] == found.ids[rows, None, :k]).any(axis=2).mean())

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from otkit.alignment.batches import by_size
 from otkit.alignment.checking import TranslationChecker, mean_score
+from otkit.alignment.links import by_size
 from otkit.alignment.settings import OTHER_DESIGNS, CheckSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
-from otkit.data.halomi import Judged, Spans
-from otkit.data.lines import words_of
+from otkit.data.halomi import CLASSES, JudgedSet, JudgedTranslation, Spans
+from otkit.data.lines import skipped_note, words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import centred, pool_sentences
-from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.sentences import encode_sentences, token_states
 from otkit.encoders.soundness import refuse_not_finite
-from otkit.encoders.words import token_states
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray
-from otkit.evaluation.ranking import Ordering, area, intervals, pairwise_order, resampled
-from otkit.evaluation.significance import Interval
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.significance import Interval, Ordering, area, intervals, pairwise_order, resampled
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import mean_cost, pairwise_cost
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 
-__all__ = ["BASELINES", "ERRORS", "OURS", "ErrorScores", "ErrorTask", "evaluate_translation_errors"]
+__all__ = [
+    "BASELINES",
+    "ERRORS",
+    "ERROR_METRICS",
+    "OURS",
+    "ErrorScores",
+    "ErrorTask",
+    "evaluate_translation_errors",
+    "translation_errors_task",
+]
 
 ERRORS = ("hallucination", "omission")
 OURS = "check"
@@ -115,7 +126,7 @@ class ErrorScores:
 
 def evaluate_translation_errors(
     encoder: Encoder,
-    items: Sequence[Judged],
+    items: Sequence[JudgedTranslation],
     *,
     config: CheckSettings | None = None,
     more: Mapping[str, CheckSettings] | None = None,
@@ -174,8 +185,9 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
     value, linear = (np.zeros(len(sizes)) for _ in range(2))
     for members in by_size(sizes):
         rows = torch.from_numpy(members).to(store.counts.device)
-        (x, n, _), (y, m, _) = store.gather(2 * rows), store.gather(2 * rows + 1)
-        cost = pairwise_cost(*centred(x, y, n, m), cost="cosine")
+        source, target = store.gather(2 * rows), store.gather(2 * rows + 1)
+        n, m = source.mask, target.mask
+        cost = pairwise_cost(*centred(source.vectors, target.vectors, n, m), cost="cosine")
         a, b = (side.float() / side.sum(1, keepdim=True).clamp(min=1) for side in (n, m))
         epsilon = 0.05 * mean_cost(cost, n[:, :, None] & m[:, None, :])
         plan = sinkhorn(cost, a, b, config=SinkhornConfig(tolerance=1e-3), epsilon=epsilon)
@@ -201,7 +213,7 @@ def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
 
 def _task(
     error: str,
-    items: Sequence[Judged],
+    items: Sequence[JudgedTranslation],
     cut: Sequence[tuple[Sequence[tuple[str, int, int]], ...]],
     sides: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
     baselines: Mapping[str, FloatArray],
@@ -249,3 +261,80 @@ def _rank_area(marks: np.ndarray, scores: FloatArray) -> float:
     if not positive or not negative:
         return float("nan")
     return float((rankdata(scores)[marks].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _metrics_of(error: str) -> tuple[Metric, ...]:
+    compared = [Metric(f"{error} {name}", headline=name == OURS, group=error) for name in (OURS, *BASELINES)]
+    own = [Metric(f"{error} {name}", headline=False, group=error) for name in ("order", "words")]
+    group = f"{error}, null designs:"
+    others = [Metric(f"{group} {name}", headline=False, group=group) for name in OTHER_DESIGNS]
+    return (*compared, *own, *others)
+
+
+ERROR_METRICS = tuple(metric for error in ERRORS for metric in _metrics_of(error))
+
+
+def translation_errors_task(data: JudgedSet, config: CheckSettings) -> Task:
+    """Areas under the ROC curve of the check and of its baselines, the pairwise order, and words."""
+
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
+        total = len(data.items)
+        scores = evaluate_translation_errors(
+            encoder,
+            data.items,
+            config=config,
+            progress=lambda done: progress(done, total, "translation errors"),
+        )
+        figures: dict[str, dict[str, float]] = {}
+        notes = [
+            f"{total} translations; check, cosine (1 - that of sentence vectors), OT value and <P,C> (balanced "
+            "transport): area under the ROC curve of any error against none; order: share of pairs of different "
+            "class that check puts in order; words: area of marked words against the others",
+            "omission is scored on translations without hallucination; a direction needs items of both kinds",
+        ]
+        if data.skipped:
+            notes.append(skipped_note(data.bad, data.skipped))
+        if data.unmarked:
+            notes.append(f"{data.unmarked} texts differ from their marked copies: their words are not scored")
+        for error, task in scores.tasks.items():
+            for direction in task.names:
+                row = _row_of(error, task, direction)
+                figures.setdefault(direction, {}).update(row)
+            notes += _notes(error, task)
+        return Findings(tables={}, figures=figures, notes=tuple(notes))
+
+    return Task(
+        name="translation-errors",
+        metrics=ERROR_METRICS,
+        run=run,
+        fingerprint={"config": config.to_dict(), "data": {data.name: data.sha256}},
+    )
+
+
+def _row_of(error: str, task: ErrorTask, direction: str) -> dict[str, float]:
+    row = {f"{error} {name}": task.auc(name, direction=direction) for name in (OURS, *BASELINES)}
+    row[f"{error} order"] = task.order(OURS, direction=direction)
+    row[f"{error} words"] = task.words(OURS, direction=direction)
+    for name in OTHER_DESIGNS:
+        row[f"{error}, null designs: {name}"] = task.auc(name, direction=direction)
+    return {name: value for name, value in row.items() if not math.isnan(value)}
+
+
+def _notes(error: str, task: ErrorTask) -> list[str]:
+    """Intervals of the mean over directions and over all items, and the classes."""
+    if not task.names:
+        return [f"{error}: no direction has items both with and without it"]
+    leads = [f"{name} by {_text(task.mean(OURS, against=name), '+')}" for name in BASELINES]
+    classes = [
+        f"{CLASSES[severity]} {_text(task.pooled(OURS, severity=severity))}"
+        for severity in (2, 3, 4)
+        if (task.classes == severity).any()
+    ]
+    return [
+        f"{error}, mean of directions: check {_text(task.mean(OURS))}, ahead of {', of '.join(leads)}",
+        f"{error}, all directions together: check {_text(task.pooled(OURS))}; by class: {', '.join(classes)}",
+    ]
+
+
+def _text(found: Interval, sign: str = "") -> str:
+    return f"{found.value:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"

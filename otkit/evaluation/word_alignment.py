@@ -1,33 +1,40 @@
-"""Word links against links made by people: scores by language, by layer, and with a baseline."""
+"""Word links against links made by people: scores by language, by layer, with a baseline; and the aligner's settings
+chosen on gold links of a development set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.batches import find_all
+from otkit.alignment.links import find_all
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.store import UnitStore, encode_layers, tokenise
+from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
 from otkit.data.gold import GoldPair
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
-from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.significance import Comparison, Interval, bootstrap, compare
 
 __all__ = [
+    "GRID",
     "WORD_ALIGNMENT_METRICS",
     "GoldSets",
+    "Trial",
+    "Tuned",
     "WordAlignmentScores",
     "aer_by_layer",
     "encode_gold",
     "evaluate_word_alignment",
     "score_store",
+    "tune_word_alignment",
     "word_alignment_task",
 ]
 
@@ -160,14 +167,14 @@ def word_alignment_task(
 ) -> Task:
     """Word alignment as a task of the protocol: sets[language] = (gold pairs, hash of the data)."""
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         total = sum(len(pairs) for pairs, _ in sets.values())
         scores = evaluate_word_alignment(
             encoder,
             {language: pairs for language, (pairs, _) in sets.items()},
             config=config,
             links=links,
-            progress=lambda done: observer.progress("word alignment", done, total),
+            progress=lambda done: progress(done, total, "word alignment"),
         )
         return Findings(
             tables={language: {"links": table} for language, table in scores.tables.items()},
@@ -190,3 +197,93 @@ def word_alignment_task(
 def _check(sets: GoldSets) -> None:
     if not sets or not all(sets.values()):
         raise InputError("there are no gold pairs", remedy="give a file with at least one pair of sentences")
+
+
+GRID: Mapping[str, tuple[Any, ...]] = {
+    "transport": ("unbalanced", "balanced", "partial", "semi", "none"),
+    "strategy": ("threshold", "mutual", "itermax"),
+    "epsilon": (0.04, 0.055, 0.075, 0.1, 0.15),
+    "tau": (0.05, 0.1, 0.2, 0.5),
+    "agreement": (0.0, 0.06, 0.1, 0.14),
+    "distortion": (0.0, 0.1, 0.3),
+    "length_power": (0.0, 0.15, 0.25, 0.35),
+    "attach_factor": (1.0, 1.5, 2.5, 4.0),
+    "threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55),
+}
+"""What is tried, in this order; the layers come first."""
+
+# What only the strategy of that name looks at.
+_OF_THRESHOLD = ("length_power", "attach_factor", "threshold")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried, on top of the best before it."""
+
+    setting: str
+    value: Any
+    figure: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The chosen settings, their figure, and the way there."""
+
+    config: AlignmentSettings
+    metric: str
+    figure: float
+    trials: tuple[Trial, ...]
+
+
+def tune_word_alignment(
+    encoder: Encoder,
+    sets: GoldSets,
+    *,
+    config: AlignmentSettings | None = None,
+    grid: Mapping[str, Sequence[Any]] = GRID,
+    metric: str = "aer",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tuned:
+    """Coordinate descent on the mean of `metric` over the sets: the encoder runs once, a setting changes only
+    where it is better.
+
+    Few gold pairs tune noise: with under a hundred, expect the gain on other text to be smaller.
+    """
+    statistic = choose(metric, ALIGNMENT_METRICS, what="metric")
+    _check(sets)
+    sign = 1 if metric == "aer" else -1
+    config = config or AlignmentSettings()
+    every = tuple(range(1, encoder.layers + 1))
+    stores = {name: encode_gold(encoder, pairs, layers=every, config=config) for name, pairs in sets.items()}
+
+    def figure(trial: AlignmentSettings) -> float:
+        places = [every.index(layer) for layer in trial.layers or ()]
+        tables = (
+            score_store(averaged([stores[name][place] for place in places]), pairs, trial)
+            for name, pairs in sets.items()
+        )
+        return float(np.mean([statistic(table.sum(axis=0)) for table in tables]))
+
+    best = config.changed(layers=tuple(config.layers or encoder.settings.alignment_layers))
+    found = figure(best)
+    trials = [Trial("start", list(best.layers or ()), found, kept=True)]
+    candidates = {"layers": [*((layer,) for layer in every), *pairwise(every)], **grid}
+    total = sum(map(len, candidates.values()))
+    done = 0
+    for setting, values in candidates.items():
+        start = best
+        for value in values:
+            done += 1
+            progress(done, total)
+            if value == getattr(start, setting) or (
+                setting in _OF_THRESHOLD and best.strategy != "threshold"
+            ):
+                continue
+            trial = best.changed(**{setting: value})
+            here = figure(trial)
+            better = sign * here < sign * found
+            trials.append(Trial(setting, value, here, kept=better))
+            if better:
+                best, found = trial, here
+    return Tuned(best, metric, found, tuple(trials))

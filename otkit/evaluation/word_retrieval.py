@@ -6,8 +6,8 @@ The measure of Cao, Kitaev and Klein 2020, section 5.1: CSLS over the words of a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,41 +15,26 @@ import torch
 from numpy.typing import NDArray
 
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import Encoder, Sentence
-from otkit.encoders.words import encode_words
-from otkit.errors import InputError, choose
-from otkit.evaluation.retrieval import RetrievalConfig, RetrievalScores, equal_rows, score_retrieval
-from otkit.evaluation.search import SearchConfig
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.sentences import encode_words
+from otkit.encoders.tokens import Sentence
+from otkit.errors import InputError
+from otkit.evaluation.protocol import Findings, Progress, Task
+from otkit.evaluation.retrieval import (
+    RETRIEVAL_COLUMNS,
+    RETRIEVAL_METRICS,
+    RetrievalScores,
+    equal_rows,
+    retrieval_findings,
+    score_retrieval,
+)
+from otkit.evaluation.settings import WordRetrievalSettings
 
-__all__ = ["WordRetrievalConfig", "evaluate_word_retrieval", "one_to_one", "word_matrix"]
+__all__ = ["evaluate_word_retrieval", "one_to_one", "word_matrix", "word_retrieval_task"]
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Values = TypeVar("Values", Vectors, Rows)
-
-POOLS = ("aligned", "all")
-
-
-@dataclass(frozen=True)
-class WordRetrievalConfig:
-    """What a word's vector is and where its translation is sought.
-
-    search       CSLS over 10 neighbours, as published; 128 candidates a word
-    pool         "aligned": the linked words of the other language; "all": every word of its sentences
-    word_vector  the "last" or "first" subword of a word, or their "mean"
-    layers       hidden states, averaged (None: the encoder's alignment layers; the paper used the last)
-    center       subtract each language's mean vector first
-    """
-
-    search: SearchConfig = field(default_factory=lambda: SearchConfig(score="csls", candidates=128))
-    pool: str = "aligned"
-    word_vector: str = "last"
-    layers: tuple[int, ...] | None = None
-    center: bool = False
-    batch_tokens: int = 4096
-
-    def __post_init__(self) -> None:
-        choose(self.pool, {name: name for name in POOLS}, what="pool")
 
 
 def one_to_one(pair: GoldPair) -> list[tuple[int, int]]:
@@ -63,11 +48,11 @@ def evaluate_word_retrieval(
     encoder: Encoder,
     pairs: Sequence[GoldPair],
     *,
-    config: WordRetrievalConfig | None = None,
+    config: WordRetrievalSettings | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RetrievalScores:
     """Scores of linked sentence pairs; links come from gold, or from any aligner put into the same form."""
-    config = config or WordRetrievalConfig()
+    config = config or WordRetrievalSettings()
     links = [one_to_one(pair) for pair in pairs]
     if not any(links):
         raise InputError("no word has exactly one link", remedy="give pairs with sure one-to-one links")
@@ -101,7 +86,7 @@ def evaluate_word_retrieval(
     return score_retrieval(
         source,
         target,
-        config=RetrievalConfig(search=config.search, center=config.center),
+        config=config,
         linked=len(rows),
         equals=(source_equals, target_equals),
     )
@@ -110,7 +95,7 @@ def evaluate_word_retrieval(
 def word_matrix(
     encoder: Encoder,
     sentences: Sequence[Sentence],
-    config: WordRetrievalConfig,
+    config: WordRetrievalSettings,
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Vectors, Rows]:
@@ -150,3 +135,45 @@ def _linked_first(values: Values, rows: Rows) -> Values:
     others = np.ones(len(values), dtype=bool)
     others[rows] = False
     return np.concatenate([values[rows], values[others]])
+
+
+def word_retrieval_task(
+    sets: Mapping[str, tuple[Sequence[GoldPair], str]],
+    config: WordRetrievalSettings,
+    *,
+    notes: Sequence[str] = (),
+) -> Task:
+    """Contextual word retrieval: sets[language] = (linked pairs, hash of the data)."""
+
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
+        total = 2 * sum(len(pairs) for pairs, _ in sets.values())
+        scores, before = {}, 0
+        for language, (pairs, _) in sets.items():
+
+            def step(done: int, start: int = before) -> None:
+                progress(start + done, total, "word retrieval")
+
+            scores[language] = evaluate_word_retrieval(encoder, pairs, config=config, progress=step)
+            before += 2 * len(pairs)
+        findings = retrieval_findings(scores)
+        counts = ", ".join(f"{language} {score.count}" for language, score in scores.items())
+        return Findings(
+            findings.tables,
+            findings.figures,
+            (
+                *notes,
+                f"words with exactly one sure link: {counts}; equal are the words at one place of equal sentences",
+                *findings.notes,
+            ),
+        )
+
+    return Task(
+        name="word-retrieval",
+        metrics=RETRIEVAL_METRICS,
+        run=run,
+        fingerprint={
+            "config": config.to_dict(),
+            "columns": RETRIEVAL_COLUMNS,
+            "data": {language: digest for language, (_, digest) in sets.items()},
+        },
+    )

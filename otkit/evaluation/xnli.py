@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
     Row,
@@ -24,52 +25,15 @@ from otkit.evaluation.finetune import (
     transfer_notes,
 )
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
-from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.settings import XnliSettings
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
-from otkit.training.settings import TrainingSettings
 
-__all__ = ["XNLI_METRICS", "XNLI_PRESETS", "XnliConfig", "XnliData", "xnli_task"]
+__all__ = ["XNLI_METRICS", "XnliData", "features", "predict", "xnli_head", "xnli_task"]
 
 _HELD_OUT = 1000
 
-
-@dataclass(frozen=True)
-class XnliConfig:
-    """How the classifier is trained.
-
-    train           the loop's settings; with `eval_every` the weights best on English dev data are kept
-    batch_size      pairs of a micro-step
-    max_length      subwords of premise and hypothesis with the special tokens; longer pairs lose their ends
-    window          batches sorted by length together (1: random batches, as XTREME's)
-    train_examples  English pairs to train on, drawn once for all seeds and models (None: all)
-    test_examples   pairs to score in each language, the same ones in all (None: all)
-    """
-
-    train: TrainingSettings
-    head: HeadConfig = field(default_factory=HeadConfig)
-    batch_size: int = 8
-    max_length: int = 128
-    window: int = 1
-    train_examples: int | None = None
-    test_examples: int | None = None
-    batch_tokens: int = 4096
-
-
-XNLI_PRESETS: dict[str, XnliConfig] = {
-    # XTREME's scripts/train_xnli.sh and run_classify.py for mBERT, which the OT paper follows.
-    "xtreme": XnliConfig(TrainingSettings(epochs=5, lr=2e-5, grad_accum=4, eval_every=100, log_every=10)),
-    # A quarter of an hour on two cores with the sample encoder: its embeddings stay, the rest moves.
-    "small": XnliConfig(
-        TrainingSettings(epochs=1, lr=5e-5, log_every=10),
-        HeadConfig(pooling="mean", frozen=0),
-        batch_size=32,
-        max_length=96,
-        window=16,
-        train_examples=12_000,
-        test_examples=900,
-    ),
-}
 
 XNLI_METRICS = (
     Metric("accuracy", accuracy, table="right"),
@@ -96,7 +60,7 @@ class XnliData:
 
 
 def xnli_task(
-    data: XnliData, config: XnliConfig, *, preset: str = "", head: Path | None = None, keep: bool = False
+    data: XnliData, config: XnliSettings, *, head: str | Path | None = None, keep: bool = False
 ) -> Task:
     """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
@@ -109,25 +73,26 @@ def xnli_task(
             "no language has labelled pairs, so nothing can be scored", remedy="give labelled files"
         )
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         tuned = trainable(encoder)
         tokenizer = PairTokenizer(tuned)
         torch.manual_seed(seed)
+        said: tuple[str, ...] = ()
         if head is not None:
-            found = load_head(tuned, head)
+            found = load_head(tuned, Path(head))
             if not isinstance(found, Classifier):
                 raise CheckpointError(
                     "holds a head for another task", where=str(head), remedy="give an XNLI head"
                 )
             model = found.eval()
         else:
-            model = Classifier(tuned, config.head, labels=len(NLI_LABELS))
-            _train(model, tokenizer, data, config, seed=seed, folder=folder, observer=observer)
+            model = xnli_head(tuned, config)
+            said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
             if keep:
-                save_head(model, folder / "tuned", {"task": "xnli", "config": asdict(config), "seed": seed})
+                save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
         tables = {}
         for place, (language, items) in enumerate(scored.items()):
-            observer.progress("xnli: scoring", place, len(scored))
+            progress(place, len(scored), "xnli: scoring")
             chosen = [items[number] for number in subset(len(items), config.test_examples)]
             gold = [example.label for example in chosen]
             guessed = [NLI_LABELS[label] for label in predict(model, tokenizer, chosen, config)]
@@ -136,21 +101,19 @@ def xnli_task(
                 "right": mean_table(right),
                 "classes": class_table(gold, guessed, labels=NLI_LABELS),
             }
-        observer.progress("xnli: scoring", len(scored), len(scored))
+        progress(len(scored), len(scored), "xnli: scoring")
         return Findings(
             tables,
-            notes=transfer_notes(
-                data.train,
-                data.tests,
-                config.train,
-                what="pairs",
-                preset=preset,
-                used=config.train_examples,
-                scored=config.test_examples,
-                batch=config.batch_size * config.train.grad_accum,
-                length=f"length {config.max_length}",
-                frozen=config.head.frozen,
-                head=head,
+            notes=(
+                *transfer_notes(
+                    data.train,
+                    data.tests,
+                    config,
+                    what="pairs",
+                    length=f"length {config.max_length}",
+                    head=head,
+                ),
+                *said,
             ),
         )
 
@@ -158,26 +121,32 @@ def xnli_task(
         name="xnli",
         metrics=XNLI_METRICS,
         run=run,
-        fingerprint={"config": asdict(config), "data": data.digests, "head": str(head) if head else None},
+        fingerprint={"config": config.to_dict(), "data": data.digests, "head": str(head) if head else None},
         seeded=head is None,
         trains=True,
     )
+
+
+def xnli_head(encoder: TorchEncoder, config: XnliSettings) -> Classifier:
+    """A new classifier on an encoder."""
+    shape = HeadConfig(config.head_pooling, config.dropout, config.freeze)
+    return Classifier(encoder, shape, labels=len(NLI_LABELS))
 
 
 def _train(
     model: Classifier,
     tokenizer: PairTokenizer,
     data: XnliData,
-    config: XnliConfig,
+    config: XnliSettings,
     *,
     seed: int,
     folder: Path,
-    observer: TaskObserver,
-) -> None:
+    progress: Progress,
+) -> tuple[str, ...]:
     assert data.train is not None
     pairs = [data.train[number] for number in subset(len(data.train), config.train_examples)]
     dev: Sequence[NliExample] = data.dev or ()
-    if config.train.eval_every is not None and not dev:
+    if config.eval_every is not None and not dev:
         held = set(subset(len(pairs), min(_HELD_OUT, len(pairs) // 20), seed=1))
         dev = [pair for place, pair in enumerate(pairs) if place in held]
         pairs = [pair for place, pair in enumerate(pairs) if place not in held]
@@ -200,13 +169,14 @@ def _train(
     source = ExampleSource(
         [len(ids) for ids, _ in rows], batch, batch_size=config.batch_size, window=config.window, seed=seed
     )
-    fine_tune(
+    return fine_tune(
         model,
         source,
-        replace(config.train, seed=seed),
+        config,
+        seed=seed,
         name="xnli",
         folder=folder,
-        observer=observer,
+        progress=progress,
         select=select if dev else None,
     )
 
@@ -224,12 +194,12 @@ def features(tokenizer: PairTokenizer, pairs: Sequence[NliExample], max_length: 
 
 
 def predict(
-    model: Classifier, tokenizer: PairTokenizer, pairs: Sequence[NliExample], config: XnliConfig
+    model: Classifier, tokenizer: PairTokenizer, pairs: Sequence[NliExample], config: XnliSettings
 ) -> NDArray[np.int64]:
     """(pairs,) the most likely label's number of each."""
     rows = features(tokenizer, pairs, config.max_length)
     found = np.zeros(len(rows), dtype=np.int64)
-    with scoring(model, config.train.precision):
+    with scoring(model, config.precision):
         for members, inputs in batches_by_length(
             rows, padding=tokenizer.padding, typed=tokenizer.typed, batch_tokens=config.batch_tokens
         ):

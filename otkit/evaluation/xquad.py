@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,92 +12,41 @@ import torch
 from otkit.data.examples import QaExample, TaskSet
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import PairTokenizer, Pieces, collate
-from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import CheckpointError, InputError
+from otkit.evaluation.answers import (
+    Window,
+    answer_place,
+    best_span,
+    make_windows,
+    mlqa_score,
+    owners,
+    squad_score,
+)
 from otkit.evaluation.finetune import batches_by_length, fine_tune, scoring, subset, trainable, transfer_notes
-from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
-from otkit.evaluation.spans import mlqa_score, squad_score
-from otkit.evaluation.windows import Window, answer_place, best_span, make_windows, owners
+from otkit.evaluation.metrics import FloatArray, column_mean
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.settings import XquadSettings
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import HeadConfig, SpanBatch, SpanFinder, load_head, save_head
-from otkit.training.settings import TrainingSettings
 
 __all__ = [
     "XQUAD_METRICS",
-    "XQUAD_PRESETS",
-    "XquadConfig",
     "XquadData",
     "answer",
     "score_answers",
+    "xquad_head",
     "xquad_task",
 ]
-
-
-@dataclass(frozen=True)
-class XquadConfig:
-    """How questions are answered.
-
-    max_length, stride   subwords of a window with question and special tokens; how far apart windows begin
-    max_question         subwords of the question that are kept
-    max_answer           subwords of the longest answer
-    n_best               starts, and ends, that are combined in a window
-    warmup_steps         optimiser steps over which the learning rate rises
-    train_examples       English questions to train on, drawn once for all seeds and models (None: all)
-    test_examples        questions in each language, the same in all (None: all)
-    """
-
-    train: TrainingSettings
-    head: HeadConfig = field(default_factory=HeadConfig)
-    batch_size: int = 4
-    max_length: int = 384
-    stride: int = 128
-    max_question: int = 64
-    max_answer: int = 30
-    n_best: int = 20
-    warmup_steps: int = 0
-    window: int = 1
-    train_examples: int | None = None
-    test_examples: int | None = None
-    batch_tokens: int = 8192
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "stride", "max_question", "max_answer", "n_best", "window"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", remedy="give a number of at least 1")
-
-
-XQUAD_PRESETS: dict[str, XquadConfig] = {
-    # XTREME's scripts/train_qa.sh and run_squad.py for mBERT, which the OT paper follows; last weights.
-    "xtreme": XquadConfig(
-        TrainingSettings(epochs=3, lr=3e-5, grad_accum=8, weight_decay=1e-4, log_every=10),
-        warmup_steps=500,
-    ),
-    # Under half an hour on two cores with the sample encoder: its embeddings and first layers stay.
-    "small": XquadConfig(
-        TrainingSettings(epochs=2, lr=1e-4, log_every=10),
-        HeadConfig(frozen=4),
-        batch_size=16,
-        max_length=256,
-        stride=96,
-        warmup_steps=20,
-        window=16,
-        train_examples=2_000,
-        test_examples=160,
-    ),
-}
-
-
-def _mean_of(column: int) -> Statistic:
-    return lambda sums: np.asarray(sums[..., column] / sums[..., -1])
 
 
 _RULES = "F1 and EM by SQuAD v1.1's rules in every language; MLQA: its language-aware normalisation"
 
 XQUAD_METRICS = (
-    Metric("F1", _mean_of(0), table="squad"),
-    Metric("EM", _mean_of(1), table="squad"),
-    Metric("MLQA F1", _mean_of(0), table="mlqa", headline=False),
-    Metric("MLQA EM", _mean_of(1), table="mlqa", headline=False),
+    Metric("F1", column_mean(0), table="squad"),
+    Metric("EM", column_mean(1), table="squad"),
+    Metric("MLQA F1", column_mean(0), table="mlqa", headline=False),
+    Metric("MLQA EM", column_mean(1), table="mlqa", headline=False),
 )
 
 
@@ -116,7 +65,7 @@ class XquadData:
 
 
 def xquad_task(
-    data: XquadData, config: XquadConfig, *, preset: str = "", head: Path | None = None, keep: bool = False
+    data: XquadData, config: XquadSettings, *, head: str | Path | None = None, keep: bool = False
 ) -> Task:
     """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
     if head is None and (data.train is None or not data.train.labelled):
@@ -129,28 +78,31 @@ def xquad_task(
             "no language has answers, so nothing can be scored", remedy="give files with answers"
         )
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         tuned = trainable(encoder)
         tokenizer = PairTokenizer(tuned)
         torch.manual_seed(seed)
+        said: tuple[str, ...] = ()
         if head is not None:
-            found = load_head(tuned, head)
+            found = load_head(tuned, Path(head))
             if not isinstance(found, SpanFinder):
                 raise CheckpointError(
                     "holds a head for another task", where=str(head), remedy="give an XQuAD head"
                 )
             model = found.eval()
         else:
-            model = SpanFinder(tuned, config.head)
-            _train(model, tokenizer, data, config, seed=seed, folder=folder, observer=observer)
+            model = xquad_head(tuned, config)
+            said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
             if keep:
-                save_head(model, folder / "tuned", {"task": "xquad", "config": asdict(config), "seed": seed})
+                save_head(
+                    model, folder / "tuned", {"task": "xquad", "config": config.to_dict(), "seed": seed}
+                )
         tables = {}
         for place, (language, items) in enumerate(scored.items()):
-            observer.progress("xquad: answering", place, len(scored))
+            progress(place, len(scored), "xquad: answering")
             chosen = [items[number] for number in subset(len(items), config.test_examples)]
             tables[language] = score_answers(answer(model, tokenizer, chosen, config), chosen, language)
-        observer.progress("xquad: answering", len(scored), len(scored))
+        progress(len(scored), len(scored), "xquad: answering")
         return Findings(
             tables,
             notes=(
@@ -158,16 +110,12 @@ def xquad_task(
                 *transfer_notes(
                     data.train,
                     data.tests,
-                    config.train,
+                    config,
                     what="questions",
-                    preset=preset,
-                    used=config.train_examples,
-                    scored=config.test_examples,
-                    batch=config.batch_size * config.train.grad_accum,
                     length=f"windows of {config.max_length} every {config.stride}",
-                    frozen=config.head.frozen,
                     head=head,
                 ),
+                *said,
             ),
         )
 
@@ -175,7 +123,7 @@ def xquad_task(
         name="xquad",
         metrics=XQUAD_METRICS,
         run=run,
-        fingerprint={"config": asdict(config), "data": data.digests, "head": str(head) if head else None},
+        fingerprint={"config": config.to_dict(), "data": data.digests, "head": str(head) if head else None},
         seeded=head is None,
         trains=True,
     )
@@ -196,16 +144,21 @@ def score_answers(
     return {name: np.array(values) for name, values in rows.items()}
 
 
+def xquad_head(encoder: TorchEncoder, config: XquadSettings) -> SpanFinder:
+    """A new span finder on an encoder."""
+    return SpanFinder(encoder, HeadConfig(dropout=config.dropout, frozen=config.freeze))
+
+
 def _train(
     model: SpanFinder,
     tokenizer: PairTokenizer,
     data: XquadData,
-    config: XquadConfig,
+    config: XquadSettings,
     *,
     seed: int,
     folder: Path,
-    observer: TaskObserver,
-) -> None:
+    progress: Progress,
+) -> tuple[str, ...]:
     assert data.train is not None
     examples = [data.train[number] for number in subset(len(data.train), config.train_examples)]
     windows, contexts = _windows(tokenizer, examples, config)
@@ -225,19 +178,19 @@ def _train(
         window=config.window,
         seed=seed,
     )
-    fine_tune(
+    return fine_tune(
         model,
         source,
-        replace(config.train, seed=seed),
+        config,
+        seed=seed,
         name="xquad",
         folder=folder,
-        observer=observer,
-        warmup_steps=config.warmup_steps,
+        progress=progress,
     )
 
 
 def _windows(
-    tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadConfig
+    tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadSettings
 ) -> tuple[list[Window], dict[str, Pieces]]:
     return make_windows(
         tokenizer,
@@ -249,13 +202,13 @@ def _windows(
 
 
 def answer(
-    model: SpanFinder, tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadConfig
+    model: SpanFinder, tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadSettings
 ) -> list[str]:
     """The best answer to each question over all its windows."""
     windows, contexts = _windows(tokenizer, examples, config)
     allowed = owners(windows, len(examples))
     best: list[tuple[float, int, int]] = [(-np.inf, 0, 0)] * len(examples)
-    with scoring(model, config.train.precision):
+    with scoring(model, config.precision):
         for members, inputs in batches_by_length(
             [window.row for window in windows],
             padding=tokenizer.padding,

@@ -6,7 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from otkit import __version__
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 if TYPE_CHECKING:
     from otkit.exports.onnx import ExportReport

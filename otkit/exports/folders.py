@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.gguf_writer import write_gguf
-from otkit.encoders.quiet import quiet_transformers
-from otkit.encoders.settings import SETTINGS_FILE, settings_document
+from otkit.encoders.encoder import SETTINGS_FILE, settings_document
+from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import ExportError, choose
 from otkit.exports.card import folder_card
+from otkit.exports.gguf import write_gguf
+from otkit.exports.settings import ExportSettings
 from otkit.files import fresh_folder, to_json
 
 __all__ = ["FOLDERS", "export_folder"]
@@ -81,7 +81,7 @@ def export_folder(
     folder: Path,
     *,
     to: str,
-    gguf_type: str = "q8_0",
+    gguf_type: str = ExportSettings.gguf_type,
     metadata: Metadata | None = None,
     inputs: Iterable[str | Path | None] = (),
     overwrite: bool = False,

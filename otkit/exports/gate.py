@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,25 @@ from torch import Tensor
 
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.pooling import pool_sentences, pool_words
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
+from otkit.exports.settings import ExportSettings
 from otkit.resources import sample_data
 
-__all__ = ["LIMITS", "Limits", "Parity", "Views", "compare", "fitting", "look_at", "missed", "real_sentences"]
+__all__ = [
+    "Limits",
+    "Parity",
+    "Views",
+    "compare",
+    "fitting",
+    "limits_of",
+    "look_at",
+    "missed",
+    "real_sentences",
+]
 
 Vectors = NDArray[np.float32]
 _BATCH = 32
@@ -39,11 +50,22 @@ class Limits:
     retrieval_loss: float
 
 
-LIMITS = {
-    "fp32": Limits(difference=1e-4, cosine=0.9999, agreement=0.995, retrieval_loss=0.0),
+_LIMITS = {
+    None: Limits(difference=1e-4, cosine=0.9999, agreement=0.995, retrieval_loss=0.0),
     "int8": Limits(difference=math.inf, cosine=0.99, agreement=0.90, retrieval_loss=0.5),
     "int4": Limits(difference=math.inf, cosine=0.97, agreement=0.85, retrieval_loss=1.0),
 }
+
+
+def limits_of(settings: ExportSettings) -> Limits:
+    """The limits of the chosen quantisation, and in their place those that the settings name."""
+    given = {
+        "cosine": settings.min_cosine,
+        "agreement": settings.min_agreement,
+        "retrieval_loss": settings.max_retrieval_loss,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    return replace(_LIMITS[settings.quantize], **changed)
 
 
 @dataclass(frozen=True)

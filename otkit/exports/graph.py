@@ -15,22 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.families import UNMASKED
 from otkit.encoders.onnx import output_names
 from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, reason_of
+from otkit.exports.settings import ExportSettings
 
-__all__ = ["DEFAULT_OPSET", "INPUTS", "write_graph"]
+__all__ = ["INPUTS", "write_graph"]
 
-# 18 is the lowest that torch writes without a conversion afterwards, and so what the oldest runtimes read;
-# from 23 on each layer's attention is one native Attention node.
-DEFAULT_OPSET = 18
-_OPSETS = range(18, 25)
-_ATTENTION_OPSET = 23
+# 18 is the lowest that torch writes without a conversion afterwards, and so what the oldest runtimes read.
+_ATTENTION_OPSET = 23  # from here on each layer's attention is one native Attention node
 _SINGLE_FILE_LIMIT = 2_000_000_000  # a protobuf message ends at 2 GiB
 INPUTS = ("input_ids", "attention_mask")
-_OTHER = "choose --to transformers or --to sentence-transformers"
+_OTHER = "choose `to='transformers'` or `to='sentence-transformers'`"
 
 
 class _Graph(nn.Module):
@@ -52,12 +50,8 @@ class _Graph(nn.Module):
         return torch.stack(chosen).mean(dim=0), vector, *chosen
 
 
-def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
+def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSettings.opset) -> None:
     """Write `encoder` as a single ONNX file with dynamic batch and length."""
-    if opset not in _OPSETS:
-        raise ExportError(
-            f"opset {opset} cannot be written", remedy=f"choose from {_OPSETS.start} to {_OPSETS.stop - 1}"
-        )
     family = encoder.model.config.model_type
     if family in UNMASKED:
         raise ExportError(

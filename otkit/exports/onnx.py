@@ -1,4 +1,4 @@
-"""`otkit export`: a folder with one ONNX graph and all that is needed to use it, written only if it passes
+"""A folder with one ONNX graph and all that is needed to use it, written only if it passes
 the gate."""
 
 from __future__ import annotations
@@ -9,36 +9,33 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from otkit import __version__
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair
-from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.manifest import write_manifest
-from otkit.encoders.onnx import MODEL_FILE, OnnxEncoder, output_names
-from otkit.encoders.quiet import quiet_transformers
-from otkit.encoders.settings import SETTINGS_FILE, settings_document
-from otkit.errors import ConfigError, GateError, choose
+from otkit.encoders.encoder import SETTINGS_FILE, settings_document
+from otkit.encoders.onnx import MODEL_FILE, OnnxEncoder, output_names, write_manifest
+from otkit.encoders.torch import TorchEncoder, quiet_transformers
+from otkit.errors import ConfigError, GateError
 from otkit.exports.card import onnx_card
 from otkit.exports.gate import (
-    LIMITS,
     Limits,
     Parity,
     Views,
     compare,
     fitting,
+    limits_of,
     look_at,
     missed,
     real_sentences,
 )
-from otkit.exports.graph import DEFAULT_OPSET, INPUTS, write_graph
+from otkit.exports.graph import INPUTS, write_graph
 from otkit.exports.quantize import RECIPES, Feed, Recipe
-from otkit.files import fresh_folder
+from otkit.exports.settings import ExportSettings
+from otkit.files import fresh_folder, versions
 
 __all__ = ["Attempt", "ExportReport", "export_onnx"]
 
@@ -80,9 +77,8 @@ class ExportReport:
 def export_onnx(
     encoder: TorchEncoder,
     folder: Path,
+    settings: ExportSettings = ExportSettings(),  # noqa: B008  (frozen)
     *,
-    opset: int = DEFAULT_OPSET,
-    quantize: str | None = None,
     limits: Limits | None = None,
     pairs: Mapping[str, list[Pair]] | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -92,15 +88,15 @@ def export_onnx(
 ) -> ExportReport:
     """Write `folder` with the encoder as an ONNX graph, or raise GateError and leave nothing behind.
 
-    quantize: None, `int8` or `int4`; its recipes are tried from the smallest to the most careful, and the
-    first within the limits is taken. pairs: the sentences of the gate by language, by default real ones of
-    the sample data. A folder that holds one of `inputs` is never replaced.
+    The recipes of a quantisation are tried from the smallest to the most careful, and the first within the limits is
+    taken. limits: those of the gate, by default what the settings say. pairs: its sentences by language, by default
+    real ones of the sample data. A folder that holds one of `inputs` is never replaced.
     """
     start = time.perf_counter()
     if encoder.device.type != "cpu":
         raise ConfigError("an encoder is exported from the CPU", remedy="open it with device='cpu'")
-    recipes = choose(quantize, RECIPES, what="quantisation") if quantize else (Recipe("fp32", _copy),)
-    limits = limits or LIMITS[quantize or "fp32"]
+    recipes = RECIPES[settings.quantize] if settings.quantize else (Recipe("fp32", _copy),)
+    limits = limits or limits_of(settings)
     training = encoder.model.training
     attempts: list[Attempt] = []
     encoder.eval()
@@ -109,7 +105,7 @@ def export_onnx(
             with tempfile.TemporaryDirectory(dir=target) as scratch:  # gone before the folder is sealed
                 progress("tracing the graph")
                 whole = Path(scratch) / MODEL_FILE
-                write_graph(encoder, whole, opset=opset)
+                write_graph(encoder, whole, opset=settings.opset)
                 progress("encoding the gate's sentences with torch")
                 texts, measure = compare(fitting(pairs or real_sentences(), encoder))
                 before = look_at(encoder, texts)
@@ -122,13 +118,13 @@ def export_onnx(
                     raise GateError(
                         f"the exported encoder differs too much from its original: {_reasons(attempts)}",
                         where=str(folder),
-                        remedy="export without --quantize, or loosen the limit if the loss is acceptable to you",
+                        remedy=("export without quantisation", "loosen the limit if you accept the loss"),
                     )
                 fp32_bytes = _size(whole)
             report = ExportReport(
                 folder=Path(folder),
-                quantize=quantize,
-                opset=opset,
+                quantize=settings.quantize,
+                opset=settings.opset,
                 fp32_bytes=fp32_bytes,
                 attempts=tuple(attempts),
                 seconds=time.perf_counter() - start,
@@ -197,13 +193,11 @@ def _write_companions(
         settings_document(encoder.name, encoder.settings, metadata), encoding="utf-8"
     )
     (target / "README.md").write_text(onnx_card(encoder, report), encoding="utf-8")
-    packages = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "tokenizers", "numpy")
     write_manifest(
         target,
         {
             "cpu": _cpu(),
-            "versions": {"otkit": __version__, "python": platform.python_version()}
-            | {package: version(package) for package in packages},
+            "versions": versions(),
             "encoder": {
                 "name": encoder.name,
                 "dimension": encoder.dimension,

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from otkit.data.lines import words_of
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.families import first_position
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, InputError
 from otkit.exports.gate import Parity, compare, fitting, look_at, real_sentences
 
@@ -66,7 +66,7 @@ def trim_vocabulary(
         raise ExportError(
             f"the architecture {encoder.model.config.model_type!r} keeps its words in no plain table",
             where=encoder.name,
-            remedy="leave --trim-vocab out",
+            remedy="keep the whole vocabulary",
         )
     counts = count_pieces(encoder, texts)
     if not counts and not also:
@@ -118,12 +118,6 @@ def pieces_of(path: Path) -> frozenset[str]:
 
 
 def _unknown_percent(encoder: TorchEncoder, texts: list[str]) -> float:
-    if not isinstance(encoder.model.get_input_embeddings(), torch.nn.Embedding):
-        raise ExportError(
-            f"the architecture {encoder.model.config.model_type!r} keeps its words in no plain table",
-            where=encoder.name,
-            remedy="leave --trim-vocab out",
-        )
     counts = count_pieces(encoder, texts)
     return 100 * counts[encoder.subwords.unknown_id] / max(1, counts.total())
 

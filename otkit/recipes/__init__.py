@@ -1,7 +1,8 @@
 """Recipes: the settings of a published method, or of a run, as one TOML file.
 
-A recipe has the tables `alignment` (how words are aligned), `objective`, `batching`, `training` and `tuning`; a key that
-it leaves out keeps its default. The files beside this one are otkit's own, each with its source in its first comment.
+A recipe has the tables `alignment` (how words are aligned), `objective`, `batching`, `training` and `tuning`; a key
+that it leaves out keeps its default. The files beside this one are otkit's own, each with its source in its first
+comment.
 """
 
 from __future__ import annotations
@@ -12,13 +13,25 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 
 from otkit.errors import ConfigError, choose, reason_of
+from otkit.settings import Settings
 
-__all__ = ["RECIPE_FILE", "TABLES", "RecipeFile", "read_recipe", "recipe_names", "recipe_text", "shown"]
+__all__ = [
+    "RECIPE_FILE",
+    "TABLES",
+    "RecipeFile",
+    "read_recipe",
+    "recipe_names",
+    "recipe_text",
+    "settings_of",
+    "shown",
+]
+
+Some = TypeVar("Some", bound=Settings)
 
 TABLES = {
     "alignment": "how words are aligned, by every command that does",
@@ -79,6 +92,18 @@ def read_recipe(recipe: str | Path) -> RecipeFile:
     return _parsed(path, name=path.parent.name if path.name == RECIPE_FILE else path.stem)
 
 
+def settings_of(recipe: str | Path | None, table: str, kind: type[Some], base: Some | None = None) -> Some:
+    """The settings of a recipe's table on top of the defaults, or of `base`; those themselves without a recipe."""
+    found = base or kind()
+    if recipe is None:
+        return found
+    file = read_recipe(recipe)
+    try:
+        return found.changed(**kind.read(file.table(table)))
+    except ConfigError as error:
+        raise ConfigError(error.what, where=file.where, remedy=error.remedies) from None
+
+
 def _parsed(path: Path, *, name: str) -> RecipeFile:
     where = str(path)
     try:
@@ -133,4 +158,4 @@ def _plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """A value as a recipe's line has it."""
-    return "none" if value is None else json.dumps(_plain(value), ensure_ascii=False)
+    return "none" if value is None else json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)

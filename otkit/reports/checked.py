@@ -15,11 +15,11 @@ from otkit.reports.html import asset
 if TYPE_CHECKING:
     from otkit.alignment.checking import Checked
 
-__all__ = ["CHECK_FORMATS", "ORDERS", "Entry", "Worst"]
+__all__ = ["CHECK_FORMATS", "ORDERS", "CheckedLine", "WorstLines"]
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class CheckedLine:
     """A checked pair and where it came from; its line counts from 1."""
 
     file: str
@@ -35,7 +35,7 @@ ORDERS: Mapping[str, Callable[[Checked], float]] = {
 
 
 @dataclass
-class Worst:
+class WorstLines:
     """The `most` worst pairs of a stream and what they all had in common: memory does not grow with the
     stream. Of equal scores the first comes first."""
 
@@ -43,12 +43,12 @@ class Worst:
     most: int
     pairs: int = 0
     sums: dict[str, float] = field(default_factory=lambda: {"hallucination": 0.0, "omission": 0.0})
-    _heap: list[tuple[float, int, Entry]] = field(default_factory=list)
+    _heap: list[tuple[float, int, CheckedLine]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._score = choose(self.order, ORDERS, what="order")
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: CheckedLine) -> None:
         """Count a pair, and keep it while it is among the worst."""
         self.pairs += 1
         for name in self.sums:
@@ -59,7 +59,7 @@ class Worst:
         else:
             heapq.heappushpop(self._heap, item)
 
-    def entries(self) -> list[Entry]:
+    def lines(self) -> list[CheckedLine]:
         """Worst first."""
         return [entry for _, _, entry in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
@@ -68,7 +68,7 @@ class Worst:
         return self.sums[name] / max(self.pairs, 1)
 
 
-def _jsonl(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
+def _jsonl(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
     for entry in entries:
         one = entry.checked
         document: dict[str, Any] = {"file": entry.file} if several else {}
@@ -84,7 +84,7 @@ def _jsonl(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]
         yield to_json(document, indent=None).rstrip("\n")
 
 
-def _tsv(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
+def _tsv(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
     yield "\t".join([*(["file"] if several else []), "line", "hallucination", "omission", "source", "target"])
     for entry in entries:
         one = entry.checked
@@ -93,7 +93,7 @@ def _tsv(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
         yield "\t".join(cells)
 
 
-def _html(entries: Sequence[Entry], several: bool, title: str) -> Iterable[str]:
+def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield (
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -124,7 +124,7 @@ def _marked(words: Sequence[str], scores: Sequence[float], side: str) -> str:
     return f'<ul class="words" dir="auto" aria-label="{side}">{items}</ul>'
 
 
-CHECK_FORMATS: Mapping[str, Callable[[Sequence[Entry], bool, str], Iterable[str]]] = {
+CHECK_FORMATS: Mapping[str, Callable[[Sequence[CheckedLine], bool, str], Iterable[str]]] = {
     "jsonl": _jsonl,
     "tsv": _tsv,
     "html": _html,

@@ -11,7 +11,7 @@ from otkit.errors import ConfigError
 from otkit.reports.tables import Column, Table, Value
 from otkit.reports.view import GridView
 
-__all__ = ["agreement", "corpus_figures", "figures_table", "frequent_pairs", "lonely_words"]
+__all__ = ["agreement", "corpus_figures", "figures_table", "frequent_pairs", "unlinked_words"]
 
 Figures = dict[str, float | None]
 
@@ -30,10 +30,10 @@ def corpus_figures(views: Sequence[GridView]) -> Figures:
         "links a source word": _ratio(len(shares), source_words),
         "mean share of a link": _ratio(sum(shares), len(shares)),
         "source words without a partner": _ratio(
-            sum(len(view.lonely_source) for view in views), source_words
+            sum(len(view.unlinked_source) for view in views), source_words
         ),
         "target words without a partner": _ratio(
-            sum(len(view.lonely_target) for view in views), target_words
+            sum(len(view.unlinked_target) for view in views), target_words
         ),
         "mean transport cost": _ratio(sum(costs), len(costs)),
     }
@@ -91,16 +91,16 @@ def frequent_pairs(views: Sequence[GridView], *, most: int = 20) -> Table:
     return Table("Most frequent word pairs", columns, rows)
 
 
-def lonely_words(views: Sequence[GridView], *, side: str, most: int = 20) -> Table:
+def unlinked_words(views: Sequence[GridView], *, side: str, most: int = 20) -> Table:
     """Words that most often have no partner, with how often they occur at all."""
     alone: dict[str, int] = defaultdict(int)
     seen: dict[str, int] = defaultdict(int)
     for view in views:
-        words, lonely = (
-            (view.source, view.lonely_source) if side == "source" else (view.target, view.lonely_target)
+        words, unlinked = (
+            (view.source, view.unlinked_source) if side == "source" else (view.target, view.unlinked_target)
         )
         _count(seen, words)
-        _count(alone, (words[k] for k in lonely))
+        _count(alone, (words[k] for k in unlinked))
     ranked = sorted(alone.items(), key=lambda item: (-item[1], item[0]))[:most]
     columns = (Column(side), Column("alone"), Column("in all"))
     return Table(

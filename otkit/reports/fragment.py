@@ -36,12 +36,12 @@ def fragment_html(view: GridView) -> str:
     source_null, target_null = view.null_shares()
     beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_null, target_null))
     corner = f'<td title="no partner">{UNICODE.null}</td>'
-    heads = [_head(word, "col", lonely=j in view.lonely_target) for j, word in enumerate(view.target)]
+    heads = [_head(word, "col", unlinked=j in view.unlinked_target) for j, word in enumerate(view.target)]
     rows = [f"<tr><td></td>{''.join(heads)}{corner if beside else ''}</tr>"]
     for i, word in enumerate(view.source):
         cells = [_cell(view, i, j) for j in range(len(view.target))]
         null = [_tinted(float(source_null[i]), _NULL, "")] if beside else []
-        head = _head(word, "row", lonely=i in view.lonely_source)
+        head = _head(word, "row", unlinked=i in view.unlinked_source)
         rows.append(f"<tr>{head}{''.join([*cells, *null])}</tr>")
     if below:
         rows.append(f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '') for share in target_null)}</tr>")
@@ -58,8 +58,8 @@ def _notes(view: GridView) -> str:
     if view.score is not None:
         lines.append(f"transport cost {view.score:.3f} (lower is closer)")
     parts = [escape(visible(" · ".join(lines)))] if lines else []
-    for side, lonely in view.lonely_words():
-        listed = ", ".join(f"{_word(word)} ({null:.0%} null)" for word, null in lonely)
+    for side, unlinked in view.unlinked_words():
+        listed = ", ".join(f"{_word(word)} ({null:.0%} null)" for word, null in unlinked)
         parts.append(f"no partner in the {side}: {listed}")
     return "".join(f"<div>{part}</div>" for part in parts)
 
@@ -69,8 +69,8 @@ def _word(word: str) -> str:
     return f'<bdi dir="{"rtl" if is_rtl(word) else "auto"}">{escape(visible(word))}</bdi>'
 
 
-def _head(word: str, scope: str, *, lonely: bool) -> str:
-    mark = f" {UNICODE.null}" if lonely else ""
+def _head(word: str, scope: str, *, unlinked: bool) -> str:
+    mark = f" {UNICODE.null}" if unlinked else ""
     return f'<th scope="{scope}">{_word(word)}{mark}</th>'
 
 

@@ -134,7 +134,7 @@ def page_html(page: Page) -> str:
 
 def asset(name: str) -> str:
     """The text of a file that pages carry inside them."""
-    return (resources.files("otkit.report") / "assets" / name).read_text(encoding="utf-8")
+    return (resources.files("otkit.reports") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _json(value: object) -> str:

@@ -1,8 +1,10 @@
-"""Heat maps of alignments as PNG or SVG, gold links as boxes."""
+"""Heat maps of alignments as PNG or SVG, gold links as boxes, in fonts of this machine that can draw the words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "write_picture"]
+__all__ = ["FORMATS", "families_for", "write_picture"]
 
 FORMATS = ("png", "svg")
 _CELL = 0.32  # inches
@@ -27,6 +29,25 @@ _MARKS: dict[LinkKind, tuple[str, str]] = {  # matplotlib marker, colour
     "extra": ("P", "#8a5300"),
 }
 
+_FIRST = "DejaVu Sans"  # comes with matplotlib
+_LIKED = (
+    "Noto Sans",
+    "Noto Naskh",
+    "Source Han Sans",
+    "WenQuanYi",
+    "Droid Sans",
+    "FreeSans",
+    "Arial Unicode",
+)
+_SUGGESTED = {
+    "CJK": "Noto Sans CJK",
+    "HIRAGANA": "Noto Sans CJK",
+    "KATAKANA": "Noto Sans CJK",
+    "HANGUL": "Noto Sans CJK",
+    "ARABIC": "Noto Sans Arabic",
+    "DEVANAGARI": "Noto Sans Devanagari",
+}
+
 
 def write_picture(
     views: Sequence[GridView], path: Path, *, format: str | None = None, overwrite: bool = False
@@ -34,8 +55,6 @@ def write_picture(
     """Draw one view, or several side by side, into `path`; what a reader should know is returned as notes."""
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
-
-    from otkit.reports.fonts import families_for
 
     kind = format or path.suffix.lstrip(".").lower()
     if kind not in FORMATS:
@@ -98,9 +117,9 @@ def _draw(view: GridView, axes: Axes) -> None:
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    columns_named = _labels(view.target, view.lonely_target, view.target_null)
+    columns_named = _labels(view.target, view.unlinked_target, view.target_null)
     axes.set_xticks(range(len(view.target)), columns_named, rotation=90)
-    axes.set_yticks(range(len(view.source)), _labels(view.source, view.lonely_source, view.source_null))
+    axes.set_yticks(range(len(view.source)), _labels(view.source, view.unlinked_source, view.source_null))
     axes.xaxis.tick_top()
     if mostly_rtl(view.target):  # read from the right, as in the pages
         axes.invert_xaxis()
@@ -119,10 +138,10 @@ def _draw(view: GridView, axes: Axes) -> None:
     axes.set_xlabel("\n".join(title))
 
 
-def _labels(words: Sequence[str], lonely: Sequence[int], null: Shares) -> list[str]:
+def _labels(words: Sequence[str], unlinked: Sequence[int], null: Shares) -> list[str]:
     """The words, and behind those without a partner the share of their mass that stayed with them."""
     return [
-        f"{visible(word)} ∅ {null[k]:.0%}" if k in lonely else visible(word) for k, word in enumerate(words)
+        f"{visible(word)} ∅ {null[k]:.0%}" if k in unlinked else visible(word) for k, word in enumerate(words)
     ]
 
 
@@ -147,3 +166,50 @@ def _gold_key(figure: Figure) -> None:
         marker, colour = _MARKS[kind]  # type: ignore[index]
         handles.append(Line2D([], [], linestyle="none", marker=marker, color=colour, label=label))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+
+
+def families_for(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(font families in order of trial, notes on scripts that no installed font can draw)."""
+    wanted = {ord(character) for word in words for character in word if character.isprintable()}
+    families = [_FIRST]
+    missing = wanted - _characters_of(_FIRST)
+    for family in _candidates():
+        if not missing:
+            break
+        if found := missing & _characters_of(family):
+            families.append(family)
+            missing -= found
+    scripts = sorted({unicodedata.name(chr(code), "?").split()[0] for code in missing})
+    return families, [_note(script) for script in scripts]
+
+
+def _note(script: str) -> str:
+    font = _SUGGESTED.get(script, f"Noto Sans {script.capitalize()}")
+    name = script if script == "CJK" else script.capitalize()
+    return f"no installed font draws {name} characters, boxes stand for them; install {font}"
+
+
+@lru_cache(maxsize=1)
+def _candidates() -> Sequence[str]:
+    """Every family once, those made for many scripts first; sans before serif."""
+
+    from matplotlib.font_manager import fontManager
+
+    def rank(name: str) -> tuple[int, bool, str]:
+        liked = [place for place, prefix in enumerate(_LIKED) if name.startswith(prefix)]
+        return (liked[0] if liked else len(_LIKED), "Serif" in name, name)
+
+    return sorted({font.name for font in fontManager.ttflist}, key=rank)
+
+
+@lru_cache(maxsize=512)
+def _characters_of(family: str) -> frozenset[int]:
+    from matplotlib.font_manager import fontManager, get_font
+
+    for font in fontManager.ttflist:
+        if font.name == family and font.style == "normal":
+            try:
+                return frozenset(get_font(font.fname).get_charmap())
+            except (OSError, RuntimeError):  # a broken font file is no font
+                continue
+    return frozenset()

@@ -1,12 +1,191 @@
-"""A terminal's picture as an SVG file, for a README: the characters and colours that the terminal shows."""
+"""An alignment as a terminal shows it: the grid, its key, the links, words with no partner; and that picture as SVG."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
 
-__all__ = ["terminal_svg"]
+from otkit.reports.grid import (
+    KIND_STYLES,
+    SHADE_FROM,
+    UNICODE,
+    Glyphs,
+    assemble,
+    glyphs_for,
+    grid_lines,
+    spell,
+)
+from otkit.reports.view import Cell, GridView, LinkKind, compare_links
+from otkit.reports.words import cell_width, is_rtl, is_steady
+
+__all__ = ["AlignmentPicture", "ComparisonPicture", "summary_lines", "terminal_svg"]
+
+_KIND_NAMES: dict[LinkKind, str] = {
+    "link": "link",
+    "sure": "link, sure in gold",
+    "possible": "link, possible in gold",
+    "missed": "missed, sure in gold",
+    "extra": "link not in gold",
+}
+
+
+@dataclass(frozen=True)
+class AlignmentPicture:
+    """One pair for a rich console: caption, grid, key and lists, as wide as the console."""
+
+    view: GridView
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        glyphs = glyphs_for(options.encoding)
+        if self.view.caption:
+            yield Text(self.view.caption, style="italic")
+        if self.view.settings:
+            yield Text(self.view.settings)
+        yield from grid_lines(self.view, width=options.max_width, glyphs=glyphs)
+        yield Text("")
+        yield from summary_lines(self.view, width=options.max_width, glyphs=glyphs)
+
+
+@dataclass(frozen=True)
+class ComparisonPicture:
+    """One pair seen by two models: side by side where both fit, else stacked, then what differs."""
+
+    left: GridView
+    right: GridView
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        glyphs = glyphs_for(options.encoding)
+        width = options.max_width
+        yield from _beside(self.left, self.right, width=width, glyphs=glyphs)
+        yield from map(Text, dict.fromkeys(filter(None, (self.left.settings, self.right.settings))))
+        yield Text("")
+        yield from _key_lines(self.left, width=width, glyphs=glyphs)
+        source, target = self.left.source, self.left.target
+        both, left, right = compare_links(self.left.links, self.right.links)
+        for name, cells in (
+            ("both", both),
+            (f"only {self.left.caption}", left),
+            (f"only {self.right.caption}", right),
+        ):
+            words = [
+                f"{spell(source[i], 20, glyphs)} {glyphs.arrow} {spell(target[j], 20, glyphs)}"
+                for i, j in cells
+            ]
+            listed = [f"{word}," for word in words[:-1]] + words[-1:]
+            yield from _flow([f"{spell(name, width - 8, glyphs)} ({len(cells)}):", *listed], width=width)
+        for view in (self.left, self.right):
+            name = f"{spell(view.caption, width // 2, glyphs)}: "
+            yield from _null_lines(view, width=width, glyphs=glyphs, name=name)
+            yield from _score_lines(view, width=width, name=name)
+
+
+def _beside(left: GridView, right: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
+    half = (width - 3) // 2
+    needed = 2 * (len(left.target) + 1) + 10
+    plain = not any(is_rtl(word) or not is_steady(word) for word in (*left.source, *left.target))
+    if not (plain and needed <= half):
+        above, below = (_captioned(view, width=width, glyphs=glyphs) for view in (left, right))
+        return [*above, Text(""), *below]
+    columns = [_captioned(view, width=half, glyphs=glyphs) for view in (left, right)]
+    joined = []
+    for row in range(max(map(len, columns))):
+        first, second = (column[row] if row < len(column) else Text("") for column in columns)
+        line = Text("", no_wrap=True, overflow="ignore").append_text(first)
+        if second.plain:
+            line.append(" " * (half + 3 - cell_width(first.plain))).append_text(second)
+        joined.append(line)
+    return joined
+
+
+def _captioned(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
+    caption = assemble([(spell(view.caption, width, glyphs), "italic")])
+    return [caption, *grid_lines(view, width=width, glyphs=glyphs)]
+
+
+def summary_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
+    """The key, the links with their share of mass, the words with no partner, the sentence score."""
+    lines = [*_key_lines(view, width=width, glyphs=glyphs), Text(""), *_link_lines(view, width, glyphs)]
+    if not view.links:
+        lines.append(Text("no links"))
+    return [
+        *lines,
+        Text(""),
+        *_null_lines(view, width=width, glyphs=glyphs),
+        *_score_lines(view, width=width),
+    ]
+
+
+def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
+    shown = {"link"} if view.gold is None else set(KIND_STYLES) - {"link"}
+    shades = [f"{shade} {bound:.0%}+" for shade, bound in zip(glyphs.shades[1:], SHADE_FROM, strict=True)]
+    kinds = [f"{glyphs.kinds[kind]} {name}" for kind, name in _KIND_NAMES.items() if kind in shown]
+    return _flow(["share of mass:", *shades, *kinds], width=width)
+
+
+def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
+    lines: list[Text] = []
+    for side, unlinked in view.unlinked_words():
+        items = [f"{spell(word, 24, glyphs)} ({null:.0%} null)" for word, null in unlinked]
+        lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
+    return lines
+
+
+def _score_lines(view: GridView, *, width: int, name: str = "") -> list[Text]:
+    lines: list[Text] = []
+    if view.gold is not None:
+        counted = ", ".join(
+            f"{view.counts.get(kind, 0)} {kind}" for kind in ("sure", "possible", "missed", "extra")
+        )
+        lines += _flow([f"{name}against gold:", counted], width=width)
+    if view.score is not None:
+        lines += _flow([f"{name}transport cost {view.score:.3f}", "(lower is closer)"], width=width)
+    return lines
+
+
+def _link_lines(view: GridView, width: int, glyphs: Glyphs) -> list[Text]:
+    marked = [cell for cell, kind in view.kinds.items() if kind != "missed"]
+    entries = [_link_entry(view, cell, width, glyphs) for cell in marked]
+    widest = max((sum(cell_width(text) for text, _ in entry) for entry in entries), default=0) + 3
+    steady = all(is_steady(word) for word in (*view.source, *view.target))
+    per_line = max(1, (width + 3) // widest) if steady or glyphs.plain else 1
+    height = ceil(len(entries) / per_line)
+    lines = []
+    for row in range(height):  # read downwards, like a dictionary
+        parts: list[tuple[str, str]] = []
+        for entry in entries[row::height]:
+            parts += entry
+            parts.append((" " * (widest - sum(cell_width(text) for text, _ in entry)), ""))
+        lines.append(assemble(parts))
+    return lines
+
+
+def _link_entry(view: GridView, cell: Cell, width: int, glyphs: Glyphs) -> list[tuple[str, str]]:
+    kind = view.kinds[cell]
+    half = (width - 10 - len(glyphs.arrow)) // 2
+    source, target = spell(view.source[cell[0]], half, glyphs), spell(view.target[cell[1]], half, glyphs)
+    return [
+        (f"{glyphs.kinds[kind]} ", KIND_STYLES[kind]),
+        (f"{view.link_share(cell):4.0%} ", ""),
+        (f"{source} {glyphs.arrow} {target}", ""),
+    ]
+
+
+def _flow(items: Sequence[str], *, width: int) -> list[Text]:
+    """Items one after another, folded between items; continued lines are indented."""
+    lines, line = [], ""
+    for item in items:
+        separator = "  " if line else ""
+        if line.strip() and cell_width(line) + len(separator) + cell_width(item) > width:
+            lines.append(line)
+            line, separator = "  ", ""
+        line += separator + item
+    return [assemble([(part, "")]) for part in [*lines, line]]
+
 
 # rich fills in what is between braces; the fonts are the reader's own, so that nothing is loaded from elsewhere.
 _SVG = """\

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import DEFAULT_THRESHOLDS, AlignmentSettings
-from otkit.encoders.encoder import Encoder, Sentence, Tokens
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence, Tokens
 from otkit.reports.html import Page, PagePair, Variant
 from otkit.reports.view import GoldLinks, GridView, view_of
 
@@ -26,9 +27,10 @@ class _OneForwardPass:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._states: dict[bytes, tuple[Tensor, ...]] = {}
-        self.name, self.settings, self.subwords = encoder.name, encoder.settings, encoder.subwords
+        self.name, self.origin = encoder.name, encoder.origin
+        self.settings, self.subwords = encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
-        self.max_tokens, self.device = encoder.max_tokens, encoder.device
+        self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
 
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
         return self._encoder.tokenize(sentences, prefix=prefix)
@@ -41,6 +43,9 @@ class _OneForwardPass:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         return self._encoder.encode_sentences(tokens)
+
+    def weights_sha256(self) -> str:
+        return self._encoder.weights_sha256()
 
 
 def layers_name(layers: Sequence[int]) -> str:

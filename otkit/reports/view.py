@@ -15,7 +15,7 @@ from otkit.data.links import parse_links
 from otkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from otkit.alignment.alignment import Alignment
+    from otkit.alignment.aligner import Alignment
 
 __all__ = [
     "Cell",
@@ -106,23 +106,23 @@ class GridView:
         return counted
 
     @cached_property
-    def lonely_source(self) -> tuple[int, ...]:
+    def unlinked_source(self) -> tuple[int, ...]:
         """Source words that no link touches."""
         return tuple(sorted(set(range(len(self.source))) - {i for i, _ in self.links}))
 
     @cached_property
-    def lonely_target(self) -> tuple[int, ...]:
+    def unlinked_target(self) -> tuple[int, ...]:
         """Target words that no link touches."""
         return tuple(sorted(set(range(len(self.target))) - {j for _, j in self.links}))
 
-    def lonely_words(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    def unlinked_words(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
         """`source`, then `target`, where they have words that no link touches: these, with their null mass."""
-        for side, words, lonely, null in (
-            ("source", self.source, self.lonely_source, self.source_null),
-            ("target", self.target, self.lonely_target, self.target_null),
+        for side, words, unlinked, null in (
+            ("source", self.source, self.unlinked_source, self.source_null),
+            ("target", self.target, self.unlinked_target, self.target_null),
         ):
-            if lonely:
-                yield side, [(words[k], float(null[k])) for k in lonely]
+            if unlinked:
+                yield side, [(words[k], float(null[k])) for k in unlinked]
 
     def null_shares(self) -> tuple[Shares, Shares]:
         """Null mass of the words that no link touches, 0 elsewhere: what is drawn as `no partner`.
@@ -131,11 +131,11 @@ class GridView:
         a full link it would read as a contradiction.
         """
         source, target = np.zeros(len(self.source)), np.zeros(len(self.target))
-        for lonely, shown, null in (
-            (self.lonely_source, source, self.source_null),
-            (self.lonely_target, target, self.target_null),
+        for unlinked, shown, null in (
+            (self.unlinked_source, source, self.source_null),
+            (self.unlinked_target, target, self.target_null),
         ):
-            shown[list(lonely)] = null[list(lonely)]
+            shown[list(unlinked)] = null[list(unlinked)]
         return source, target
 
 

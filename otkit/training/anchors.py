@@ -35,4 +35,4 @@ def parameter_anchor(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
         raise ConfigError("the parameter anchor needs the weights of the start", remedy="train some weights")
     squares = torch.stack([(now - was).square().sum() for now, was in pairs.moved]).sum()
     distance = torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
-    return Part(distance * pairs.share, {"weight_drift": distance.detach() * pairs.share})
+    return Part(distance * pairs.batch_fraction, {"weight_drift": distance.detach() * pairs.batch_fraction})

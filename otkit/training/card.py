@@ -9,7 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.settings import ObjectiveSettings
@@ -43,7 +43,7 @@ def model_card(
         f"- {_code(file['name'])} ({_plain('-'.join(file['languages']))}, {file['pairs']:,} pairs)"
         for file in files
     )
-    rows = described(settings, encoder.layers, mixed=bool(metadata.get("mixed")))
+    rows = described(settings, encoder.layers)
     done = "\n".join(f"| {name} | {_plain(value)} |" for name, value in rows)
     return f"""---
 {header}---
@@ -80,9 +80,8 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 """
 
 
-def described(settings: Recipe, count: int, *, mixed: bool = False) -> list[tuple[str, str]]:
-    """The settings that had an effect, each with its unit, for people; of an encoder of `count` layers, on text of
-    single languages or `mixed`."""
+def described(settings: Recipe, count: int) -> list[tuple[str, str]]:
+    """The settings that had an effect, each with its unit, for people; of an encoder of `count` layers."""
     objective, batching, train, tuning = (
         settings.objective,
         settings.batching,
@@ -98,11 +97,11 @@ def described(settings: Recipe, count: int, *, mixed: bool = False) -> list[tupl
         ("trained", _trained(settings, count)),
         (
             "batches",
-            f"{batching.batch_size} pairs of {'all languages together' if mixed else 'each corpus'}, "
+            f"{batching.batch_size} pairs of {'all languages together' if batching.mix_languages else 'each corpus'}, "
             f"{train.grad_accum} to an optimiser step"
             + (f", at most {batching.batch_tokens} subwords a pass" if batching.batch_tokens else ""),
         ),
-        (f"pairs of {'all' if mixed else 'each corpus'} in an epoch", f"{batching.pairs_per_language}"),
+        ("pairs of each corpus in an epoch", f"{batching.pairs_per_language}"),
         (
             "learning rate",
             f"{train.lr:g} at its peak, {train.schedule}, warm-up over {train.warmup:g} of the steps",

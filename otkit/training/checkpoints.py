@@ -65,8 +65,7 @@ def write_checkpoint(
         raise TrainingError(
             f"the checkpoint of step {step} could not be written ({reason_of(error)})",
             where=str(root),
-            remedy="make room or choose another --output; the checkpoints before it are whole:"
-            " continue with --resume",
+            remedy="make room, or choose another output; continue from the checkpoint before with `resume=True`",
         ) from error
     for old in _steps(root)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
@@ -100,7 +99,9 @@ def append_text(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise TrainingError(
-            f"cannot be written ({reason_of(error)})", where=str(path), remedy="make room, then --resume"
+            f"cannot be written ({reason_of(error)})",
+            where=str(path),
+            remedy="make room, then continue with `resume=True`",
         ) from error
 
 

@@ -29,7 +29,7 @@ def gaussian_w2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     ]
     gap = sum((x - y).square().sum(1) for x, y in zip(*moments, strict=True))
     assert isinstance(gap, Tensor)
-    return Part(gap.mean() * pairs.share)
+    return Part(gap.mean() * pairs.batch_fraction)
 
 
 def mmd(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -47,7 +47,7 @@ def mmd(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
         weights = [side.flatten()[None] / side.sum() for side in weights]  # (1, B*N)
     (x, y), (a, b) = sides, weights
     value = _kernel_mean(x, x, a, a) + _kernel_mean(y, y, b, b) - 2 * _kernel_mean(x, y, a, b)
-    return Part(value.mean() * pairs.share)
+    return Part(value.mean() * pairs.batch_fraction)
 
 
 def _kernel_mean(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:

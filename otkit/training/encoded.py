@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from otkit.encoders.encoder import Encoded
-from otkit.encoders.pooling import centred
+from otkit.alignment.settings import AlignmentSettings
+from otkit.encoders.pooling import Encoded, centred
 
 __all__ = ["EncodedPairs", "Joint", "Losses", "Masked", "Part"]
 
@@ -52,7 +52,7 @@ class EncodedPairs:
     source_weights, target_weights  (B,N) and (B,M), each row a distribution, exactly 0 at padding
     start                           (B,M,D) target vectors of the frozen start, or None where no part needs
                                     them
-    share                           B over the pairs of the whole micro-step
+    batch_fraction                  B over the pairs of the whole micro-step
     targets                         target units of the whole micro-step
 
     The rest is None (or empty) where no part needs it:
@@ -67,6 +67,7 @@ class EncodedPairs:
     moved      trained weights, each with what it was at the start
     embedding  (V,D) the encoder's table of subword vectors
     heads      trained beside the encoder, by what they are for
+    alignment  how the word aligner reads links
     """
 
     source: Encoded
@@ -74,7 +75,7 @@ class EncodedPairs:
     source_weights: Tensor
     target_weights: Tensor
     start: Tensor | None
-    share: float
+    batch_fraction: float
     targets: int
     links: Tensor | None = None
     read: Tensor | None = None
@@ -86,6 +87,7 @@ class EncodedPairs:
     moved: Sequence[tuple[Tensor, Tensor]] = ()
     embedding: Tensor | None = None
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def compared(self, center: str) -> tuple[Encoded, Encoded]:
         """Both sides as words are compared with each other: minus the mean of the pair's words, or as they are."""
@@ -98,10 +100,10 @@ class EncodedPairs:
 
 @dataclass(frozen=True)
 class Losses:
-    """Weighted losses by name (scalars, with gradient) and gauges by name (scalars, without)."""
+    """Weighted losses by name (scalars, with gradient) and metrics by name (scalars, without)."""
 
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor]
+    metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -109,4 +111,4 @@ class Part:
     """One unweighted objective value and what it can tell on the side."""
 
     value: Tensor
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)

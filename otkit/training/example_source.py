@@ -70,6 +70,6 @@ class ExampleSource(Generic[Batch]):
                 rows = rows[np.argsort(self._lengths[rows], kind="stable")]
             pieces = [rows[begin : begin + self._size] for begin in range(0, len(rows), self._size)]
             # The only short batch is an epoch's last one: it must stay so, whatever its length.
-            moved = rng.permutation(len(pieces)) if self._window > 1 else np.arange(len(pieces))
-            batches += [pieces[place] for place in moved]
+            shuffled = rng.permutation(len(pieces)) if self._window > 1 else np.arange(len(pieces))
+            batches += [pieces[place] for place in shuffled]
         return batches

@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import FrozenStart
-from otkit.training.layers import copy_layers_above
 from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
@@ -36,7 +35,7 @@ from otkit.training.records import peak_memory, present_memory
 from otkit.training.run import frozen_start
 from otkit.training.schedule import total_steps
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import layers_kept, prepare_encoder
+from otkit.training.tuning import copy_layers_above, layers_kept, prepare_encoder
 
 __all__ = ["CorpusForecast", "Forecast", "forecast"]
 
@@ -103,6 +102,7 @@ def forecast(
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
+    settings = settings.for_encoder(encoder)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
     start: FrozenStart | None = None
@@ -116,7 +116,13 @@ def forecast(
     )  # memory that the run will take
     prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
     module = AlignmentModel(
-        encoder, objective, start=start, inverse_document_frequency=rarity, links=links, teacher=teacher
+        encoder,
+        objective,
+        start=start,
+        inverse_document_frequency=rarity,
+        links=links,
+        teacher=teacher,
+        alignment=settings.alignment,
     ).train()
     steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)

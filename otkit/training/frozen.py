@@ -22,8 +22,11 @@ from otkit.data.batching import PairBatch
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
 from otkit.encoders.device import multiplies_in, send
-from otkit.encoders.encoder import Encoded, Tokens, TooLongError, TorchEncoder, resolve_layers
+from otkit.encoders.encoder import resolve_layers
 from otkit.encoders.families import layer_stack
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens, TooLongError
+from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["CachedStart", "CopiedStart", "FrozenStart", "copy_dtype", "open_start", "passes_saved"]
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, choose
 from otkit.files import replace_file
-from otkit.training.layers import freeze
-from otkit.training.objectives import Losses
+from otkit.training.encoded import Losses
+from otkit.training.tuning import freeze
 
 __all__ = [
     "ClassBatch",

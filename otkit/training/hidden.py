@@ -1,21 +1,107 @@
-"""The encodings of text with hidden words, for the objectives that guess them."""
+"""Text with hidden words, for the objectives that guess them: which are hidden, two sentences as one text, and their
+encodings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.encoder import Tokens, TorchEncoder, pool_words, subword_units
+from otkit.encoders.pooling import pool_words, subword_units
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
-from otkit.training.masking import HiddenWords, hide_words, join_pairs
 from otkit.training.settings import ObjectiveSettings
 
-__all__ = ["with_hidden_words"]
+__all__ = ["HiddenWords", "JointTokens", "hide_words", "join_pairs", "with_hidden_words"]
+
+# BERT's recipe (Devlin et al. 2019, appendix A.1): most hidden subwords become the mask, some a random one,
+# some stay.
+_MASKED, _RANDOM = 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class HiddenWords:
+    """A batch with hidden words: what the encoder reads, which subwords (K,) of the B*T it must guess, and
+    which words.
+
+    words  (B,W) bool
+    """
+
+    tokens: Tokens
+    places: Tensor
+    answers: Tensor
+    words: Tensor
+
+
+@dataclass(frozen=True)
+class JointTokens:
+    """Pairs as one text each: `tokens` of both, and the same with the word numbers of one side only.
+
+    rows  (B',) the pairs that fit the encoder
+    """
+
+    rows: Tensor
+    tokens: Tokens
+    source: Tokens
+    target: Tokens
+
+
+def hide_words(
+    tokens: Tokens, *, share: float, mask_id: int, vocabulary: int, generator: torch.Generator
+) -> HiddenWords:
+    """Hide whole words with probability `share`, each of their subwords by itself masked, replaced or
+    left.
+    """
+    width = max(tokens.counts, default=0)
+    words = torch.rand(len(tokens), max(width, 1), generator=generator) < share  # (B,W)
+    words &= torch.arange(max(width, 1)) < torch.tensor(tokens.counts)[:, None]
+    chosen = words.gather(1, tokens.word_ids.clamp(min=0)) & (tokens.word_ids >= 0)  # (B,T)
+    fate = torch.rand(chosen.shape, generator=generator)
+    random = torch.randint(vocabulary, chosen.shape, generator=generator)
+    ids = torch.where(chosen & (fate < _MASKED), mask_id, tokens.ids)
+    ids = torch.where(chosen & (fate >= _MASKED) & (fate < _MASKED + _RANDOM), random, ids)
+    places = chosen.flatten().nonzero().flatten()
+    return HiddenWords(replace(tokens, ids=ids), places, tokens.ids.flatten()[places], words)
+
+
+def join_pairs(source: Tokens, target: Tokens, *, limit: int, padding_id: int) -> JointTokens:
+    """`<s> source </s> target </s>`: what stands before the target's first word is left out.
+
+    Words are numbered on: the target's first word follows the source's last. Pairs past the limit are left
+    out.
+    """
+    lead = [int((row >= 0).to(torch.int8).argmax()) for row in target.word_ids]
+    first, second = source.lengths.tolist(), target.lengths.tolist()
+    rows = [row for row in range(len(source)) if first[row] + second[row] - lead[row] <= limit]
+    width = max((first[row] + second[row] - lead[row] for row in rows), default=0)
+    ids = torch.full((len(rows), width), padding_id)
+    word_ids = torch.full((len(rows), width), -1)
+    attention = torch.zeros(len(rows), width, dtype=torch.bool)
+    for place, row in enumerate(rows):
+        n, m = first[row], second[row] - lead[row]
+        ids[place, :n], ids[place, n : n + m] = source.ids[row, :n], target.ids[row, lead[row] : second[row]]
+        theirs = target.word_ids[row, lead[row] : second[row]]
+        word_ids[place, :n] = source.word_ids[row, :n]
+        word_ids[place, n : n + m] = torch.where(theirs >= 0, theirs + source.counts[row], -1)
+        attention[place, : n + m] = True
+    ours, counts = ([side.counts[row] for row in rows] for side in (source, target))
+    before = torch.tensor(ours, dtype=torch.int64)[:, None]
+    sides = (
+        torch.where(word_ids < before, word_ids, -1),
+        torch.where(word_ids >= before, word_ids - before, -1),
+    )
+    return JointTokens(
+        torch.tensor(rows, dtype=torch.int64),
+        Tokens(ids, attention, word_ids, tuple(n + m for n, m in zip(ours, counts, strict=True))),
+        Tokens(ids, attention, sides[0], tuple(ours)),
+        Tokens(ids, attention, sides[1], tuple(counts)),
+    )
 
 
 def with_hidden_words(

@@ -24,7 +24,7 @@ def masked_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     losses = [_guess(side, pairs, "mlm") for side in pairs.masked]
     if not losses:
         raise ConfigError("mlm needs masked text", remedy="encode the pairs with words hidden")
-    return Part(torch.stack(losses).mean() * pairs.share)
+    return Part(torch.stack(losses).mean() * pairs.batch_fraction)
 
 
 def translation_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -33,7 +33,7 @@ def translation_language(pairs: EncodedPairs, config: ObjectiveSettings) -> Part
 
     Conneau and Lample 2019, section 3.3. Pairs that do not fit the encoder together are left out.
     """
-    return Part(_guess(_joint(pairs, "tlm").masked, pairs, "tlm") * pairs.share)
+    return Part(_guess(_joint(pairs, "tlm").masked, pairs, "tlm") * pairs.batch_fraction)
 
 
 def denoising_alignment(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -63,7 +63,7 @@ def denoising_alignment(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
         surprise = -scores.log_softmax(2).gather(2, truth)[..., 0]
         total = total + torch.where(asked, surprise, 0.0).sum()
         count = count + asked.sum()
-    return Part(total / count.clamp(min=1) * pairs.share)
+    return Part(total / count.clamp(min=1) * pairs.batch_fraction)
 
 
 def _guess(masked: Masked, pairs: EncodedPairs, name: str) -> Tensor:

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
+from otkit.alignment.links import linked_shares
+from otkit.alignment.plans import Problem, problem_of, solve
+from otkit.alignment.settings import AlignmentSettings
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveSettings
 from otkit.training.transport_losses import plan_between
-from otkit.transport.cost import mean_cost, pairwise_cost
-from otkit.transport.order import AGREEMENT, DISTORTION, ROUNDS, distortion_cost, neighbour_support
-from otkit.transport.phrases import weighted_shares
-from otkit.transport.plan import LINKED, shares
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.plan import shares
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "aligner_links",
+    "aligner_settings",
     "aligner_shares",
     "consistency",
     "contrastive_strong",
@@ -50,7 +51,7 @@ def l2(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     squared = (source - target).square().sum(1).masked_fill(~linked, 0.0)  # (B*N,)
     count = linked.sum()
     total = squared.sum()
-    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.share
+    value = total if config.anchor_reduction == "sum" else total / count.clamp(min=1) * pairs.batch_fraction
     return Part(value, {"links": count.detach().float()})
 
 
@@ -66,7 +67,7 @@ def contrastive_weak(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     columns = scores.masked_fill(~linked[None, :], -torch.inf).logsumexp(1)
     rows = scores.masked_fill(~linked[:, None], -torch.inf).logsumexp(0)
     losses = (columns + rows) / 2 - scores.diagonal()
-    return Part(_mean(losses, linked) * pairs.share)
+    return Part(_mean(losses, linked) * pairs.batch_fraction)
 
 
 def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -81,7 +82,7 @@ def contrastive_strong(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
     norms = scores.masked_fill(itself | ~real[None, :], -torch.inf).logsumexp(1)
     partner = (source * target).sum(1) / config.temperature
-    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.share)
+    return Part(_mean(norms - torch.cat([partner, partner]), real) * pairs.batch_fraction)
 
 
 def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -100,7 +101,7 @@ def self_training(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     kept = links.to(forward.dtype)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     gained = (kept * forward).sum((1, 2)) / lengths[0] + (kept * backward).sum((1, 2)) / lengths[1]
-    return Part(-gained.mean() * pairs.share)
+    return Part(-gained.mean() * pairs.batch_fraction)
 
 
 def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -111,7 +112,7 @@ def consistency(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     forward, backward = _softmaxes(pairs, config)
     lengths = [side.mask.sum(1).clamp(min=1) for side in (pairs.source, pairs.target)]
     agreed = (forward * backward).sum((1, 2)) / torch.minimum(*lengths)
-    return Part(-agreed.mean() * pairs.share)
+    return Part(-agreed.mean() * pairs.batch_fraction)
 
 
 def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -131,57 +132,50 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     else:
         links = aligner_links(share.detach(), pairs, config) if pairs.read is None else pairs.read
     real = pairs.source.mask[:, :, None] & pairs.target.mask[:, None, :]
-    odds = (share - LINKED) / _SPREAD
+    odds = (share - (aligner_settings(pairs, config).compared_with or 0.0)) / _SPREAD
     loss = binary_cross_entropy_with_logits(odds, links.to(odds.dtype), reduction="none")
     words = pairs.source.mask.sum(1) + pairs.target.mask.sum(1)
-    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.share)
+    return Part((2 * loss.masked_fill(~real, 0.0).sum((1, 2)) / words).mean() * pairs.batch_fraction)
 
 
 def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
-    """(B,N,M) shares of the plan that the word aligner would read: a link off the diagonal costs more, one whose
-    neighbours keep the word order less. What the neighbours say has no gradient.
+    """(B,N,M) in [0,1]: what the word aligner compares with its threshold, from the plan under the objective's cost,
+    temperature and tau, with the aligner's word order. With gradients, through the unrolled solver, where they are on.
     """
-    x, y = pairs.compared(config.center)
-    rows, columns = x.mask, y.mask
-    real = rows[:, :, None] & columns[:, None, :]
-    cost = pairwise_cost(x.vectors, y.vectors, cost=config.cost)
-    unit = mean_cost(cost, real)[:, None, None]
-    cost = cost + DISTORTION * unit * distortion_cost(rows, columns)
     solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
-    # As the aligner counts, the mean is that of the cost by meaning alone.
-    mean = unit[:, 0, 0] if solver.relative else None
+
+    def plan(problem: Problem) -> Tensor:
+        used = solver
+        if torch.is_grad_enabled():
+            used = replace(solver, gradient="unroll", tolerance=None)
+        unit = problem.unit if solver.relative else None
+        return sinkhorn(problem.cost, problem.a, problem.b, config=used, unit=unit).matrix
+
+    settings = aligner_settings(pairs, config)
     weights = pairs.source_weights, pairs.target_weights
-
-    def solved(support: Tensor, solver: SinkhornConfig) -> Tensor:
-        lowered = cost - AGREEMENT * unit * support
-        return shares(sinkhorn(lowered, *weights, config=solver, unit=mean).matrix, real)
-
-    with torch.no_grad():
-        support = torch.zeros_like(cost)
-        for _ in range(ROUNDS):
-            support = neighbour_support(solved(support, solver))
-    if torch.is_grad_enabled():
-        solver = replace(solver, gradient="unroll", tolerance=None)
-    return solved(support, solver)
+    problem = problem_of(pairs.source, pairs.target, settings, weights)
+    return shares(solve(problem, settings, plan), problem.mask)
 
 
 def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
-    """(B,N,M) bool: shares above the aligner's threshold, the length of the words weighed in as `letters` and
-    `attach_factor` say.
-    """
-    if config.weighs_lengths:
-        if pairs.letters is None:
-            raise ConfigError(
-                "nobody counted the letters", remedy="leave letters at 0 and attach_factor at 1"
-            )
-        share = weighted_shares(
-            share,
-            *pairs.letters,
-            power=config.length_power,
-            attach_factor=config.attach_factor,
-            threshold=LINKED,
-        )
-    return share > LINKED
+    """(B,N,M) bool: what the word aligner links at these shares, without gradient."""
+    return linked_shares(share, aligner_settings(pairs, config), pairs.letters)
+
+
+def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> AlignmentSettings:
+    """The aligner that training reads: the objective's cost, centring and length of words; word order and threshold
+    are the recipe's for alignment."""
+    order = pairs.alignment
+    return AlignmentSettings(
+        cost=config.cost,
+        center=config.center,
+        length_power=config.length_power,
+        attach_factor=config.attach_factor,
+        distortion=order.distortion,
+        agreement=order.agreement,
+        rounds=order.rounds,
+        threshold=order.compared_with if order.strategy == "threshold" else None,
+    )
 
 
 def own_links(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:

@@ -12,9 +12,10 @@ from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
-from otkit.training.objectives import AlignmentModel, optimal_transport
+from otkit.encoders.torch import TorchEncoder
+from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
+from otkit.training.transport_losses import optimal_transport
 
 __all__ = ["held_out_divergence", "inverse_document_frequency"]
 
@@ -42,7 +43,7 @@ def held_out_divergence(
                 for batch in parts:
                     layers = module.encode_layers(batch, anchored=False)
                     for pairs, weight in zip(layers, config.layer_weights or (1.0,), strict=True):
-                        part = optimal_transport(replace(pairs, share=1.0), config)
+                        part = optimal_transport(replace(pairs, batch_fraction=1.0), config)
                         total += weight * part.value.double().cpu() * len(batch.indices)
                     count += len(batch.indices)
                     if observer is not None:

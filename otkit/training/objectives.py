@@ -14,17 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.encoder import (
-    Encoded,
-    Tokens,
-    TorchEncoder,
-    pool_sentences,
-    pool_words,
-    subword_units,
-)
-from otkit.encoders.sides import states_of_both
+from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder, states_of_both
 from otkit.errors import ConfigError
 from otkit.training.anchors import parameter_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd
@@ -119,6 +114,7 @@ class AlignmentModel(nn.Module):
         links: GivenLinks | None = None,
         teacher: Teacher | None = None,
         read: ReadLinks | None = None,
+        alignment: AlignmentSettings | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -133,7 +129,7 @@ class AlignmentModel(nn.Module):
         ).to(encoder.device)
         # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
         self._beside = (encoder, start, links, teacher)
-        self.read = read
+        self.read, self.alignment = read, alignment or AlignmentSettings()
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         moving = trained if "weights" in config.needs else []
         self._moving = tuple((weight, weight.detach().clone()) for weight in moving)
@@ -146,9 +142,7 @@ class AlignmentModel(nn.Module):
         if links is None and (
             "gold" in config.needs or ("links" in config.needs and config.links == "given")
         ):
-            raise ConfigError(
-                "the objective needs given links", remedy="give links for every pair (--links FILE)"
-            )
+            raise ConfigError("the objective needs given links", remedy="give links for every pair")
         if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
             raise ConfigError(
                 "the tokenizer has no mask token",
@@ -182,20 +176,20 @@ class AlignmentModel(nn.Module):
         layers = self.encode_layers(batch)
         factor = dict(config.language_weights).get(batch.language, 1.0)
         parts: dict[str, Tensor] = {}
-        gauges: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         for name, weight in config.losses:
             if config.layer_weights is None or not config.of_layers(name):
                 part = OBJECTIVES[name](layers[0], config)
                 value = part.value
-                gauges.update(part.gauges)
+                metrics.update(part.metrics)
             else:
                 found = [OBJECTIVES[name](pairs, config) for pairs in layers]
                 value = torch.stack(
                     [w * part.value for w, part in zip(config.layer_weights, found, strict=True)]
                 ).sum()
-                gauges.update(found[-1].gauges)
+                metrics.update(found[-1].metrics)
             parts[name] = weight * factor * value
-        return Losses(parts, gauges)
+        return Losses(parts, metrics)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:
         """Both sides through the encoder, with all that the parts need (the first layer, where each is by
@@ -254,7 +248,7 @@ class AlignmentModel(nn.Module):
                     source_weights=self._weights(source, tokens[0]),
                     target_weights=self._weights(target, tokens[1]),
                     start=None if frozen is None else self._cut(frozen, layer),
-                    share=batch.share,
+                    batch_fraction=batch.batch_fraction,
                     targets=batch.target_units[config.granularity == "subword"],
                     read=read,
                     letters=letters,
@@ -262,6 +256,7 @@ class AlignmentModel(nn.Module):
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
                     sentences=(sentences[0], sentences[1]) if sentences else None,
                     heads=dict(self.heads.items()),
+                    alignment=self.alignment,
                     moved=self._moving if "weights" in needs else (),
                 )
             )

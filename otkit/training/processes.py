@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState, PartialState, is_initialized  # type: ignore[import-untyped]
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType  # type: ignore[import-untyped]
@@ -23,6 +25,9 @@ __all__ = [
     "TRACKERS",
     "flat_settings",
     "gather_weights",
+    "is_main_process",
+    "launched_processes",
+    "local_device",
     "number_of_processes",
     "open_accelerator",
     "prepare",
@@ -68,6 +73,24 @@ def open_accelerator(
     # a run: the next one of the same process needs the group.
     atexit.register(accelerator.state.destroy_process_group)
     return accelerator
+
+
+def launched_processes() -> int:
+    """How many processes run this (`accelerate launch`, torchrun)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """True in the one process of several (`accelerate launch`, torchrun) that speaks and writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def local_device(device: str) -> str:
+    """The device of this process: with several, each has the CUDA device of its own number."""
+    number = os.environ.get("LOCAL_RANK")
+    if device in ("auto", "cuda") and number is not None and torch.cuda.is_available():
+        return f"cuda:{number}"
+    return device
 
 
 def number_of_processes(*, cpu: bool) -> int:

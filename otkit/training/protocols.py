@@ -1,14 +1,13 @@
-"""What the training loop is given from outside, each a protocol: where batches come from, memory, who watches."""
+"""What the training loop is given from outside, each a protocol: where batches come from, and who watches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from otkit.training.records import Record
 
-__all__ = ["Memory", "MicroSteps", "Observer"]
+__all__ = ["MicroSteps", "Observer"]
 
 
 class MicroSteps(Protocol):
@@ -23,22 +22,6 @@ class MicroSteps(Protocol):
     ) -> Iterator[Sequence[Any]]:
         """Every `stride`-th micro-step, each a sequence of batches whose losses are added."""
         ...
-
-
-class Memory(Protocol):
-    """What a module makes now and then from the weights of the moment, and a checkpoint must hold."""
-
-    every: int | None
-    """Optimiser steps from one making to the next; None: only once."""
-
-    def renew(self, start: int, stop: int, stride: int) -> None:
-        """Make it for every `stride`-th micro-step from `start` to `stop`, those up to the next making."""
-
-    def save(self, folder: Path, process: int) -> None:
-        """Write what this process has of it beside what else a checkpoint holds."""
-
-    def load(self, folder: Path, process: int) -> None:
-        """Take up what `save` wrote."""
 
 
 class Observer(Protocol):

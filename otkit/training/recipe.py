@@ -90,6 +90,13 @@ class Recipe:
             freeze = count // 4
             if head:  # a layer at least is trained and kept
                 freeze = max(min(freeze, count - head - 1), 0)
+        if head and (head > count or (freeze is not None and freeze + head >= count)):
+            raise ConfigError(
+                f"the top {head} of the encoder's {count} layers are a head"
+                + (f" and the first {freeze} are frozen: none is left" if freeze is not None else ""),
+                remedy="freeze fewer, or give a smaller head_layers",
+                setting="head_layers",
+            )
         return replace(
             self,
             objective=replace(self.objective, layers=layers),

@@ -1,4 +1,4 @@
-"""What a run writes down about itself: losses and gauges between two records, speed, memory."""
+"""What a run writes down about itself: losses and metrics between two records, speed, memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Record = dict[str, float | int | str]
 
 
 class Tally:
-    """Losses and gauges since the last record, kept on the device until then so that steps need no host
+    """Losses and metrics since the last record, kept on the device until then so that steps need no host
     sync.
     """
 
@@ -38,7 +38,7 @@ class Tally:
 
     def add(self, batch: Any, losses: Any, grad_accum: int) -> None:
         """Count one batch's losses towards the next record."""
-        for name, value in {**losses.parts, **losses.gauges}.items():
+        for name, value in {**losses.parts, **losses.metrics}.items():
             value = value.detach().float() / grad_accum
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.pairs += len(batch.indices)
@@ -74,7 +74,7 @@ class Tally:
             raise TrainingError(
                 f"{' and '.join(bad)} not finite in steps {self.since + 1} to {step}"
                 f" (batches {' '.join(self.batches)[:500]})",
-                remedy="lower --lr or use --precision fp32; checkpoints before it are kept, for --resume",
+                remedy="lower lr or use precision fp32; continue from the checkpoint before with `resume=True`",
             )
         record: Record = {
             "step": step,

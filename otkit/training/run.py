@@ -5,35 +5,44 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from otkit.data.batching import PairSource, padding_share
+from otkit import __version__
+from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder, resolve_layers
-from otkit.encoders.identity import weights_sha256
-from otkit.encoders.settings import read_json
+from otkit.encoders.encoder import read_json, resolve_layers
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError, TrainingError
-from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json
-from otkit.provenance import versions
+from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json, versions
+from otkit.recipes import RECIPE_FILE, recipe_text
 from otkit.training.card import model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
-from otkit.training.layers import as_saved, copy_layers_above, exchange, freeze
-from otkit.training.loop import Record, TrainResult, train
+from otkit.training.loop import TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
 from otkit.training.recipe import Recipe
+from otkit.training.records import Record
 from otkit.training.schedule import total_steps
-from otkit.training.solver import without_waiting
+from otkit.training.solver import sync_free_objective
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import layers_kept, plain_encoder, prepare_encoder
+from otkit.training.tuning import (
+    as_saved,
+    copy_layers_above,
+    exchange,
+    freeze,
+    layers_kept,
+    plain_encoder,
+    prepare_encoder,
+)
 
 __all__ = [
-    "Recipe",
     "align_encoder",
     "build_model",
     "check_output",
@@ -62,7 +71,8 @@ def align_encoder(
     """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
 
     Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is
-    best by the divergence is kept in `folder/best`. `links` and `teacher` are for the objectives that need
+    best by the divergence is kept in `folder/best`. The recipe as it was used, resolved for this encoder, is in
+    `recipe.toml` and `otkit.json` of both. `links` and `teacher` are for the objectives that need
     them. Of several processes one writes, the `main` one. `folder` must be new or otkit's; with `overwrite` an
     earlier run in it goes.
     """
@@ -70,9 +80,10 @@ def align_encoder(
     def tokenised(done: int, total: int) -> None:
         observer.progress("tokenising", done, total)
 
+    settings = settings.for_encoder(encoder)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
-    weights = weights_sha256(encoder)
+    weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
@@ -96,15 +107,16 @@ def align_encoder(
             }
 
     fingerprint = {
-        "settings": asdict(settings),
+        "recipe": settings.tables(),
         "model": encoder.name,
         "weights": weights,
         "data": _hashes(corpora),
         "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
-        "teacher": weights_sha256(teacher.encoder) if teacher is not None else None,
+        "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
     }
     used = used_settings(settings, module, source, processes=processes)
+    remembered = {RECIPE_FILE: recipe_text(used.tables(), source=_origin(settings))}
     metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher)
     metadata["processes"] = processes
     if main:
@@ -116,7 +128,8 @@ def align_encoder(
             write(plain)
 
     def keep_best(found: Record) -> None:
-        save(lambda best: best.save(folder / "best", {**metadata, "best": found}, overwrite=True))
+        noted = {**metadata, "best": found}
+        save(lambda best: best.save(folder / "best", noted, texts=remembered, overwrite=True))
 
     result = train(
         module,
@@ -127,18 +140,16 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
-        keep_best=lambda found: save(
-            lambda best: best.save(folder / "best", {**metadata, "best": found}, overwrite=True)
-        ),
+        keep_best=keep_best,
         should_stop=should_stop,
         log_to=log_to,
         gathers="sentences" in settings.objective.needs,
-        memory=reader,
+        links=reader,
     )
     encoder.eval()
     if result.main and not result.interrupted:
         metadata |= {"steps": result.step, "seconds": result.seconds}
-        save(lambda last: _save_beside_history(last, folder, metadata))
+        save(lambda last: _save_beside_history(last, folder, metadata, remembered))
         replace_file(folder / "README.md", model_card(encoder, used, metadata, result.history))
     exchange(encoder, untouched)
     result = replace(result, metadata=metadata)
@@ -163,7 +174,7 @@ def build_model(
     processes: int = 1,
 ) -> AlignmentModel:
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
-    objective = without_waiting(settings.objective, encoder, corpora)
+    objective = sync_free_objective(settings.objective, encoder, corpora)
     start = None
     # Where no other teacher is named, the frozen start is it.
     if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):
@@ -180,6 +191,7 @@ def build_model(
         inverse_document_frequency=rarity,
         links=links,
         teacher=teacher,
+        alignment=settings.alignment,
         seed=settings.training.seed,
     )
 
@@ -193,7 +205,7 @@ def frozen_start(
     def encode(which: TorchEncoder, tokens: Tokens) -> Encoded:
         return encode_units(which, tokens, objective)
 
-    quota = settings.batching.pairs_per_language or max(len(corpus) for corpus in corpora)
+    quota = pairs_per_epoch(corpora, settings.batching)
     per_epoch = math.ceil(quota / settings.batching.batch_size)
     # Each process caches what it visits itself: a part of every epoch.
     steps = total_steps(settings.training, per_epoch, processes=processes)
@@ -212,17 +224,28 @@ def frozen_start(
 
 def used_settings(settings: Recipe, module: AlignmentModel, source: PairSource, *, processes: int) -> Recipe:
     """The settings with what follows from the encoder, the text and the device filled in: what is recorded."""
+    mixed = next((corpus for corpus in source.corpora if isinstance(corpus, MixedCorpus)), None)
     return replace(
         settings,
         objective=replace(
             module.config, layers=resolve_layers(module.config.compared, module.encoder.layers)
         ),
-        batching=replace(settings.batching, pairs_per_language=source.quota),
+        batching=replace(
+            settings.batching,
+            pairs_per_language=source.quota if mixed is None else mixed.quota,
+            mix_languages=mixed is not None,
+        ),
         training=replace(
             settings.training,
             steps=total_steps(settings.training, source.micro_steps_per_epoch, processes=processes),
         ),
     )
+
+
+def _origin(recipe: Recipe) -> str:
+    """The first comment of the recipe that a run writes."""
+    come = f", from the recipe {recipe.name}: {recipe.source}" if recipe.name else ""
+    return f"The settings of a run of otkit {__version__}, as they were used{come}"
 
 
 def _note_discarded(encoder: TorchEncoder, settings: Recipe, observer: Observer) -> None:
@@ -241,13 +264,15 @@ def _hashes(corpora: Sequence[PairCorpus]) -> dict[str, tuple[str, int]]:
     return {corpus.name: (corpus.sha256, len(corpus)) for corpus in corpora}
 
 
-def _save_beside_history(encoder: TorchEncoder, folder: Path, metadata: dict[str, Any]) -> None:
+def _save_beside_history(
+    encoder: TorchEncoder, folder: Path, metadata: dict[str, Any], texts: Mapping[str, str]
+) -> None:
     """Save the encoder into a folder that holds other files of the run, which must stay.
 
     config.json moves last: without it nothing takes the folder for an encoder.
     """
     whole = folder / ".encoder"
-    encoder.save(whole, metadata, overwrite=True)
+    encoder.save(whole, metadata, texts=texts, overwrite=True)
     (whole / MARKER).unlink()  # the run's own stays
     for path in sorted(whole.iterdir(), key=lambda path: path.name == "config.json"):
         path.replace(folder / path.name)
@@ -266,7 +291,7 @@ def run_metadata(
     return {
         "start": encoder.name,
         "hub_name": encoder.hub_name,
-        "settings": json.loads(to_json(asdict(settings))),
+        "recipe": json.loads(to_json(settings.tables())),
         "versions": versions(),
         "data": [
             {
@@ -278,7 +303,6 @@ def run_metadata(
             }
             for corpus in files_of(corpora)
         ],
-        "mixed": any(isinstance(corpus, MixedCorpus) for corpus in corpora),
         "links": None if links is None else links.sha256,
         "teacher": None if teacher is None else teacher.encoder.name,
         "seed": settings.training.seed,

@@ -29,7 +29,7 @@ def sentence_contrastive(pairs: EncodedPairs, config: ObjectiveSettings) -> Part
         everyone, first, real = _gathered(other)
         scores = (own @ everyone.T / config.temperature).masked_fill(~real[None, :], -torch.inf)
         losses.append(cross_entropy(scores, torch.arange(len(own), device=own.device) + first))
-    return Part((losses[0] + losses[1]) / 2 * pairs.share)
+    return Part((losses[0] + losses[1]) / 2 * pairs.batch_fraction)
 
 
 def _gathered(vectors: Tensor) -> tuple[Tensor, int, Tensor]:

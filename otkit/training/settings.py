@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otkit.alignment.settings import COSTS, DEFAULT_THRESHOLDS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
+from otkit.alignment.settings import COSTS, GRANULARITIES, MARGINALS, UNITS, WORD_VECTORS
 from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 from otkit.transport.config import SinkhornConfig
@@ -76,7 +76,7 @@ class ObjectiveSettings(Settings):
 
     losses: tuple[tuple[str, float], ...] = setting(
         (("ot", 1.0), ("anchor", 1.0)),
-        "A loss to add and its weight; repeat the option for several.",
+        "A loss and its weight; repeatable.",
         choices={name: text for name, (_, text) in LOSSES.items()},
         least=0,
         option="--objective",
@@ -89,7 +89,7 @@ class ObjectiveSettings(Settings):
     )
     epsilon: float = setting(
         0.05,
-        "The entropic temperature: smaller values give sharper plans.",
+        "The entropic temperature: smaller gives sharper plans.",
         above=0,
         unit="`unit`",
         panel=_RECIPE,
@@ -97,7 +97,7 @@ class ObjectiveSettings(Settings):
     )
     tau: float | None = setting(
         None,
-        "The KL penalty on both marginals; none for hard marginals, where all mass moves.",
+        "The KL penalty on both marginals; none for hard ones.",
         above=0,
         unit="`unit`",
         panel=_RECIPE,
@@ -111,7 +111,7 @@ class ObjectiveSettings(Settings):
     )
     layers: tuple[int, ...] | str = setting(
         (-1,),
-        "The hidden states to compare, averaged; negative numbers count from the end.",
+        "Hidden states to compare, averaged; -1 is the last.",
         choices={"alignment": "those that the encoder's words are best aligned at"},
         option="--layer",
         metavar="N[,N...]",
@@ -178,7 +178,13 @@ class ObjectiveSettings(Settings):
         least=1,
         panel=_RECIPE,
     )
-    links: str = setting("own", "Which links the losses on linked words take.", choices=LINKS, panel=_RECIPE)
+    links: str = setting(
+        "own",
+        "Which links the losses on linked words take.",
+        choices=LINKS,
+        option="--use-links",
+        panel=_RECIPE,
+    )
     temperature: float = setting(
         0.1, "What divides the cosines of the contrastive losses.", above=0, panel=_RECIPE
     )
@@ -198,7 +204,8 @@ class ObjectiveSettings(Settings):
     )
 
     def agree(self) -> None:
-        if not any(weight > 0 for _, weight in self.losses):
+        object.__setattr__(self, "losses", tuple(each for each in self.losses if each[1] > 0))
+        if not self.losses:
             raise ConfigError(
                 "no objective is named", remedy="name at least one, such as ot:1", setting="losses"
             )
@@ -241,11 +248,6 @@ class ObjectiveSettings(Settings):
         )
 
     @property
-    def threshold(self) -> float:
-        """The share of mass from which on the word aligner links two words."""
-        return DEFAULT_THRESHOLDS["threshold"]
-
-    @property
     def weighs_lengths(self) -> bool:
         """True where the length of words counts."""
         return self.length_power > 0 or self.attach_factor != 1
@@ -253,7 +255,7 @@ class ObjectiveSettings(Settings):
     @property
     def needs(self) -> frozenset[str]:
         """What the named losses need beside the units' vectors."""
-        return frozenset().union(*(NEEDS[name] for name, weight in self.losses if weight > 0))
+        return frozenset().union(*(NEEDS[name] for name, _ in self.losses))
 
     @property
     def transports(self) -> bool:
@@ -307,7 +309,7 @@ class TrainingSettings(Settings):
     )
     eval_every: int | None = setting(
         None,
-        "Evaluate every N steps and keep the best encoder; by default at the start and the end.",
+        "Evaluate every N steps, and keep the best encoder.",
         least=1,
         panel=_RUN,
         everyday=True,
@@ -363,7 +365,7 @@ class TuningSettings(Settings):
     )
     lora_rank: int | None = setting(
         None,
-        "Train low-rank adapters of this rank on every linear layer, in place of the weights (Hu et al. 2022).",
+        "Train adapters of this rank instead (Hu et al. 2022).",
         least=1,
         most=65_536,
         option="--lora",

@@ -9,16 +9,15 @@ import torch
 
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.encoded import EncodedPairs
 from otkit.training.objectives import encode_units
 from otkit.training.settings import ObjectiveSettings
 from otkit.training.transport_losses import plan_between
-from otkit.transport.fused import stops_unasked
 from otkit.transport.marginals import uniform
-from otkit.transport.sinkhorn import UNREAD
+from otkit.transport.solve import sync_free_training
 
-__all__ = ["kernel_converges", "without_waiting"]
+__all__ = ["kernel_converges", "sync_free_objective"]
 
 # Pairs of each language that are tried, and the words of a sentence that is.
 _TRIED, _WORDS = 4, 60
@@ -26,26 +25,22 @@ _TRIED, _WORDS = 4, 60
 _ENOUGH = 0.9
 
 
-def without_waiting(
+def sync_free_objective(
     objective: ObjectiveSettings, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
 ) -> ObjectiveSettings:
-    """The objective with a solver that does not ask the encoder's device whether its problems have converged.
-
-    On a GPU the fused kernel need not ask, where its plain iterations get there at this temperature; else all problems
-    take the same few Newton steps.
-    """
-    if encoder.device.type == "cpu" or objective.tolerance is None:
-        return objective
-    unasked = stops_unasked(objective.sinkhorn, encoder.device)
-    if unasked and kernel_converges(objective, encoder, corpora):
-        return objective
-    return replace(objective, tolerance=None, iterations=UNREAD)
+    """The objective with a solver that does not ask the encoder's device whether its problems have converged."""
+    config = sync_free_training(
+        objective.sinkhorn,
+        encoder.device,
+        kernel_converges=lambda: kernel_converges(objective, encoder, corpora),
+    )
+    return replace(objective, tolerance=config.tolerance, iterations=config.max_iterations)
 
 
 def kernel_converges(
     objective: ObjectiveSettings, encoder: TorchEncoder, corpora: Sequence[PairCorpus]
 ) -> bool:
-    """Whether the plans of the first short pairs of each corpus reach the tolerance."""
+    """True where the plans of the first short pairs of each corpus reach the tolerance."""
     pairs = []
     for corpus in corpora:
         words = (
@@ -61,7 +56,13 @@ def kernel_converges(
         ]
         source, target = (encode_units(encoder, tokens, objective) for tokens in sides)
         tried = EncodedPairs(
-            source, target, uniform(source.mask), uniform(target.mask), start=None, share=1.0, targets=0
+            source,
+            target,
+            uniform(source.mask),
+            uniform(target.mask),
+            start=None,
+            batch_fraction=1.0,
+            targets=0,
         )
         plan = plan_between(tried, replace(objective, scope="pair"))
     return bool(plan.converged.double().mean() >= _ENOUGH)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from otkit.data.batching import PairBatch
-from otkit.data.gold import GoldSet, gold_format, parse_links, read_gold
+from otkit.data.gold import GoldSet, gold_format, read_gold
 from otkit.data.languages import languages_of
 from otkit.data.lines import LineSource, checked, words_of
+from otkit.data.links import parse_links
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
-from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
+from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 
 __all__ = ["GivenLinks", "GoldCorpus", "Teacher", "gold_corpus", "read_links", "spread_links"]

@@ -9,14 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from otkit.encoders.encoder import Encoded
+from otkit.encoders.pooling import Encoded
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Part
 from otkit.training.settings import ObjectiveSettings
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 from otkit.transport.marginals import uniform
-from otkit.transport.sinkhorn import Plan, sinkhorn
+from otkit.transport.plan import Plan
+from otkit.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "optimal_transport",
@@ -45,8 +46,8 @@ def optimal_transport(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
         points[0], points[1], weights[0], weights[1], cost=config.cost, config=config.sinkhorn
     )
     return Part(
-        divergence.value.mean() * pairs.share,
-        {"marginal_error": divergence.marginal_error.detach().mean() * pairs.share},
+        divergence.value.mean() * pairs.batch_fraction,
+        {"marginal_error": divergence.marginal_error.detach().mean() * pairs.batch_fraction},
     )
 
 
@@ -58,7 +59,7 @@ def ot_value(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     together.
     """
     plan = plan_between(pairs, config)
-    return Part(plan.value.mean() * pairs.share, _gauge(plan, pairs))
+    return Part(plan.value.mean() * pairs.batch_fraction, _metric(plan, pairs))
 
 
 def ot_linear(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -68,7 +69,7 @@ def ot_linear(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     `ot-value`.
     """
     plan = plan_between(pairs, config)
-    return Part(plan.linear_value.mean() * pairs.share, _gauge(plan, pairs))
+    return Part(plan.linear_value.mean() * pairs.batch_fraction, _metric(plan, pairs))
 
 
 def ot_distill(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -86,7 +87,7 @@ def ot_distill(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     for side, mass in ((pairs.source, pairs.source_weights), (pairs.target, pairs.target_weights)):
         student = side.with_vectors(project(side.vectors) * side.mask[..., None])
         values.append(_solve(student, teacher, mass, weights, config).linear_value.mean())
-    return Part((values[0] + values[1]) / 2 * pairs.share)
+    return Part((values[0] + values[1]) / 2 * pairs.batch_fraction)
 
 
 def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
@@ -106,7 +107,7 @@ def word_alignment_supervised(pairs: EncodedPairs, config: ObjectiveSettings) ->
     plan = sinkhorn(cost, pairs.source_weights, pairs.target_weights, config=solver)
     likely = _min_max(plan.matrix, real) * (1 - 2 * _MARGIN) + _MARGIN
     loss = -torch.where(links, likely.log(), (1 - likely).log()).masked_fill(~real, 0.0)
-    return Part(loss.sum((1, 2)).mean() * pairs.share)
+    return Part(loss.sum((1, 2)).mean() * pairs.batch_fraction)
 
 
 def plan_between(pairs: EncodedPairs, config: ObjectiveSettings) -> Plan:
@@ -146,8 +147,8 @@ def _placed(side: Encoded, config: ObjectiveSettings) -> Tensor:
     return torch.cat([side.vectors, feature[..., None].to(side.vectors.dtype)], 2)
 
 
-def _gauge(plan: Plan, pairs: EncodedPairs) -> dict[str, Tensor]:
-    return {"marginal_error": plan.marginal_error.detach().mean() * pairs.share}
+def _metric(plan: Plan, pairs: EncodedPairs) -> dict[str, Tensor]:
+    return {"marginal_error": plan.marginal_error.detach().mean() * pairs.batch_fraction}
 
 
 def _min_max(values: Tensor, real: Tensor) -> Tensor:

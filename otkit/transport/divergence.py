@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups, split
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32, pairwise_cost
-from otkit.transport.plan import Plan
-from otkit.transport.sinkhorn import SinkhornConfig, problem_units, sinkhorn
-from otkit.transport.slopes import with_slopes
+from otkit.transport.plan import Plan, with_known_gradients
+from otkit.transport.sinkhorn import problem_units, sinkhorn
 
 __all__ = ["Divergence", "sinkhorn_divergence"]
 
@@ -93,40 +93,51 @@ def _group(
     """(B,) values, (B,) errors and the iterations of problems that are solved together."""
     x, y = at_least_fp32(x), at_least_fp32(y)
     a, b = a.to(x.dtype), b.to(x.dtype)
-    errors, used = [], 0
-
-    def between(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor, symmetric: bool) -> Tensor:
-        nonlocal used
-        plan = sinkhorn(
-            pairwise_cost(z, w, cost=cost),
-            c,
-            d,
-            config=config,
-            unit=unit if config.relative else None,
-            symmetric=symmetric,
-            regroup=False,
-        )
-        errors.append(plan.marginal_error)
-        used = max(used, plan.iterations)
-        return plan.value
-
-    def cross(z: Tensor, w: Tensor, c: Tensor, d: Tensor, unit: Tensor) -> Tensor:
-        return between(z, w, c, d, unit, False)
-
-    def itself(z: Tensor, c: Tensor, unit: Tensor) -> Tensor:
-        return between(z, z, c, c, unit, True)
-
-    def units(z: Tensor, w: Tensor) -> Tensor:
-        return problem_units(pairwise_cost(z, w, cost=cost), a, b)
-
+    terms = _Terms(cost, config)
     solve = _at_once if config.gradient == "envelope" else _as_it_is
-    unit = solve(units, x, y) if config.relative else torch.ones_like(x[:, 0, 0])
-    source, target = solve(itself, x, a, unit), solve(itself, y, b, unit)
-    value = solve(cross, x, y, a, b, unit) - 0.5 * (source + target)
+    unit = solve(partial(terms.unit, a, b), x, y) if config.relative else torch.ones_like(x[:, 0, 0])
+    source, target = solve(terms.itself, x, a, unit), solve(terms.itself, y, b, unit)
+    value = solve(terms.cross, x, y, a, b, unit) - 0.5 * (source + target)
     if config.tau is not None:
         epsilon = config.epsilon * unit
         value = value + 0.5 * epsilon * (a.sum(1) - b.sum(1)).square()
-    return value, torch.stack(errors).amax(0), used
+    return value, torch.stack(terms.errors).amax(0), terms.iterations
+
+
+@dataclasses.dataclass
+class _Terms:
+    """The problems of a divergence, and what solving them left: a marginal error (B,) each, and iterations."""
+
+    cost: str
+    config: SinkhornConfig
+    errors: list[Tensor] = dataclasses.field(default_factory=list)
+    iterations: int = 0
+
+    def unit(self, a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(B,) the mean cost of the cross term, which is the unit of all three."""
+        return problem_units(pairwise_cost(x, y, cost=self.cost), a, b)
+
+    def cross(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, unit: Tensor) -> Tensor:
+        """(B,) the transport between the clouds."""
+        return self._value(x, y, a, b, unit, symmetric=False)
+
+    def itself(self, x: Tensor, a: Tensor, unit: Tensor) -> Tensor:
+        """(B,) the transport of a cloud to itself."""
+        return self._value(x, x, a, a, unit, symmetric=True)
+
+    def _value(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, unit: Tensor, *, symmetric: bool) -> Tensor:
+        plan = sinkhorn(
+            pairwise_cost(x, y, cost=self.cost),
+            a,
+            b,
+            config=self.config,
+            unit=unit if self.config.relative else None,
+            symmetric=symmetric,
+            regroup=False,
+        )
+        self.errors.append(plan.marginal_error)
+        self.iterations = max(self.iterations, plan.iterations)
+        return plan.value
 
 
 def _as_it_is(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -138,13 +149,13 @@ def _at_once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
     Every value depends on its own row of the inputs alone, so the gradient of the sum has those of all.
     """
-    wanted = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
-    if not any(wanted):
+    needed_by = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
+    if not any(needed_by):
         return function(*inputs)
     with torch.enable_grad():
-        leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, wanted, strict=True)]
+        leaves = [t.detach().requires_grad_(needed) for t, needed in zip(inputs, needed_by, strict=True)]
         value = function(*leaves)
         asked = [leaf for leaf in leaves if leaf.requires_grad]
-        slopes = torch.autograd.grad(value, asked, torch.ones_like(value), materialize_grads=True)
-    owners = [tensor for tensor, needed in zip(inputs, wanted, strict=True) if needed]
-    return with_slopes(value.detach(), owners, slopes)
+        gradients = torch.autograd.grad(value, asked, torch.ones_like(value), materialize_grads=True)
+    owners = [tensor for tensor, needed in zip(inputs, needed_by, strict=True) if needed]
+    return with_known_gradients(value.detach(), owners, gradients)

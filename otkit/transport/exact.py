@@ -1,4 +1,4 @@
-"""POT's solvers behind the face of ours: exact plans, exact partial plans, fused Gromov-Wasserstein.
+"""POT's solvers behind the face of ours: exact plans and fused Gromov-Wasserstein.
 
 Each takes padded batches (zero weights are padding), solves one problem at a time in float64, and returns a
 `FixedPlan`. POT is imported when a function is called.
@@ -16,7 +16,7 @@ from otkit.transport.cost import at_least_fp32
 from otkit.transport.plan import FixedPlan
 from otkit.transport.problem import check_shapes
 
-__all__ = ["exact", "exact_partial", "fused_gromov"]
+__all__ = ["exact", "fused_gromov"]
 
 OneProblem = Callable[[int, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -30,23 +30,6 @@ def exact(cost: Tensor, a: Tensor, b: Tensor) -> FixedPlan:
 
     def solve(_: int, cost: Tensor, a: Tensor, b: Tensor, *places: Tensor) -> Tensor:
         return torch.from_numpy(pot.emd(a.numpy(), (b * (a.sum() / b.sum())).numpy(), cost.numpy()))
-
-    return _one_by_one(cost, a, b, solve)
-
-
-def exact_partial(cost: Tensor, a: Tensor, b: Tensor, *, mass: float) -> FixedPlan:
-    """The cheapest way to move a share `mass` of the smaller total: P1 <= a, P^T 1 <= b, 1^T P 1 fixed.
-
-    Chapel, Alaya, Gasso 2020, "Partial optimal transport", section 3. Without entropy; `partial.partial`
-    has it.
-    """
-    import ot as pot
-
-    check_mass(mass)
-
-    def solve(_: int, cost: Tensor, a: Tensor, b: Tensor, *places: Tensor) -> Tensor:
-        moved = mass * min(float(a.sum()), float(b.sum()))
-        return torch.from_numpy(pot.partial.partial_wasserstein(a.numpy(), b.numpy(), cost.numpy(), m=moved))
 
     return _one_by_one(cost, a, b, solve)
 
@@ -84,13 +67,6 @@ def fused_gromov(
         return torch.from_numpy(plan) * a.sum()
 
     return _one_by_one(cost, a, b, solve)
-
-
-def check_mass(mass: float) -> None:
-    if not 0.0 < mass <= 1.0:
-        raise ConfigError(
-            f"mass is {mass}", remedy="give the share of the smaller side to move, above 0 and up to 1"
-        )
 
 
 def _one_by_one(cost: Tensor, a: Tensor, b: Tensor, solve: OneProblem) -> FixedPlan:

@@ -19,7 +19,7 @@ from torch import Tensor
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.plan import Plan
 
-__all__ = ["solve_fused", "stops_unasked", "suits"]
+__all__ = ["has_kernel", "solve_fused"]
 
 # Units a side: a cost matrix of 128 by 128 takes the registers of one multiprocessor.
 LARGEST = 128
@@ -31,7 +31,7 @@ SWEEPS, FEWEST = 10, 100
 
 @cache
 def has_kernel(device: torch.device) -> bool:
-    """Whether the kernels run there: a CUDA device, Triton, which its torch brings along, and what Triton needs."""
+    """True where the kernels run: on a CUDA device, with Triton and what it needs."""
     if device.type != "cuda" or find_spec("triton") is None:
         return False
     one = torch.ones(1, 1, 1, device=device)
@@ -40,24 +40,6 @@ def has_kernel(device: torch.device) -> bool:
     except (RuntimeError, OSError, SubprocessError):  # no compiler for its launcher, say
         return False
     return True
-
-
-def stops_unasked(config: SinkhornConfig, device: torch.device) -> bool:
-    """Whether a tolerance is rough enough to be met on the device without the host asking about it."""
-    rough = config.tolerance is not None and config.tolerance >= FINEST
-    return rough and config.gradient == "envelope" and has_kernel(device)
-
-
-def suits(cost: Tensor, config: SinkhornConfig) -> bool:
-    """Whether problems (B,N,M) on their device are for the kernels."""
-    return (
-        stops_unasked(config, cost.device)
-        and cost.dtype == torch.float32
-        and len(cost) > 0
-        and min(cost.shape[1:]) > 0
-        and max(cost.shape[1:]) <= LARGEST
-        and 0.0 not in config.penalties
-    )
 
 
 def solve_fused(
@@ -70,8 +52,8 @@ def solve_fused(
     config: SinkhornConfig,
     symmetric: bool,
 ) -> Plan:
-    """The plans of problems that `suits`, with matrix and value: shapes and units as in `sinkhorn`, epsilon in units
-    of the cost and tau in `unit`.
+    """The plans of problems that `fits_fused`, with matrix and value: shapes and units as in `sinkhorn`,
+    epsilon in units of the cost and tau in `unit`.
 
     Symmetric problems by averaged updates (Feydy et al. 2019, section 3.1); the others along a path of falling
     temperatures, then over-relaxed. What has not reached the tolerance says so in its error.

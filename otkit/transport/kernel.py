@@ -120,13 +120,13 @@ def cross_kernel(
         if SOFT_A:
             f = f * (tau_a / (tau_a + epsilon))
         received = _log_sum((f[:, None] - cost) * scale + log_a[:, None], 0)
-        wanted = b
+        target = b
         answer = -received / scale
         if SOFT_B:
-            wanted = b * tl.exp2(-g * (LOG2_E / tau_b))
+            target = b * tl.exp2(-g * (LOG2_E / tau_b))
             answer = answer * (tau_b / (tau_b + epsilon))
         # At padding a power may be infinite, and 0 times that is not a number.
-        missed = tl.where(b > 0, tl.abs(b * tl.exp2(g * scale + received) - wanted), 0.0)
+        missed = tl.where(b > 0, tl.abs(b * tl.exp2(g * scale + received) - target), 0.0)
         miss = tl.where(lesser > 0, tl.sum(missed, 0) / mass, 0.0)
         error = tl.where(epsilon <= goal, miss, float("inf"))
         step += 1
@@ -176,11 +176,11 @@ def self_kernel(
     while (step < sweeps) & (error > tolerance):
         received = _log_sum((f[None, :] - cost) * scale + log_a[None, :], 1)
         answer = -received / scale
-        wanted = a
+        target = a
         if SOFT:
             answer = answer * (tau / (tau + epsilon))
-            wanted = a * tl.exp2(-f * (LOG2_E / tau))
-        missed = tl.where(a > 0, tl.abs(a * tl.exp2(f * scale + received) - wanted), 0.0)
+            target = a * tl.exp2(-f * (LOG2_E / tau))
+        missed = tl.where(a > 0, tl.abs(a * tl.exp2(f * scale + received) - target), 0.0)
         error = 2.0 * tl.sum(missed, 0) / mass
         step += 1
         ends = (error <= tolerance) | (step >= sweeps)

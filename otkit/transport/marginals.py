@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from otkit.errors import ConfigError, choose
+from otkit.errors import ConfigError
 from otkit.transport.cost import at_least_fp32
 
-__all__ = ["MARGINALS", "Marginal", "idf", "marginal_weights", "norm", "uniform"]
+__all__ = ["MARGINALS", "Marginal", "idf", "norm", "uniform"]
 
 Marginal = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -55,8 +55,3 @@ def _normalised(mask: Tensor, values: Tensor) -> Tensor:
 
 
 MARGINALS: Mapping[str, Marginal] = {"uniform": uniform, "idf": idf, "norm": norm}
-
-
-def marginal_weights(mask: Tensor, values: Tensor | None = None, *, weights: str) -> Tensor:
-    """The named weights over a (B,N) bool mask."""
-    return choose(weights, MARGINALS, what="weights")(mask, values)

@@ -35,7 +35,7 @@ import math
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import TINY, Problem, damping, wanted
+from otkit.transport.problem import TINY, Problem, Solution, damping, target_marginal
 
 __all__ = ["solve_newton"]
 
@@ -98,10 +98,8 @@ def _start(problem: Problem, iterations: int) -> _State:
     )
 
 
-def solve_newton(
-    problem: Problem, *, iterations: int, tolerance: float | None
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Potentials f (B,N) and g (B,M), the marginal error (B,), and the iterations taken.
+def solve_newton(problem: Problem, *, iterations: int, tolerance: float | None) -> Solution:
+    """The potentials of any problem.
 
     f meets its marginal exactly, so the error is that of g's side. With a tolerance the problems that have
     reached it leave the batch; without, all iterations run and nothing is read back from the device.
@@ -124,9 +122,9 @@ def solve_newton(
             _keep(state, state.done, f, g, error)
             active, state = active.select(~state.done), state.select(~state.done)
     if len(state.index) == len(error):  # none has left, and they stand in their order: no index is read back
-        return state.best_f, state.best_g, state.error, used
+        return Solution(state.best_f, state.best_g, state.error, used)
     _keep(state, torch.ones_like(state.done), f, g, error)
-    return f, g, error, used
+    return Solution(f, g, error, used)
 
 
 def _keep(state: _State, chosen: Tensor, f: Tensor, g: Tensor, error: Tensor) -> None:
@@ -144,7 +142,7 @@ def _iterate(problem: Problem, state: _State, *, goal: float, may_read: bool, ma
     if problem.tau[1] == 0.0:
         error = torch.zeros_like(epsilon)
     else:
-        error = (columns - wanted(problem.b, g, problem.tau[1])).abs().sum(1) / problem.mass
+        error = (columns - target_marginal(problem.b, g, problem.tau[1])).abs().sum(1) / problem.mass
 
     accepted = error < state.best  # a NaN is not
     ratio = error / state.best
@@ -237,7 +235,7 @@ def _plan(problem: Problem, g: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor,
     kernel = exponent.sub_(peak).exp_()
     sums = kernel.sum(2)
     f = (peak[:, :, 0] + sums.log()) * -epsilon[:, None] * damping(tau, epsilon)
-    roots = wanted(problem.a, f, tau).sqrt()
+    roots = target_marginal(problem.a, f, tau).sqrt()
     shares = kernel.mul_((roots / sums)[:, :, None])
     return f, shares, torch.bmm(roots[:, None, :], shares)[:, 0]
 

@@ -1,77 +1,17 @@
-"""One-sided plans with a null: every source moves all its mass, to targets or to nothing (OTTAWA, Huang et
-al. 2024).
-
-A null column of its own cost and capacity stands beside the targets. Targets are capacities, so a target
-that nothing fits stays empty, and a source that nothing fits goes to the null.
-"""
+"""What it costs a word to go nowhere: the price of a null beside the targets (OTTAWA, Huang et al. 2024)."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from otkit.errors import ConfigError, choose
-from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32
-from otkit.transport.partial import Reference, capacitated
-from otkit.transport.plan import FixedPlan
 from otkit.transport.problem import check_shapes
 
-__all__ = ["NULL_COSTS", "NullPlan", "null_cost", "one_sided"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class NullPlan:
-    """A plan whose last column was the null."""
-
-    plan: FixedPlan
-    """Over the targets alone; its `target_left` is what no source filled."""
-    null: Tensor
-    """(B,N) the mass that each source sent to the null; the rows of the matrix and this sum to the
-    weights."""
-    null_cost: Tensor
-    """(B,)"""
-
-    @property
-    def matrix(self) -> Tensor:
-        """(B,N,M) masses, exactly 0 at padding."""
-        return self.plan.matrix
-
-
-def one_sided(
-    cost: Tensor,
-    a: Tensor,
-    b: Tensor,
-    *,
-    null_cost: Tensor | float,
-    null_weight: float = 1.0,
-    config: SinkhornConfig,
-    reference: Reference = "counting",
-) -> NullPlan:
-    """P1 + null = a, P^T 1 <= b, 1^T null <= null_weight: cost (B,N,M), null_cost (B,) or one number.
-
-    With weights that sum to 1 and a null weight of 1 the null can absorb everything. OTTAWA: the counting
-    reference, eps 0.05 on costs scaled to [0, 1] together with the null's. For the other direction
-    transpose the cost.
-    """
-    check_shapes(cost, a, b)
-    if not null_weight > 0.0:
-        raise ConfigError(
-            f"the null weight is {null_weight}", remedy="give the null a capacity above 0, such as 1"
-        )
-    cost = at_least_fp32(cost)
-    nothing = torch.as_tensor(null_cost, dtype=cost.dtype, device=cost.device).expand(len(cost))
-    column = nothing[:, None, None].expand(-1, cost.shape[1], 1)
-    capacity = torch.full_like(cost[:, 0, :1], null_weight)
-    wider = torch.cat([b.to(cost.dtype), capacity], dim=1)  # (B,M+1)
-    plan = capacitated(torch.cat([cost, column], dim=2), a, wider, config=config, reference=reference)
-    inner = FixedPlan(
-        cost, plan.a, b.to(cost.dtype), plan.matrix[:, :, :-1], plan.marginal_error, plan.iterations
-    )
-    return NullPlan(inner, plan.matrix[:, :, -1], nothing)
+__all__ = ["NULL_COSTS", "null_cost"]
 
 
 NullCost = Callable[[Tensor, Tensor, Tensor | None], Tensor]

@@ -7,11 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["AGREEMENT", "DISTORTION", "ROUNDS", "distortion_cost", "neighbour_support"]
-
-# What both weigh in units of the mean cost, and how often the neighbours are asked: chosen on gold links of twelve
-# language pairs.
-DISTORTION, AGREEMENT, ROUNDS = 0.1, 0.1, 2
+__all__ = ["distortion_cost", "neighbour_support"]
 
 # Width of the neighbourhood across the diagonal and along it, in words: the second moments of a Gaussian.
 _ACROSS, _ALONG, _RADIUS = 1.0, 2.0, 3

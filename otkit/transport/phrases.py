@@ -24,10 +24,10 @@ def weighted_shares(
     """(B,N,M) shares of a plan, times what the length of both words says of a link between them.
 
     share (B,N,M); rows (B,N) and columns (B,M) letters of the words, 0 for punctuation and padding. The factor is
-    (l/4) ** `power` for each of the two words, l its letters and at least 2, and `attach_factor` where one of them leans on
-    the word after it: it has at most 3 letters, that word has a share above the `threshold` with the very same partner,
-    and it has itself no such share with anything that is not a partner of that word. 0.25 and 2.5 to 3 are best
-    on the development sets of XL-WA, with a threshold of 0.45.
+    (l/4) ** `power` for each of the two words, l its letters and at least 2, and `attach_factor` where one of them
+    leans on the word after it: it has at most 3 letters, that word has a share above the `threshold` with the very
+    same partner, and it has itself no such share with anything that is not a partner of that word. 0.25 and 2.5 to
+    3 are best on the development sets of XL-WA, with a threshold of 0.45.
     """
     sizes = [(side.clamp(min=_LEAST) / _TYPICAL) ** power for side in (rows, columns)]
     linked = share > threshold

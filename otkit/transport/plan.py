@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from otkit.transport.config import SinkhornConfig
-from otkit.transport.slopes import with_slopes
 
-__all__ = ["LINKED", "FixedPlan", "Plan", "shares"]
-
-LINKED = 0.45
-"""The share from which on two words are linked: best on gold links of twelve language pairs."""
+__all__ = ["FixedPlan", "Plan", "shares", "with_known_gradients"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -160,7 +159,7 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
         matrix = plan.matrix
         f, g = plan.source_potential, plan.target_potential
         wide = f.dtype
-        slopes = []
+        gradients = []
         for given, opposite, potential, side, tau in (
             (plan.a, plan.b, f, 2, plan.config.penalties[0]),
             (plan.b, plan.a, g, 1, plan.config.penalties[1]),
@@ -168,29 +167,29 @@ def _envelope(plan: Plan, value: Tensor) -> Tensor:
             if given.requires_grad:
                 own, other, epsilon = given.to(wide), opposite.to(wide), plan.epsilon.to(wide)[:, None]
                 density = matrix.sum(side).to(wide) / torch.where(own > 0, own, 1.0)
-                slope = plan._earned(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
-                slopes.append(torch.where(own > 0, slope, 0.0).to(plan.cost.dtype))
+                gradient = plan._earned(potential, tau) - epsilon * (density - other.sum(1, keepdim=True))
+                gradients.append(torch.where(own > 0, gradient, 0.0).to(plan.cost.dtype))
             else:
-                slopes.append(given)  # never asked for
-        slope_epsilon = plan.epsilon
+                gradients.append(given)  # never asked for
+        by_epsilon = plan.epsilon
         if plan.epsilon.requires_grad:
             # d/d eps of -eps (sum P - sum a sum b), with dP/d eps = -P (f + g - C) / eps^2
             gap = (f * matrix.sum(2)).sum(1) + (g * matrix.sum(1)).sum(1) - plan.linear_value.detach()
             excess = matrix.sum((1, 2)) - plan.a.to(wide).sum(1) * plan.b.to(wide).sum(1)
-            slope_epsilon = (gap / plan.epsilon.to(wide) - excess).to(plan.cost.dtype)
+            by_epsilon = (gap / plan.epsilon.to(wide) - excess).to(plan.cost.dtype)
         owners = [plan.cost, plan.a, plan.b, plan.epsilon]
-        slopes = [matrix, *slopes, slope_epsilon]
+        gradients = [matrix, *gradients, by_epsilon]
         if plan.unit is not None:
             unit = plan.unit.to(wide)[:, None]
-            slope = torch.zeros_like(unit[:, 0])
+            gradient = torch.zeros_like(unit[:, 0])
             for given, potential, tau in zip((plan.a, plan.b), (f, g), plan.config.penalties, strict=True):
                 if tau:  # d/du of u tau (1 - exp(-f / (u tau))): tau times the KL divergence of this marginal
                     kept = (-potential / (unit * tau)).exp()
                     earned = marginal_utility(potential / unit, tau) - potential / unit * kept
-                    slope = slope + (given.to(wide) * earned).sum(1)
+                    gradient = gradient + (given.to(wide) * earned).sum(1)
             owners.append(plan.unit)
-            slopes.append(slope.to(plan.cost.dtype))
-    return with_slopes(value, owners, slopes)
+            gradients.append(gradient.to(plan.cost.dtype))
+    return with_known_gradients(value, owners, gradients)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -209,17 +208,35 @@ class FixedPlan:
     iterations: int
 
     @cached_property
-    def source_left(self) -> Tensor:
-        """(B,N) the mass of each source that was not moved."""
-        return (self.a - self.matrix.sum(2)).clamp(min=0.0)
-
-    @cached_property
-    def target_left(self) -> Tensor:
-        """(B,M) the mass of each target that was not filled."""
-        return (self.b - self.matrix.sum(1)).clamp(min=0.0)
-
-    @cached_property
     def linear_value(self) -> Tensor:
         """(B,) <P, C>."""
         real = (self.a > 0)[:, :, None] & (self.b > 0)[:, None, :]
         return (self.matrix * torch.where(real, self.cost, 0.0)).sum((1, 2))
+
+
+def with_known_gradients(value: Tensor, owners: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """`value` (B,) with its derivatives by the owners (B,...), one gradient of the owner's shape each.
+
+    A value depends on its own row of every owner alone. Nothing but the gradients is kept for the backward pass.
+    """
+    result: Tensor = _KnownGradients.apply(value, len(owners), *owners, *gradients)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _KnownGradients(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, count: int, *rest: Tensor) -> Tensor:
+        ctx.save_for_backward(*rest[count:])
+        return value.view_as(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = outer
+        gradients = ctx.saved_tensors
+        asked = ctx.needs_input_grad[2 : 2 + len(gradients)]
+        by_owner = [
+            gradient * grad.reshape(-1, *[1] * (gradient.ndim - 1)) if needed else None
+            for gradient, needed in zip(gradients, asked, strict=True)
+        ]
+        return None, None, *by_owner, *[None] * len(gradients)

@@ -13,12 +13,13 @@ from otkit.errors import ConfigError
 __all__ = [
     "TINY",
     "Problem",
+    "Solution",
     "check_shapes",
     "damping",
     "marginal_error",
     "safe_log",
     "softmin",
-    "wanted",
+    "target_marginal",
     "working_dtype",
 ]
 
@@ -72,6 +73,25 @@ class Problem:
         return Problem(cost, self.b, self.a, self.epsilon, (self.tau[1], self.tau[0]))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solver of B problems found.
+
+    f, g        (B,N) and (B,M) potentials, in the problems' unit
+    error       (B,) the marginal error, as `Plan.marginal_error`
+    iterations  of the slowest problem
+    """
+
+    f: Tensor
+    g: Tensor
+    error: Tensor
+    iterations: int
+
+    def transposed(self) -> Solution:
+        """Sources and targets exchanged."""
+        return Solution(self.g, self.f, self.error, self.iterations)
+
+
 def working_dtype(values: Tensor) -> torch.dtype:
     """Double for potentials where the device has it (Apple's does not)."""
     return torch.float32 if values.device.type == "mps" else torch.float64
@@ -99,7 +119,7 @@ def damping(tau: float | None, epsilon: Tensor) -> Tensor | float:
     return 1.0 if tau is None else (tau / (tau + epsilon))[:, None]
 
 
-def wanted(weights: Tensor, potential: Tensor, tau: float | None) -> Tensor:
+def target_marginal(weights: Tensor, potential: Tensor, tau: float | None) -> Tensor:
     """The marginal that the solution has: the weights where it is hard, w exp(-p/tau) where it is soft."""
     return weights if tau is None else weights * torch.exp(-potential / tau)
 
@@ -115,7 +135,7 @@ def marginal_error(problem: Problem, f: Tensor, g: Tensor) -> Tensor:
         (problem.b, g, plan.sum(1), problem.tau[1]),
     ):
         if tau != 0.0:
-            total = total + (reached - wanted(weights, potential, tau)).abs().sum(1)
+            total = total + (reached - target_marginal(weights, potential, tau)).abs().sum(1)
     return total / problem.mass
 
 

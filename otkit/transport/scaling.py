@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import TINY, Problem, marginal_error
+from otkit.transport.problem import TINY, Problem, Solution, marginal_error
 
 __all__ = ["solve_scaling"]
 
@@ -20,8 +20,8 @@ ABSORB_EVERY = 10
 ABSORPTIONS = 6
 
 
-def solve_scaling(problem: Problem, *, tolerance: float) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Potentials f (B,N) and g (B,M), the marginal error (B,), and the iterations taken.
+def solve_scaling(problem: Problem, *, tolerance: float) -> Solution:
+    """The potentials of problems whose marginals are both hard.
 
     Both marginals are hard; f's is met exactly. A problem is frozen when it has reached the tolerance, at one
     of the absorptions.
@@ -57,7 +57,7 @@ def solve_scaling(problem: Problem, *, tolerance: float) -> tuple[Tensor, Tensor
         g = torch.where(moved & (problem.b > 0), g + target[:, None] * v.clamp(min=TINY).log(), g)
         error = torch.where(active, (columns - b).abs().sum(1) / problem.mass, error)
         active = ~(error <= tolerance)
-    return f, g, error, used
+    return Solution(f, g, error, used)
 
 
 def _softmin(cost: Tensor, log_weights: Tensor, potential: Tensor, epsilon: Tensor, *, dim: int) -> Tensor:

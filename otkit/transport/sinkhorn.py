@@ -9,29 +9,17 @@ the same problem.
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
-from otkit.transport.batching import lengths, size_groups
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import at_least_fp32, mean_cost
-from otkit.transport.fused import solve_fused, stops_unasked, suits
-from otkit.transport.log_domain import solve_log_domain
-from otkit.transport.newton import solve_newton
+from otkit.transport.fused import solve_fused
 from otkit.transport.plan import Plan
 from otkit.transport.problem import Problem, check_shapes, working_dtype
-from otkit.transport.scaling import solve_scaling
-from otkit.transport.symmetric import solve_symmetric
+from otkit.transport.solve import fits_fused, solve, sync_free
 
 __all__ = ["Plan", "SinkhornConfig", "sinkhorn"]
-
-# Newton's iterations where nothing is read back: enough for 1e-6 at the paper's epsilons on an encoder's last layer,
-# which takes 13 to 25.
-UNREAD = 30
-# From this tolerance on plain iterations get there sooner than Newton's.
-ROUGH = 0.02
 
 
 def sinkhorn(
@@ -68,28 +56,32 @@ def sinkhorn(
             epsilon = temperatures(cost, unit, config=config)
         if not any(config.penalties):
             unit = None  # nothing beside epsilon is in it
-        if suits(cost, config):
+        if fits_fused(cost, config):
             return solve_fused(cost, a, b, epsilon, unit=unit, config=config, symmetric=symmetric)
-        actual = _unread(config, cost)
+        actual = sync_free(config, cost.device)
         with torch.set_grad_enabled(config.gradient == "unroll" and torch.is_grad_enabled()):
             problem = _prepare(cost, a, b, epsilon, unit, config=config)
-            f, g, error, used = _solve(problem, config=actual, symmetric=symmetric, regroup=regroup)
+            found = solve(problem, config=actual, symmetric=symmetric, regroup=regroup)
+            f, g = found.f, found.g
             if unit is not None:
                 f, g = f * unit.to(f.dtype)[:, None], g * unit.to(g.dtype)[:, None]
             # A problem with an empty side has no plan, and nothing to say about its potentials.
             some = ((a > 0).any(1) & (b > 0).any(1))[:, None]
             f, g = torch.where((a > 0) & some, f, 0.0), torch.where((b > 0) & some, g, 0.0)
-            error = torch.where(some[:, 0], error, 0.0)
+            error = torch.where(some[:, 0], found.error, 0.0)
     return Plan(
-        cost, a, b, f, g, epsilon, used, error.to(cost.dtype), actual, unit=unit, goal=config.tolerance
+        cost,
+        a,
+        b,
+        f,
+        g,
+        epsilon,
+        found.iterations,
+        error.to(cost.dtype),
+        actual,
+        unit=unit,
+        goal=config.tolerance,
     )
-
-
-def _unread(config: SinkhornConfig, cost: Tensor) -> SinkhornConfig:
-    """Settings under which a rough tolerance on a GPU needs no host sync for problems too large for the kernel."""
-    if stops_unasked(config, cost.device):
-        return dataclasses.replace(config, tolerance=None, max_iterations=UNREAD)
-    return config
 
 
 def problem_units(cost: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -115,60 +107,3 @@ def _prepare(
     if unit is not None:
         cost, epsilon = cost / unit.to(wide)[:, None, None], epsilon / unit.to(wide)
     return Problem(cost, a.to(wide), b.to(wide), epsilon, config.penalties)
-
-
-def _solve(
-    problem: Problem, *, config: SinkhornConfig, symmetric: bool, regroup: bool
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    if config.gradient == "unroll":
-        return solve_log_domain(problem, iterations=config.max_iterations, tolerance=config.tolerance)
-    if not regroup or problem.cost.device.type != "cpu" or len(problem.cost) == 1:
-        return _solve_group(problem, config=config, symmetric=symmetric)
-    f, g = torch.zeros_like(problem.a), torch.zeros_like(problem.b)
-    error, used = torch.zeros_like(problem.epsilon), 0
-    for index, n, m in size_groups(lengths(problem.a), lengths(problem.b)):
-        group = problem.select(index).trimmed(n, m)
-        answer = _solve_group(group, config=config, symmetric=symmetric)
-        f[index, :n], g[index, :m], error[index] = answer[:3]
-        used = max(used, answer[3])
-    return f, g, error, used
-
-
-def _solve_group(
-    problem: Problem, *, config: SinkhornConfig, symmetric: bool
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    limits = config.max_iterations, config.tolerance
-    if symmetric:
-        f, error, used = solve_symmetric(problem, iterations=limits[0], tolerance=limits[1])
-        left = ~(error <= limits[1]) if limits[1] is not None else None
-        if left is None or not bool(left.any()):
-            return f, f, error, used
-        again = _solve_group(problem.select(left), config=config, symmetric=False)
-        f[left], error[left] = 0.5 * (again[0] + again[1]), again[2]
-        return f, f, error, max(used, again[3])
-    # The first side's marginal is met exactly and the second is solved for by a factorisation: a free side
-    # goes second, a soft one too if the other is hard, else the shorter.
-    tau_a, tau_b = problem.tau
-    if 0.0 in problem.tau:
-        swap = tau_a == 0.0
-    elif (tau_a is None) != (tau_b is None):
-        swap = tau_b is None
-    else:
-        swap = problem.cost.shape[1] < problem.cost.shape[2]
-    if swap:
-        g, f, error, used = _solve_oriented(problem.transposed(), config=config)
-        return f, g, error, used
-    return _solve_oriented(problem, config=config)
-
-
-def _solve_oriented(problem: Problem, *, config: SinkhornConfig) -> tuple[Tensor, Tensor, Tensor, int]:
-    iterations, tolerance = config.max_iterations, config.tolerance
-    if tolerance is None or tolerance < ROUGH or problem.tau != (None, None) or iterations < 100:
-        return solve_newton(problem, iterations=iterations, tolerance=tolerance)
-    f, g, error, used = solve_scaling(problem, tolerance=tolerance)
-    left = ~(error <= tolerance)
-    if bool(left.any()):
-        again = solve_newton(problem.select(left), iterations=iterations, tolerance=tolerance)
-        f[left], g[left], error[left] = again[:3]
-        used = max(used, again[3])
-    return f, g, error, used

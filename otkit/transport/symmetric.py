@@ -11,17 +11,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otkit.transport.problem import Problem, damping
+from otkit.transport.problem import Problem, Solution, damping
 
 __all__ = ["solve_symmetric"]
 
 CHECK_EVERY = 4
 
 
-def solve_symmetric(
-    problem: Problem, *, iterations: int, tolerance: float | None
-) -> tuple[Tensor, Tensor, int]:
-    """Potential f (B,N), the marginal error (B,) and the iterations taken. A problem that has reached the
+def solve_symmetric(problem: Problem, *, iterations: int, tolerance: float | None) -> Solution:
+    """The one potential of problems whose sides are the same. A problem that has reached the
     tolerance is frozen, so that it does not depend on its neighbours; one that the method does not suit (an
     indefinite cost, a kernel that underflows) is left with a large or non-finite error."""
     a, epsilon = problem.a, problem.epsilon
@@ -42,7 +40,8 @@ def solve_symmetric(
             if tolerance is not None and bool(done.all()):
                 break
         u = torch.where(done[:, None], u, (u * answer).sqrt())
-    return torch.where(a > 0, epsilon[:, None] * u.log(), 0.0), error, used
+    f = torch.where(a > 0, epsilon[:, None] * u.log(), 0.0)
+    return Solution(f, f, error, used)
 
 
 def _miss(problem: Problem, u: Tensor, answer: Tensor) -> Tensor:

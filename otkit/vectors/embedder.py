@@ -1,6 +1,6 @@
 """Texts to vectors, one a sentence or one a word: the part of `otkit embed` that needs the encoder.
 
-Shapes: R rows (vectors), D width, K alignment layers, U words.
+Shapes: R rows (vectors), D width, U words.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from otkit.alignment.store import encode_window, tokenise, tokens_at_once
 from otkit.data.lines import words_of
 from otkit.data.segmentation import segment
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.errors import choose
+from otkit.vectors.settings import UNITS
 
-__all__ = ["UNITS", "Embedded", "Embedder", "OpenEmbedder"]
-
-UNITS = {"sentence": "one vector a sentence", "word": "one vector a word"}
+__all__ = ["Embedded", "Embedder", "OpenEmbedder"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Embedded:
 
 class Embedder:
     """An encoder with the unit that gets a vector. The vectors of a list of texts depend on that list alone:
-    its batches are cut anew each time. `path` is what opened the encoder, for a later search."""
+    its batches are cut anew each time."""
 
     def __init__(
         self,
@@ -52,10 +51,9 @@ class Embedder:
         unit: str = "sentence",
         raw: bool = False,
         batch_tokens: int | None = None,
-        path: str | None = None,
     ) -> None:
         choose(unit, UNITS, what="unit")
-        self.encoder, self.unit, self.raw, self.path = encoder, unit, raw, path
+        self.encoder, self.unit, self.raw = encoder, unit, raw
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         alone = encoder.subwords.encode([["a"]], prefix=encoder.settings.prefix)
         self.on_encoded: Callable[[int], None] = lambda texts: None
@@ -92,7 +90,7 @@ class Embedder:
                 batch_tokens=self.batch_tokens,
                 progress=self.on_encoded,
             )
-            mean = torch.nn.functional.normalize(store.vectors.mean(1), dim=-1)  # (U, D)
+            mean = torch.nn.functional.normalize(store.vectors, dim=-1)  # (U, D)
         counts = store.counts.cpu().numpy()
         # The store lies in the order of encoding, by length; rows lie in the order of the text.
         places = [np.arange(start, start + n) for start, n in zip(store.starts.tolist(), counts, strict=True)]
@@ -121,5 +119,4 @@ class OpenEmbedder:
             unit=self.unit,
             raw=self.raw,
             batch_tokens=self.batch_tokens,
-            path=self.model,
         )

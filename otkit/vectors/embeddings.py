@@ -15,54 +15,23 @@ import torch
 from otkit import __version__
 from otkit.data.lines import SKIP, SpaceCount
 from otkit.data.parallel import BadLine
-from otkit.data.texts import SIDES, Text, read_texts
-from otkit.encoders.identity import weights_sha256
-from otkit.errors import ConfigError, InputError, OutputError, choose
-from otkit.exports.shards import DTYPES, SHARDS, Row
-from otkit.files import differences, sha256_of, to_json
-from otkit.provenance import versions
-from otkit.vectors.embedder import UNITS, Embedded, Embedder
+from otkit.data.texts import Text, read_texts
+from otkit.errors import InputError, OutputError
+from otkit.files import differences, sha256_of, to_json, versions
+from otkit.vectors.embedder import Embedded, Embedder
 from otkit.vectors.folder import Vectors, growing, open_vectors
-from otkit.vectors.index import INDEXES, build_index, open_index
-from otkit.vectors.recall import Recall, measure_recall
+from otkit.vectors.index import Recall, build_index, measure_recall, open_index
+from otkit.vectors.settings import EmbeddingSettings
+from otkit.vectors.shards import Row
 from otkit.vectors.writer import MANIFEST, VectorWriter, working_folder
 
-__all__ = ["EmbedConfig", "EmbedReport", "Progress", "TextInput", "embed_corpora"]
+__all__ = ["Embedding", "Progress", "TextInput", "embed_corpora"]
 
 # Texts, and characters of them, that are read ahead, sorted and encoded together. What a window gives depends
 # on nothing else, so that it may be computed anywhere, and again.
 WINDOW_TEXTS, WINDOW_CHARACTERS = 1024, 1 << 18
 
 Engine = Callable[[Iterable[tuple[str, ...]]], Iterator[Embedded]]
-
-
-@dataclass(frozen=True)
-class EmbedConfig:
-    """What is stored, and how.
-
-    unit    "sentence" or "word";  raw: find the words of raw text, of any script, first
-    side    of parallel text: "source", "target" or "both"
-    dtype   "float32", "float16" or "int8" (with a factor for each vector)
-    shards  "parquet" or "npy", of about shard_rows rows each
-    index   "flat", "hnsw", "ivf" or "none"
-    """
-
-    unit: str = "sentence"
-    raw: bool = False
-    side: str = "both"
-    dtype: str = "float32"
-    shards: str = "parquet"
-    shard_rows: int = 8192
-    index: str = "flat"
-
-    def __post_init__(self) -> None:
-        choose(self.unit, UNITS, what="unit")
-        choose(self.side, SIDES, what="side")
-        choose(self.dtype, DTYPES, what="number format")
-        choose(self.shards, SHARDS, what="kind of shard")
-        choose(self.index, INDEXES, what="index")
-        if self.shard_rows < 1:
-            raise ConfigError(f"shard_rows is {self.shard_rows}", remedy="give a number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -98,11 +67,12 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class EmbedReport:
-    """A finished folder: its rows, the texts behind them, texts that were skipped, and the index's recall
-    (None where the search is exact)."""
+class Embedding:
+    """A finished folder: its rows and how they were stored, the texts behind them, texts that were skipped, and the
+    index's recall (None where the search is exact)."""
 
     vectors: Vectors
+    settings: EmbeddingSettings
     texts: int
     skipped: int
     recall: Recall | None
@@ -127,14 +97,14 @@ def embed_corpora(
     inputs: Sequence[TextInput],
     folder: Path,
     *,
-    config: EmbedConfig,
+    config: EmbeddingSettings,
     on_error: str = "raise",
     resume: bool = False,
     engine: Engine | None = None,
     progress: Callable[[Progress], None] = lambda state: None,
     note: Callable[[str], None] = lambda step: None,
     overwrite: bool = False,
-) -> EmbedReport:
+) -> Embedding:
     """Write `folder`: shards, index, and last the manifest. Rows stand in the order of the inputs.
 
     engine: what maps windows of texts to vectors, in order; None is this process.
@@ -158,13 +128,14 @@ def embed_corpora(
         "otkit": __version__,
         "versions": versions(),
         "model": model,
-        "config": {**asdict(config), "batch_tokens": embedder.batch_tokens},
+        "config": {**config.to_dict(), "batch_tokens": embedder.batch_tokens},
         "threads": torch.get_num_threads(),  # sums in another order end in other digits
         "inputs": [one.facts() for one in inputs],
     }
     if resume and (done := _finished(folder, {**facts, "on_error": on_error})) is not None:
         note(f"{folder} is finished: nothing to resume")
-        return EmbedReport(done, int(done.facts["texts"]), int(done.facts["skipped"]), None, made_before=True)
+        texts, skipped = (int(done.facts[name]) for name in ("texts", "skipped"))
+        return Embedding(done, config, texts, skipped, None, made_before=True)
     writer = VectorWriter(
         folder,
         fingerprint={**facts, "on_error": on_error},
@@ -173,7 +144,7 @@ def embed_corpora(
         shard_rows=config.shard_rows,
         resume=resume,
         overwrite=overwrite,
-        inputs=[embedder.path, *(file for one in inputs for file in (one.path, one.target))],
+        inputs=[embedder.encoder.origin, *(file for one in inputs for file in (one.path, one.target))],
     )
     texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
     waiting: deque[_Window] = deque()
@@ -202,7 +173,7 @@ def embed_corpora(
         recall = measure_recall(vectors, open_index(vectors, index))
         index["recall"] = asdict(recall)
     writer.finish({**facts, "on_error": on_error, "texts": texts, "skipped": skipped, "index": index})
-    return EmbedReport(replace(vectors, folder=folder), texts, skipped, recall)
+    return Embedding(replace(vectors, folder=folder), config, texts, skipped, recall)
 
 
 def _finished(folder: Path, fingerprint: Mapping[str, Any]) -> Vectors | None:
@@ -229,8 +200,8 @@ def _model_facts(embedder: Embedder) -> dict[str, Any]:
     encoder = embedder.encoder
     return {
         "name": encoder.name,
-        "path": embedder.path,
-        "sha256": weights_sha256(encoder),
+        "path": encoder.origin,
+        "sha256": encoder.weights_sha256(),
         "dimension": encoder.dimension,
         "settings": {**asdict(encoder.settings), "alignment_layers": list(encoder.settings.alignment_layers)},
     }

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.encoders.settings import read_json
+from otkit.encoders.encoder import read_json
 from otkit.errors import ExportError
-from otkit.exports.shards import SHARDS, Row
 from otkit.files import sha256_of
+from otkit.vectors.shards import SHARDS, Row
 from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
 
 __all__ = ["Vectors", "check_file", "growing", "open_vectors"]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.identity import weights_sha256
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.exports.shards import Row
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.folder import Vectors, open_vectors
-from otkit.vectors.index import open_index
-from otkit.vectors.recall import exact
+from otkit.vectors.index import exact, open_index
+from otkit.vectors.settings import NEIGHBOURS
+from otkit.vectors.shards import Row
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
 
@@ -43,17 +43,19 @@ class VectorSearch:
     embedder: Embedder
     index: Any
 
-    def __call__(self, queries: Sequence[str], *, k: int = 5) -> list[Answer]:
+    def __call__(self, queries: Sequence[str], *, k: int = NEIGHBOURS) -> list[Answer]:
         """The k nearest rows of each query, or of each word of it."""
         if k < 1:
-            raise ConfigError(f"{k} neighbours were asked for", remedy="give -k 1 or more")
+            raise ConfigError(f"received {k}", remedy="give a whole number of at least 1", setting="k")
+        if not queries:
+            raise InputError("there is no question", remedy="write one")
         for number, query in enumerate(queries, 1):
             if not query.strip():
-                raise InputError(f"query {number} is empty", remedy="write a sentence")
+                raise InputError(f"question {number} is empty", remedy="write a sentence")
         found = self.embedder(queries)
         for owner, tokens in found.too_long:
             raise InputError(
-                f"query {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"
+                f"question {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"
             )
         labels = [word for _, word in found.words] or list(queries)
         k = min(k, len(self.vectors))
@@ -69,19 +71,21 @@ class VectorSearch:
         ]
 
 
-def open_search(folder: Path, *, model: str | None = None, device: str = "auto") -> VectorSearch:
-    """Open a folder with the encoder that its manifest names, or with `model`, which must be the same one."""
+def open_search(
+    folder: Path, *, encoder: Encoder | str | Path | None = None, device: str = "auto"
+) -> VectorSearch:
+    """Open a folder with the encoder that its manifest names, or with `encoder`, which must be the same one."""
     vectors = open_vectors(folder)
     facts, config = vectors.facts["model"], vectors.facts["config"]
-    encoder = open_encoder(model or facts["path"], device=device)
-    remedy = f"name the encoder that made them with --model (it was {facts['name']!r})"
+    encoder = open_encoder(facts["path"] if encoder is None else encoder, device=device)
+    remedy = f"give the encoder that made them, as `encoder` (it was {facts['name']!r})"
     if encoder.dimension != vectors.dimension:
         raise CheckpointError(
             f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {encoder.dimension}",
             where=str(folder),
             remedy=remedy,
         )
-    if weights_sha256(encoder) != facts["sha256"]:
+    if encoder.weights_sha256() != facts["sha256"]:
         raise CheckpointError(
             f"the vectors were made by another encoder than {encoder.name!r}: the weights differ",
             where=str(folder),

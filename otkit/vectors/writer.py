@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.encoders.manifest import file_facts, is_as_stated
 from otkit.errors import ExportError, OutputError, choose, reason_of
-from otkit.exports.shards import DTYPES, SHARDS, Row, pack
 from otkit.files import (
     MARKER,
     check_folder,
     check_growing,
     differences,
+    file_facts,
     finish_folder,
     grow_folder,
+    is_as_stated,
     replace_file,
     to_json,
 )
+from otkit.vectors.shards import DTYPES, SHARDS, Row, pack
 
 __all__ = [
     "FORMAT",

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from otkit.alignment import batches, blocks
+from otkit.alignment import links
 from otkit.alignment.aligner import Alignment, Link, WordAligner
-from otkit.alignment.lines import LINE_FORMATS, Line
+from otkit.alignment.corpus import LINE_FORMATS, Line
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import encode_window, tokenise
-from otkit.encoders.encoder import TorchEncoder, pool_words
+from otkit.encoders.pooling import pool_words
 from otkit.encoders.tokens import letters_of
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.transport.phrases import weighted_shares
 from tests.conftest import BENCHMARK_DATA
@@ -50,10 +51,10 @@ def same(one: Alignment, other: Alignment) -> None:
     assert one.cost == pytest.approx(other.cost, abs=1e-4)
 
 
-@pytest.mark.parametrize("unit", ["word", "subword"])
-def test_a_batch_is_its_pairs_in_order(tiny_encoder: TorchEncoder, unit: str) -> None:
+@pytest.mark.parametrize("granularity", ["word", "subword"])
+def test_a_batch_is_its_pairs_in_order(tiny_encoder: TorchEncoder, granularity: str) -> None:
     pairs = random_pairs(60)
-    config = AlignmentSettings(unit=unit)
+    config = AlignmentSettings(granularity=granularity)
     together = list(WordAligner(tiny_encoder, config, window=17, batch_tokens=200).align(pairs))
     single = WordAligner(tiny_encoder, config)
     assert [(each.source, each.target) for each in together] == pairs
@@ -189,8 +190,7 @@ def test_blocks_find_what_the_whole_finds(
     sentence, target = GERMAN.split(), ENGLISH.split()
     pair = [(tuple(sentence * 8), tuple(target * 8))]
     (whole,) = WordAligner(sample_encoder).align(pair, plans=False)
-    for module in (batches, blocks):
-        monkeypatch.setattr(module, "MOST_CELLS", 4000)
+    monkeypatch.setattr(links, "MOST_CELLS", 4000)
     (cut,) = WordAligner(sample_encoder).align(pair, plans=False)
     assert len(whole.pairs & cut.pairs) >= 0.95 * len(whole.pairs | cut.pairs)
     assert cut.source_null.shape == whole.source_null.shape
@@ -270,11 +270,13 @@ def test_joint_encoding_is_one_text_cut_in_two(tiny_encoder: TorchEncoder) -> No
         for index, (source, target) in enumerate(pairs):
             tokens = tiny_encoder.subwords.join([source], [target])
             states = tiny_encoder.hidden_states(tokens, layers=[1, 2])
-            whole = torch.stack([pool_words(x, tokens, word_vector="mean").vectors[0] for x in states], 1)
+            whole = torch.stack([pool_words(x, tokens, word_vector="mean").vectors[0] for x in states]).mean(
+                0
+            )
             for side, expected in ((0, whole[: len(source)]), (1, whole[len(source) :])):
-                vectors, mask, words = store.gather(torch.tensor([2 * index + side]))
-                torch.testing.assert_close(vectors[0][mask[0]], expected, atol=1e-5, rtol=1e-4)
-                assert words[0][mask[0]].tolist() == list(range(len(expected)))
+                found = store.gather(torch.tensor([2 * index + side]))
+                torch.testing.assert_close(found.vectors[found.mask], expected, atol=1e-5, rtol=1e-4)
+                assert found.word_ids[found.mask].tolist() == list(range(len(expected)))
 
 
 def test_joint_encoding_aligns_lines_of_any_kind(tiny_encoder: TorchEncoder) -> None:
@@ -288,13 +290,13 @@ def test_joint_encoding_aligns_lines_of_any_kind(tiny_encoder: TorchEncoder) -> 
     assert alone.pairs == found[0].pairs
 
 
-@pytest.mark.parametrize("unit", ["word", "subword"])
+@pytest.mark.parametrize("granularity", ["word", "subword"])
 @pytest.mark.parametrize("encoding", ["separate", "joint"])
 def test_lengths_weigh_the_shares_that_the_threshold_sees(
-    sample_encoder: TorchEncoder, unit: str, encoding: str
+    sample_encoder: TorchEncoder, granularity: str, encoding: str
 ) -> None:
     pair = (tuple(RUSSIAN.split()), tuple(RIVER.split()))
-    settings = {"unit": unit, "encoding": encoding, "threshold": 0.3}
+    settings = {"granularity": granularity, "encoding": encoding, "threshold": 0.3}
     every = AlignmentSettings(**{**settings, "threshold": 0.01})  # type: ignore[arg-type]
     config = AlignmentSettings(**settings, length_power=0.5, attach_factor=3.0)  # type: ignore[arg-type]
     lines = [pair, ((), ()), (("a",), ("b",)), pair]
@@ -316,8 +318,7 @@ def test_lengths_weigh_in_the_blocks_of_long_pairs_too(
     pair = (tuple(RUSSIAN.split() * 3), tuple(RIVER.split() * 3))
     plain, weighed = AlignmentSettings(), AlignmentSettings(length_power=0.5, attach_factor=3.0)
     whole = [next(WordAligner(sample_encoder, config).align([pair])).pairs for config in (plain, weighed)]
-    for module in (batches, blocks):
-        monkeypatch.setattr(module, "MOST_CELLS", 900)
+    monkeypatch.setattr(links, "MOST_CELLS", 900)
     parts = [next(WordAligner(sample_encoder, config).align([pair])).pairs for config in (plain, weighed)]
     assert whole[0] != whole[1]
     assert parts[0] != parts[1]
@@ -336,6 +337,6 @@ def test_weighed_lengths_lower_the_error_rate(sample_encoder: TorchEncoder) -> N
 
 
 def test_settings_of_lengths_are_checked() -> None:
-    for wrong in ({"length_power": -1.0}, {"attach_factor": -0.5}, {"letters": math.inf}):
-        with pytest.raises(ConfigError, match="give a number at least 0"):
+    for wrong in ({"length_power": -1.0}, {"attach_factor": -0.5}, {"length_power": math.inf}):
+        with pytest.raises(ConfigError, match="give a number of at least 0"):
             AlignmentSettings(**wrong)

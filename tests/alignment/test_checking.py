@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from otkit.alignment import batches, checking
+from otkit.alignment import checking
 from otkit.alignment.checking import Checked, TranslationChecker
-from otkit.alignment.settings import CheckSettings, parse_null
+from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
-from otkit.transport.null import one_sided
-from otkit.transport.sinkhorn import SinkhornConfig
+from tests.transport.partial import one_sided
 
 SHORT = (("Das", "Haus", "ist", "alt", "."), ("The", "house", "is", "old", "."))
 LONG = (
@@ -26,10 +26,10 @@ BOTH = CheckSettings(hallucination_null=0.3, omission_null=0.3)
 
 def by_hand(source: list[list[float]], target: list[list[float]]) -> UnitStore:
     """One pair of given word vectors."""
-    vectors = torch.tensor([*source, *target])[:, None]
+    vectors = torch.tensor([*source, *target])
     counts = torch.tensor([len(source), len(target)])
     words = torch.cat([torch.arange(len(source)), torch.arange(len(target))])
-    return UnitStore(vectors, words, torch.tensor([0, len(source)]), counts)
+    return UnitStore(vectors, words, torch.tensor([0, len(source)]), counts, torch.ones_like(words))
 
 
 def checker_at(encoder: TorchEncoder, price: float, **settings: object) -> TranslationChecker:
@@ -127,19 +127,19 @@ def test_a_long_pair_is_checked_in_blocks(
 ) -> None:
     long = [(LONG[0] * 6, LONG[1] * 6)]
     (whole,) = TranslationChecker(sample_encoder).check(long)
-    for module in (batches, checking):
-        monkeypatch.setattr(module, "MOST_CELLS", 2000)
+    monkeypatch.setattr(checking, "MOST_CELLS", 2000)
     (cut,) = TranslationChecker(sample_encoder).check(long)
     assert cut.source_scores.shape == whole.source_scores.shape
     assert cut.omission == pytest.approx(whole.omission, abs=0.1)
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(ConfigError, match="give a share between 0 and 1, or a rule: mean, median"):
+    with pytest.raises(
+        ConfigError, match=r"omission_null is 1.5; give one of mean, median, .* above 0 and below 1"
+    ):
         CheckSettings(omission_null=1.5)
     with pytest.raises(ConfigError, match="did you mean 'median'"):
-        parse_null("medain")
+        CheckSettings(hallucination_null="medain")
     with pytest.raises(ConfigError, match="choose from: word, sentence"):
         CheckSettings(mass="token")
-    assert parse_null("0.3") == 0.3
     assert Checked((), (), np.zeros(0, np.float32), np.zeros(0, np.float32)).omission == 0.0

@@ -8,15 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.alignment.links import find_links, fold, problem_of
-from otkit.alignment.plans import PLANS, solve
+from otkit.alignment.links import find_links, fold, linked_shares
+from otkit.alignment.plans import PLANS, Problem, problem_of, solve
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
-from otkit.encoders.pooling import centred
+from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import ConfigError
-from otkit.transport.null import one_sided
-from otkit.transport.partial import partial
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
-from otkit.transport.warm import capped_plan, soft_plan
+from otkit.transport.approximate import capped_plan, soft_plan
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.marginals import uniform
+from otkit.transport.plan import shares
+from otkit.transport.sinkhorn import sinkhorn
+from tests.transport.partial import one_sided, partial
 
 SLOW = ("fgw", "exact")
 
@@ -67,27 +69,26 @@ def test_cold_problems_stay_finite() -> None:
         assert not plan[~((a > 0)[:, :, None] & (b > 0)[:, None, :])].any()
 
 
-def sides(seed: int = 0, *, units: int = 5) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
-    """Four pairs of clouds that translate each other, of 2 to 8 units in 2 layers; padding is 0."""
+def sides(seed: int = 0) -> tuple[Encoded, Encoded]:
+    """Four pairs of clouds that translate each other, of 2 to 8 units; padding is 0."""
     rng = torch.Generator().manual_seed(seed)
-    x = torch.randn(4, 8, 2, 16, generator=rng)
-    y = x[:, [1, 0, 2, 3, 4, 5, 6, 7]] + 0.5 * torch.randn(4, 8, 2, 16, generator=rng)
-    found = []
-    for vectors, counts in ((x, [2, 5, 8, 3]), (y, [3, 5, 7, 2])):
-        mask = torch.arange(8) < torch.tensor(counts)[:, None]
-        words = torch.where(mask, torch.arange(8).expand(4, 8), -1)
-        found.append((vectors * mask[:, :, None, None], mask, words))
-    return tuple(found)
-
-
-def pad(side: tuple[Tensor, Tensor, Tensor], extra: int) -> tuple[Tensor, Tensor, Tensor]:
-    vectors, mask, words = side
-    wider = torch.nn.functional.pad(vectors, (0, 0, 0, 0, 0, extra))
-    return (
-        wider,
-        torch.nn.functional.pad(mask, (0, extra)),
-        torch.nn.functional.pad(words, (0, extra), value=-1),
+    x = torch.randn(4, 8, 16, generator=rng)
+    y = x[:, [1, 0, 2, 3, 4, 5, 6, 7]] + 0.5 * torch.randn(4, 8, 16, generator=rng)
+    source, target = (
+        torch.arange(8) < torch.tensor(counts)[:, None] for counts in ([2, 5, 8, 3], [3, 5, 7, 2])
     )
+    return Encoded(x * source[:, :, None], source), Encoded(y * target[:, :, None], target)
+
+
+def padded(side: Encoded, extra: int) -> Encoded:
+    return Encoded(
+        torch.nn.functional.pad(side.vectors, (0, 0, 0, extra)),
+        torch.nn.functional.pad(side.mask, (0, extra)),
+    )
+
+
+def one_of(side: Encoded, place: int) -> Encoded:
+    return Encoded(side.vectors[place : place + 1], side.mask[place : place + 1])
 
 
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
@@ -95,15 +96,10 @@ def test_padding_and_neighbours_change_nothing(transport: str) -> None:
     config = AlignmentSettings(transport=transport)
     source, target = sides()
     together = find_links(source, target, config, plans=True)
-    wider = find_links(pad(source, 3), pad(target, 5), config, plans=True)
-    for place, (found, padded) in enumerate(zip(together, wider, strict=True)):
-        alone = find_links(
-            tuple(x[place : place + 1] for x in source),  # type: ignore[arg-type]
-            tuple(x[place : place + 1] for x in target),  # type: ignore[arg-type]
-            config,
-            plans=True,
-        )[0]
-        for other in (padded, alone):
+    wider = find_links(padded(source, 3), padded(target, 5), config, plans=True)
+    for place, (found, with_padding) in enumerate(zip(together, wider, strict=True)):
+        (alone,) = find_links(one_of(source, place), one_of(target, place), config, plans=True)
+        for other in (with_padding, alone):
             assert other.links[:2] == found.links[:2]
             torch.testing.assert_close(other.links[2], found.links[2], atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(
@@ -114,7 +110,7 @@ def test_padding_and_neighbours_change_nothing(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", [name for name in sorted(TRANSPORTS) if name not in SLOW])
 def test_transposing_transposes(transport: str) -> None:
-    config = AlignmentSettings(transport=transport, epsilon_relative=0.1)
+    config = AlignmentSettings(transport=transport, epsilon=0.1)
     source, target = sides(2)
     for one, other in zip(
         find_links(source, target, config, plans=True),
@@ -128,10 +124,10 @@ def test_transposing_transposes(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", sorted(PLANS))
-@pytest.mark.parametrize("null", ["none", "median", "0.5"])
-def test_plans_keep_within_the_weights(transport: str, null: str) -> None:
+@pytest.mark.parametrize("null", [None, "median", 0.5])
+def test_plans_keep_within_the_weights(transport: str, null: float | str | None) -> None:
     config = AlignmentSettings(transport=transport, null=null, agreement=0.0)
-    problem, _ = problem_of(*sides(3), config)
+    problem = problem_of(*sides(3), config)
     plan = solve(problem, config)
     assert plan.shape == problem.cost.shape
     assert torch.isfinite(plan).all()
@@ -140,27 +136,27 @@ def test_plans_keep_within_the_weights(transport: str, null: str) -> None:
     slack = 1.2 if transport == "unbalanced" else 1.02
     assert (plan.sum(2) <= slack * problem.a + 1e-4).all()
     assert (plan.sum(1) <= slack * problem.b + 1e-4).all()
-    if transport in ("balanced", "exact", "fgw") and null == "none":
+    if transport in ("balanced", "exact", "fgw") and null is None:
         torch.testing.assert_close(plan.sum(2), problem.a, atol=2e-3, rtol=0)
 
 
 def test_a_costly_null_is_none_and_a_free_one_takes_all() -> None:
     source, target = sides(4)
-    plain = problem_of(source, target, AlignmentSettings())[0]
+    plain = problem_of(source, target, AlignmentSettings())
     for transport in ("balanced", "exact"):
         none = solve(plain, AlignmentSettings(transport=transport, agreement=0.0))
-        costly = solve(plain, AlignmentSettings(transport=transport, agreement=0.0, null="50"))
+        costly = solve(plain, AlignmentSettings(transport=transport, agreement=0.0, null=50.0))
         torch.testing.assert_close(none, costly, atol=2e-3, rtol=0)
-        free = solve(plain, AlignmentSettings(transport=transport, agreement=0.0, null="0"))
+        free = solve(plain, AlignmentSettings(transport=transport, agreement=0.0, null=0.0))
         assert float(free.sum((1, 2)).max()) < 0.25
 
 
 def test_centring_takes_the_mean_of_both_sides() -> None:
-    (x, rows, _), (y, columns, _) = sides(5)
-    moved = centred(x, y, rows, columns)
-    total = moved[0].sum(1) + moved[1].sum(1)
+    source, target = sides(5)
+    x, y = centred(source.vectors, target.vectors, source.mask, target.mask)
+    total = x.sum(1) + y.sum(1)
     torch.testing.assert_close(total, torch.zeros_like(total), atol=1e-4, rtol=0)
-    assert not moved[0][~rows].any()
+    assert not x[~source.mask].any()
 
 
 def test_folding_adds_masses_and_keeps_the_best() -> None:
@@ -174,14 +170,14 @@ def test_folding_adds_masses_and_keeps_the_best() -> None:
     ("settings", "message"),
     [
         ({"transport": "unblanced"}, "did you mean 'unbalanced'"),
-        ({"epsilon": 0.0}, "epsilon is 0.0; give a number greater than 0"),
-        ({"mass": 1.5}, "at most 1"),
+        ({"epsilon": 0.0}, "epsilon is 0.0; give a number above 0"),
+        ({"mass": 1.5}, "a number above 0 and at most 1"),
         ({"null": "medan"}, "did you mean 'median'"),
         ({"null": "larger", "cost": "euclidean"}, "made for cosines"),
-        ({"null": "-1"}, "null is -1.0"),
+        ({"null": -1.0}, "null is -1.0; give one of .*, or a number of at least 0, or none"),
         ({"cost": "dot"}, "use it with transport none"),
-        ({"weights": "idf"}, "no document frequencies"),
-        ({"layers": ()}, "layers is empty"),
+        ({"weights": "idf"}, "choose from: uniform, norm"),
+        ({"layers": ()}, "layers is an empty list"),
         ({"rounds": -1}, "rounds is -1"),
         ({"threshold": float("nan")}, "threshold is nan"),
     ],
@@ -194,10 +190,10 @@ def test_impossible_settings_are_refused(settings: dict[str, object], message: s
 def test_settings_survive_json() -> None:
     import json
 
-    config = AlignmentSettings(layers=(5, 6), null="0.4", transport="semi")
+    config = AlignmentSettings(layers=(5, 6), null=0.4, transport="semi")
     document = json.loads(json.dumps(config.to_dict()))
     assert AlignmentSettings.from_dict(document) == config
-    with pytest.raises(ConfigError, match="did you mean 'epsilon'"):
+    with pytest.raises(ConfigError, match="unknown setting 'epsilo'; did you mean 'epsilon'"):
         AlignmentSettings.from_dict({"epsilo": 0.1})
 
 
@@ -206,9 +202,42 @@ def test_fused_gromov_follows_the_places_it_is_given() -> None:
     source, target = sides(6)
     order = torch.arange(8)
     config = AlignmentSettings(transport="fgw", structure=1.0, distances="position", agreement=0.0)
-    problem, _ = problem_of(source, target, config)
+    problem = problem_of(source, target, config)
     square = replace(problem, a=torch.full_like(problem.a, 1 / 8), b=torch.full_like(problem.b, 1 / 8))
     plan = solve(square.with_cost(torch.zeros_like(square.cost)), config)
     for each in plan:
         found = each.argmax(1)
         assert torch.equal(found, order) or torch.equal(found, order.flip(0))
+
+
+def test_only_the_last_of_the_plans_has_a_gradient() -> None:
+    """Training reads the aligner's links through a solver of its own: all solves but the last are without gradient,
+    and the links are those of the aligner."""
+    source, target = sides(7)
+    vectors = source.vectors.clone().requires_grad_()
+    config = AlignmentSettings()
+    unrolled = SinkhornConfig(
+        config.epsilon, config.tau, config.unit, max_iterations=100, tolerance=None, gradient="unroll"
+    )
+    modes: list[bool] = []
+
+    def solver(problem: Problem) -> Tensor:
+        modes.append(torch.is_grad_enabled())
+        return sinkhorn(problem.cost, problem.a, problem.b, config=unrolled, unit=problem.unit).matrix
+
+    problem = problem_of(
+        source.with_vectors(vectors), target, config, weights=(uniform(source.mask), uniform(target.mask))
+    )
+    share = shares(solve(problem, config, solver), problem.mask)
+    assert modes == [False] * config.rounds + [True]
+    share.sum().backward()
+    assert vectors.grad is not None
+    assert torch.isfinite(vectors.grad).all()
+    linked = linked_shares(share.detach(), config)
+    for found, cells in zip(find_links(source, target, config, plans=False), linked, strict=True):
+        assert list(zip(*found.links[:2], strict=True)) == [(i, j) for i, j in cells.nonzero().tolist()]
+
+
+def test_weighed_lengths_need_lengths() -> None:
+    with pytest.raises(ConfigError, match="lengths of the words are not known"):
+        linked_shares(torch.ones(1, 2, 2), AlignmentSettings(length_power=0.5))

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.settings import DEFAULT_THRESHOLDS
 from otkit.alignment.strategies import (
     STRATEGIES,
     entmax15,
@@ -242,10 +241,6 @@ def test_inclusions() -> None:
             assert links(matrix, smaller) <= union
         assert links(matrix, "top-k", 1) == mutual
         assert links(matrix, "threshold", 0.6) <= links(matrix, "threshold", 0.3)
-
-
-def test_defaults_belong_to_strategies() -> None:
-    assert set(DEFAULT_THRESHOLDS) <= set(STRATEGIES)
 
 
 def test_an_unknown_strategy_names_the_nearest() -> None:

@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "check": ("check", "de-en.tsv", "--model", "tiny"),
     "check tsv": ("check", "de-en.tsv", "--model", "tiny", "-f", "tsv"),
     "report": ("report", "de-en.tsv", "--model", "tiny", "--output", "pages"),
-    "search": ("embed", "--search", "vectors", "die Straße 房子", "-k", "2"),
+    "search": ("search", "vectors", "die Straße 房子", "-k", "2"),
     "evaluate": ("evaluate", "word-alignment", "--gold", "gold.de-en.tsv", "--model", "tiny", "-o", "cells"),
     "info": ("info", "tiny"),
     "align --dry-run": (
@@ -68,16 +68,19 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "gold.de-en.tsv").write_text(
         "".join(f"{source}\t{target}\t0-0 1-1\n" for source, target in PAIRS), encoding="utf-8"
     )
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
     from otkit.vectors.embedder import Embedder
-    from otkit.vectors.embeddings import EmbedConfig, TextInput, embed_corpora
+    from otkit.vectors.embeddings import TextInput, embed_corpora
+    from otkit.vectors.settings import EmbeddingSettings
 
     here = Path.cwd()
     os.chdir(folder)
     try:
-        embedder = Embedder(open_encoder("tiny", device="cpu"), path=str(folder / "tiny"))
+        embedder = Embedder(open_encoder("tiny", device="cpu"))
         inputs = [TextInput("de-en.tsv", languages={"source": "de", "target": "en"})]
-        embed_corpora(embedder, inputs, folder / "vectors", config=EmbedConfig(shards="npy", index="none"))
+        embed_corpora(
+            embedder, inputs, folder / "vectors", config=EmbeddingSettings(shards="npy", index="none")
+        )
     finally:
         os.chdir(here)
     return folder

@@ -25,6 +25,7 @@ class Row:
     hidden     a module that this run does not find
     of         the end of the name of the one file in which the lines must differ; else anything may
     own        the test of its own that the option has
+    same_as    the command that has the very same option, with the same help and values, where it is walked
     """
 
     value: str = ""
@@ -38,6 +39,7 @@ class Row:
     hidden: str = ""
     of: str = ""
     own: str = ""
+    same_as: str = ""
 
 
 BASES = {
@@ -64,15 +66,30 @@ BASES = {
     "embed": "embed de-en.tsv --model tiny --output out --shards npy --index none -q",
     "embed two": "embed --source x.de --target x.en --langs de-en --model tiny --output out --index none -q",
     "embed bad": "embed bad.tsv --langs de-en --model tiny --output out --index none -q",
-    "embed search": "embed --search vectors haus -q",
-    "evaluate": "evaluate retrieval de-en.tsv --model tiny --output out --json o.json -q",
+    "search": "search vectors haus --device cpu -q",
+    "evaluate retrieval": "evaluate retrieval de-en.tsv --model tiny --output out --json o.json -q",
     "evaluate two": "evaluate retrieval --source x.de --target x.en --langs de-en --model tiny --output out -q",
     "evaluate bad": "evaluate retrieval bad.tsv --langs de-en --model tiny --output out --json o.json -q",
-    "words": "evaluate word-alignment --gold de-en.gold.tsv --model tiny --output out --json o.json -q",
-    "word retrieval": "evaluate word-retrieval --gold de-en.gold.tsv --model tiny --output out --json o.json -q",
-    "xnli": "evaluate xnli --data nli --languages de --model tiny --output out --json o.json --batch-size 2 -q",
-    "xquad": "evaluate xquad --data qa --languages de --model tiny --frozen 0 --output out --json o.json",
+    "evaluate word-alignment": "evaluate word-alignment --gold de-en.gold.tsv --model tiny --output out --json o.json -q",
+    "words apart": "evaluate word-alignment two.de-en.tsv --gold two.links --langs de-en --model tiny --output out"
+    " --json o.json -q",
+    "words bad": "evaluate word-alignment --gold bad.gold.tsv --langs de-en --model tiny --output out --json o.json -q",
+    "words two": "evaluate word-alignment --source two.de --target two.en --gold two.links --langs de-en --model tiny"
+    " --output out --json o.json -q",
+    "evaluate word-retrieval": "evaluate word-retrieval --gold de-en.gold.tsv --model tiny --output out --json o.json -q",
+    "evaluate mining": "evaluate mining --source mined.de --target mined.en --gold mined.gold --langs de-en --model tiny"
+    " --output out --json o.json -q",
+    "mining bad": "evaluate mining --source mined.bad --target mined.en --gold mined.gold --langs de-en --model tiny"
+    " --output out --json o.json -q",
+    "evaluate xnli": "evaluate xnli --data nli --languages de --model tiny --output out --json o.json --batch-size 2 -q",
+    "xnli bad": "evaluate xnli --data nlibad --languages de --model tiny --output out --json o.json --batch-size 2 -q",
+    "evaluate xquad": "evaluate xquad --data qa --languages de --model tiny --freeze 0 --output out --json o.json -q",
+    "evaluate translation-errors": "evaluate translation-errors --data judged.tsv --model tiny --output out --json o.json -q",
+    "evaluate all": "evaluate all de-en.tsv --gold de-en.gold.tsv --model tiny --output out --json o.json -q",
     "export": "export tiny --output out --to transformers -q",
+    "recipe list": "recipe list",
+    "recipe show": "recipe show best",
+    "recipe keys": "recipe keys tuning",
     "export gguf": "export tiny --output out --to gguf -q",
     "info": "info tiny -q",
 }
@@ -87,10 +104,16 @@ QUIET, VERBOSE, HELP = Row(own="quiet"), Row(own="verbose"), Row(own="help")
 OVERWRITE = Row(foreign="out/thesis.txt")
 JSON = Row("figures.json", wrong="figures.html figures.jpg")
 
+RECIPE = Row("aligner.toml", wrong="bestest")
+SET = Row("alignment.tau=3", wrong="tau alignment.tua=1 alignment.tau=0 cheese=1")
+HELP_ALL = Row(own="help_all")
+
 ALIGNER = {
+    "--recipe": RECIPE,
+    "--set": SET,
+    "--help-all": HELP_ALL,
     "--transport": Row("balanced", wrong="sinkhorn"),
     "--epsilon": Row("0.9", wrong="0 -1 inf"),
-    "--epsilon-relative": Row("0.9", wrong="0 nan"),
     "--tau": Row("3", wrong="0"),
     "--null": Row("0.01", wrong="-1 cheap"),
     "--strategy": Row("backward", wrong="argmax"),
@@ -105,11 +128,88 @@ ALIGNER = {
     "--length-power": Row("9", wrong="-1"),
     "--attach-factor": Row("9", wrong="-1"),
     "--cost": Row("euclidean", wrong="manhattan"),
-    "--unit": Row("subword", wrong="letter"),
+    "--unit": Row("cost", wrong="meters"),
+    "--granularity": Row("subword", wrong="letter"),
     "--encoding": Row("joint", wrong="together"),
     "--mass": Row("0.2", beside="--transport partial", wrong="0 1.1"),
     "--structure": Row("1", beside="--transport fgw", wrong="-1 1.1"),
     "--distances": Row("position", beside="--transport fgw --structure 1", wrong="letters"),
+}
+
+# The very same options elsewhere: that they reach the aligner is seen by two of them.
+ALIGNER_ELSEWHERE = {
+    option: row if option in ("--transport", "--threshold", "--help-all") else Row(same_as="extract")
+    for option, row in ALIGNER.items()
+}
+FIGURES = ("--json", "--chart", "--markdown", "--seen", "--overwrite", "--device", "--threads", "--quiet")
+OF_EVALUATE = {
+    "--model": Row(same_as="evaluate retrieval"),
+    "--baseline": Row("other"),
+    "--fail-under": Row(own="gates"),
+    "--output": Row("out2", wrong="cells.json"),
+    "--resume": Row(same_as="evaluate retrieval"),
+    "--verbose": Row(same_as="evaluate retrieval"),
+    "--help": HELP,
+    "--help-all": HELP_ALL,
+    **{option: Row(same_as="evaluate retrieval") for option in FIGURES},
+}
+SEARCHES = {
+    "--score": Row("csls", wrong="cos"),
+    "--index": Row("hnsw", wrong="annoy"),
+    "--neighbours": Row("2", beside="--score csls", wrong="0"),
+    "--candidates": Row("3", beside="--score csls --index hnsw", wrong="0"),
+    "--effort": Row("7", beside="--index hnsw", wrong="0"),
+    "--batch-tokens": BATCH,
+    "--center": Row("language", wrong="paragraph sentence"),
+}
+SENTENCES = {"--pooling": Row("cls", wrong="max"), "--prefix": Row("das")}
+SEEDS = {"--seeds": Row("2", wrong="0"), "--seed": Row("3", wrong="-1")}
+FINE_TUNING = {
+    "--fine-tuning": Row("xtreme", wrong="large"),
+    "--train": Row("nli2/train-en.tsv"),
+    "--data": Row("nli2", instead="nli"),
+    "--languages": Row("en"),
+    "--on-error": Row("skip", base="xnli bad", **ON_ERROR),
+    "--epochs": Row("2", wrong="0"),
+    "--lr": Row("0.1", wrong="0"),
+    "--batch-size": Row("1", wrong="0"),
+    "--grad-accum": Row("2", wrong="0"),
+    "--weight-decay": Row("0.5", wrong="-1"),
+    "--warmup-steps": Row("1", wrong="-1"),
+    "--max-length": Row("8", wrong="0"),
+    "--window": Row("1", wrong="0"),
+    "--dropout": Row(),
+    "--freeze": Row("1", wrong="-1"),
+    "--train-examples": Row("2", wrong="0"),
+    "--test-examples": Row("1", wrong="0"),
+    "--precision": Row("bf16", wrong="fp8"),
+    "--batch-tokens": Row("64", wrong="0"),
+    "--head": Row("nowhere", instead="--model tiny", refused="nowhere"),
+    "--save-heads": Row(),
+    **SEEDS,
+}
+GOLD_TEXT = {
+    "texts": Row("other.de-en.tsv", base="words apart", instead="two.de-en.tsv"),
+    "--source": Row("y2.de", base="words two"),
+    "--target": Row("y2.en", base="words two"),
+    "--gold": Row("more.de-en.gold.tsv", instead="de-en.gold.tsv"),
+    "--base": Row("1", wrong="2 -1", refused="index 0"),
+    "--input-format": Row("bars", base="words apart", wrong="csv", refused="separator"),
+    "--langs": Row("nl-en"),
+    "--languages": Row("de", beside="--gold fr-en.gold.tsv"),
+    "--data": Row("golden", instead="--gold de-en.gold.tsv"),
+    "--on-error": Row("skip", base="words bad", **ON_ERROR),
+}
+
+CHECK = {
+    "--recipe": Row("checker.toml", wrong="bestest"),
+    "--set": Row("check.epsilon=3", wrong="epsilon check.epsilom=1 check.epsilon=0 cheese=1"),
+    "--hallucination-null": Row("0.4", wrong="2 0 cheap"),
+    "--omission-null": Row("0.4", wrong="2 0 cheap"),
+    "--mass": Row("sentence", wrong="letter"),
+    "--epsilon": Row("0.9", wrong="0 -1 inf"),
+    "--layer": Row("1", wrong="6-8 9"),
+    "--word-vector": Row("first", wrong="middle"),
 }
 
 TABLE: dict[str, dict[str, Row]] = {
@@ -117,24 +217,36 @@ TABLE: dict[str, dict[str, Row]] = {
         "files": Row("fr-en.tsv", instead="de-en.tsv"),
         "--source": Row("y.de", base="align two", of="model.safetensors"),
         "--target": Row("y.en", base="align two", of="model.safetensors"),
-        "--format": Row("bars", wrong="csv", refused="separator"),
+        "--input-format": Row("bars", wrong="csv", refused="separator"),
         "--langs": Row("nl-en"),
         "--on-error": Row(
             "skip", instead="de-en.tsv", base="align", beside="bad.tsv --langs de-en", **ON_ERROR
         ),
         "--model": Row("other", of="model.safetensors"),
         "--output": Row("out2", wrong="model.gguf page.html"),
-        "--preset": Row("cao-l2", wrong="bestest", of="model.safetensors"),
+        "--recipe": Row("cao-l2", wrong="bestest", of="model.safetensors"),
+        "--set": Row(
+            "objective.tau=0.1", wrong="tau objective.tua=1 objective.tau=0 cheese=1", of="model.safetensors"
+        ),
+        "--help-all": HELP_ALL,
         "--objective": Row("mmd:3", wrong="otto ot:heavy ot:-1 :1", of="model.safetensors"),
         "--cost": Row("cosine", wrong="manhattan", of="model.safetensors"),
         "--epsilon": Row("5", wrong="0 -1 inf", of="model.safetensors"),
-        "--epsilon-relative": Row("0.9", wrong="0", of="model.safetensors"),
         "--scope": Row("batch", wrong="corpus", of="model.safetensors"),
-        "--unit": Row("subword", wrong="letter", of="model.safetensors"),
+        "--unit": Row("mean-cost", wrong="meters", of="model.safetensors"),
+        "--granularity": Row("subword", wrong="letter", of="model.safetensors"),
+        "--iterations": Row("1", wrong="0", of="model.safetensors"),
+        "--tolerance": Row("none", beside="--iterations 2", wrong="0", of="model.safetensors"),
+        "--use-links": Row("given", beside="--objective l2", wrong="some", refused="links"),
+        "--mask-share": Row("0.9", beside="--objective mlm", wrong="0 1", of="model.safetensors"),
+        "--window": Row("1", base="align short", wrong="0"),
+        "--weight-decay": Row("9", wrong="-1", of="model.safetensors"),
+        "--betas": Row("0.1,0.2", wrong="one 1 0.5", of="model.safetensors"),
+        "--keep": Row("1", beside="--save-every 1", wrong="0"),
+        "--lora-alpha": Row("99", beside="--lora 2", wrong="0", of="model.safetensors"),
         "--word-vector": Row("mean", wrong="middle", of="model.safetensors"),
         "--layer": Row("1", wrong="6-8 first 9", of="model.safetensors"),
         "--weights": Row("norm", wrong="equal", of="model.safetensors"),
-        "--anchor": Row("9", wrong="-1", of="model.safetensors"),
         "--anchor-reduction": Row("mean", wrong="max", of="model.safetensors"),
         "--tau": Row("0.1", wrong="-1 0", of="model.safetensors"),
         "--layer-weights": Row("0.2,3", beside="--layer 1,2", wrong="one 1", of="model.safetensors"),
@@ -152,7 +264,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--teacher": Row("other", beside="--objective ot-distill", of="model.safetensors"),
         "--freeze": Row("1", wrong="-1", of="model.safetensors"),
         "--freeze-above": Row("1", wrong="-1", of="model.safetensors"),
-        "--discard-above": Row("1", wrong="-1", of="model.safetensors"),
+        "--head-layers": Row("1", wrong="-1 top", of="model.safetensors"),
         "--lora": Row("2", wrong="0", of="model.safetensors"),
         "--gradient-checkpointing": Row(),
         "--compile": Row(),
@@ -161,7 +273,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--epochs": Row("2", base="align short", wrong="0 -1", of="model.safetensors"),
         "--steps": Row("1", wrong="0 1.5", of="model.safetensors"),
         "--batch-size": Row("3", wrong="0", of="model.safetensors"),
-        "--mix": Row(base="align many", of="model.safetensors"),
+        "--mix-languages": Row(base="align many", of="model.safetensors"),
         "--grad-accum": Row("3", wrong="0", of="model.safetensors"),
         "--lr": Row("1e-2", wrong="0 -1 nan", of="model.safetensors"),
         "--warmup": Row("0.9", wrong="1 -0.1", of="model.safetensors"),
@@ -197,7 +309,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--gold": Row("0-0", base="show-alignment grid", wrong="0-99 first"),
         "--raw": Row(instead="SOURCE", beside="'das haus, klein.'"),
         "--width": Row("50", base="show-alignment grid", wrong="10 5000"),
-        **ALIGNER,
+        **ALIGNER_ELSEWHERE,
         "--device": DEVICE,
         "--threads": THREADS,
         "--overwrite": Row(foreign="out.pairs", beside="--output out.pairs"),
@@ -218,7 +330,6 @@ TABLE: dict[str, dict[str, Row]] = {
         "--resume": Row(own="resume"),
         "--overwrite": Row(base="extract to", foreign="out.align"),
         "--model": MODEL,
-        "--config": Row("aligner.json"),
         **ALIGNER,
         "--precision": Row("bf16", wrong="fp8"),
         "--batch-tokens": BATCH,
@@ -250,8 +361,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--overwrite": OVERWRITE,
         "--engine": Row("ray", hidden="ray", wrong="spark", refused="pip install 'otkit[ray]'"),
         "--address": Row("auto", refused="add --engine ray"),
-        "--search": Row("vectors2", base="embed search"),
-        "-k": Row("2", base="embed search", wrong="0"),
+        "--help-all": HELP_ALL,
         "--model": MODEL,
         "--batch-tokens": BATCH,
         "--device": DEVICE,
@@ -261,59 +371,41 @@ TABLE: dict[str, dict[str, Row]] = {
         "--verbose": VERBOSE,
         "--help": HELP,
     },
-    "evaluate": {
-        "task": Row("word-retrieval", instead="retrieval", wrong="retreival"),
+    "search": {
+        "vectors": Row("vectors2", instead="vectors"),
+        "questions": Row("klein", instead="haus"),
+        "--on-error": Row(own="search_skips", **ON_ERROR),
+        "--model": Row("tiny"),
+        "-k": Row("2", wrong="0"),
+        "--device": DEVICE,
+        "--threads": THREADS,
+        "--json": JSON,
+        "--overwrite": Row(foreign="figures.json", beside="--json figures.json"),
+        "--quiet": QUIET,
+        "--verbose": VERBOSE,
+        "--help": HELP,
+        "--help-all": HELP_ALL,
+    },
+    "evaluate retrieval": {
         "files": Row("fr-en.tsv", instead="de-en.tsv"),
         "--source": Row("y.de", base="evaluate two"),
         "--target": Row("y.en", base="evaluate two"),
-        "--gold": Row("more.de-en.gold.tsv", base="words", instead="--gold de-en.gold.tsv"),
-        "--base": Row("1", base="words", wrong="2 -1", refused="index 0"),
-        "--format": Row("bars", wrong="csv", refused="separator"),
+        "--input-format": Row("bars", wrong="csv", refused="separator"),
         "--langs": Row("nl-en"),
         "--on-error": Row("skip", base="evaluate bad", **ON_ERROR),
         "--languages": Row("fr", beside="fr-en.tsv"),
-        "--seen": Row("fr", beside="fr-en.tsv"),
-        "--model": MODEL,
-        "--baseline": Row("other"),
-        "--seeds": Row("2", base="xnli", wrong="0"),
-        "--seed": Row("3", base="xnli", wrong="-1"),
-        "--score": Row("csls", wrong="cos"),
-        "--index": Row("hnsw", wrong="annoy"),
-        "--neighbours": Row("2", beside="--score csls", wrong="0"),
-        "--pooling": Row("cls", wrong="max"),
-        "--prefix": Row("das"),
+        "--data": Row("pairs", instead="de-en.tsv"),
+        **SEARCHES,
         "--layer": Row("1", wrong="6-8 first 9"),
-        "--pool": Row("all", base="word retrieval", wrong="some"),
-        **{
-            option: Row(**{**vars(row), "base": "words"})
-            for option, row in ALIGNER.items()
-            if option != "--layer"
-        },
-        "--data": Row("nli2", base="xnli"),
-        "--train": Row("nli2/train-en.tsv", base="xnli"),
-        "--preset": Row("xtreme", base="xnli", wrong="large"),
-        "--epochs": Row("2", base="xnli", wrong="0"),
-        "--lr": Row("0.1", base="xnli", wrong="0"),
-        "--batch-size": Row("1", base="xnli", wrong="0"),
-        "--grad-accum": Row("2", base="xnli", wrong="0"),
-        "--max-length": Row("8", base="xnli", wrong="0"),
-        "--stride": Row("5", base="xquad", wrong="0"),
-        "--train-examples": Row("2", base="xnli", wrong="0"),
-        "--test-examples": Row("1", base="xnli", wrong="0"),
-        "--frozen": Row("1", base="xnli", wrong="-1"),
-        "--head-pooling": Row("cls", base="xnli", wrong="max"),
-        "--eval-every": Row("1", base="xnli", wrong="0"),
-        "--precision": Row("bf16", base="xnli", wrong="fp8"),
-        "--head": Row("nowhere", base="xnli", instead="--model tiny", refused="nowhere"),
-        "--save-heads": Row(base="xnli"),
-        "--center": Row("language", wrong="paragraph sentence"),
+        **SENTENCES,
+        **OF_EVALUATE,
+        "--model": MODEL,
+        "--seen": Row("fr", beside="fr-en.tsv"),
         "--fail-under": Row(
             "forward@1=1.01", wrong="forward@1=high forwards@1=1", refused="the gate is 1.01"
         ),
-        "--output": Row("out2", wrong="cells.json"),
         "--resume": Row(own="resume"),
         "--overwrite": Row(foreign="o.json"),
-        "--batch-tokens": BATCH,
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,
@@ -321,8 +413,85 @@ TABLE: dict[str, dict[str, Row]] = {
         "--markdown": Row("tables.md", wrong="tables.pdf tables.html"),
         "--quiet": QUIET,
         "--verbose": VERBOSE,
-        "--help": HELP,
     },
+    "evaluate word-alignment": {
+        **GOLD_TEXT,
+        "--by-layer": Row(),
+        "--tune": Row(own="tune"),
+        "--write-recipe": Row(own="tune", wrong="found.json"),
+        **{
+            option: Row(same_as="extract") if row.same_as else row
+            for option, row in ALIGNER_ELSEWHERE.items()
+        },
+        **OF_EVALUATE,
+    },
+    "evaluate word-retrieval": {
+        **{option: Row(same_as="evaluate word-alignment") for option in GOLD_TEXT},
+        **{option: Row(same_as="evaluate retrieval") for option in SEARCHES if option != "--batch-tokens"},
+        "--batch-tokens": BATCH,
+        "--pool": Row("all", wrong="some"),
+        "--word-vector": Row("first", wrong="middle"),
+        "--layer": Row("1", wrong="6-8 first 9"),
+        **OF_EVALUATE,
+    },
+    "evaluate mining": {
+        "--source": Row("y.de", instead="mined.de"),
+        "--target": Row("y.en", instead="mined.en"),
+        "--gold": Row("mined2.gold", instead="mined.gold"),
+        "--langs": Row("nl-en", instead="de-en"),
+        "--on-error": Row("skip", base="mining bad", **ON_ERROR),
+        **{option: Row(same_as="evaluate retrieval") for option in SEARCHES if option != "--score"},
+        "--score": Row("cosine", wrong="cos"),
+        "--dev-share": Row("0.5", wrong="0 1"),
+        "--split-seed": Row("3", wrong="-1"),
+        **{option: Row(same_as="evaluate retrieval") for option in SENTENCES},
+        **OF_EVALUATE,
+    },
+    "evaluate xnli": {
+        **FINE_TUNING,
+        "--head-pooling": Row("cls", wrong="max"),
+        "--eval-every": Row("1", wrong="0"),
+        **OF_EVALUATE,
+    },
+    "evaluate xquad": {
+        **{option: Row(same_as="evaluate xnli") for option in FINE_TUNING},
+        "--stride": Row("5", wrong="0"),
+        "--max-question": Row("2", wrong="0"),
+        "--max-answer": Row("1", wrong="0"),
+        "--n-best": Row("1", wrong="0"),
+        **OF_EVALUATE,
+    },
+    "evaluate translation-errors": {
+        "--data": Row("judged2.tsv", instead="judged.tsv"),
+        "--on-error": Row(same_as="evaluate retrieval"),
+        **{option: Row(same_as="check") for option in CHECK},
+        "--hallucination-null": Row("0.4", wrong="2 0 cheap"),
+        **{option: Row(same_as="evaluate retrieval") for option in SENTENCES},
+        **OF_EVALUATE,
+    },
+    "evaluate all": {
+        **{
+            option: Row(same_as="evaluate retrieval")
+            for option in (
+                "files",
+                "--source",
+                "--target",
+                "--input-format",
+                "--langs",
+                "--on-error",
+                "--languages",
+            )
+        },
+        "--gold": Row("more.de-en.gold.tsv", instead="de-en.gold.tsv"),
+        "--data": Row("nli", instead="de-en.tsv --gold de-en.gold.tsv"),
+        "--fine-tuning": Row(same_as="evaluate xnli"),
+        **{option: Row(same_as="extract") for option in ALIGNER},
+        **{option: Row(same_as="evaluate xnli") for option in SEEDS},
+        **OF_EVALUATE,
+    },
+    "recipe list": {"--help": HELP},
+    "recipe show": {"name": Row("paper", instead="best"), "--help": HELP},
+    "recipe keys": {"table": Row("batching", instead="tuning"), "--help": HELP},
     "export": {
         "model": Row("other", instead="tiny"),
         "--output": Row("out2", wrong="model.onnx model.zip"),
@@ -335,6 +504,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--min-cosine": Row("0.5", wrong="2", own="onnx_settings"),
         "--min-agreement": Row("0.5", wrong="-1 2", own="onnx_settings"),
         "--max-retrieval-loss": Row("50", wrong="-1 200", own="onnx_settings"),
+        "--help-all": HELP_ALL,
         "--threads": THREADS,
         "--json": JSON,
         "--overwrite": OVERWRITE,
@@ -354,8 +524,8 @@ TABLE: dict[str, dict[str, Row]] = {
         "--sort": Row("omission", wrong="omision"),
         "--top": Row("2", wrong="0"),
         "--model": MODEL,
-        "--layer": Row("2", wrong="6-8 9"),
-        "--null": Row("0.4", wrong="2 0 cheap"),
+        **CHECK,
+        "--help-all": HELP_ALL,
         "--batch-tokens": BATCH,
         "--device": DEVICE,
         "--threads": THREADS,
@@ -375,10 +545,10 @@ TABLE: dict[str, dict[str, Row]] = {
         "--model": MODEL,
         "--compare": Row("other"),
         "--raw": Row(base="report raw"),
-        "--format": Row("bars", wrong="csv", refused="separator"),
+        "--input-format": Row("bars", wrong="csv", refused="separator"),
         "--langs": Row("nl-en", own="report_langs"),
         "--on-error": Row("skip", base="report bad", **ON_ERROR),
-        **ALIGNER,
+        **ALIGNER_ELSEWHERE,
         "--batch-tokens": BATCH,
         "--device": DEVICE,
         "--threads": THREADS,
@@ -389,6 +559,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "info": {
         "model": Row("other", instead="tiny"),
+        "--help-all": HELP_ALL,
         "--json": JSON,
         "--overwrite": Row(foreign="figures.json", beside="--json figures.json"),
         "--quiet": QUIET,

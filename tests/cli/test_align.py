@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
 from otkit.cli.app import main
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 
 LINES = "".join(
     f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 4)}{n} .\n" for n in range(1, 61)
@@ -32,23 +35,53 @@ def folder(tmp_path: Path, tiny_encoder: TorchEncoder) -> Path:
     return tmp_path
 
 
-def otkit(
-    folder: Path, *words: str, stdin: str | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def started(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "otkit", "align", *words],
         cwd=folder,
         capture_output=True,
         text=True,
-        input=stdin,
         timeout=240,
         check=False,
-        env={**os.environ, **environment},
     )
 
 
+Run = Callable[..., "Ended"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """`otkit align` in this process, in the folder of the inputs."""
+
+    def run(*words: str, stdin: str = "", **environment: str) -> Ended:
+        with monkeypatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            patch.setattr(sys, "argv", ["otkit", "align", *words])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+
+
 def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) -> None:
-    run = otkit(folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--json", "figures.json", *QUICK)
+    run = started(folder, "de-en.tsv", "--model", "tiny", "--output", "out", "--json", "figures.json", *QUICK)
     assert run.returncode == 0, run.stderr
     assert "divergence" in run.stdout
     assert "retrieval" in run.stdout
@@ -68,7 +101,7 @@ def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) 
 
     about = json.loads((out / "otkit.json").read_text(encoding="utf-8"))
     assert about["start"] == "tiny"
-    assert about["settings"]["objective"]["cost"] == "euclidean"
+    assert about["recipe"]["objective"]["cost"] == "euclidean"
     assert about["data"][0]["pairs"] == 57  # three of sixty held out
     assert len(about["data"][0]["sha256"]) == 64
     assert {"torch", "transformers", "otkit"} <= set(about["versions"])
@@ -82,10 +115,10 @@ def test_a_run_leaves_an_encoder_that_transformers_and_otkit_open(folder: Path) 
 
 
 @pytest.mark.parametrize("form", ["bars.gz", "jsonl", "files", "stdin"])
-def test_every_form_of_input_trains(folder: Path, form: str) -> None:
+def test_every_form_of_input_trains(folder: Path, otkit: Run, form: str) -> None:
     pairs = [line.split("\t") for line in LINES.splitlines()]
     words: tuple[str, ...] = ("de-en.txt",)
-    stdin = None
+    stdin = ""
     if form == "bars.gz":
         text = "".join(f"{source} ||| {target}\n" for source, target in pairs)
         (folder / "de-en.txt").write_bytes(gzip.compress(text.encode()))
@@ -98,12 +131,12 @@ def test_every_form_of_input_trains(folder: Path, form: str) -> None:
         words = ("--source", "x.de", "--target", "x.en")
     else:
         words, stdin = ("-", "--langs", "de-en"), LINES
-    run = otkit(folder, *words, "--model", "tiny", "--output", "out", *QUICK, "--steps", "1", stdin=stdin)
+    run = otkit(*words, "--model", "tiny", "--output", "out", *QUICK, "--steps", "1", stdin=stdin)
     assert run.returncode == 0, run.stderr
     assert json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
 
 
-def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path) -> None:
+def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path, otkit: Run) -> None:
     settings = ("de-en.tsv", "--model", "tiny", *QUICK, "--steps", "60", "--save-every", "50")
     process = subprocess.Popen(
         [sys.executable, "-m", "otkit", "align", *settings, "--output", "stopped"],
@@ -123,12 +156,12 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
     assert "go on with: otkit align de-en.tsv" in errors
     assert "--resume" in errors
     assert not (folder / "stopped" / "model.safetensors").exists()
-    refused = otkit(folder, *settings, "--output", "stopped")
+    refused = otkit(*settings, "--output", "stopped")
     assert refused.returncode == 1
     assert "holds an earlier run; choose a new output, go on with --resume" in refused.stderr
-    resumed = otkit(folder, *settings, "--output", "stopped", "--resume")
+    resumed = otkit(*settings, "--output", "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert otkit(folder, *settings, "--output", "whole").returncode == 0
+    assert otkit(*settings, "--output", "whole").returncode == 0
     weights = [(folder / name / "model.safetensors").read_bytes() for name in ("stopped", "whole")]
     assert weights[0] == weights[1]
 
@@ -139,10 +172,22 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
         (("missing.tsv",), 1, "missing.tsv"),
         (("de-en.tsv", "--objective", "otto"), 2, "--objective: unknown objective 'otto'"),
         (("de-en.tsv", "--objective", "ot:heavy"), 2, "--objective: received 'ot:heavy'"),
-        (("de-en.tsv", "--cost", "manhattan"), 2, "--cost: unknown cost 'manhattan'"),
-        (("de-en.tsv", "--preset", "papers"), 2, "did you mean 'paper'?"),
+        (
+            ("de-en.tsv", "--cost", "manhattan"),
+            2,
+            "--cost: received 'manhattan'; expected one of cosine, euclidean",
+        ),
+        (("de-en.tsv", "--recipe", "papers"), 2, "there is no recipe 'papers'; did you mean 'paper'?"),
+        (("de-en.tsv", "--set", "objective.tua=1"), 2, "did you mean 'tau'?"),
+        (("de-en.tsv", "--set", "objective.tau"), 2, "--set: received 'objective.tau'; write KEY=VALUE"),
+        (("de-en.tsv", "--tau", "1", "--set", "objective.tau=2"), 2, "objective.tau is given twice"),
+        (("de-en.tsv", "--steps", "1", "--epochs", "1"), 2, "--steps"),
         (("de-en.tsv", "--layer", "99"), 2, "--layer: there is no layer 99"),
-        (("de-en.tsv", "--layer", "first"), 2, "--layer: received 'first'; expected a whole number"),
+        (
+            ("de-en.tsv", "--layer", "first"),
+            2,
+            "--layer: received 'first'; expected alignment, or a whole number",
+        ),
         (("de-en.tsv", "--model", "nowhere/at/all"), 1, "nowhere/at/all"),
         (
             ("de-en.tsv", "--output", "de-en.tsv"),

@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from otkit.cli.align_inputs import is_main_process, objective_parts
-from otkit.cli.app import main
+from otkit import __version__
 from otkit.cli.stopping import resume_command
-from otkit.cli.values import Weighted
-from tests.cli.test_align import LINES, QUICK, folder
+from otkit.data.settings import BatchingSettings
+from otkit.settings import declared
+from otkit.training.recipe import Recipe
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
+from tests.cli.test_align import LINES, QUICK, Run, folder, otkit
 
-__all__ = ["folder"]
+__all__ = ["folder", "otkit"]
 
-Run = Callable[..., "Ended"]
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """`otkit align` in this process, in the folder of the inputs."""
-
-    def run(*words: str, **environment: str) -> Ended:
-        with monkeypatch.context() as patch:
-            patch.chdir(folder)
-            patch.setattr(sys, "argv", ["otkit", "align", *words])
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            try:
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = int(stop.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    threads = torch.get_num_threads()
-    yield run
-    torch.set_num_threads(threads)
+KINDS = (ObjectiveSettings, BatchingSettings, TrainingSettings, TuningSettings)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path, otkit: Run) -> None:
@@ -101,25 +73,25 @@ def test_links_adapters_and_layers_train_and_the_curve_is_drawn(folder: Path, ot
     words += ("--layer-weights", "0.5,1", "--language-weight", "de:0.5", "--gradient-checkpointing")
     run = otkit("de-en.tsv", "--model", "tiny", "--output", "out", *words, *QUICK)
     assert run.returncode == 0, run.stderr
-    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
+    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["recipe"]
     assert settings["objective"]["links"] == "given"
     assert settings["objective"]["layer_weights"] == [0.5, 1.0]
     assert settings["tuning"]["lora_rank"] == 2
     assert (folder / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("asked", "discarded"), [((), 1), (("--discard-above", "2"), 2)])
-def test_the_recommended_preset_discards_what_is_above_or_asked(
-    folder: Path, otkit: Run, asked: tuple[str, ...], discarded: int
+@pytest.mark.parametrize(("asked", "kept"), [((), 1), (("--head-layers", "none"), 2)])
+def test_the_recommended_recipe_keeps_what_is_below_its_head_or_asked(
+    folder: Path, otkit: Run, asked: tuple[str, ...], kept: int
 ) -> None:
-    words = ("--model", "tiny", "--output", "out", "--preset", "best", "--layer", "1", *asked)
+    words = ("--model", "tiny", "--output", "out", "--recipe", "best", "--layer", "1", *asked)
     run = otkit("de-en.tsv", *words, *QUICK)
     assert run.returncode == 0, run.stderr
-    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["settings"]
-    assert settings["tuning"]["discarded_above"] == discarded
+    settings = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["recipe"]
+    assert settings["tuning"]["head_layers"] == (1 if kept == 1 else None)
     start, saved = (load_file(folder / name / "model.safetensors") for name in ("tiny", "out"))
     moved = {name[:15] for name in start if not torch.equal(start[name], saved[name])}
-    assert moved == {f"encoder.layer.{layer}" for layer in range(discarded)}
+    assert moved == {f"encoder.layer.{layer}" for layer in range(kept)}
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -162,27 +134,135 @@ def test_nonsense_is_answered_in_one_line(
     assert "Traceback" not in run.stderr
 
 
-def test_parts_are_read_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    named = list(map(Weighted(), ["ot", "l2:0.5", "ot:3"]))
-    assert objective_parts(named, None, ()) == (("ot", 3.0), ("l2", 0.5))
-    assert objective_parts(None, 0.0, (("ot", 1.0), ("anchor", 1.0))) == (("ot", 1.0),)
-    assert objective_parts([("mmd", 2.0)], 0.5, (("ot", 1.0),)) == (("mmd", 2.0), ("anchor", 0.5))
-    monkeypatch.setenv("RANK", "1")
-    assert not is_main_process()
+def recipe_of(folder: Path, output: str = "out") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / output / "otkit.json").read_text(encoding="utf-8"))["recipe"]
+    return found
+
+
+def test_a_recipe_is_changed_by_what_is_given_and_remembered(folder: Path, otkit: Run) -> None:
+    words = ("de-en.tsv", "--model", "tiny", *QUICK, "--steps", "1")
+    first = ("--recipe", "best", "--layer", "1", "--set", "objective.tau=none", "--epsilon", "0.2")
+    more = (
+        "--set",
+        "alignment.threshold=0.3",
+        "--set",
+        "relink_every=none",
+        "--objective",
+        "link-likelihood",
+    )
+    run = otkit(*words, *first, *more, "--output", "first")
+    assert run.returncode == 0, run.stderr
+    found = recipe_of(folder, "first")
+    # The temperature is in the recipe's unit, the losses are those that were named, the rest is the recipe's.
+    assert (found["objective"]["epsilon"], found["objective"]["unit"], found["objective"]["tau"]) == (
+        0.2,
+        "mean-cost",
+        None,
+    )
+    assert found["objective"]["losses"] == {"link-likelihood": 1.0}
+    assert (found["objective"]["relink_every"], found["objective"]["attach_factor"]) == (None, 4.0)
+    assert found["alignment"]["threshold"] == 0.3
+    assert (found["tuning"]["freeze"], found["tuning"]["head_layers"]) == (0, 1)
+    assert Recipe.read(folder / "first").tables() == found
+    text = (folder / "first" / "recipe.toml").read_text(encoding="utf-8")
+    assert text.startswith(
+        f"# The settings of a run of otkit {__version__}, as they were used, from the recipe best"
+    )
+    # The folder is the recipe of another run, which is the same one.
+    run = otkit("de-en.tsv", "--model", "tiny", "--device", "cpu", "--recipe", "first", "--output", "second")
+    assert run.returncode == 0, run.stderr
+    assert recipe_of(folder, "second") == found
+    weights = [(folder / name / "model.safetensors").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+    run = otkit(
+        *words, "--recipe", "best", "--layer", "1", "--set", "objective.unit=cost", "--output", "third"
+    )
+    assert run.returncode == 0, run.stderr
+    assert recipe_of(folder, "third")["objective"]["unit"] == "cost"
+
+
+def test_layers_are_named_by_what_they_are_for(folder: Path, otkit: Run) -> None:
+    words = (
+        "de-en.tsv",
+        "--model",
+        "tiny",
+        "--output",
+        "out",
+        *QUICK,
+        "--steps",
+        "1",
+        "--layer",
+        "alignment",
+    )
+    run = otkit(*words)
+    assert run.returncode == 0, run.stderr
+    assert recipe_of(folder)["objective"]["layers"] == [1]
+
+
+def test_the_best_encoder_remembers_too(folder: Path, otkit: Run) -> None:
+    run = otkit("de-en.tsv", "--model", "tiny", "--output", "out", *QUICK, "--eval-every", "1")
+    assert run.returncode == 0, run.stderr
+    assert Recipe.read(folder / "out" / "best") == replace(Recipe.read(folder / "out"), name="best")
+
+
+EVERYDAY = {
+    *(
+        "--dev",
+        "--langs",
+        "--links",
+        "--model",
+        "--recipe",
+        "--set",
+        "--objective",
+        "--layer",
+        "--epsilon",
+        "--tau",
+    ),
+    *(
+        "--lora",
+        "--steps",
+        "--epochs",
+        "--batch-size",
+        "--lr",
+        "--precision",
+        "--device",
+        "--seed",
+        "--eval-every",
+    ),
+    *("--resume", "--dry-run", "--output", "--log-to", "--quiet", "--help-all", "--help"),
+}
+
+
+def test_the_help_is_one_screen_of_everyday_options_and_a_long_one_has_all(
+    otkit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    short = otkit("--help").stdout
+    monkeypatch.setenv("COLUMNS", "200")
+    whole = otkit("--help-all").stdout
+    assert len(short.splitlines()) < 60
+    assert set(re.findall(r"(?<=│ )--[a-z-]+", short)) == EVERYDAY
+    assert set(re.findall(r"(?<=─ )[A-Z]\w+(?= ─)", short)) == {"Options", "Data", "Recipe", "Run", "Output"}
+    known = {each.spelling for kind in KINDS for each in declared(kind).values()}
+    assert {option for option in known if option not in " ".join(whole.split())} == set()
+    for hidden in ("--source", "--target", "--input-format", "--gold", "--teacher", "--overwrite", "--json"):
+        assert hidden in whole
+        assert f"│ {hidden}" not in short
 
 
 def test_batches_of_all_languages_and_what_they_cannot_take(folder: Path, otkit: Run) -> None:
     (folder / "fr-en.tsv").write_text(LINES, encoding="utf-8")
-    files = ("de-en.tsv", "fr-en.tsv", "--model", "tiny", "--mix")
+    files = ("de-en.tsv", "fr-en.tsv", "--model", "tiny", "--mix-languages")
     loss = ("--objective", "link-likelihood:1", "--length-power", "0.25", "--attach-factor", "2")
     run = otkit(*files, "--output", "out", *loss, *QUICK)
     assert run.returncode == 0, run.stderr
     document = json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))
     assert [each["languages"] for each in document["data"]] == [["de", "en"], ["fr", "en"]]
-    assert document["settings"]["objective"]["length_power"] == 0.25
+    assert document["recipe"]["objective"]["length_power"] == 0.25
+    assert document["recipe"]["batching"]["mix_languages"] is True
     records = [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text().splitlines()]
     assert {"divergence/de", "divergence/fr"} <= set(records[0])
     run = otkit(*files, "--output", "no", "--language-weight", "de:2", *QUICK)
     assert run.returncode != 0
-    assert "leave --mix out" in run.stderr
+    assert "leave mix_languages out" in run.stderr
     assert not (folder / "no" / "history.jsonl").exists()

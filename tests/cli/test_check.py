@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -63,7 +63,12 @@ def test_formats_several_files_and_figures(otkit: Run, tmp_path: Path) -> None:
     assert figures["pairs"] == 6
     assert figures["config"]["mass"] == "word"
     assert 0 <= figures["means"]["omission"] <= 1
-    assert otkit("de-en.tsv", "--output", "worst.tsv", "--null", "median")[0] == 0
+    nulls = ("--hallucination-null", "median", "--omission-null", "0.3", "--set", "check.mass=sentence")
+    assert otkit("de-en.tsv", "--output", "worst.tsv", "--json", "o/other.json", *nulls)[0] == 0
+    config = json.loads((tmp_path / "o" / "other.json").read_text())["config"]
+    assert (config["hallucination_null"], config["omission_null"]) == ("median", 0.3)
+    assert config["mass"] == "sentence"
+    assert list(config["null_prices"]) == ["omission"]
     assert len((tmp_path / "worst.tsv").read_text().splitlines()) == 4
     code, out, err = otkit("--source", "a.de", "--target", "a.en", "--format", "tsv")
     assert code == 0, err
@@ -86,7 +91,12 @@ def test_bad_lines_are_skipped_where_asked(otkit: Run) -> None:
         (("none.tsv",), 1, "none.tsv: there is no such file"),
         (("de-en.tsv", "--output", "worst.xyz"), 2, "--output: received 'worst.xyz'"),
         (("de-en.tsv", "--sort", "omision"), 2, "did you mean 'omission'?"),
-        (("de-en.tsv", "--null", "2"), 2, "--null: received '2'; expected a number above 0 and below 1"),
+        (
+            ("de-en.tsv", "--omission-null", "2"),
+            2,
+            "--omission-null: received '2'; expected one of mean, median, middle, equidistant, larger, or a number "
+            "above 0 and below 1",
+        ),
         (("de-en.tsv", "--format", "xml"), 2, "choose from: jsonl, tsv, html"),
         (("de-en.tsv", "--layer", "40"), 2, "no layer 40"),
     ],
@@ -102,3 +112,12 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
 
 def test_a_wrong_option_exits_two(otkit: Run) -> None:
     assert otkit("de-en.tsv", "--top", "0")[0] == 2
+
+
+def test_settings_come_from_the_table_check_of_a_recipe(otkit: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[check]\nmass = "sentence"\nlayers = [1]\n', encoding="utf-8")
+    code, out, err = otkit("de-en.tsv", "--recipe", "mine.toml", "--json", "a.json")
+    assert code == 0, err
+    assert json.loads((tmp_path / "a.json").read_text())["config"]["layers"] == [1]
+    assert out == otkit("de-en.tsv", "--layer", "1", "--set", "mass=sentence")[1]
+    assert out != otkit("de-en.tsv", "--layer", "1")[1]

@@ -1,4 +1,4 @@
-"""`otkit embed` from the command line: vectors and answers, killed runs, flat memory, wrong words."""
+"""`otkit embed` and `otkit search` from the command line: vectors and answers, killed runs, flat memory, wrong words."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `otkit embed` in this process and expect an exit code: what it printed, or its last error."""
+    """Run `otkit embed`, or `search`, in this process and expect an exit code: what it printed, or its last error."""
 
     def call(*words: object, text: str = "", code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["otkit", "embed", *map(str, words)])
+        command = () if words[:1] == ("search",) else ("embed",)
+        monkeypatch.setattr(sys, "argv", ["otkit", *command, *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         with pytest.raises(SystemExit) as stop:
             main()
@@ -69,10 +70,10 @@ def test_embed_then_ask(run: Run, model: Path, tmp_path: Path) -> None:
     )
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["rows"], manifest["model"]["dimension"]) == (4, 32)
-    said = run("--search", folder, "a dog", "-k", 2)
+    said = run("search", folder, "a dog", "-k", 2)
     assert said.index("a dog") < said.index("<stdin>:2")
     assert "1.000" in said
-    run("--search", folder, "-", "--json", tmp_path / "a.json", text="ein hund\n\nthe house is small .\n")
+    run("search", folder, "-", "--json", tmp_path / "a.json", text="ein hund\n\nthe house is small .\n")
     answers = json.loads((tmp_path / "a.json").read_text())["answers"]
     assert [answer["query"] for answer in answers] == ["ein hund", "the house is small ."]
     best = answers[0]["hits"][0]
@@ -166,12 +167,12 @@ def test_an_exported_encoder_embeds(run: Run, tmp_path: Path) -> None:
     path = corpus(tmp_path / "c.tsv", 10)
     run(path, "--model", tmp_path / "onnx", "--output", tmp_path / "v", "--shards", "npy")
     asked = path.read_text().splitlines()[6].split("\t")[1]
-    run("--search", tmp_path / "v", asked, "--json", tmp_path / "a.json")
+    run("search", tmp_path / "v", asked, "--json", tmp_path / "a.json")
     hit = json.loads((tmp_path / "a.json").read_text())["answers"][0]["hits"][0]
     assert hit["text"] == asked
     assert hit["score"] == pytest.approx(1, abs=1e-4)
     (tmp_path / "onnx" / "model.onnx").write_bytes(b"something else")
-    assert "model.onnx is not the file that was exported" in run("--search", tmp_path / "v", "x", code=1)
+    assert "model.onnx is not the file that was exported" in run("search", tmp_path / "v", "x", code=1)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +184,13 @@ def test_an_exported_encoder_embeds(run: Run, tmp_path: Path) -> None:
         (("-", "--output", "v", "--resume"), 2, "--resume needs files"),
         (("-", "-", "--output", "v"), 2, "standard input was given twice"),
         (("-", "--output", "v", "--index", "hsnw"), 2, "did you mean 'hnsw'"),
-        (("-", "--output", "v", "--dtype", "int4"), 2, "unknown number format 'int4'"),
+        (("-", "--output", "v", "--dtype", "int4"), 2, "unknown dtype 'int4'"),
         (("-", "--output", "v", "--engine", "rya"), 2, "did you mean 'ray'"),
         (("-", "--output", "v", "--address", "auto"), 2, "add --engine ray"),
         (("--source", "a", "--output", "v"), 2, "give both of --source and --target"),
-        (("--search", "nowhere", "x"), 1, "holds no manifest.json; name a folder that otkit embed wrote"),
-        (("--search", "nowhere"), 2, "there is no query"),
+        (("search", "nowhere", "x"), 1, "holds no manifest.json; name a folder that otkit embed wrote"),
+        (("search", "nowhere"), 2, "there is no question"),
+        (("search", "nowhere", "x", "-k", "0"), 2, "-k: received '0'; expected a whole number of at least 1"),
     ],
 )
 def test_wrong_words_say_so(

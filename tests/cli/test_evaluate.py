@@ -9,16 +9,21 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from tokenizers import processors
+from typer.testing import CliRunner
 
 from otkit.cli.app import main
-from otkit.cli.evaluate_report import overview, summary_bars, summary_tables
-from otkit.encoders.encoder import TorchEncoder
+from otkit.cli.evaluate import app as evaluate
+from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import accuracy, mean_table
 from otkit.evaluation.protocol import Cell, Findings, Metric
 from otkit.evaluation.summary import Summary, summarise
-from otkit.reports.chart import bar_chart
+from otkit.recipes import read_recipe
+from otkit.reports.charts import bar_chart
+from otkit.reports.evaluation import overview, summary_bars, summary_tables
 from otkit.reports.tables import to_records
+from otkit.resources import sample_encoder
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -58,8 +63,9 @@ def folder(tmp_path: Path, tiny_encoder: TorchEncoder, monkeypatch: pytest.Monke
 @pytest.fixture
 def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str) -> tuple[int, str, str]:
-        common = ("--model", "tiny", "--device", "cpu", "--threads", "1", "--quiet")
-        words = (*words, *(() if "--head" in words else common))
+        common = ("--device", "cpu", "--threads", "1", "--quiet")
+        model = () if "--head" in words or "--model" in words else ("--model", "tiny")
+        words = (*words, *common, *model)
         monkeypatch.setattr(sys, "argv", ["otkit", "evaluate", *words])
         with pytest.raises(SystemExit) as stop:
             main()
@@ -108,7 +114,7 @@ def test_gates_exit_with_three_and_wrong_names_with_two(otkit: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "expected", "complaint"),
     [
-        (("retreival", "de-en.tsv"), 2, "unknown task 'retreival'; did you mean 'retrieval'?"),
+        (("retreival", "de-en.tsv"), 2, "No such command 'retreival'. Did you mean 'retrieval'"),
         (("retrieval", "none-en.tsv"), 1, "none-en.tsv"),
         (("retrieval", "de-en.tsv", "--languages", "de,sw"), 1, "there is no file for sw"),
         (
@@ -122,8 +128,31 @@ def test_gates_exit_with_three_and_wrong_names_with_two(otkit: Run) -> None:
         (("translation-errors",), 2, "give --data FILE, a TSV with the columns of HalOmi"),
         (("translation-errors", "--data", "de-en.tsv"), 1, "the header lacks src_lang"),
         (("xnli", "--data", "nli", "--languages", "en,sw"), 1, "no dev file for the language 'sw'"),
-        (("xnli", "--data", "nli", "--preset", "large"), 2, "unknown preset 'large'"),
+        (
+            ("xnli", "--data", "nli", "--fine-tuning", "large"),
+            2,
+            "--fine-tuning: unknown fine-tuning 'large'",
+        ),
         (("retrieval", "de-en.tsv", "--baseline", "nowhere/x.gguf"), 1, "no such file or folder"),
+        (
+            ("retrieval", "de-en.tsv", "--neighbours", "0"),
+            2,
+            "--neighbours: received '0'; expected a whole number of",
+        ),
+        (("retrieval", "--source", "a"), 2, "give both of --source and --target"),
+        (("retrieval", "de-en.tsv", "--languages", " , "), 2, "write for instance de,fr"),
+        (
+            ("word-alignment", "de-en.tsv"),
+            2,
+            "the text has no gold links to compare with; name them: --gold FILE",
+        ),
+        (("word-alignment", "--write-recipe", "x.toml"), 2, "--write-recipe: there is nothing to write"),
+        (("word-alignment", "--recipe", "bset"), 2, "there is no recipe 'bset'; did you mean 'best'?"),
+        (
+            ("xnli", "--head", "tuned", "--model", "tiny"),
+            2,
+            "--head: received 'tuned', which brings its own encoder",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(
@@ -152,9 +181,7 @@ def test_xnli_trains_compares_resumes_and_its_head_can_be_used_again(otkit: Run,
     code, out, err = otkit(*words, "--baseline", "other", "--resume")
     assert json.loads((folder / "x.json").read_text())["tasks"]["xnli"] == first
     tuned = folder / "runs" / "evaluation" / "xnli" / "model" / "seed-1" / "tuned"
-    code, out, err = otkit(
-        "xnli", "--data", "nli", "--head", str(tuned), "--output", "again", "--device", "cpu", "--quiet"
-    )
+    code, out, err = otkit("xnli", "--data", "nli", "--head", str(tuned), "--output", "again")
     assert code == 0, err
     assert "was scored as it is" in out
 
@@ -184,7 +211,7 @@ def test_questions_are_trained_on_the_training_file_and_not_on_the_test(otkit: R
     (folder / "qa").mkdir()
     for name, count in (("xquad.de.json", 2), ("xquad.en.json", 2), ("train-en.json", 5)):
         (folder / "qa" / name).write_text(squad(count), encoding="utf-8")
-    code, out, err = otkit("xquad", "--data", "qa", "--epochs", "1", "--frozen", "0", "--max-length", "40")
+    code, out, err = otkit("xquad", "--data", "qa", "--epochs", "1", "--freeze", "0", "--max-length", "40")
     assert code == 0, err
     assert "5 English questions, 1 epochs" in out
     assert "is no test" not in out
@@ -197,6 +224,110 @@ def test_word_tasks_read_gold_or_link_by_themselves(otkit: Run) -> None:
     code, out, err = otkit("word-retrieval", "--gold", "de-en.gold.tsv", "--pool", "all")
     assert code == 0, err
     assert "words with exactly one sure link: de 4" in out
+
+
+def test_tuning_writes_a_recipe_that_extract_reads(otkit: Run, folder: Path) -> None:
+    words = ("word-alignment", "--gold", "de-en.gold.tsv", "--tune", "de-en.gold.tsv", "--json", "x.json")
+    code, _, err = otkit(*words, "--write-recipe", "tuned.toml")
+    assert code == 0, err
+    document = json.loads((folder / "x.json").read_text())
+    figure = document["tasks"]["word-alignment"]["languages"]["de"]["aer"]["mean"]
+    assert figure == pytest.approx(document["tuning"]["aer"])
+    recipe = read_recipe("tuned.toml")
+    assert recipe.table("alignment")["layers"] == document["tuning"]["settings"]["layers"]
+    assert "Tuned by otkit.evaluate.tune for tiny on 2 pairs (de)" in recipe.source
+    code, _, err = otkit(
+        "word-alignment", "--gold", "de-en.gold.tsv", "--recipe", "tuned.toml", "--json", "y.json"
+    )
+    assert code == 0, err
+    again = json.loads((folder / "y.json").read_text())["tasks"]["word-alignment"]
+    assert again["languages"]["de"]["aer"]["mean"] == figure
+    code, _, err = otkit(*words)
+    assert code == 0, err
+    assert (folder / "runs" / "evaluation" / "tuned.toml").is_file()
+
+
+def test_layers_are_shown_each_by_itself(otkit: Run, folder: Path) -> None:
+    code, out, err = otkit("word-alignment", "--gold", "de-en.gold.tsv", "--by-layer", "--json", "x.json")
+    assert code == 0, err
+    assert "AER by layer" in out
+    document = json.loads((folder / "x.json").read_text())
+    layers = document["layers"]["aer"]["de"]
+    assert list(layers) == ["0", "1", "2"]
+    assert layers["1"] == document["tasks"]["word-alignment"]["languages"]["de"]["aer"]["mean"]
+
+
+def test_gold_apart_from_its_text(otkit: Run, folder: Path) -> None:
+    (folder / "links.de-en").write_text("1-1 2-2\n1-1 2-2\n")
+    (folder / "text.de").write_text("das haus\nein haus\n")
+    (folder / "text.en").write_text("the house\na house\n")
+    both = ("--source", "text.de", "--target", "text.en", "--gold", "links.de-en")
+    code, out, err = otkit("word-alignment", *both, "--json", "x.json")
+    assert code == 0, err
+    assert "read as counting from 1" in " ".join(out.split())
+    code, out, err = otkit("word-alignment", *both, "--base", "0")
+    assert code == 1
+    assert "links.de-en:1: " in err
+
+
+def test_mining_finds_what_was_hidden(otkit: Run, folder: Path) -> None:
+    words = "abcdefghijkl"
+    for name in ("source", "target"):
+        (folder / name).write_text("".join(f"{n}\tdas haus {word}\n" for n, word in enumerate(words)))
+    (folder / "de-en.pairs").write_text("".join(f"{n}\t{n}\n" for n in range(len(words))))
+    files = ("--source", "source", "--target", "target", "--gold", "de-en.pairs")
+    code, _, err = otkit("mining", *files, "--dev-share", "0.5", "--center", "language", "--json", "x.json")
+    assert code == 0, err
+    task = json.loads((folder / "x.json").read_text())["tasks"]["mining"]
+    assert task["languages"]["de"]["recall"]["mean"] == 1.0
+    assert (task["settings"]["config"]["dev_share"], task["settings"]["config"]["center"]) == (
+        0.5,
+        "language",
+    )
+
+
+def test_all_tasks_end_in_one_table(otkit: Run, folder: Path) -> None:
+    for name, text in (
+        ("tatoeba/de-en.tsv", "das\tdas\nhaus\thaus\n"),
+        ("word-alignment/xlwa-de-en.dev.tsv", GOLD),
+    ):
+        (folder / "data" / name).parent.mkdir(parents=True)
+        (folder / "data" / name).write_text(text)
+    (folder / "nli").rename(folder / "data" / "xnli")
+    (folder / "data" / "xquad").mkdir()
+    answer = {"id": "q", "question": "das", "answers": [{"text": "haus", "answer_start": 4}]}
+    squad = json.dumps({"data": [{"paragraphs": [{"context": "das haus ist klein", "qas": [answer]}]}]})
+    for name in ("xquad.de", "train-en"):
+        (folder / "data" / "xquad" / f"{name}.json").write_text(squad)
+    words = (
+        "all",
+        "--data",
+        "data",
+        "--languages",
+        "de",
+        "--json",
+        "x.json",
+        "--model",
+        str(sample_encoder()),
+    )
+    code, out, err = otkit(*words, "--fail-under", "f1=0.9")
+    assert code == 0, err
+    table = out[out.index("all tasks") :]
+    assert all(name in " ".join(table.split()) for name in ("retrieval", "links", "words", "xnli", "xquad"))
+    tasks = json.loads((folder / "x.json").read_text())["tasks"]
+    assert list(tasks) == ["retrieval", "word-alignment", "word-retrieval", "xnli", "xquad"]
+
+
+@pytest.mark.parametrize("task", [command.name for command in evaluate.registered_commands])
+def test_the_help_of_a_task_is_short_and_its_whole_help_is_whole(task: str) -> None:
+    command = typer.main.get_command(evaluate).commands[task]  # type: ignore[attr-defined]
+    options = [
+        each for each in command.params if each.param_type_name == "option" and "help" not in each.name
+    ]
+    shown = [each for each in options if not each.hidden]
+    assert 8 <= len(shown) <= 15
+    help_all = CliRunner().invoke(evaluate, [task, "--help-all"], env={"COLUMNS": "200"}).stdout
+    assert all(max(each.opts, key=len) in help_all for each in options)
 
 
 # What is drawn

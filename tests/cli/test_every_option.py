@@ -16,9 +16,9 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 import torch
@@ -29,20 +29,29 @@ from transformers import BertModel
 
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.app import app, main
-from otkit.cli.values import given
-from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
-from otkit.evaluation.xnli import XnliConfig
-from otkit.training.heads import HeadConfig
-from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
+from otkit.settings import declared, parse_text
+from otkit.training.recipe import Recipe
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
 from tests.conftest import make_tiny_encoder
 
 GROUP = typer.main.get_command(app)
 RUNNING = typer.main.get_command(app)  # built once: that takes longer than to refuse a value
-COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
+
+
+def _commands(group: Any, before: str = "") -> dict[str, Any]:
+    """Every command by the words that call it, those of a group among them."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= _commands(command, f"{before}{name} ") if inner else {before + name: command}
+    return found
+
+
+COMMANDS = _commands(GROUP)
 WALK = [(command, option) for command, rows in TABLE.items() for option in rows]
+HERE = [(command, option) for command, option in WALK if not TABLE[command][option].same_as]
 WRONG = [
     (command, option, value)
     for command, rows in TABLE.items()
@@ -75,14 +84,30 @@ def test_the_table_knows_every_option_of_every_command() -> None:
 @pytest.mark.parametrize("command", TABLE)
 def test_numbers_and_names_have_wrong_values_in_the_table(command: str) -> None:
     for option, one in parameters(command).items():
+        row = TABLE[command][option]
         checked = is_number(one) or one.type_descriptor.parameter_info.parser is not None
-        assert bool(TABLE[command][option].wrong) or not checked, f"{command} {option}"
+        assert bool(row.wrong or row.same_as) or not checked, f"{command} {option}"
 
 
 def test_every_field_of_the_aligner_is_an_option_of_each_command_that_aligns() -> None:
-    names = {one.name for one in fields(AlignmentSettings)}
-    for command in ("extract", "show-alignment", "report", "evaluate"):
+    names = set(declared(AlignmentSettings))
+    for command in ("extract", "show-alignment", "report", "evaluate word-alignment", "evaluate all"):
         assert names <= {one.name for one in parameters(command).values()}, command
+
+
+@pytest.mark.parametrize(("command", "option"), [pair for pair in WALK if TABLE[pair[0]][pair[1]].same_as])
+def test_the_same_option_is_walked_elsewhere(command: str, option: str) -> None:
+    other = TABLE[command][option].same_as
+    assert not TABLE[other][option].same_as
+    one, two = parameters(command)[option], parameters(other)[option]
+    assert (one.name, one.opts, one.secondary_opts, one.nargs, one.multiple) == (
+        two.name,
+        two.opts,
+        two.secondary_opts,
+        two.nargs,
+        two.multiple,
+    )
+    assert one.default == two.default
 
 
 # --- running
@@ -130,7 +155,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder.save(folder / "other")
 
     def write(name: str, lines: list[str]) -> None:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     pairs = ["\t".join(pair) for pair in LINES]
@@ -144,7 +169,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("more.de-en.gold.tsv", [f"{pair}\t0-1 1-0" for pair in pairs[:2]])
     write("raw.tsv", ["das haus, klein.\tthe house, small."])
     write("links.txt", ["0-0"] * len(LINES))
-    write("aligner.json", ['{"transport": "balanced", "tau": 0.5}'])
+    write("aligner.toml", ["[alignment]", 'transport = "balanced"'])
+    write("checker.toml", ["[check]", "epsilon = 3"])
+    write("fr-en.gold.tsv", ["le house\tthe house\t0-0 1-1"])
+    write("bad.gold.tsv", [f"{pairs[0]}\t0-0", "no gold", f"{pairs[1]}\t0-0"])
+    for name, order in (("two", LINES[:2]), ("other", LINES[1::-1])):
+        write(f"{name}.de-en.tsv", ["\t".join(pair) for pair in order])
+    for side, number in (("de", 0), ("en", 1)):
+        write(f"two.{side}", [pair[number] for pair in LINES[:2]])
+        write(f"y2.{side}", [pair[number] for pair in LINES[1::-1]])
+        write(f"mined.{side}", [f"{side}-{n}\t{pair[number]}" for n, pair in enumerate(LINES)])
+        write(
+            f"pairs/tatoeba/tatoeba.deu-eng.{'deu' if side == 'de' else 'eng'}",
+            [pair[number] for pair in LINES[:3]],
+        )
+    write("two.links", ["0-0 1-1", "0-0"])
+    write("mined.bad", [f"de-{n}\t{pair[0]}" for n, pair in enumerate(LINES)] + ["no separator"])
+    write("mined.gold", [f"de-{n}\ten-{n}" for n in range(6)])
+    write("mined2.gold", [f"de-{n}\ten-{n}" for n in range(3)])
+    write("golden/word-alignment/de-en.tsv", [f"{pairs[0]}\t0-0"])
     labels = ("entailment", "neutral", "contradiction")
     for name, step in (("nli", 1), ("nli2", 2)):
         for part in ("train-en", "dev-en", "dev-de"):
@@ -271,7 +314,7 @@ def spelt_with(command: str, option: str, row: Row) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["align", "extract", "report", "check", "embed", "evaluate", "xnli", "export"]
+    "name", ["align", "extract", "report", "check", "embed", "evaluate retrieval", "evaluate xnli", "export"]
 )
 def test_the_same_line_gives_the_same(name: str) -> None:
     """Else a change would prove nothing; a word more on the command line that says nothing new changes nothing."""
@@ -280,7 +323,7 @@ def test_the_same_line_gives_the_same(name: str) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize(("command", "option"), WALK)
+@pytest.mark.parametrize(("command", "option"), HERE)
 def test_another_value_is_done_or_refused(command: str, option: str) -> None:
     row = TABLE[command][option]
     if row.own:
@@ -310,12 +353,12 @@ def test_a_wrong_value_is_told_with_its_option(command: str, option: str, value:
     assert re.search("expected|choose from|give|use|end it|write|leave|go up to", wrong.stderr)
     assert len(wrong.stderr.splitlines()) == 1
     # A layer is known to be none once the encoder is open, and evaluate has claimed its folder by then.
-    assert wrong.files == {} or (command, option, value) == ("evaluate", "--layer", "9")
+    assert wrong.files == {} or (option == "--layer" and value == "9")
 
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    [(command, option) for command in TABLE for option, one in parameters(command).items() if is_number(one)],
+    [(command, option) for command, option in HERE if is_number(parameters(command)[option])],
 )
 def test_what_is_no_number_is_told(command: str, option: str) -> None:
     test_a_wrong_value_is_told_with_its_option(command, option, "many")
@@ -325,7 +368,7 @@ def test_what_is_no_number_is_told(command: str, option: str) -> None:
 
 
 def having(option: str) -> list[str]:
-    return [command for command in TABLE if option in TABLE[command]]
+    return [command for command in TABLE if option in TABLE[command] and not TABLE[command][option].same_as]
 
 
 @pytest.mark.parametrize("command", having("--quiet"))
@@ -389,7 +432,11 @@ def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("extract to", "out.align"), ("embed", "out/manifest.json"), ("evaluate", "out/*/*/*/cell.json")],
+    [
+        ("extract to", "out.align"),
+        ("embed", "out/manifest.json"),
+        ("evaluate retrieval", "out/*/*/*/cell.json"),
+    ],
 )
 def test_resume(name: str, written: str) -> None:
     """What is finished is made anew without --resume, and left as it is with it."""
@@ -434,95 +481,75 @@ def test_report_langs() -> None:
 # --- values that are one setting, or none
 
 
-@pytest.mark.parametrize("preset", ["", "--preset best", "--preset sample", "--preset paper"])
-def test_a_temperature_replaces_the_other_form_under_every_preset(preset: str) -> None:
-    words = f"{BASES['align']} {preset} --no-mix"
-    weights, settings = {}, {}
-    for more in ("--epsilon 0.05", "--epsilon 5", "--epsilon-relative 0.05", "--epsilon-relative 5"):
-        done = outcome(f"{words} {more}", Row())
+@pytest.mark.parametrize("recipe", ["", "--recipe best", "--recipe sample", "--recipe paper"])
+def test_a_temperature_acts_under_every_recipe(recipe: str) -> None:
+    weights, tables = [], []
+    for more in ("--epsilon 0.05", "--epsilon 5", "--epsilon 5 --unit cost", "--epsilon 5 --unit mean-cost"):
+        done = outcome(f"{BASES['align']} {recipe} --no-mix-languages {more}", Row())
         assert done.code == 0, done.stderr
-        weights[more] = done.only("model.safetensors")
-        settings[more] = json.loads(done.only("otkit.json"))["settings"]["objective"]
-    assert len(set(weights.values())) == 4
-    assert (settings["--epsilon 5"]["epsilon"], settings["--epsilon 5"]["epsilon_relative"]) == (5.0, None)
-    found = settings["--epsilon-relative 5"]
-    assert (found["epsilon"], found["epsilon_relative"]) == (None, 5.0)
+        weights.append(done.only("model.safetensors"))
+        tables.append(json.loads(done.only("otkit.json"))["recipe"]["objective"])
+    assert weights[0] != weights[1]
+    assert weights[2] != weights[3]
+    assert [table["epsilon"] for table in tables] == [0.05, 5.0, 5.0, 5.0]
+    assert [table["unit"] for table in tables[2:]] == ["cost", "mean-cost"]
 
 
-@pytest.mark.parametrize("name", ["align", "extract", "show-alignment", "report", "words"])
-def test_two_temperatures_at_once_are_refused(name: str) -> None:
-    refused = outcome(f"{BASES[name]} --epsilon 0.1 --epsilon-relative 0.2", Row())
-    assert refused.code == 2
-    assert "epsilon 0.1 and epsilon_relative 0.2 are one temperature in two units; give one" in refused.stderr
+OPTIONAL = [
+    (table, name)
+    for table in ("objective", "batching", "training", "tuning")
+    for name, known in declared(type(getattr(Recipe(), table))).items()
+    if known.none
+]
 
 
-def test_a_temperature_in_extraction_replaces_the_other_form() -> None:
-    """A file of settings in one unit and an option in the other: the option holds."""
-    told = []
-    for more in ("--epsilon 0.5", "--config warm.json --epsilon 0.5", "--config warm.json"):
-        kept = set(Path.cwd().iterdir())
-        Path("warm.json").write_text('{"epsilon_relative": 9}', encoding="utf-8")
-        try:
-            told.append(run(f"{BASES['extract']} {more}").stdout)
-        finally:
-            clean(kept)
-    assert told[0] == told[1] != told[2]
+@pytest.mark.parametrize(("table", "name"), OPTIONAL)
+def test_none_is_a_value_of_every_setting_that_has_it(table: str, name: str) -> None:
+    """From a recipe that has another value of each, by the option and by --set."""
+    words = BASES["align"].replace(" --steps 2", "") if name == "steps" else BASES["align"]
+    option = declared(type(getattr(Recipe(), table)))[name].spelling
+    for given in (f"{option} none", f"--set {table}.{name}=none"):
+        short = "--epochs 0.001" if name == "steps" and given.startswith("--set") else ""
+        done = outcome(
+            f"{words} --recipe wu-dredze-weak {given} {short} --layer 1 --dry-run --json plan.json", Row()
+        )
+        if name == "steps":
+            assert done.code in (0, 2), done.stderr
+            continue
+        assert done.code == 0, done.stderr
+        assert json.loads(done.only("plan.json"))["recipe"][table][name] == "none" or (
+            json.loads(done.only("plan.json"))["recipe"][table][name] is None
+        )
 
 
-@pytest.mark.parametrize(
-    ("given", "part", "name"),
-    [
-        ("--preset best --no-mix --tau none", "objective", "tau"),
-        ("--preset best --no-mix --relink-every none", "objective", "relink_every"),
-        ("--preset best --no-mix --epsilon-relative none", "objective", "epsilon_relative"),
-        ("--preset best --no-mix --freeze none", "tuning", "frozen"),
-        ("--preset best --no-mix --discard-above none", "tuning", "discarded_above"),
-        ("--preset wu-dredze-weak --projection none", "objective", "projection"),
-        ("--layer-weights none", "objective", "layer_weights"),
-        ("--max-grad-norm none", "train", "max_grad_norm"),
-        ("--max-grad-norm 0", "train", "max_grad_norm"),
-        ("--save-minutes none", "train", "save_minutes"),
-        ("--batch-tokens none", "batching", "batch_tokens"),
-        ("--lora none", "tuning", "lora_rank"),
-    ],
-)
-def test_none_is_a_value_of_every_setting_that_has_it(given: str, part: str, name: str) -> None:
-    done = outcome(f"{BASES['align']} {given} --layer 1", Row())
-    assert done.code == 0, done.stderr
-    assert json.loads(done.only("otkit.json"))["settings"][part][name] is None
-
-
-def test_epochs_replace_the_steps_of_a_preset() -> None:
+def test_epochs_replace_the_steps_of_a_recipe() -> None:
     words = BASES["align"].replace(" --steps 2", "")
-    done = outcome(f"{words} --preset awesome --epochs 0.001 --pairs-per-language 4 --layer 1", Row())
+    done = outcome(f"{words} --recipe awesome --epochs 0.001 --pairs-per-language 4 --layer 1", Row())
     assert done.code == 0, done.stderr
-    train = json.loads(done.only("otkit.json"))["settings"]["train"]
-    assert (train["epochs"], train["steps"]) == (0.001, 1)
+    assert json.loads(done.only("otkit.json"))["recipe"]["training"]["epochs"] == 0.001
+    assert len(done.only("history.jsonl").splitlines()) < 10
 
 
-@pytest.mark.parametrize(
-    ("command", "settings"),
-    [
-        ("align", (ObjectiveSettings, BatchingSettings, TrainingSettings, TuningSettings)),
-        ("extract", (AlignmentSettings,)),
-        ("evaluate", (AlignmentSettings, XnliConfig, TrainingSettings, HeadConfig)),
-    ],
-)
-def test_every_setting_that_may_be_none_takes_the_word(command: str, settings: tuple[type, ...]) -> None:
-    optional = {
-        name for one in settings for name, hint in get_type_hints(one).items() if type(None) in get_args(hint)
-    }
-    taken = [(option, one) for option, one in parameters(command).items() if one.name in optional]
-    assert len(taken) > 3
-    for option, one in taken:
-        context = COMMANDS[command].make_context(command, ["retrieval", option, "none"])
-        assert given({one.name: context.params[one.name]}) == {one.name: None}, option
+def test_every_setting_takes_its_own_default_as_text() -> None:
+    """What `otkit recipe keys` shows can be given back."""
+    recipe = Recipe()
+    for table, values in recipe.tables().items():
+        for name, known in declared(type(getattr(recipe, table))).items():
+            value = values[name]
+            if known.shape == "weights":
+                text = ",".join(f"{one}:{weight}" for one, weight in value.items())
+            elif isinstance(value, list):
+                text = ",".join(map(str, value))
+            else:
+                text = "none" if value is None else str(value).lower() if known.kind is bool else str(value)
+            if text:
+                assert parse_text(known, text) == known.default or text == "none", (table, name)
 
 
 def test_a_length_in_two_units_is_refused() -> None:
     refused = outcome(f"{BASES['align']} --epochs 2", Row())
     assert refused.code == 2
-    assert "--steps: epochs 2 and steps 2 are one length in two units; give one of them" in refused.stderr
+    assert "one length in two units" in refused.stderr
 
 
 # --- what nothing would look at
@@ -531,18 +558,6 @@ def test_a_length_in_two_units_is_refused() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (
-            "evaluate retrieval de-en.tsv --threshold 0.4",
-            "--threshold is not for retrieval; leave it out; it is for",
-        ),
-        ("evaluate retrieval de-en.tsv --lr 0.1", "--lr is not for retrieval"),
-        ("evaluate xnli --score csls", "--score is not for xnli"),
-        ("evaluate xnli --stride 5", "--stride is not for xnli; leave it out; it is for xquad"),
-        (
-            "embed --search vectors haus --dtype int8",
-            "--dtype is about writing vectors, and --search writes none",
-        ),
-        ("embed de-en.tsv --output out -k 3", "-k is about --search"),
         ("export tiny --to gguf --opset 20", "--opset: received 20, which is about onnx alone"),
         (
             "export tiny --to transformers --gguf-type f16",
@@ -621,6 +636,47 @@ def test_the_ending_of_an_extraction_says_its_form(ending: str, begins: bytes) -
         assert Path(ending).read_bytes().startswith(begins)
     finally:
         clean(kept)
+
+
+@pytest.mark.parametrize("command", [name for name in TABLE if "--help-all" in TABLE[name]])
+def test_help_all(command: str) -> None:
+    """Every option stands in it, and everyday ones alone in the help."""
+    short, full = run(f"{command} --help").stdout, run(f"{command} --help-all").stdout
+    for option, one in parameters(command).items():
+        if option.startswith("--"):
+            assert re.search(rf"{option}\b", full), option
+            assert bool(re.search(rf"{option}(?![\w-])", short)) == (not one.hidden), option
+
+
+@pytest.mark.parametrize("command", [name for name in TABLE if "--fail-under" in TABLE[name]])
+def test_gates(command: str) -> None:
+    """A gate on a metric that the task has not is told with those that it has."""
+    if command in ("evaluate translation-errors", "evaluate all"):
+        return
+    refused = outcome(f"{BASES[command]} --fail-under nothing@all=1", Row())
+    assert refused.code == 2, refused.stderr
+    assert "--fail-under" in refused.stderr
+
+
+def test_tune() -> None:
+    """It writes a recipe that the aligner reads."""
+    words = "evaluate word-alignment --gold de-en.gold.tsv --model tiny --output out -q"
+    kept = set(Path.cwd().iterdir())
+    try:
+        tuned = run(f"{words} --tune more.de-en.gold.tsv --write-recipe found.toml")
+        assert tuned.code == 0, tuned.stderr
+        assert "[alignment]" in Path("found.toml").read_text(encoding="utf-8")
+        assert run("extract de-en.tsv --model tiny -q --recipe found.toml").code == 0
+    finally:
+        clean(kept)
+
+
+def test_search_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions of stdin that cannot be used."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"haus\n\xff\nklein\n"), encoding="utf-8"))
+    assert run("search vectors - -q").code == 1
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"haus\n\xff\nklein\n"), encoding="utf-8"))
+    assert run("search vectors - -q --on-error skip").code == 0
 
 
 def test_word_order_can_be_switched_off() -> None:

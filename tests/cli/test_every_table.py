@@ -18,27 +18,27 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
-from otkit.cli.align_report import change_table, forecast_table
-from otkit.cli.embed_search import answer_table
-from otkit.cli.evaluate_report import overview, summary_tables
+from otkit.cli.align import forecast_table
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import facts_table
+from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
-from otkit.evaluation.error_task import ERROR_METRICS
 from otkit.evaluation.protocol import Metric
+from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from otkit.evaluation.summary import Figure, Summary
-from otkit.evaluation.tasks import RETRIEVAL_METRICS
+from otkit.evaluation.translation_errors import ERROR_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
 from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
-from otkit.exports.shards import Row
 from otkit.exports.trim import TrimReport
-from otkit.reports.corpus import figures_table, frequent_pairs, lonely_words
-from otkit.reports.tables import Table, by_language
+from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
+from otkit.reports.evaluation import layer_table, overview, summary_tables
+from otkit.reports.tables import Table, before_after, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
+from otkit.vectors.shards import Row
 from tests.conftest import make_tiny_encoder
 from tests.reports.views import random_view
 
@@ -115,37 +115,36 @@ VIEWS = [random_view("de", "ar", (9, 11), seed, gold=True) for seed in range(6)]
 
 # What makes them, by module and function.
 TABLES: dict[str, Callable[[], list[Table]]] = {
-    "cli/align_report.py change_table": lambda: [
-        change_table(
-            {"divergence": 0.4321, "aer": 0.0409, "aer_trained": 0.0413, "retrieval": 0.95},
-            {"divergence": 0.1234, "aer": 0.0404, "aer_trained": 0.0401, "retrieval": 0.9625},
-            output=Path("runs/a-name-as-long-as-people-give-their-runs/aligned"),
-        )
-    ],
-    "cli/align_report.py forecast_table": lambda: [forecast_table(planned())],
-    "cli/embed_search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
-    "cli/evaluate_report.py _table": lambda: [
+    "cli/align.py forecast_table": lambda: [forecast_table(planned())],
+    "cli/search.py answer_table": lambda: [answer_table(answered()), answer_table(answered(7))],
+    "reports/evaluation.py _table": lambda: [
         table for name, found in SUMMARIES.items() for table in summary_tables(name, found)
     ],
-    "cli/evaluate_report.py _with_notes": lambda: summary_tables("xnli", SUMMARIES["xnli"]),
-    "cli/evaluate_report.py overview": lambda: [overview(SUMMARIES)],
+    "reports/evaluation.py _with_notes": lambda: summary_tables("xnli", SUMMARIES["xnli"]),
+    "reports/evaluation.py layer_table": lambda: [
+        layer_table({language: {layer: 0.1 + layer / 100 for layer in range(13)} for language in LANGUAGES})
+    ],
+    "reports/evaluation.py overview": lambda: [overview(SUMMARIES)],
     "cli/export.py onnx_table": lambda: [onnx_table(exported())],
     "cli/export.py trim_table": lambda: [
         trim_table(TrimReport(119_547, 31_024, 183_600_000, 47_600_000, 0.02, 0.31, parity(0.1)))
     ],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],
-    "report/corpus.py figures_table": lambda: [
+    "reports/corpus.py figures_table": lambda: [
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})
     ],
-    "report/corpus.py frequent_pairs": lambda: [frequent_pairs(VIEWS)],
-    "report/corpus.py lonely_words": lambda: [
-        lonely_words(VIEWS, side="source"),
-        lonely_words(VIEWS, side="target"),
+    "reports/corpus.py frequent_pairs": lambda: [frequent_pairs(VIEWS)],
+    "reports/corpus.py unlinked_words": lambda: [
+        unlinked_words(VIEWS, side="source"),
+        unlinked_words(VIEWS, side="target"),
     ],
-    "report/tables.py before_after": lambda: [
-        change_table({"aer": 0.1}, {"aer": 0.2}, output=Path("runs/aligned"))
+    "reports/tables.py before_after": lambda: [
+        before_after(
+            "before and after: runs/a-name-as-long-as-people-give-their-runs/aligned",
+            [("held-out Sinkhorn divergence", 0.4321, 0.1234, "lower"), ("AER", 0.0409, 0.0404, "lower")],
+        )
     ],
-    "report/tables.py by_language": lambda: [
+    "reports/tables.py by_language": lambda: [
         by_language(
             "Word alignment",
             {language: {"AER": 0.1, "precision": 0.2, "recall": 0.3} for language in LANGUAGES},
@@ -188,7 +187,7 @@ def test_nothing_else_writes_to_stdout() -> None:
             if name.startswith("sys.stdout.") or (silent is not None and silent not in given):
                 roads.append((place, name))
     assert {place for place, _ in roads if place != "cli/stdout.py"} == {
-        "report/tables.py",
+        "reports/tables.py",
         "cli/progress.py",
     }
     assert {name for place, name in roads if place != "cli/stdout.py"} == {"rich.table"}

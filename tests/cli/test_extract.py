@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from otkit.api.align import Aligner
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 GOOD = [
@@ -154,7 +155,7 @@ def test_long_lines_are_aligned(run: Run, model: Path, tmp_path: Path, longest: 
     assert lines[0] == lines[3] == "0-0"
 
 
-@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("ending", [pytest.param("", marks=pytest.mark.slow), ".gz"])
 def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path: Path, ending: str) -> None:
     path = corpus(tmp_path / "c.tsv", many(4500))
     options = (path, "--model", model, "--scores", "--quiet", "--on-error", "skip", "--center", "corpus")
@@ -185,17 +186,36 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path:
     assert b"finished before: nothing to resume" in said
 
 
+class Enough(Exception):  # noqa: N818
+    """The run is to end here."""
+
+
+def begin(corpus: Path, output: Path, model: Path, **settings: object) -> None:
+    """A run from Python that ends after its first window."""
+
+    def stop(done: int, total: int | None) -> None:
+        if output.with_name(f"{output.name}.state").exists():
+            raise Enough
+
+    with pytest.raises(Enough):
+        Aligner(model, device="cpu").extract(corpus, output=output, on_progress=stop, **settings)  # type: ignore[arg-type]
+
+
+def test_a_run_that_python_began_goes_on_in_a_shell(run: Run, model: Path, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c.tsv", many(3000))
+    run(path, "--model", model, "-o", tmp_path / "whole", "--quiet")
+    begin(path, tmp_path / "out", model)
+    left = run(path, "--model", model, "-o", tmp_path / "out", "--quiet", code=1).stderr.decode()
+    assert "an interrupted run left a part of this output" in left
+    assert "go on with --resume, or start over with --overwrite" in left
+    run(path, "--model", model, "-o", tmp_path / "out", "--quiet", "--resume")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
 def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -> None:
     path = corpus(tmp_path / "c.tsv", many(3000))
     output = tmp_path / "out"
-    process = subprocess.Popen(command(path, "--model", model, "-o", output, "--quiet"))
-    state = tmp_path / "out.state"
-    while process.poll() is None and not state.exists():
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    if output.exists():
-        pytest.skip("it was faster than its killer")
+    begin(path, output, model)
     other = run(path, "--model", model, "-o", output, "--resume", "--tau", "0.3", code=1)
     assert b"differs: settings: tau was 0.1, is 0.3" in other.stderr
     corpus(path, [("ein", "a"), *many(3000)])
@@ -237,9 +257,12 @@ def test_a_closed_pipe_is_no_error(model: Path, tmp_path: Path) -> None:
     assert b"Traceback" not in found.stderr
 
 
-def test_settings_come_from_a_file(run: Run, model: Path, tmp_path: Path) -> None:
+def test_settings_come_from_a_recipe(run: Run, model: Path, tmp_path: Path) -> None:
     path = corpus(tmp_path / "c.tsv", GOOD)
-    config = tmp_path / "tuned.json"
-    config.write_text(json.dumps({"aligner": {"strategy": "match", "layers": [2]}}))
+    recipe = tmp_path / "tuned.toml"
+    recipe.write_text('# from here\n[alignment]\nstrategy = "match"\nlayers = [2]\n')
     direct = run(path, "--model", model, "--strategy", "match", "--layer", "2").stdout
-    assert run(path, "--model", model, "--config", config).stdout == direct
+    assert run(path, "--model", model, "--recipe", recipe).stdout == direct
+    other = run(path, "--model", model, "--strategy", "backward", "--layer", "2").stdout
+    assert other != direct
+    assert run(path, "--model", model, "--recipe", recipe, "--set", "strategy=backward").stdout == other

@@ -31,6 +31,7 @@ INPUTS = {
     "evaluate": "retrieval c.de-en.tsv --model model --quiet --output evaluation",
     "export": "model --to transformers --quiet --output exported",
     "info": "model",
+    "search": "vectors 'das haus' --quiet",
 }
 FILES = [
     ("align", "--json"),
@@ -45,6 +46,7 @@ FILES = [
     ("evaluate", "--markdown"),
     ("export", "--json"),
     ("info", "--json"),
+    ("search", "--json"),
 ]
 ENDINGS = {"--json": ".json", "--chart": ".png", "--markdown": ".md"}
 FOLDERS = ["align", "report", "embed", "evaluate", "export"]
@@ -177,6 +179,8 @@ def test_a_second_run_is_refused(command: str, option: str, here: Path, run: Run
 
 @pytest.mark.parametrize(("command", "option"), [pair for pair in FILES if pair[1] in ("--output", "--json")])
 def test_a_pipe_stays_a_pipe(command: str, option: str, here: Path, run: Run) -> None:
+    if command == "search":
+        run("embed", "--output", "vectors")
     os.mkfifo(here / "pipe")
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append((here / "pipe").read_bytes()), daemon=True)

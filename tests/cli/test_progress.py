@@ -17,9 +17,9 @@ from rich.console import Console
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.checking import TranslationChecker
 from otkit.cli.app import main
-from otkit.cli.evaluate_support import Watch
+from otkit.cli.evaluate_run import Watch
 from otkit.cli.progress import Progress, Step, Total, TrainingProgress, count_lines
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.cli.conftest import COMMANDS
 
 
@@ -116,13 +116,13 @@ def test_an_evaluation_reckons_each_thing_by_itself(clock: Clock) -> None:
     progress = Progress(quiet=False, clock=clock)
     watch = Watch(progress)
     clock.now += 4
-    watch.progress("word alignment", 20, 40)
+    watch(20, 40, "word alignment")
     (step,) = progress.steps
     assert step.line() == "20/40 in 0:00:04, 5/s, 0:00:04 left"
     clock.now += 4
-    watch.progress("word alignment", 40, 40)
+    watch(40, 40, "word alignment")
     clock.now += 2
-    watch.progress("word alignment", 20, 40)  # the baseline
+    watch(20, 40, "word alignment")  # the baseline
     assert step.line() == "20/40 in 0:00:02, 10/s, 0:00:02 left"
 
 
@@ -209,9 +209,9 @@ ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
             "--output",
             "{out}/v",
         ),
-        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit embed --search {out}/v",
+        r"wrote {out}/v: 8 sentence vectors of width 32 .*; next: otkit search {out}/v",
     ),
-    "search": (COMMANDS["search"], r"2 answers to 1 query from vectors"),
+    "search": (COMMANDS["search"], r"2 answers to 1 question from vectors"),
     "evaluate": (
         (*COMMANDS["evaluate"], "-o", "{out}/cells", "--json", "{out}/e.json"),
         r"word-alignment: 1 language; wrote {out}/e\.json; finished parts are in {out}/cells; next: --baseline",

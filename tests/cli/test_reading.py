@@ -15,7 +15,7 @@ import pytest
 
 from otkit.api.align import align_words
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -141,7 +141,7 @@ def test_two_separators_are_decided_by_the_file_and_said(command: str, otkit: Ru
     Path("de-en.txt.gz").write_bytes(gzip.compress(BOTH.encode()))
     code, _, err = otkit(*COMMANDS[command], "de-en.txt.gz", "--model", model, "--threads", 1)
     assert code == 0, err
-    option = "--input-format" if command in ("extract", "check", "embed") else "--format"
+    option = "--input-format"
     said = (
         "note: de-en.txt.gz: line 1 has both a tab and |||; the file is read as source ||| target, as line 2 shows "
         f"(else say {option} tsv)"

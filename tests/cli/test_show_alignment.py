@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import main
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.recipes import recipe_text
 
 SOURCE, TARGET = "das haus ist klein .", "the house is small ."
 Run = Callable[..., tuple[int, str, str]]
@@ -67,6 +68,18 @@ def test_every_text_format_tells_the_same_links(otkit: Run) -> None:
     assert grid.count("●") == 2 * len(links) + 1  # in the grid, in the list, and in the key
     listed = re.findall(r"● +\d+% (\S+) → (\S+)", grid)
     assert sorted(listed) == sorted((SOURCE.split()[int(i)], TARGET.split()[int(j)]) for i, j in links)
+
+
+def test_words_over_words_are_as_wide_as_the_terminal(otkit: Run) -> None:
+    for words, width in (((), 80), (("--width", "40"), 40)):
+        code, text, _ = show(otkit, "-f", "text", *words, pair=(f"{SOURCE} " * 4, f"{TARGET} " * 4))
+        assert code == 0
+        assert 0 < max(map(len, text.splitlines())) <= width
+        assert text.split().count("haus") == 4
+    _, text, _ = show(otkit, "-f", "text", "--compare", "other")
+    assert text.count("unbalanced") == 2
+    code, _, err = show(otkit, "-f", "pairs", "--width", "40")
+    assert (code, "pairs has no columns" in err) == (2, True)
 
 
 def test_the_sample_encoder_finds_a_plain_translation(otkit: Run) -> None:
@@ -201,7 +214,7 @@ ERRORS = {
     "epsilon zero": (
         (SOURCE, TARGET),
         ("--epsilon", "0"),
-        "--epsilon: received '0'; expected a number above 0, or none",
+        "--epsilon: received '0'; expected a number above 0",
     ),
     "no such model": ((SOURCE, TARGET), ("--compare", "missing/folder/x"), "missing/folder/x"),
 }
@@ -273,21 +286,22 @@ def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) 
     _, text, _ = show(otkit, "-f", "json")
     config, units = json.loads(text)["alignments"][0]["config"], json.loads(text)["units"]
     assert (config["layers"], config["threshold"]) == ([1], 0.45)
-    assert (config["epsilon_relative"], config["tau"]) == (0.075, 0.1)
+    assert (config["epsilon"], config["tau"], config["unit"]) == (0.075, 0.1, "mean-cost")
     assert None not in config.values()
-    assert "epsilon" not in config
-    assert units["epsilon_relative"] == units["tau"] == "mean cost of the pair"
+    assert units["epsilon"] == units["tau"] == "mean cost of the pair"
     assert units["threshold"] == "share of mass"
     _, text, _ = show(
-        otkit, "-f", "json", "--epsilon", "0.2", "--strategy", "itermax", "--transport", "balanced"
+        otkit,
+        *("-f", "json", "--epsilon", "0.2", "--unit", "cost"),
+        *("--strategy", "itermax", "--transport", "balanced"),
     )
     config, units = json.loads(text)["alignments"][0]["config"], json.loads(text)["units"]
     assert (config["epsilon"], units["epsilon"]) == (0.2, "cost")
     assert (config["threshold"], units["threshold"]) == (2, "rounds")
-    assert {"epsilon_relative", "tau"}.isdisjoint(config)
+    assert "tau" not in config
     _, text, _ = show(otkit, "-f", "json", "--transport", "exact", "--strategy", "mutual")
     config = json.loads(text)["alignments"][0]["config"]
-    assert {"epsilon", "epsilon_relative", "tau", "threshold"}.isdisjoint(config)
+    assert {"epsilon", "unit", "tau", "threshold"}.isdisjoint(config)
 
     _, grid, _ = show(otkit, "--width", "100")
     assert grid.splitlines()[:2] == [
@@ -300,7 +314,8 @@ def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) 
     assert (found["aligner"]["layers"], found["aligner"]["threshold"]) == ([1], 0.45)
     assert None not in found["aligner"].values()
     assert found["units"]["threshold"] == "share of mass"
-    again = otkit("extract", "de-en.tsv", "--model", "tiny", "--config", "extract.json", "--quiet")[1]
+    (tmp_path / "again.toml").write_text(recipe_text({"alignment": found["aligner"]}, source="extract.json"))
+    again = otkit("extract", "de-en.tsv", "--model", "tiny", "--recipe", "again.toml", "--quiet")[1]
     assert again == (tmp_path / "links").read_text("utf-8")
     otkit("check", "de-en.tsv", "--model", "tiny", "--json", "check.json", "-o", "worst.tsv", "--quiet")
     found = json.loads((tmp_path / "check.json").read_text("utf-8"))

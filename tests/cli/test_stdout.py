@@ -66,7 +66,7 @@ def full_disk() -> Iterator[TextIO]:
 def test_every_command_is_here() -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    assert set(group.commands) - {"export"} == {words[0] for words in COMMANDS.values()}
+    assert set(group.commands) - {"embed", "export"} == {words[0] for words in COMMANDS.values()}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -12,7 +12,7 @@ from otkit.data.batching import PairBatch, PairSource, padding_share
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 
 
@@ -70,7 +70,7 @@ def test_a_run_can_start_anywhere(tmp_path: Path, tiny_encoder: TorchEncoder, st
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 20))[start:]
@@ -89,7 +89,7 @@ def test_processes_share_the_micro_steps_out(
 
     def fresh() -> PairSource:
         return PairSource(
-            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, seed=5, batch_tokens=40)
+            corpora, tiny_encoder, BatchingSettings(batch_size=4, window=3, batch_tokens=40), seed=5
         )
 
     whole = list(fresh().micro_steps(0, 32))[start:]
@@ -108,7 +108,7 @@ def test_processes_share_the_micro_steps_out(
 def test_another_seed_is_another_order(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     text = corpus(tmp_path, "de-en.tsv", 30)
     orders = [
-        members(PairSource([text], tiny_encoder, BatchingSettings(batch_size=4, seed=seed)), 0, 8)
+        members(PairSource([text], tiny_encoder, BatchingSettings(batch_size=4), seed=seed), 0, 8)
         for seed in (0, 1, 0)
     ]
     assert orders[0] == orders[2] != orders[1]
@@ -122,7 +122,7 @@ def test_a_token_budget_splits_a_step_and_the_shares_add_up(
     split = PairSource([text], tiny_encoder, BatchingSettings(batch_size=12, batch_tokens=30))
     for one, many in zip(whole.micro_steps(0, 4), split.micro_steps(0, 4), strict=True):
         assert len(many) > len(one) == 1
-        assert sum(batch.share for batch in many) == pytest.approx(1)
+        assert sum(batch.batch_fraction for batch in many) == pytest.approx(1)
         assert sorted(i for batch in many for i in batch.indices) == sorted(one[0].indices)
         for batch in many:
             widest = max(batch.source.ids.shape[1], batch.target.ids.shape[1])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.gold import GoldPair, parse_links, read_gold
-from otkit.data.links import format_of
+from otkit.data.gold import GoldPair, read_gold
+from otkit.data.links import format_of, parse_links
 from otkit.errors import ConfigError, InputError
 from tests.conftest import BENCHMARK_DATA
 

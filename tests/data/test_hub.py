@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.hub import read_nli_hub, read_qa_hub
-from otkit.data.tasks import Answer, NliExample, QaExample
+from otkit.data.benchmarks import read_nli_hub, read_qa_hub
+from otkit.data.examples import Answer, NliExample, QaExample
 from otkit.errors import InputError, MissingExtraError
 
 

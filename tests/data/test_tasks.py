@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from otkit.data.folders import language_file, languages_in
+from otkit.data.benchmarks import language_file, languages_in
+from otkit.data.examples import Answer, NliExample, QaExample
 from otkit.data.lines import SKIP
-from otkit.data.tasks import Answer, NliExample, QaExample, read_nli, read_qa
+from otkit.data.tasks import read_nli, read_qa
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
 

@@ -12,7 +12,7 @@ from otkit.data.batching import PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, MixedCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 
 

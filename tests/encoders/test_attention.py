@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from otkit.encoders.attention import attention_kernel
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder, attention_kernel
 
 SENTENCES = [("the", "house", "is", "small"), ("das", "haus")]
 

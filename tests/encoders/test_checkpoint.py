@@ -15,9 +15,9 @@ import pytest
 import tokenizers
 import torch
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.gguf import read_gguf
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
 from otkit.resources import sample_encoder as sample_folder
 

@@ -17,10 +17,10 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import choose_device, multiplies_in, slow_precision
-from otkit.encoders.encoder import EncoderSettings, TorchEncoder, resolve_layers
-from otkit.encoders.settings import alignment_layers_rule
+from otkit.encoders.encoder import EncoderSettings, alignment_layers_rule, resolve_layers
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError
 
 SENTENCES = [

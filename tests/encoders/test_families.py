@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 
 import otkit.exports.trim as trim
 from otkit.cli.app import app
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import EncoderSettings, TooLongError, TorchEncoder
+from otkit.encoders.encoder import EncoderSettings
 from otkit.encoders.families import UNMASKED
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import JointInputs
+from otkit.encoders.tokens import TooLongError
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError
 from otkit.exports.graph import write_graph
 from otkit.exports.onnx import export_onnx
@@ -156,7 +158,9 @@ UNTRACEABLE = {"longformer"}
 def test_an_export_that_is_not_possible_names_the_architecture(
     family: str, encoders: dict[str, TorchEncoder], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ExportError, match=f"the architecture '{family}'.*choose --to transformers") as caught:
+    with pytest.raises(
+        ExportError, match=f"the architecture '{family}'.*choose `to='transformers'`"
+    ) as caught:
         write_graph(encoders[family], tmp_path / "model.onnx")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")

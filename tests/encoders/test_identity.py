@@ -12,9 +12,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.identity import weights_sha256
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 
 
 def swap_last_rows(words: torch.Tensor) -> None:
@@ -36,24 +35,24 @@ CHANGES: dict[str, Callable[[torch.Tensor], None]] = {
 def test_every_byte_counts(change: str, tiny_encoder: TorchEncoder) -> None:
     words = tiny_encoder.model.get_input_embeddings().weight.detach()
     words[-1, -1] = 0.0
-    before, total, first = weights_sha256(tiny_encoder), float(words.double().sum()), words[:2].clone()
+    before, total, first = tiny_encoder.weights_sha256(), float(words.double().sum()), words[:2].clone()
     CHANGES[change](words)
     assert float(words.double().sum()) == pytest.approx(total)
     assert torch.equal(words[:2], first)
-    assert weights_sha256(tiny_encoder) != before
+    assert tiny_encoder.weights_sha256() != before
 
 
 def test_only_the_weights_count(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
-    before = weights_sha256(tiny_encoder)
+    before = tiny_encoder.weights_sha256()
     tiny_encoder.save(tmp_path / "other-name")
-    assert weights_sha256(open_encoder(tmp_path / "other-name", device="cpu")) == before
+    assert open_encoder(tmp_path / "other-name", device="cpu").weights_sha256() == before
     table = tiny_encoder.model.embeddings.word_embeddings
     table.weight = torch.nn.Parameter(table.weight.detach().t().contiguous().t())  # other strides
-    assert weights_sha256(tiny_encoder) == before
+    assert tiny_encoder.weights_sha256() == before
 
 
 def test_shards_are_hashed_whole(tiny_encoder: TorchEncoder) -> None:
-    whole = weights_sha256(tiny_encoder)
+    whole = tiny_encoder.weights_sha256()
     sharded = copy.deepcopy(tiny_encoder)
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
@@ -62,6 +61,6 @@ def test_shards_are_hashed_whole(tiny_encoder: TorchEncoder) -> None:
             for name, weight in list(module.named_parameters(recurse=False)):
                 part = distribute_tensor(weight.detach(), mesh, [Shard(0)])
                 setattr(module, name, torch.nn.Parameter(part))
-        assert weights_sha256(sharded) == whole
+        assert sharded.weights_sha256() == whole
     finally:
         dist.destroy_process_group()

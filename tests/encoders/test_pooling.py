@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from otkit.encoders.encoder import Encoded, TorchEncoder, pool_sentences, pool_words, subword_units
+from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 
 WORDS = [["das", "unbekannte", "haus"], ["a"], [], ["xyz", "is", "klein", ",", "der", "häuser"]]

@@ -15,13 +15,12 @@ from typer.testing import CliRunner
 
 from otkit.alignment.aligner import WordAligner
 from otkit.cli.app import app
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
-from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.open import open_encoder
+from otkit.encoders.sentences import encode_sentences, encode_words
 from otkit.encoders.soundness import check_states, check_weights
-from otkit.encoders.words import encode_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError
 from otkit.exports.folders import export_folder
 from otkit.exports.onnx import export_onnx
@@ -225,7 +224,7 @@ COMMANDS = {
         for index in ("flat", "hnsw", "ivf", "none")
         for unit in ("sentence", "word")
     },
-    "search": ("embed", "--search", "VECTORS", "das haus", "--model", "MODEL"),
+    "search": ("search", "VECTORS", "das haus", "--model", "MODEL"),
     "check": ("check", "TEXT", "--model", "MODEL"),
     "report": ("report", "TEXT", "--model", "MODEL", "--output", "OUT/r"),
     "word-alignment": ("evaluate", "word-alignment", "--gold", "GOLD", "--model", "MODEL"),

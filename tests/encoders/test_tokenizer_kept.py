@@ -12,10 +12,10 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from otkit.data.parallel import Pair
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
 from otkit.encoders.tokens import own_tokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
 from otkit.exports.folders import FOLDERS, export_folder
 from otkit.exports.onnx import export_onnx

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.tokens import Tokens, TooLongError, letters_of, stack_tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
 
 SENTENCES = [

@@ -7,8 +7,10 @@ import random
 import pytest
 import torch
 
-from otkit.encoders.encoder import TooLongError, TorchEncoder, pool_words
-from otkit.encoders.words import _plan, encode_words, token_states
+from otkit.encoders.pooling import pool_words
+from otkit.encoders.sentences import _plan, encode_words, token_states
+from otkit.encoders.tokens import TooLongError
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 
 POOL = ["das", "haus", "ist", "klein", "der", "small", "house", "is", "a", "the", "x", "unbekannt", ",", "."]

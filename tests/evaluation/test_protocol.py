@@ -9,28 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, GateError, InputError
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
-from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Task, TaskObserver, run_cells
+from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Progress, Task, run_cells
 from otkit.evaluation.significance import compare
 from otkit.evaluation.summary import summarise
 
 RIGHT = Metric("accuracy", accuracy, table="right")
 LOOK = Metric("hubness", better="lower", headline=False)
-
-
-class Silent:
-    """An observer that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Nothing to see."""
 
 
 def findings(**values: list[float]) -> Findings:
@@ -43,7 +31,7 @@ def cell(role: str, seed: int, found: Findings) -> Cell:
 
 
 def task(runs: list[int], *, seeded: bool = True, trains: bool = False, version: int = 1) -> Task:
-    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         runs.append(seed)
         return findings(de=[1.0, 0.0, float(seed % 2)])
 
@@ -58,16 +46,16 @@ def test_every_role_and_seed_is_run_once_and_resumed_from_disk(
 ) -> None:
     runs: list[int] = []
     openers = {"model": lambda: tiny_encoder, "baseline": lambda: tiny_encoder}
-    watch = Silent()
+    notes: list[str] = []
     first = run_cells(
-        task(runs), openers, seeds=range(3), store=CellStore(tmp_path, resume=False), observer=watch
+        task(runs), openers, seeds=range(3), store=CellStore(tmp_path, resume=False), note=notes.append
     )
     assert runs == [0, 1, 2, 0, 1, 2]
     again = run_cells(
-        task(runs), openers, seeds=range(3), store=CellStore(tmp_path, resume=True), observer=watch
+        task(runs), openers, seeds=range(3), store=CellStore(tmp_path, resume=True), note=notes.append
     )
     assert len(runs) == 6
-    assert len([note for note in watch.notes if "finished before" in note]) == 6
+    assert len([note for note in notes if "finished before" in note]) == 6
     for one, other in zip(first, again, strict=True):
         assert one.findings.value(RIGHT, "de") == other.findings.value(RIGHT, "de")
         assert other.findings.figures == one.findings.figures
@@ -98,7 +86,7 @@ def test_without_resume_and_with_other_settings_or_weights_everything_runs_again
 
     def go(*, resume: bool, version: int = 1) -> None:
         store = CellStore(tmp_path, resume=resume)
-        run_cells(task(runs, version=version), openers, seeds=[0], store=store, observer=Silent())
+        run_cells(task(runs, version=version), openers, seeds=[0], store=store)
 
     go(resume=False)
     go(resume=False)
@@ -121,7 +109,6 @@ def test_a_task_without_chance_runs_under_one_seed(tiny_encoder: TorchEncoder, t
         {"model": lambda: tiny_encoder},
         seeds=range(5),
         store=store,
-        observer=Silent(),
     )
     assert runs == [0]
 
@@ -136,17 +123,17 @@ def test_a_task_that_trains_gets_a_fresh_encoder_for_each_seed(
         return tiny_encoder
 
     store = CellStore(tmp_path, resume=False)
-    run_cells(task([], trains=True), {"model": opener}, seeds=range(3), store=store, observer=Silent())
+    run_cells(task([], trains=True), {"model": opener}, seeds=range(3), store=store)
     assert len(opened) == 3
 
 
 def test_a_damaged_cell_is_named(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     openers = {"model": lambda: tiny_encoder}
-    run_cells(task([]), openers, seeds=[0], store=CellStore(tmp_path, resume=False), observer=Silent())
+    run_cells(task([]), openers, seeds=[0], store=CellStore(tmp_path, resume=False))
     path = tmp_path / "toy" / "model" / "seed-0" / "cell.json"
     path.write_text(path.read_text()[:-40])
     with pytest.raises(InputError, match=r"cell\.json: is not a finished cell .*delete it"):
-        run_cells(task([]), openers, seeds=[0], store=CellStore(tmp_path, resume=True), observer=Silent())
+        run_cells(task([]), openers, seeds=[0], store=CellStore(tmp_path, resume=True))
 
 
 # Summaries
@@ -239,7 +226,7 @@ def test_an_average_of_ratios_is_not_the_ratio_of_sums() -> None:
 
 
 def test_gates_know_which_way_is_better() -> None:
-    from otkit.cli.evaluate_report import check_gates, parse_gates
+    from otkit.cli.evaluate_run import check_gates, parse_gates
 
     summary = summarise([cell("model", 0, findings(de=[1.0, 0.0], fr=[1.0, 1.0]))], [RIGHT, LOOK])
     check_gates(parse_gates(["accuracy=0.75", "Hubness=1.5"], [RIGHT, LOOK]), {"toy": summary})

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from otkit.data.gold import GoldPair
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.mining import (
     Mined,
-    MiningConfig,
     MiningSet,
     best_threshold,
     mine,
     read_mining,
     score_mined,
 )
-from otkit.evaluation.retrieval import RetrievalConfig, evaluate_retrieval, random_cosine, score_retrieval
-from otkit.evaluation.search import SearchConfig, build_index, nearest, recall, search_both_ways
-from otkit.evaluation.word_retrieval import WordRetrievalConfig, evaluate_word_retrieval, one_to_one
+from otkit.evaluation.retrieval import evaluate_retrieval, random_cosine, score_retrieval
+from otkit.evaluation.search import build_index, nearest, recall, search_both_ways
+from otkit.evaluation.settings import MiningSettings, RetrievalSettings, SearchSettings, WordRetrievalSettings
+from otkit.evaluation.word_retrieval import evaluate_word_retrieval, one_to_one
 
 Matrix = NDArray[np.float64]
 
@@ -52,9 +52,7 @@ def brute_scores(source: Matrix, target: Matrix, score: str, k: int) -> Matrix:
 @pytest.mark.parametrize("score", ["cosine", "csls", "margin"])
 def test_ranks_of_both_directions_are_those_of_the_whole_matrix(score: str) -> None:
     source, target = translations(90, 0.9)
-    found = score_retrieval(
-        source, target, config=RetrievalConfig(SearchConfig(score=score, neighbourhood=4))
-    )
+    found = score_retrieval(source, target, config=RetrievalSettings(score=score, neighbours=4))
     matrix = brute_scores(source.astype(float), target.astype(float), score, 4)
     for direction, scores in ((found.forward, matrix), (found.backward, matrix.T)):
         ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
@@ -66,7 +64,7 @@ def test_ranks_of_both_directions_are_those_of_the_whole_matrix(score: str) -> N
 
 def test_strong_alignment_counts_sentences_of_the_own_language_as_rivals() -> None:
     source, target = translations(70, 0.8)
-    found = score_retrieval(source, target, config=RetrievalConfig())
+    found = score_retrieval(source, target, config=RetrievalSettings())
     for direction, x, y in ((found.forward, source, target), (found.backward, target, source)):
         pool = np.concatenate([x @ y.T, x @ x.T - 9 * np.eye(len(x))], axis=1)
         assert np.array_equal(direction.strong, pool.argmax(axis=1) == np.arange(len(x)))
@@ -79,14 +77,14 @@ def test_strong_differs_from_weak_where_paraphrases_stand_beside_each_other() ->
     source = np.concatenate([source, twin / np.linalg.norm(twin)])
     target = np.array([[0.8, 0, 0.6, 0], [0, 0.8, 0.6, 0], [0.6, 0.1, 0, 0.7]], dtype=np.float32)
     target /= np.linalg.norm(target, axis=1, keepdims=True)
-    found = score_retrieval(source, target, config=RetrievalConfig())
+    found = score_retrieval(source, target, config=RetrievalSettings())
     assert found.forward.accuracy(1) == pytest.approx(2 / 3)
     assert found.forward.strong.tolist() == [False, True, False]
 
 
 def test_swapping_the_sides_swaps_the_directions() -> None:
     source, target = translations(40, 0.7)
-    config = RetrievalConfig(SearchConfig(score="csls"))
+    config = RetrievalSettings(score="csls")
     there, back = (score_retrieval(*sides, config=config) for sides in ((source, target), (target, source)))
     assert np.array_equal(there.forward.ranks, back.backward.ranks)
     assert there.forward.hubness == back.backward.hubness
@@ -95,7 +93,7 @@ def test_swapping_the_sides_swaps_the_directions() -> None:
 
 def test_cosines_of_matched_and_random_pairs_are_means_over_the_matrix() -> None:
     source, target = translations(30, 0.5)
-    found = score_retrieval(source, target, config=RetrievalConfig())
+    found = score_retrieval(source, target, config=RetrievalSettings())
     matrix = source @ target.T
     others = matrix[~np.eye(30, dtype=bool)]
     assert found.matched == pytest.approx(np.diag(matrix).mean(), abs=1e-6)
@@ -106,7 +104,7 @@ def test_cosines_of_matched_and_random_pairs_are_means_over_the_matrix() -> None
 
 def test_a_collapsed_space_has_no_isotropy_and_no_gap() -> None:
     point = np.tile(unit(1), (20, 1))
-    found = score_retrieval(point, point, config=RetrievalConfig())
+    found = score_retrieval(point, point, config=RetrievalSettings())
     assert found.isotropy == pytest.approx(0, abs=1e-6)
     assert found.gap == pytest.approx(0, abs=1e-6)
 
@@ -116,7 +114,8 @@ def test_centring_undoes_a_constant_shift_of_one_language() -> None:
     shifted = target + 3 * unit(1, seed=9)
     shifted = (shifted / np.linalg.norm(shifted, axis=1, keepdims=True)).astype(np.float32)
     plain, centred = (
-        score_retrieval(source, shifted, config=RetrievalConfig(center=center)) for center in (False, True)
+        score_retrieval(source, shifted, config=RetrievalSettings(center=center))
+        for center in ("none", "language")
     )
     assert centred.forward.accuracy(1) > plain.forward.accuracy(1)
     assert centred.gap > plain.gap + 0.3
@@ -126,8 +125,8 @@ def test_centring_undoes_a_constant_shift_of_one_language() -> None:
 @pytest.mark.parametrize("index", ["hnsw", "ivf"])
 def test_an_approximate_index_with_full_effort_is_exact_and_tells_its_recall(index: str) -> None:
     source, target = translations(500, 0.8)
-    config = SearchConfig(index=index, effort=1000, candidates=50)
-    exact = search_both_ways(source, target, SearchConfig(candidates=50))
+    config = SearchSettings(index=index, effort=1000, candidates=50)
+    exact = search_both_ways(source, target, SearchSettings(candidates=50))
     found = search_both_ways(source, target, config)
     assert exact.recall is None
     assert found.recall == pytest.approx(1.0, abs=0.02)
@@ -136,7 +135,7 @@ def test_an_approximate_index_with_full_effort_is_exact_and_tells_its_recall(ind
 
 def test_recall_is_the_share_of_the_exact_ten_that_were_found() -> None:
     queries, pool = unit(30), unit(200, seed=5)
-    exact = nearest(build_index(pool, SearchConfig()), queries, k=10)
+    exact = nearest(build_index(pool, SearchSettings()), queries, k=10)
     worse = exact.ids.copy()
     worse[:, 7:] = -1
     assert recall(exact, queries, pool) == 1.0
@@ -145,9 +144,9 @@ def test_recall_is_the_share_of_the_exact_ten_that_were_found() -> None:
 
 def test_unknown_names_are_answered_with_the_choices() -> None:
     with pytest.raises(ConfigError, match=r"unknown score 'coseno'.*choose from: cosine, csls, margin"):
-        SearchConfig(score="coseno")
+        SearchSettings(score="coseno")
     with pytest.raises(ConfigError, match="unknown index 'annoy'"):
-        SearchConfig(index="annoy")
+        SearchSettings(index="annoy")
 
 
 # Whole corpora through an encoder
@@ -170,7 +169,7 @@ def test_a_sentence_that_is_too_long_is_named_with_its_line_or_skipped(
     corpus = open_corpus(path)
     with pytest.raises(InputError, match=r"de-en\.tsv:2: .*takes 64.*`on_error='skip'`"):
         evaluate_retrieval(tiny_encoder, [corpus])
-    found = evaluate_retrieval(tiny_encoder, [corpus], config=RetrievalConfig(on_error="skip"))
+    found = evaluate_retrieval(tiny_encoder, [corpus], on_error="skip")
     assert (found["de"].count, found["de"].skipped) == (2, 1)
 
 
@@ -203,7 +202,7 @@ def test_equal_items_are_those_of_the_whole_matrix(score: str) -> None:
     source = target + 0.9 * unit(70, seed=1)
     source /= np.linalg.norm(source, axis=1, keepdims=True)
     numbers = np.array([np.flatnonzero(groups == group)[0] for group in groups])
-    config = RetrievalConfig(SearchConfig(score=score, neighbourhood=4))
+    config = RetrievalSettings(score=score, neighbours=4)
     found = score_retrieval(source, target, config=config, equals=(np.arange(70), numbers))
     matrix = brute_scores(source.astype(float), target.astype(float), score, 4)
     assert np.array_equal(found.forward.equal, groups[matrix.argmax(axis=1)] == groups)
@@ -242,7 +241,7 @@ def test_words_of_equal_sentences_find_themselves(tiny_encoder: TorchEncoder, po
         GoldPair(side, side, frozenset((i, i) for i in range(2)), frozenset((i, i) for i in range(2)))
         for side in words
     ]
-    config = WordRetrievalConfig(pool=pool, search=SearchConfig(candidates=128))
+    config = WordRetrievalSettings(pool=pool, score="cosine", candidates=128)
     found = evaluate_word_retrieval(tiny_encoder, pairs, config=config)
     assert found.count == 4
     assert found.forward.ranks.tolist() == [1, 1, 1, 1]
@@ -254,7 +253,7 @@ def test_equal_words_are_those_at_one_place_of_equal_sentences(tiny_encoder: Tor
     one_link = frozenset({(0, 0), (1, 1)})
     sides = [("das", "haus"), ("ein", "haus"), ("das", "haus"), ("das", "klein")]
     pairs = [GoldPair(side, side, one_link, one_link) for side in sides]
-    found = evaluate_word_retrieval(tiny_encoder, pairs, config=WordRetrievalConfig(pool=pool))
+    found = evaluate_word_retrieval(tiny_encoder, pairs, config=WordRetrievalSettings(pool=pool))
     assert found.count == 8
     # Both words of both equal sentences; `haus` and `das` of the others stand in other sentences.
     assert found.forward.repeated == found.backward.repeated == 4
@@ -269,9 +268,8 @@ def test_a_larger_pool_never_makes_retrieval_easier(tiny_encoder: TorchEncoder) 
     for _ in range(12):
         side, other = (tuple(rng.choice(letters, 5)) for _ in range(2))
         pairs.append(GoldPair(side, other, frozenset({(0, 0), (1, 1)}), frozenset({(0, 0), (1, 1)})))
-    search = SearchConfig(candidates=128)
     few, many = (
-        evaluate_word_retrieval(tiny_encoder, pairs, config=WordRetrievalConfig(pool=pool, search=search))
+        evaluate_word_retrieval(tiny_encoder, pairs, config=WordRetrievalSettings(pool=pool, score="cosine"))
         for pool in ("aligned", "all")
     )
     assert many.count == few.count == 24
@@ -288,9 +286,9 @@ def test_planted_pairs_are_mined_and_the_rest_is_not() -> None:
     target = np.concatenate([unit(noise, seed=8), target])
     gold = frozenset((i, noise + i) for i in range(shared))
     texts = tuple(str(i) for i in range(shared + noise))
-    found = mine(source, target, SearchConfig(score="margin", neighbourhood=4, candidates=16))
+    found = mine(source, target, SearchSettings(score="margin", neighbours=4, candidates=16))
     assert len(set(found.source.tolist())) == len(found.source) == len(set(found.target.tolist()))
-    scores = score_mined(found, MiningSet("planted", texts, texts, gold), MiningConfig(dev_share=0.5))
+    scores = score_mined(found, MiningSet("planted", texts, texts, gold), MiningSettings(dev_share=0.5))
     assert scores.f1 > 0.95
     assert scores.dev_f1 > 0.95
 
@@ -317,7 +315,7 @@ def test_the_scored_part_does_not_choose_the_threshold() -> None:
     mined = Mined(order, order, np.linspace(2, 1, count).astype(np.float32))
     texts = tuple(str(i) for i in range(count))
     data = MiningSet("half", texts, texts, frozenset((i, i) for i in range(200)))
-    scores = score_mined(mined, data, MiningConfig(dev_share=0.5))
+    scores = score_mined(mined, data, MiningSettings(dev_share=0.5))
     assert scores.gold < 200
     assert scores.threshold == pytest.approx(1.5, abs=0.02)
     assert scores.f1 == pytest.approx(1.0, abs=0.03)
@@ -333,12 +331,12 @@ def test_a_mined_pair_equal_to_a_gold_pair_counts_beside() -> None:
     target = np.arange(12)
     target[[0, 1]] = [1, 0]
     mined = Mined(np.arange(12), target, np.full(12, 1.0, dtype=np.float32))
-    scores = score_mined(mined, data, MiningConfig())
+    scores = score_mined(mined, data, MiningSettings())
     count = int((~dev).sum())
     assert scores.repeated == 4
     assert scores.f1 == scores.precision == scores.recall == pytest.approx((count - 2) / count)
     assert scores.equal_f1 == 1.0
-    wrong = score_mined(Mined(mined.source, np.roll(target, 3), mined.scores), data, MiningConfig())
+    wrong = score_mined(Mined(mined.source, np.roll(target, 3), mined.scores), data, MiningSettings())
     assert wrong.equal_f1 < 0.5
 
 
@@ -381,3 +379,15 @@ def test_mining_files_are_checked(tmp_path: Path) -> None:
     paths["source"].write_text("a\teins\na\tzwei\n")
     with pytest.raises(InputError, match="source:2: the id 'a' occurs twice"):
         read_mining(*paths.values())
+
+
+def test_the_names_that_settings_take_are_those_of_the_tables() -> None:
+    from otkit.evaluation import search, settings
+
+    assert list(settings.SCORES) == list(search.SCORES)
+    assert list(settings.INDEXES) == list(search.INDEXES)
+    assert list(settings.FINE_TUNINGS) == list(settings.XNLI_FINE_TUNING) == list(settings.XQUAD_FINE_TUNING)
+    # An approximate index is asked for fewer, unless a number is given.
+    assert SearchSettings().compared == 1024
+    assert SearchSettings(index="hnsw").compared == 100
+    assert SearchSettings(index="ivf", candidates=500).compared == 500

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from otkit.data.halomi import Judged, read_halomi, spans_of
-from otkit.encoders.encoder import TorchEncoder
+from otkit.data.halomi import JudgedTranslation, read_halomi, spans_of
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
-from otkit.evaluation.ranking import area, pairwise_order, resampled
+from otkit.evaluation.significance import area, pairwise_order, resampled
 from otkit.evaluation.translation_errors import _rank_area, evaluate_translation_errors
 
 HEADER = "src_lang\ttgt_lang\tsrc_text\tmt_text\tomit_spans\thall_spans\tclass_hall\tclass_omit"
@@ -60,7 +60,7 @@ def test_the_reader_finds_spans_classes_and_directions(tmp_path: Path) -> None:
     path = tmp_path / "gold.tsv.gz"
     path.write_bytes(gzip.compress(f"{HEADER}\n{GOOD}\n".encode()))
     (item,) = read_halomi(path).items
-    assert item == Judged("das haus", "the house", ("deu_Latn", "eng_Latn"), 1, 3, ((4, 8),), ())
+    assert item == JudgedTranslation("das haus", "the house", ("deu_Latn", "eng_Latn"), 1, 3, ((4, 8),), ())
     assert item.direction == "deu-eng"
     assert spans_of("a b c", "<<<a>>> b <<<c>>>") == ((0, 1), (4, 5))
     for broken in ("a b", "<<<a b c", "a>>> b c", "<<<a <<<b>>> c", "a b d"):
@@ -103,11 +103,11 @@ def test_errors_of_every_kind_are_scored(sample_encoder: TorchEncoder) -> None:
     short, long = "The house is old.", "The house is old, and the garden is full of apple trees."
     lost, made_up = ((16, 54),), ((16, 55),)
     items = [
-        Judged(whole, short, languages, 1, 1, (), ()),
-        Judged(part, long, languages, 1, 1, (), ()),
-        Judged(part, short, languages, 1, 3, lost, ()),
-        Judged(whole, long, languages, 3, 1, (), made_up),
-        Judged(whole, "He plays football.", languages, 4, 4, ((0, 17),), ((0, 18),)),
+        JudgedTranslation(whole, short, languages, 1, 1, (), ()),
+        JudgedTranslation(part, long, languages, 1, 1, (), ()),
+        JudgedTranslation(part, short, languages, 1, 3, lost, ()),
+        JudgedTranslation(whole, long, languages, 3, 1, (), made_up),
+        JudgedTranslation(whole, "He plays football.", languages, 4, 4, ((0, 17),), ((0, 18),)),
     ]
     tasks = evaluate_translation_errors(sample_encoder, items).tasks
     hallucination, omission = tasks["hallucination"], tasks["omission"]

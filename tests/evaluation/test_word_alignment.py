@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,18 @@ import pytest
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldPair
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.evaluation.protocol import CellStore, TaskObserver, run_cells
+from otkit.evaluation.protocol import CellStore, run_cells
 from otkit.evaluation.summary import summarise
-from otkit.evaluation.tuning import read_aligner_config, tune_word_alignment
 from otkit.evaluation.word_alignment import (
     WORD_ALIGNMENT_METRICS,
     aer_by_layer,
     evaluate_word_alignment,
+    tune_word_alignment,
     word_alignment_task,
 )
+from otkit.recipes import read_recipe, recipe_text
 from otkit.resources import sample_data
 
 Cells = set[tuple[int, int]]
@@ -38,12 +38,6 @@ PAIRS = [
     gold("ein kleines haus", "a small house", {(2, 2)}, {(0, 0), (1, 1)}),
     gold("das ist ein haus .", "the house", {(3, 1)}, {(0, 0)}),
 ]
-
-
-class Silent(TaskObserver):
-    def note(self, message: str) -> None: ...
-
-    def progress(self, what: str, done: int, total: int | None) -> None: ...
 
 
 def test_figures_are_those_of_the_links(tiny_encoder: TorchEncoder) -> None:
@@ -82,7 +76,7 @@ def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
         assert scores.config.layers == (layer,)
 
 
-def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+def test_tuning_never_ends_worse_and_its_recipe_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     sets = {"de": PAIRS, "fr": PAIRS[:2]}
     grid = {"strategy": ("threshold", "mutual"), "threshold": (0.3, 0.6), "tau": (0.1, 0.4)}
     tuned = tune_word_alignment(tiny_encoder, sets, grid=grid)
@@ -91,20 +85,16 @@ def test_tuning_never_ends_worse_and_its_file_is_read(tiny_encoder: TorchEncoder
     assert tuned.figure == kept[-1]
     again = evaluate_word_alignment(tiny_encoder, sets, config=tuned.config)
     assert again.mean() == pytest.approx(tuned.figure, abs=1e-12)
-    path = tmp_path / "tuned.json"
-    path.write_text(json.dumps({"aligner": tuned.config.to_dict(), "figure": tuned.figure}))
-    assert read_aligner_config(path) == tuned.config
-    for text, message in (("{", "not valid JSON"), ("[]", "holds no aligner settings")):
-        path.write_text(text)
-        with pytest.raises(InputError, match=message):
-            read_aligner_config(path)
+    path = tmp_path / "tuned.toml"
+    path.write_text(recipe_text({"alignment": tuned.config.to_dict()}, source="tuned on three pairs"))
+    assert AlignmentSettings.from_dict(read_recipe(path).table("alignment")) == tuned.config
 
 
 def test_a_task_of_the_protocol(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     task = word_alignment_task({"de": (PAIRS, "hash")}, AlignmentSettings())
     store = CellStore(tmp_path, resume=False)
     openers = {"model": lambda: tiny_encoder, "baseline": lambda: tiny_encoder}
-    cells = run_cells(task, openers, seeds=[0, 1], store=store, observer=Silent())
+    cells = run_cells(task, openers, seeds=[0, 1], store=store)
     assert len(cells) == 2  # nothing is random
     summary = summarise(cells, WORD_ALIGNMENT_METRICS)
     figure = summary.rows["de"]["aer"]

@@ -13,28 +13,28 @@ from tokenizers import processors
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.data.tasks import read_nli
-from otkit.encoders.encoder import Encoder, TorchEncoder
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import subset, trainable
-from otkit.evaluation.protocol import CellStore, Findings, run_cells
-from otkit.evaluation.xnli import XNLI_PRESETS, XnliConfig, XnliData, xnli_task
+from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
+from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
+from otkit.evaluation.xnli import XnliData, xnli_task
 from otkit.training.heads import HeadConfig
 from otkit.training.settings import TrainingSettings
 
 WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
-CONFIG = XnliConfig(
-    TrainingSettings(epochs=6, lr=3e-3), HeadConfig(pooling="mean", dropout=0.0), batch_size=8, window=2
+CONFIG = XnliSettings(
+    epochs=6,
+    lr=3e-3,
+    dropout=0.0,
+    freeze=None,
+    batch_size=8,
+    window=2,
+    max_length=128,
+    train_examples=None,
+    test_examples=None,
 )
-
-
-class Silent:
-    """An observer that looks away."""
-
-    def note(self, message: str) -> None:
-        """Nothing to see."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Nothing to see."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +68,9 @@ def examples(count: int, *, seed: int = 0, labelled: bool = True, name: str = "t
 
 
 def run(
-    encoder: Encoder, data: XnliData, folder: Path, *, seed: int = 0, config: XnliConfig = CONFIG
+    encoder: Encoder, data: XnliData, folder: Path, *, seed: int = 0, config: XnliSettings = CONFIG
 ) -> Findings:
-    return xnli_task(data, config).run(encoder, seed, folder, Silent())
+    return xnli_task(data, config).run(encoder, seed, folder, unwatched)
 
 
 def test_a_learnable_task_is_learnt_and_scored_in_every_language(
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
     encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     data = XnliData(examples(24), {"en": examples(60, seed=1)})
-    config = replace(CONFIG, train=TrainingSettings(epochs=1, lr=1e-3))
+    config = replace(CONFIG, epochs=1, lr=1e-3)
     start = {name: value.clone() for name, value in encoder.model.state_dict().items()}
     tables = []
     for seed in (0, 0, 1):
@@ -101,9 +101,14 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
 
 def test_the_weights_that_were_best_on_english_are_kept(encoder: TorchEncoder, tmp_path: Path) -> None:
     """A rate that falls to nothing would keep the last: here it stays high until all is unlearnt."""
-    train = TrainingSettings(epochs=12, lr=0.05, schedule="constant", max_grad_norm=None, eval_every=2)
+
+    class Unlearning(XnliSettings):
+        @property
+        def training(self) -> TrainingSettings:
+            return replace(super().training, schedule="constant", max_grad_norm=None)
+
     data = XnliData(examples(64), {"en": examples(40, seed=1)}, dev=examples(40, seed=1))
-    config = replace(CONFIG, train=train)
+    config = Unlearning(**{**vars(CONFIG), "epochs": 12, "lr": 0.05, "eval_every": 2})
     found = run(encoder, data, tmp_path, config=config)
     scored = found.value(xnli_task(data, config).metrics[0], "en")
     history = [line for line in (tmp_path / "history.jsonl").read_text().splitlines() if "error" in line]
@@ -127,7 +132,7 @@ def test_unlabelled_files_are_said_and_not_scored(encoder: TorchEncoder, tmp_pat
 
 def test_the_notes_say_what_was_frozen_and_how_much_was_used(encoder: TorchEncoder, tmp_path: Path) -> None:
     train = examples(40)
-    config = replace(CONFIG, train_examples=16, test_examples=5, head=HeadConfig(pooling="mean", frozen=1))
+    config = replace(CONFIG, train_examples=16, test_examples=5, freeze=1)
     found = run(encoder, XnliData(train, {"en": train}), tmp_path, config=config)
     text = " ".join(found.notes)
     assert "16 English pairs, 6 epochs, lr 0.003, batch 8, length 128" in text
@@ -138,13 +143,13 @@ def test_the_notes_say_what_was_frozen_and_how_much_was_used(encoder: TorchEncod
 
 
 def test_a_saved_head_is_scored_without_training(encoder: TorchEncoder, tmp_path: Path) -> None:
-    from otkit.encoders.checkpoint import open_encoder
+    from otkit.encoders.open import open_encoder
 
     data = XnliData(examples(64), {"en": examples(30, seed=1)})
-    first = xnli_task(data, CONFIG, keep=True).run(encoder, 0, tmp_path, Silent())
+    first = xnli_task(data, CONFIG, keep=True).run(encoder, 0, tmp_path, unwatched)
     folder = tmp_path / "tuned"
     opened = open_encoder(folder, device="cpu")
-    again = xnli_task(XnliData(None, data.tests), CONFIG, head=folder).run(opened, 0, tmp_path, Silent())
+    again = xnli_task(XnliData(None, data.tests), CONFIG, head=folder).run(opened, 0, tmp_path, unwatched)
     assert np.array_equal(first.tables["en"]["classes"], again.tables["en"]["classes"])
 
 
@@ -154,7 +159,7 @@ def test_a_head_of_the_other_task_is_refused(encoder: TorchEncoder, tmp_path: Pa
     save_head(SpanFinder(encoder, HeadConfig()), tmp_path / "span", {})
     task = xnli_task(XnliData(None, {"en": examples(4)}), CONFIG, head=tmp_path / "span")
     with pytest.raises(CheckpointError, match="holds a head for another task"):
-        task.run(encoder, 0, tmp_path, Silent())
+        task.run(encoder, 0, tmp_path, unwatched)
 
 
 def test_baseline_and_model_see_the_same_examples() -> None:
@@ -171,21 +176,21 @@ def test_only_a_torch_encoder_can_be_tuned() -> None:
         trainable(Fixed())  # type: ignore[arg-type]
 
 
-def test_the_xtreme_preset_is_xtreme_s() -> None:
-    preset = XNLI_PRESETS["xtreme"]
-    train = preset.train
+def test_the_xtreme_fine_tuning_is_xtreme_s() -> None:
+    published = XNLI_FINE_TUNING["xtreme"]
+    train = published.training
     assert (train.lr, train.epochs, train.weight_decay, train.warmup) == (2e-5, 5, 0.0, 0.0)
-    assert (preset.batch_size * train.grad_accum, preset.max_length, train.eval_every) == (32, 128, 100)
-    assert (train.max_grad_norm, train.schedule, preset.head.frozen) == (1.0, "linear", None)
-    assert (preset.head.pooling, preset.head.dropout, preset.window) == ("cls", 0.1, 1)
+    assert (published.batch_size * train.grad_accum, published.max_length, train.eval_every) == (32, 128, 100)
+    assert (train.max_grad_norm, train.schedule, published.freeze) == (1.0, "linear", None)
+    assert (published.head_pooling, published.dropout, published.window) == ("cls", 0.1, 1)
 
 
 def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: Path) -> None:
     path = tmp_path / "en.tsv"
     path.write_text("".join(f"das haus\tist {WORDS[label]}\t{label}\n" for label in NLI_LABELS))
     items = read_nli(path)
-    task = xnli_task(XnliData(items, {"en": items}), replace(CONFIG, train=TrainingSettings(epochs=1)))
+    task = xnli_task(XnliData(items, {"en": items}), replace(CONFIG, epochs=1))
     for resume in (False, True):
         store = CellStore(tmp_path / "out", resume=resume)
-        cells = run_cells(task, {"model": lambda: encoder}, seeds=[0], store=store, observer=Silent())
+        cells = run_cells(task, {"model": lambda: encoder}, seeds=[0], store=store)
     assert len(cells[0].findings.tables["en"]["right"]) == 3

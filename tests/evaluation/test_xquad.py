@@ -13,33 +13,33 @@ from tokenizers import processors
 from torch import Tensor
 
 from otkit.data.examples import Answer, QaExample, TaskSet
-from otkit.encoders.encoder import TorchEncoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.evaluation.windows import answer_place, best_span, make_windows, owners
+from otkit.evaluation.answers import answer_place, best_span, make_windows, owners
+from otkit.evaluation.protocol import unwatched
+from otkit.evaluation.settings import XQUAD_FINE_TUNING, XquadSettings
 from otkit.evaluation.xquad import (
     XQUAD_METRICS,
-    XQUAD_PRESETS,
-    XquadConfig,
     XquadData,
     answer,
     score_answers,
     xquad_task,
 )
 from otkit.training.heads import HeadConfig, SpanFinder
-from otkit.training.settings import TrainingSettings
 
-CONFIG = XquadConfig(TrainingSettings(epochs=1), max_length=24, stride=7, max_question=6, max_answer=8)
-
-
-class Silent:
-    """An observer that looks away."""
-
-    def note(self, message: str) -> None:
-        """Nothing to see."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Nothing to see."""
+CONFIG = XquadSettings(
+    epochs=1,
+    lr=5e-5,
+    batch_size=4,
+    warmup_steps=0,
+    window=1,
+    freeze=None,
+    max_length=24,
+    stride=7,
+    max_question=6,
+    max_answer=8,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -220,13 +220,14 @@ def test_training_fits_and_scoring_covers_every_question(encoder: TorchEncoder, 
     examples = [example(12, place, 1, seed=9, name=f"q{place}") for place in range(10)]
     config = replace(
         CONFIG,
-        train=TrainingSettings(epochs=40, lr=3e-3),
-        head=HeadConfig(dropout=0.0),
+        epochs=40,
+        lr=3e-3,
+        dropout=0.0,
         batch_size=5,
         warmup_steps=4,
     )
     data = XquadData(taskset(examples, "train"), {"en": taskset(examples, "en")})
-    found = xquad_task(data, config).run(encoder, 0, tmp_path, Silent())
+    found = xquad_task(data, config).run(encoder, 0, tmp_path, unwatched)
     assert found.tables["en"]["squad"].shape == (10, 3)
     assert '"lr"' in (tmp_path / "history.jsonl").read_text()
     losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in (tmp_path / "history.jsonl").open()]
@@ -241,15 +242,15 @@ def test_files_without_answers_are_said(encoder: TorchEncoder, tmp_path: Path) -
     with pytest.raises(InputError, match="no English questions to train on"):
         xquad_task(XquadData(None, {"de": train}), CONFIG)
     both = XquadData(train, {"en": train, "de": taskset(silent, "de")})
-    found = xquad_task(both, CONFIG).run(encoder, 0, tmp_path, Silent())
+    found = xquad_task(both, CONFIG).run(encoder, 0, tmp_path, unwatched)
     assert list(found.tables) == ["en"]
     assert "unlabelled and so not scored: de" in found.notes
 
 
 def test_the_xtreme_preset_is_xtreme_s() -> None:
-    preset = XQUAD_PRESETS["xtreme"]
-    train = preset.train
-    assert (train.lr, train.epochs, train.weight_decay, preset.warmup_steps) == (3e-5, 3, 1e-4, 500)
-    assert preset.batch_size * train.grad_accum == 32
-    assert (preset.max_length, preset.stride, preset.max_question) == (384, 128, 64)
-    assert (preset.max_answer, preset.n_best, train.eval_every) == (30, 20, None)
+    published = XQUAD_FINE_TUNING["xtreme"]
+    train = published.training
+    assert (train.lr, train.epochs, train.weight_decay, published.warmup_steps) == (3e-5, 3, 1e-4, 500)
+    assert published.batch_size * train.grad_accum == 32
+    assert (published.max_length, published.stride, published.max_question) == (384, 128, 64)
+    assert (published.max_answer, published.n_best, train.eval_every) == (30, 20, None)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from otkit.data.parallel import Pair
-from otkit.encoders.encoder import EncoderSettings, TorchEncoder
+from otkit.encoders.encoder import EncoderSettings
+from otkit.encoders.torch import TorchEncoder
 from otkit.exports.onnx import ExportReport, export_onnx
 from tests.conftest import make_tiny_encoder
 

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from otkit.cli.app import app
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.exports.onnx import ExportReport
 from otkit.files import MARKER
 
@@ -46,12 +46,10 @@ def test_trimmed_gguf_with_another_layer(saved: Path, tmp_path: Path) -> None:
 
 def test_wrong_calls_are_named(saved: Path, exported: ExportReport, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "--to: unknown export target 'gguff'; did you mean 'gguf'" in run(
-        saved, "-o", out, "--to", "gguff", code=2
-    )
+    assert "--to: unknown to 'gguff'; did you mean 'gguf'" in run(saved, "-o", out, "--to", "gguff", code=2)
     wrong = run(saved, "-o", out, "--to", "gguf", "--quantize", "int8", code=2)
     assert "--quantize: received 'int8', which is about onnx alone" in wrong
-    assert "--quantize: unknown quantisation 'int9'" in run(saved, "-o", out, "--quantize", "int9", code=2)
+    assert "--quantize: unknown quantize 'int9'" in run(saved, "-o", out, "--quantize", "int9", code=2)
     assert "an ONNX folder is already exported" in run(exported.folder, "-o", out, code=2)
     assert "no such file or folder" in run("./nothing/here", "-o", out, code=1)
     (tmp_path / "bad.txt").write_bytes(b"das\xff\n")

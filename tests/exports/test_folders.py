@@ -10,11 +10,12 @@ import pytest
 import torch
 from transformers import AutoModel, DistilBertConfig, DistilBertModel, XLMRobertaConfig, XLMRobertaModel
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import EncoderSettings, TorchEncoder
-from otkit.encoders.gguf_writer import write_gguf
+from otkit.encoders.encoder import EncoderSettings
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, ExportError
 from otkit.exports.folders import export_folder
+from otkit.exports.gguf import write_gguf
 from otkit.resources import sample_data
 from otkit.resources import sample_encoder as sample_folder
 

@@ -15,15 +15,17 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TooLongError, TorchEncoder
 from otkit.encoders.onnx import OnnxEncoder
-from otkit.encoders.words import encode_words
-from otkit.errors import CheckpointError, ConfigError, ExportError, GateError, OutputError
+from otkit.encoders.open import open_encoder
+from otkit.encoders.sentences import encode_words
+from otkit.encoders.tokens import TooLongError
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import CheckpointError, ConfigError, GateError, OutputError
 from otkit.exports.gate import Limits
 from otkit.exports.graph import write_graph
 from otkit.exports.onnx import ExportReport, export_onnx
 from otkit.exports.quantize import RECIPES, _int8
+from otkit.exports.settings import ExportSettings
 from otkit.files import MARKER, sha256_of
 from tests.exports.conftest import PAIRS
 
@@ -70,6 +72,17 @@ def test_long_sentences_go_in_windows(original: TorchEncoder, exported: ExportRe
         encoder.hidden_states(encoder.subwords.encode(text), layers=[1])
 
 
+def test_it_opens_without_transformers_and_the_training_parts_of_torch(exported: ExportReport) -> None:
+    code = (
+        "import sys, otkit; encoder = otkit.open_encoder(sys.argv[1]);"
+        "encoder.encode_sentences(encoder.tokenize([['das', 'haus']]));"
+        "heavy = ('transformers', 'accelerate', 'torch._dynamo', 'torch._inductor', 'torch.distributed.fsdp', 'sympy');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    line = [sys.executable, "-c", code, str(exported.folder)]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
 def test_upper_layers_are_cut_off_for_alignment(sample_encoder: TorchEncoder, exported: ExportReport) -> None:
     encoder = open_encoder(exported.folder, device="cpu")
     assert isinstance(encoder, OnnxEncoder)
@@ -86,7 +99,7 @@ def test_upper_layers_are_cut_off_for_alignment(sample_encoder: TorchEncoder, ex
 def test_a_layer_outside_the_graph_is_named(exported: ExportReport) -> None:
     encoder = open_encoder(exported.folder, device="cpu")
     with pytest.raises(
-        ConfigError, match=r"the exported graph has no layer 0; use `layer='1,2'`, or export again"
+        ConfigError, match=r"the exported graph has no layer 0; use `layers='1,2'`, or export again"
     ):
         encoder.hidden_states(encoder.tokenize(SENTENCES), layers=[0])
     with pytest.raises(ConfigError, match=r"cannot run on 'mps'"):
@@ -142,16 +155,25 @@ def test_recipes_are_tried_in_order_and_a_missed_gate_writes_nothing(
     with pytest.raises(
         GateError, match=r"lowest cosine .* \(limit 1\.1\).*int8 in blocks of 128: largest difference"
     ):
-        export_onnx(original, tmp_path / "small", quantize="int8", pairs=PAIRS, limits=limits, overwrite=True)
+        export_onnx(
+            original,
+            tmp_path / "small",
+            ExportSettings(quantize="int8"),
+            pairs=PAIRS,
+            limits=limits,
+            overwrite=True,
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
     assert (tmp_path / "small" / "precious").read_text() == "old"
 
 
 def test_wrong_settings(original: TorchEncoder, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown quantisation 'int5'"):
-        export_onnx(original, tmp_path / "x", quantize="int5")
-    with pytest.raises(ExportError, match="opset 12 cannot be written; choose from 18 to 24"):
-        write_graph(original, tmp_path / "x.onnx", opset=12)
+    with pytest.raises(ConfigError, match="unknown quantize 'int5'; did you mean 'int"):
+        ExportSettings(quantize="int5")
+    with pytest.raises(ConfigError, match="opset is 12; give a whole number of at least 18 and at most 24"):
+        ExportSettings(opset=12)
+    with pytest.raises(ConfigError, match=r"received 'int8', which is about onnx alone; leave it out"):
+        ExportSettings(to="gguf", quantize="int8")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file, not a folder"):
         original.save(tmp_path / "file")

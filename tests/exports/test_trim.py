@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import otkit.exports.trim as trim
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from tests.exports.conftest import PAIRS
 

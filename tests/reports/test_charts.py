@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from otkit.cli.align_report import PANELS
-from otkit.cli.evaluate_report import summary_bars
+from otkit.api.train import CURVE_PANELS as PANELS
+from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from otkit.evaluation.summary import Figure, Summary
-from otkit.evaluation.tasks import RETRIEVAL_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
-from otkit.reports.chart import Bars, bars_figure
-from otkit.reports.curve import curve_figure
+from otkit.reports.charts import Bars, bars_figure, curve_figure
+from otkit.reports.evaluation import summary_bars
 
 pytest.importorskip("matplotlib")
 LANGUAGES = ("de", "fr", "zh")

@@ -11,22 +11,22 @@ import pytest
 
 from otkit.alignment.checking import Checked
 from otkit.errors import ConfigError
-from otkit.reports.checked import CHECK_FORMATS, Entry, Worst
+from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 
 
-def entry(line: int, hallucination: float, omission: float, word: str = "wort") -> Entry:
+def entry(line: int, hallucination: float, omission: float, word: str = "wort") -> CheckedLine:
     scores = (np.array([value], dtype=np.float32) for value in (omission, hallucination))
-    return Entry("a.tsv", line, Checked((word,), (word,), *scores))
+    return CheckedLine("a.tsv", line, Checked((word,), (word,), *scores))
 
 
 @pytest.mark.parametrize(
     ("order", "lines"), [("max", [3, 1]), ("hallucination", [1, 2]), ("omission", [3, 2])]
 )
 def test_the_worst_come_first(order: str, lines: list[int]) -> None:
-    worst = Worst(order, 2)
+    worst = WorstLines(order, 2)
     for one in (entry(1, 0.75, 0.0), entry(2, 0.5, 0.5), entry(3, 0.25, 1.0), entry(4, 0.0, 0.0)):
         worst.add(one)
-    assert [one.line for one in worst.entries()] == lines
+    assert [one.line for one in worst.lines()] == lines
     assert worst.pairs == 4
     assert worst.mean("hallucination") == pytest.approx(0.375)
 
@@ -34,14 +34,14 @@ def test_the_worst_come_first(order: str, lines: list[int]) -> None:
 def test_only_the_worst_are_kept_and_equal_ones_stay_in_order() -> None:
     rng = random.Random(0)
     entries = [entry(line, rng.randrange(5) / 4, 0.0) for line in range(1, 301)]
-    worst = Worst("max", 40)
+    worst = WorstLines("max", 40)
     for one in entries:
         worst.add(one)
         assert len(worst._heap) <= 40
     expected = sorted(entries, key=lambda one: (-one.checked.hallucination, one.line))[:40]
-    assert [one.line for one in worst.entries()] == [one.line for one in expected]
+    assert [one.line for one in worst.lines()] == [one.line for one in expected]
     with pytest.raises(ConfigError, match="choose from: max, hallucination, omission"):
-        Worst("both", 1)
+        WorstLines("both", 1)
 
 
 def test_lines_for_programs() -> None:
@@ -84,7 +84,7 @@ class Seen(HTMLParser):
 def test_words_that_look_like_markup_are_text() -> None:
     words = ["<script>alert(1)</script>", '"onload="x', "'</style>", "&lt;", "</li><img/src=x/onerror=y>"]
     scores = np.linspace(0, 1, len(words), dtype=np.float32)
-    odd = Entry("<b>.tsv", 1, Checked(tuple(words), tuple(words), scores, scores))
+    odd = CheckedLine("<b>.tsv", 1, Checked(tuple(words), tuple(words), scores, scores))
     page = "\n".join(CHECK_FORMATS["html"]([odd], True, "<i>title"))
     seen = Seen()
     seen.feed(page)

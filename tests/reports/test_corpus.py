@@ -8,14 +8,14 @@ import re
 import numpy as np
 import pytest
 
-from otkit.alignment.alignment import Alignment, Link
+from otkit.alignment.aligner import Alignment, Link
 from otkit.errors import ConfigError, InputError
-from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, lonely_words
-from otkit.reports.plain import alignment_document, pair_lines, pharaoh_line
-from otkit.reports.summary import AlignmentPicture
-from otkit.reports.terminal import terminal_svg
+from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, unlinked_words
+from otkit.reports.plain import alignment_document, interlinear_lines, pair_lines, pharaoh_line
+from otkit.reports.terminal import AlignmentPicture, terminal_svg
 from otkit.reports.view import GoldLinks, GridView, parse_gold, shares_of, view_of
-from tests.reports.views import small_view
+from otkit.reports.words import cell_width
+from tests.reports.views import random_view, small_view
 
 GOLD = GoldLinks(frozenset({(0, 0), (1, 1), (4, 3)}), frozenset({(2, 2)}))
 
@@ -59,15 +59,15 @@ def test_frequent_pairs_count_words_and_leave_punctuation_out() -> None:
     assert len(frequent_pairs([full], most=1).rows) == 1
 
 
-def test_lonely_words_are_counted_against_all_their_uses() -> None:
+def test_unlinked_words_are_counted_against_all_their_uses() -> None:
     views = [small_view(), small_view(links=((0, 0), (4, 3)))]
-    assert lonely_words(views, side="source").rows == (
+    assert unlinked_words(views, side="source").rows == (
         (".", 1, 2),
         ("Haus", 1, 2),
         ("ein", 1, 2),
         ("ist", 1, 2),
     )
-    assert lonely_words(views, side="target").rows == (("a", 1, 2), ("is", 1, 2))
+    assert unlinked_words(views, side="target").rows == (("a", 1, 2), ("is", 1, 2))
 
 
 def test_lines_for_programs() -> None:
@@ -141,3 +141,40 @@ def test_the_terminal_picture_loads_nothing_from_elsewhere() -> None:
     assert "<title>" not in svg
     assert "Das" in svg
     assert svg == terminal_svg(AlignmentPicture(small_view()), width=60, title="a <title>")
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+@pytest.mark.parametrize("scripts", [("de", "zh"), ("zh", "ar"), ("ar", "hi")])
+def test_words_over_words_keep_to_the_width_and_show_every_link(scripts: tuple[str, str], width: int) -> None:
+    view = random_view(*scripts, (14, 12), 3)
+    lines = interlinear_lines(view, width=width)
+    assert all(cell_width(line) <= width for line in lines)
+    text = " ".join("\n".join(lines).translate({0x200E: None, 0x2067: None, 0x2069: None}).split())
+    for word in view.source:
+        assert word in text
+    if width == 200:
+        for i, j in view.links:
+            assert view.source[i] in text
+            assert view.target[j] in text
+
+
+def test_words_over_words_by_hand() -> None:
+    found = Alignment(
+        source=("das", "hat", "besucht", "ja"),
+        target=("that", "has", "been", "visited", "oh"),
+        links=(Link(0, 0, 0.9), Link(1, 1, 0.8), Link(2, 1, 0.5), Link(2, 3, 0.9)),
+        plan=None,
+        source_null=np.zeros(4, np.float32),
+        target_null=np.zeros(5, np.float32),
+        cost=0.1,
+    )
+    gold = GoldLinks(sure=frozenset({(0, 0), (3, 4)}), possible=frozenset({(1, 1), (2, 3)}))
+    assert interlinear_lines(view_of(found, gold=gold, caption="a model"), width=40) == [
+        "a model",
+        "das   hat  besucht        ja",
+        "that  has  has … visited  ∅",
+        "",
+        "no partner in the target: been, oh",
+        "missed: ja → oh",
+        "not in gold: besucht → has",
+    ]

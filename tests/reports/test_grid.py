@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from otkit.reports.grid import ASCII, UNICODE, grid_lines
-from otkit.reports.summary import AlignmentPicture, ComparisonPicture, summary_lines
+from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, summary_lines
 from otkit.reports.view import GoldLinks, GridView
 from otkit.reports.words import clip, isolate, visible
 from tests.reports.views import SENTENCES, random_view, small_view
@@ -50,7 +50,7 @@ def test_known_plan_is_drawn_as_known_text() -> None:
     ]
 
 
-def test_summary_lists_links_lonely_words_and_score() -> None:
+def test_summary_lists_links_unlinked_words_and_score() -> None:
     assert [line.plain for line in summary_lines(small_view(), width=60)] == [
         "share of mass:  ░ 5%+  ▒ 25%+  ▓ 50%+  █ 75%+  ● link",
         "",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from otkit.errors import ConfigError, OtkitError
-from otkit.reports.curve import series_of, write_curve
+from otkit.reports.charts import series_of, write_curve
 from otkit.reports.picture import write_picture
 from otkit.reports.view import GoldLinks
 from tests.reports.views import SENTENCES, small_view
@@ -86,7 +86,7 @@ def test_dollars_are_dollars_and_controls_are_harmless(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_every_character_has_a_font_or_the_script_a_note(language: str) -> None:
-    from otkit.reports.fonts import _characters_of, families_for
+    from otkit.reports.picture import _characters_of, families_for
 
     families, notes = families_for(SENTENCES[language])
     covered = frozenset().union(*(_characters_of(family) for family in families))
@@ -96,7 +96,7 @@ def test_every_character_has_a_font_or_the_script_a_note(language: str) -> None:
 
 
 def test_a_script_without_font_is_named_with_a_remedy() -> None:
-    from otkit.reports.fonts import families_for
+    from otkit.reports.picture import families_for
 
     # Unassigned in every font by definition: a noncharacter is not printable, so take a private one.
     _, notes = families_for(["\U00010ffd\U0001e9ff"])

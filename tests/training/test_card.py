@@ -12,40 +12,21 @@ import pytest
 from huggingface_hub import ModelCard
 from torch import Tensor
 
+from otkit import __version__
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.recipes import recipe_names
 from otkit.training import link_losses, transport_losses
 from otkit.training.card import described, model_card, portable_name
-from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
 from otkit.transport import divergence
 from otkit.transport.plan import Plan
-from tests.training.test_presets import TEXT, Silent
-
-KINDS = {
-    "objective": ObjectiveSettings,
-    "batching": BatchingSettings,
-    "train": TrainingSettings,
-    "tuning": TuningSettings,
-}
-
-
-def tuples(value: Any) -> Any:
-    """What JSON made lists of, as it was."""
-    return tuple(map(tuples, value)) if isinstance(value, list) else value
-
-
-def recorded(document: dict[str, Any]) -> AlignSettings:
-    """The settings that otkit.json has."""
-    parts = {
-        name: kind(**{key: tuples(value) for key, value in document["settings"][name].items()})
-        for name, kind in KINDS.items()
-    }
-    return AlignSettings(**parts)
+from tests.training.support import TEXT, Silent
 
 
 def rows_of(card: str) -> dict[str, str]:
@@ -59,8 +40,8 @@ def front_of(card: str) -> dict[str, Any]:
     return ModelCard(card, ignore_metadata_errors=False).data.to_dict()
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_trains_and_its_card_is_what_was_recorded_and_done(
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_trains_and_its_card_is_what_was_recorded_and_done(
     tmp_path: Path, tiny_encoder: TorchEncoder, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solved: list[Plan] = []
@@ -72,13 +53,15 @@ def test_every_preset_trains_and_its_card_is_what_was_recorded_and_done(
     plain = transport_losses.sinkhorn
     for module in (transport_losses, link_losses, divergence):
         monkeypatch.setattr(module, "sinkhorn", noted)
-    preset = PRESETS[name]
+    recipe = Recipe.read(name)
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    settings = AlignSettings(
-        replace(preset.objective, layers=(-1,)),
-        replace(preset.batching, batch_size=3, pairs_per_language=3),
-        replace(preset.train, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
+    settings = replace(
+        recipe,
+        objective=replace(recipe.objective, layers=(-1,)),
+        batching=replace(recipe.batching, batch_size=3, pairs_per_language=3),
+        training=replace(recipe.training, steps=2, grad_accum=1, warmup=0.0, lr=1e-2),
+        tuning=TuningSettings(),
     )
     links = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in (1, 2, 3)}])
     before = tiny_encoder.model.get_input_embeddings().get_parameter("weight").detach().clone()
@@ -90,29 +73,34 @@ def test_every_preset_trains_and_its_card_is_what_was_recorded_and_done(
 
     document = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))
     card = (folder / "README.md").read_text(encoding="utf-8")
-    used, rows = recorded(document), rows_of(card)
+    used, rows = Recipe().changed(**document["recipe"]), rows_of(card)
+    # The folder is a recipe, the same one.
+    again = Recipe.read(folder)
+    assert again.tables() == used.tables() == document["recipe"]
+    assert again.source.startswith(f"The settings of a run of otkit {__version__}, as they were used")
+    assert f"from the recipe {name}: {recipe.source}" in again.source
     assert result.metadata == {
         key: value for key, value in document.items() if key not in ("name", "encoder")
     }
     assert rows == {**dict(described(used, tiny_encoder.layers)), "optimiser steps": "2", "processes": "1"}
     assert used.objective.layers == (tiny_encoder.layers,)
-    assert (used.batching.pairs_per_language, used.train.steps) == (3, 2)
+    assert (used.batching.pairs_per_language, used.training.steps) == (3, 2)
     # What was computed: every problem was solved at the temperature and tau that are written down.
-    objective = preset.objective
+    objective = recipe.objective
     assert bool(solved) == objective.transports == ("epsilon" in rows)
     assert ("epsilon (of the held-out divergence)" in rows) == (not objective.transports)
-    unit = "the mean cost" if objective.epsilon_relative is not None else "the cost"
+    unit = "the mean cost" if objective.unit == "mean-cost" else "the cost"
     for plan in solved:
         config = plan.config
-        assert f"{config.temperature:g}, in units of {unit}" == rows["epsilon"]
+        assert f"{config.epsilon:g}, in units of {unit}" == rows["epsilon"]
         hard = "none, both marginals are hard"
         tau = hard if config.tau is None else f"{config.tau:g}, in units of {unit}"
         assert tau == rows["tau"]
-        assert (config.temperature, config.tau) == (used.objective.sinkhorn.temperature, used.objective.tau)
+        assert (config.epsilon, config.tau) == (used.objective.epsilon, used.objective.tau)
         assert config.relative == (unit == "the mean cost")
     assert rows["learning rate"].startswith("0.01 at its peak")
     losses = [record for record in result.history if "lr" in record]
-    for part, _ in objective.parts:
+    for part, _ in objective.losses:
         shown = re.search(rf"^\| loss {re.escape(part)} .* \| (\S+) \| (\S+) \|$", card, flags=re.MULTILINE)
         assert shown is not None
         assert [float(shown[1]), float(shown[2])] == pytest.approx([each[part] for each in losses], rel=1e-3)
@@ -130,8 +118,10 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(
-        ObjectiveSettings(layers=(1,)), BatchingSettings(batch_size=3), TrainingSettings(steps=2)
+    settings = Recipe(
+        objective=ObjectiveSettings(layers=(1,)),
+        batching=BatchingSettings(batch_size=3),
+        training=TrainingSettings(steps=2),
     )
     figures = iter(({"retrieval": 0.25, "aer": 0.123456789}, {"retrieval": 0.5, "aer": 0.1}))
     result = align_encoder(
@@ -158,7 +148,9 @@ def test_figures_stand_before_and_after(tmp_path: Path, tiny_encoder: TorchEncod
 def test_the_front_matter_is_valid_whatever_a_folder_or_a_language_is_called(
     tiny_encoder: TorchEncoder, name: str
 ) -> None:
-    settings = AlignSettings(ObjectiveSettings(layers=(2,)), BatchingSettings(), TrainingSettings())
+    settings = Recipe(
+        objective=ObjectiveSettings(layers=(2,)), batching=BatchingSettings(), training=TrainingSettings()
+    )
     metadata = {
         "data": [{"name": name, "languages": [name, "no"], "pairs": 1234}],
         "steps": 5,
@@ -197,15 +189,16 @@ def test_what_was_trained_and_mixed_is_said(tmp_path: Path, tiny_encoder: TorchE
         (tmp_path / f"{code}-en.tsv").write_text(TEXT, encoding="utf-8")
     mixed = MixedCorpus([open_corpus(tmp_path / f"{code}-en.tsv") for code in ("de", "fr")], quota=3, seed=0)
     (tmp_path / "out").mkdir()
-    settings = AlignSettings(
-        replace(PRESETS["best"].objective, layers=(1,), relink_every=35),
-        BatchingSettings(batch_size=3, pairs_per_language=len(mixed)),
-        TrainingSettings(steps=2),
-        TuningSettings(frozen=0, discarded_above=1),
+    settings = Recipe(
+        objective=replace(Recipe.read("best").objective, layers=(1,), relink_every=35),
+        batching=BatchingSettings(batch_size=3, pairs_per_language=len(mixed)),
+        training=TrainingSettings(steps=2),
+        tuning=TuningSettings(freeze=0, head_layers=1),
     )
     align_encoder(tiny_encoder, [mixed], [], settings, folder=tmp_path / "out", observer=Silent())
     document = json.loads((tmp_path / "out" / "otkit.json").read_text(encoding="utf-8"))
-    assert document["mixed"] is True
+    assert document["recipe"]["batching"]["mix_languages"] is True
+    assert document["recipe"]["batching"]["pairs_per_language"] == 3
     rows = rows_of((tmp_path / "out" / "README.md").read_text(encoding="utf-8"))
     assert rows["layers compared"] == "hidden state 1 of 2"
     assert rows["epsilon"] == "0.075, in units of the mean cost"

@@ -19,16 +19,16 @@ import pytest
 import torch
 
 from otkit.data.parallel import open_corpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
 from otkit.training.run import align_encoder
 from otkit.training.settings import TrainingSettings
 from otkit.training.supervision import GivenLinks, Teacher
+from tests.training.support import Silent
 from tests.training.test_every_objective import TEXT
 from tests.training.test_loop import bits
 from tests.training.test_loop import run as run_regression
-from tests.training.test_presets import Silent
 from tests.training.test_tuning import SETTINGS, run
 
 
@@ -88,12 +88,12 @@ def test_why_a_file_could_not_be_written_is_one_line(error: Exception, reason: s
 
 
 def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
-    settings = replace(SETTINGS, train=replace(SETTINGS.train, save_every=None))
+    settings = replace(SETTINGS, training=replace(SETTINGS.training, save_every=None))
     with full_disk(40_000), pytest.raises(OutputError, match=r"cannot be written \(.*make room"):
         run(tmp_path / "last", copy.deepcopy(tiny_encoder), settings)
     assert not (tmp_path / "last" / "out" / "model.safetensors").exists()
     # So with the best on the way, which is another place to write.
-    often = replace(settings, train=replace(settings.training, eval_every=1))
+    often = replace(settings, training=replace(settings.training, eval_every=1))
     with full_disk(40_000), pytest.raises(OutputError, match=r"best: cannot be written \(.*make room"):
         run(tmp_path / "best", copy.deepcopy(tiny_encoder), often)
     assert not list((tmp_path / "best" / "out").glob(".best*"))
@@ -110,7 +110,7 @@ def test_links_and_held_out_text_that_changed_are_refused(tmp_path: Path, tiny_e
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     lines = range(1, len(corpora[0]) + 1)
-    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, parts=(("l2", 1.0),), links="given"))
+    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, losses=(("l2", 1.0),), links="given"))
     before = GivenLinks(corpora, [{line: [(0, 0), (1, 1)] for line in lines}])
     run(tmp_path, copy.deepcopy(tiny_encoder), settings, links=before)
     same = GivenLinks(corpora, [{line: [(1, 1), (0, 0)] for line in reversed(lines)}])
@@ -136,7 +136,7 @@ def test_links_and_held_out_text_that_changed_are_refused(tmp_path: Path, tiny_e
 def test_another_teacher_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, parts=(("ot-distill", 1.0),)))
+    settings = replace(SETTINGS, objective=replace(SETTINGS.objective, losses=(("ot-distill", 1.0),)))
     teachers = [Teacher(copy.deepcopy(tiny_encoder), corpora) for _ in range(2)]
     with torch.no_grad():
         next(teachers[1].encoder.model.parameters()).add_(0.1)
@@ -157,7 +157,9 @@ def test_weights_that_changed_places_are_refused(tmp_path: Path, tiny_encoder: T
 def test_a_data_file_that_changed_between_runs_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     from tests.training import test_tuning
 
-    run(tmp_path, copy.deepcopy(tiny_encoder), replace(SETTINGS, train=replace(SETTINGS.train, steps=2)))
+    run(
+        tmp_path, copy.deepcopy(tiny_encoder), replace(SETTINGS, training=replace(SETTINGS.training, steps=2))
+    )
     before = test_tuning.TEXT
     test_tuning.TEXT = before.replace("klein", "kleiner")
     try:

@@ -16,17 +16,17 @@ from torch.nn import functional
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, TorchEncoder, pool_words
+from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.frozen import CopiedStart
 from otkit.training.objectives import OBJECTIVES, AlignmentModel, encode_units
 from otkit.training.settings import NEEDS, ObjectiveSettings
 from otkit.training.supervision import GivenLinks, Teacher, read_links
-from otkit.transport.config import one_temperature
 
 CONFIG = ObjectiveSettings(
-    parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
+    losses=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
 )
 MASKS = ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])
 LINKS = [[(0, 0), (2, 1)], [(0, 2), (1, 0)]]
@@ -65,7 +65,7 @@ def random_pairs() -> EncodedPairs:
         *sides,
         *weights,
         start=randn(2, 3, 5),
-        share=1.0,
+        batch_fraction=1.0,
         targets=5,
         links=links,
         teacher=Encoded(randn(2, 3, 5) * masks[1][..., None], masks[1]),
@@ -282,7 +282,7 @@ def test_every_objective_is_named_once_and_tested_here() -> None:
 def test_a_few_plain_lines_give_the_same_value(name: str) -> None:
     pairs = random_pairs()
     assert value(name, pairs) == pytest.approx(REFERENCES[name](pairs), rel=2e-4, abs=2e-5)
-    halved = replace(pairs, share=0.5)
+    halved = replace(pairs, batch_fraction=0.5)
     if name not in ("anchor", "l2"):  # sums over units, not means over pairs
         assert value(name, halved) == pytest.approx(0.5 * value(name, pairs), rel=1e-4, abs=1e-6)
 
@@ -304,7 +304,7 @@ def ideal_pairs() -> EncodedPairs:
         source_weights=weights,
         target_weights=weights,
         start=words,
-        share=1.0,
+        batch_fraction=1.0,
         targets=4,
         links=torch.eye(4, dtype=torch.bool)[None],
         teacher=side,
@@ -395,8 +395,8 @@ def prepared(
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     (folder / "links").write_text(PHARAOH, encoding="utf-8")
     corpora = [open_corpus(folder / "de-en.tsv")]
-    (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3, seed=4)).micro_steps(0, 1))
-    config = replace(CONFIG, parts=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
+    (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3), seed=4).micro_steps(0, 1))
+    config = replace(CONFIG, losses=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
     config = replace(config, **changes)
     module = AlignmentModel(
         encoder,
@@ -523,7 +523,7 @@ def test_hidden_words_point_where_the_plan_of_the_sentences_does(monkeypatch: py
 
 
 def test_given_links_reach_the_subwords_of_their_words(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
-    module, batch = prepared(tmp_path, tiny_encoder, "self-training", unit="subword")
+    module, batch = prepared(tmp_path, tiny_encoder, "self-training", granularity="subword")
     pairs = module.encode(batch)
     assert pairs.links is not None
     given = [{(i, i) for i in range(5)}, {(0, 0), (1, 1)}, {(i, i) for i in range(4)}]
@@ -542,7 +542,7 @@ def test_links_outside_their_sentence_are_named(tmp_path: Path, tiny_encoder: To
     ):
         bad.words(batch)
     with pytest.raises(ConfigError, match="needs given links"):
-        AlignmentModel(tiny_encoder, replace(CONFIG, parts=(("l2", 1.0),)))
+        AlignmentModel(tiny_encoder, replace(CONFIG, losses=(("l2", 1.0),)))
     assert module.config.needs == {"links", "pairing"}
 
 
@@ -550,10 +550,10 @@ def test_layers_with_weights_are_compared_one_by_one(tmp_path: Path, tiny_encode
     parts = (("ot", 1.0), ("anchor", 0.5))
     with torch.no_grad():
         weighted, batch = prepared(
-            tmp_path, tiny_encoder, "ot", parts=parts, layers=(1, 2), layer_weights=(0.25, 2.0)
+            tmp_path, tiny_encoder, "ot", losses=parts, layers=(1, 2), layer_weights=(0.25, 2.0)
         )
         singles = [
-            prepared(tmp_path, tiny_encoder, "ot", parts=parts, layers=(layer,))[0] for layer in (1, 2)
+            prepared(tmp_path, tiny_encoder, "ot", losses=parts, layers=(layer,))[0] for layer in (1, 2)
         ]
         for weight in tiny_encoder.model.parameters():
             weight.mul_(1.1)
@@ -603,7 +603,8 @@ def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name
         if (encoded := getattr(pairs, side)) is not None
     }
     settings = {
-        **one_temperature(None, 0.2),
+        "epsilon": 0.2,
+        "unit": "mean-cost",
         "tau": 0.3,
         "cost": "euclidean",
         "iterations": 300,
@@ -613,7 +614,7 @@ def test_in_units_of_the_mean_cost_the_scale_of_the_vectors_changes_no_plan(name
     assert value(name, replace(pairs, **scaled), **settings) == pytest.approx(found * 10**power, rel=1e-4)
     # Both matter: otherwise their unit could not be seen.
     if name not in ("l2", "contrastive-weak", "contrastive-strong"):
-        for other in ({"tau": 0.6}, one_temperature(None, 0.4)):
+        for other in ({"tau": 0.6}, {"epsilon": 0.4}):
             assert value(name, pairs, **{**settings, **other}) != pytest.approx(found, rel=1e-4)
 
 
@@ -622,7 +623,7 @@ def test_hidden_words_are_the_same_for_the_same_batch_and_others_at_the_next_vis
 ) -> None:
     module, batch = prepared(tmp_path, tiny_encoder, "tlm")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=3, seed=4))
+    source = PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=3), seed=4)
     again, other = (next(source.micro_steps(step, step + 1))[0] for step in (0, 1))
     places = [module.encode(each).joint.masked.places.tolist() for each in (batch, again, other)]  # type: ignore[union-attr]
     assert places[0] == places[1]
@@ -633,7 +634,7 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     config = replace(
-        CONFIG, parts=(("contrastive-weak", 1.0), ("mlm", 1.0), ("denoising-alignment", 1.0)), links="own"
+        CONFIG, losses=(("contrastive-weak", 1.0), ("mlm", 1.0), ("denoising-alignment", 1.0)), links="own"
     )
     config = replace(config, projection=7)
     modules = [AlignmentModel(tiny_encoder, config, seed=seed) for seed in (3, 3, 4)]
@@ -648,17 +649,18 @@ def test_heads_are_the_same_for_the_same_seed_and_stay_out_of_the_encoder(
     )
 
 
-@pytest.mark.parametrize(("letters", "attach_factor"), [(0.0, 1.0), (0.5, 3.0)])
+@pytest.mark.parametrize(("length_power", "attach_factor"), [(0.0, 1.0), (0.5, 3.0)])
 def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     tmp_path: Path,
     sample_encoder: TorchEncoder,
     monkeypatch: pytest.MonkeyPatch,
-    letters: float,
+    length_power: float,
     attach_factor: float,
 ) -> None:
     from otkit.alignment.aligner import WordAligner
     from otkit.alignment.settings import AlignmentSettings
-    from otkit.transport.plan import LINKED
+
+    linked_from = AlignmentSettings().compared_with
 
     russian = "После войны правительство построило новый завод на берегу реки ."
     english = "After the war the government built a new factory on the bank of the river ."
@@ -668,21 +670,22 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
     (batch,) = next(PairSource(corpora, sample_encoder, BatchingSettings(batch_size=2)).micro_steps(0, 1))
     config = ObjectiveSettings(
-        parts=(("link-likelihood", 1.0),),
+        losses=(("link-likelihood", 1.0),),
         cost="cosine",
-        epsilon_relative=0.075,
+        epsilon=0.075,
+        unit="mean-cost",
         tau=0.1,
         center="sentence",  # type: ignore[arg-type]
         word_vector="mean",
         layers=(7,),
-        letters=letters,
+        length_power=length_power,
         attach_factor=attach_factor,  # type: ignore[arg-type]
     )
     module = AlignmentModel(sample_encoder, config)
     with torch.no_grad():
         found = module(batch).parts["link-likelihood"].item()
     lines = [tuple(tuple(side.split()) for side in line.split("\t")) for line in text.splitlines()]
-    settings = {"layers": (7,), "letters": letters, "attach_factor": attach_factor}
+    settings = {"layers": (7,), "length_power": length_power, "attach_factor": attach_factor}
     links = list(WordAligner(sample_encoder, AlignmentSettings(**settings)).align(lines))  # type: ignore[arg-type]
     every = WordAligner(sample_encoder, AlignmentSettings(layers=(7,), threshold=0.0)).align(lines)
     expected = 0.0
@@ -693,18 +696,18 @@ def test_likelihood_reads_the_links_that_the_word_aligner_reads(
         linked = np.zeros_like(p, dtype=bool)
         for i, j in read.pairs:
             linked[i, j] = True
-        if letters:
-            assert (linked != (p > LINKED)).any()
-        p = 1 / (1 + np.exp((LINKED - p) / 0.1))
+        if length_power:
+            assert (linked != (p > linked_from)).any()
+        p = 1 / (1 + np.exp((linked_from - p) / 0.1))
         expected -= np.where(linked, np.log(p), np.log(1 - p)).sum() * 2 / sum(p.shape) / 2
     assert found == pytest.approx(expected, rel=5e-3)
 
 
 def test_letters_are_of_words() -> None:
-    with pytest.raises(ConfigError, match="use the unit word"):
-        ObjectiveSettings(length_power=0.25, unit="subword")
+    with pytest.raises(ConfigError, match="use the granularity word"):
+        ObjectiveSettings(length_power=0.25, granularity="subword")
     with pytest.raises(ConfigError, match="at least 0"):
         ObjectiveSettings(attach_factor=-1.0)
     pairs = random_pairs()
-    with pytest.raises(ConfigError, match="nobody counted the letters"):
+    with pytest.raises(ConfigError, match="the lengths of the words are not known"):
         value("link-likelihood", pairs, links="own", length_power=0.25)

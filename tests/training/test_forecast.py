@@ -14,13 +14,13 @@ import torch
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.forecast import _by_pairs, _counted, _first, _look_at, forecast
 from otkit.training.objectives import AlignmentModel
-from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, build_model
+from otkit.training.recipe import Recipe
+from otkit.training.run import build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 COUNT = 48
 
@@ -98,9 +98,11 @@ def test_what_a_batch_keeps_follows_from_what_its_first_pairs_keep(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus, part: str, dropout: bool
 ) -> None:
     objective = ObjectiveSettings(
-        parts=((part, 1.0),), cost="cosine", epsilon=0.1, layers=(1,), dropout=dropout, word_vector="mean"
+        losses=((part, 1.0),), cost="cosine", epsilon=0.1, layers=(1,), dropout=dropout, word_vector="mean"
     )
-    settings = AlignSettings(objective, BatchingSettings(batch_size=24), TrainingSettings(steps=1))
+    settings = Recipe(
+        objective=objective, batching=BatchingSettings(batch_size=24), training=TrainingSettings(steps=1)
+    )
     module = build_model(tiny_encoder, [corpus], settings, observer=Silent()).train()
     batch = max(all_batches(PairSource([corpus], tiny_encoder, settings.batching), 2), key=sizes)
     assert len(batch.indices) == 24
@@ -134,10 +136,10 @@ def test_activations_are_counted_and_weights_are_not(
 def test_recomputed_layers_take_less_and_more_than_nothing(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus
 ) -> None:
-    settings = AlignSettings(
-        replace(PRESETS["paper"].objective, layers=(2,)),
-        BatchingSettings(batch_size=24),
-        TrainingSettings(steps=1),
+    settings = Recipe(
+        objective=replace(Recipe.read("paper").objective, layers=(2,)),
+        batching=BatchingSettings(batch_size=24),
+        training=TrainingSettings(steps=1),
     )
     plain = forecast(tiny_encoder, [corpus], settings)
     again = forecast(
@@ -150,14 +152,14 @@ def test_recomputed_layers_take_less_and_more_than_nothing(
 
 
 def test_the_peak_is_made_of_its_parts(tiny_encoder: TorchEncoder, corpus: ParallelCorpus) -> None:
-    settings = AlignSettings(
-        replace(PRESETS["paper"].objective, layers=(2,)),
-        BatchingSettings(batch_size=8),
-        TrainingSettings(epochs=3),
-        TuningSettings(frozen=1),
+    settings = Recipe(
+        objective=replace(Recipe.read("paper").objective, layers=(2,)),
+        batching=BatchingSettings(batch_size=8),
+        training=TrainingSettings(epochs=3),
+        tuning=TuningSettings(freeze=1),
     )
     plan = forecast(tiny_encoder, [corpus], settings)
-    module = AlignmentModel(tiny_encoder, replace(settings.objective, parts=(("ot", 1.0),)))
+    module = AlignmentModel(tiny_encoder, replace(settings.objective, losses=(("ot", 1.0),)))
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
     assert plan.trained == trained
     assert plan.longest[0] == 8
@@ -174,22 +176,17 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.training.forecast import forecast
-from otkit.training.presets import PRESETS
-from otkit.training.run import AlignSettings, align_encoder
-from otkit.training.settings import TuningSettings
-from tests.training.test_presets import Silent
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
+from tests.training.support import Silent
 
 folder, name, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 encoder = open_encoder(device="cpu")
-preset = PRESETS[name]
-layers, tuning = preset.fitted(encoder, TuningSettings())
-settings = AlignSettings(
-    replace(preset.objective, layers=layers),
-    replace(preset.batching, batch_size=8, pairs_per_language=8),
-    replace(preset.train, steps=1, grad_accum=1, warmup=0.0),
-    tuning,
+settings = Recipe.read(name).changed(
+    batching={"batch_size": 8, "pairs_per_language": 8},
+    training={"steps": 1, "grad_accum": 1, "warmup": 0.0},
 )
 corpora = [open_corpus(folder / "de-en.tsv")]
 if what == "forecast":

@@ -15,15 +15,18 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, Tokens, TorchEncoder
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.tokens import Tokens
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.frozen import CachedStart, CopiedStart, copy_dtype, open_start, passes_saved
 from otkit.training.objectives import encode_units
-from otkit.training.run import AlignSettings, align_encoder, build_model
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder, build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from tests.conftest import make_tiny_encoder
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
-CONFIG = ObjectiveSettings(parts=(("ot", 1.0), ("anchor", 1.0)), cost="cosine", epsilon=0.1, layers=(1,))
+CONFIG = ObjectiveSettings(losses=(("ot", 1.0), ("anchor", 1.0)), cost="cosine", epsilon=0.1, layers=(1,))
 COUNT = 40
 
 
@@ -51,7 +54,7 @@ class Encoding:
 def batches(
     encoder: TorchEncoder, corpus: ParallelCorpus, *, seed: int = 0, count: int = 10
 ) -> list[PairBatch]:
-    source = PairSource([corpus], encoder, BatchingSettings(batch_size=4, seed=seed))
+    source = PairSource([corpus], encoder, BatchingSettings(batch_size=4), seed=seed)
     return [batch for parts in source.micro_steps(0, count) for batch in parts]
 
 
@@ -150,11 +153,11 @@ def test_the_start_of_adapters_takes_no_memory_and_stays(
     tiny_encoder: TorchEncoder, corpus: ParallelCorpus
 ) -> None:
     pytest.importorskip("peft")
-    settings = AlignSettings(
-        CONFIG,
-        BatchingSettings(batch_size=4),
-        TrainingSettings(steps=2),
-        TuningSettings(lora_rank=2, frozen=0),
+    settings = Recipe(
+        objective=CONFIG,
+        batching=BatchingSettings(batch_size=4),
+        training=TrainingSettings(steps=2),
+        tuning=TuningSettings(lora_rank=2, freeze=0),
     )
     (batch,) = batches(tiny_encoder, corpus, count=1)
     expected = encode_units(tiny_encoder, batch.target, CONFIG).vectors.detach()
@@ -211,16 +214,16 @@ def test_visits_that_the_run_makes_decide(
         def note(self, message: str) -> None:
             heard.append(message)
 
-    settings = AlignSettings(CONFIG, BatchingSettings(batch_size=4), train)
+    settings = Recipe(objective=CONFIG, batching=BatchingSettings(batch_size=4), training=train)
     build_model(tiny_encoder, [corpus], settings, observer=Listening())
     assert kind in heard[0]
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits_with_a_cache(tmp_path: Path, corpus: ParallelCorpus) -> None:
-    settings = AlignSettings(
-        replace(CONFIG, anchor_reduction="mean"),
-        BatchingSettings(batch_size=4),
-        TrainingSettings(epochs=3, lr=3e-2, save_every=7),
+    settings = Recipe(
+        objective=replace(CONFIG, anchor_reduction="mean"),
+        batching=BatchingSettings(batch_size=4),
+        training=TrainingSettings(epochs=3, lr=3e-2, save_every=7),
     )
     encoders = {name: make_tiny_encoder() for name in ("whole", "parts", "rest")}
     heard: list[str] = []

@@ -12,10 +12,11 @@ from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import CorpusView, PairCorpus
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
 from otkit.training.objectives import OBJECTIVES, AlignmentModel
-from otkit.training.run import AlignSettings, build_model
+from otkit.training.recipe import Recipe
+from otkit.training.run import build_model
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
 from otkit.training.supervision import GivenLinks
 from otkit.transport.divergence import sinkhorn_divergence
@@ -55,8 +56,11 @@ def module_and_batch(
     links = GivenLinks(
         corpora, [{pair.line: [(0, 0), (1, 1)] for pair in map(corpora[0].__getitem__, range(12))}]
     )
-    settings = AlignSettings(
-        config, BatchingSettings(batch_size=12), TrainingSettings(), TuningSettings(compile=compiled)
+    settings = Recipe(
+        objective=config,
+        batching=BatchingSettings(batch_size=12),
+        training=TrainingSettings(),
+        tuning=TuningSettings(compile=compiled),
     )
     module = build_model(encoder, corpora, settings, observer=Quiet(), links=links)
     (batch,) = next(PairSource(corpora, encoder, settings.batching).micro_steps(0, 1))
@@ -68,7 +72,7 @@ def module_and_batch(
 def test_a_step_does_not_wait_and_its_loss_is_the_processors(name: str, sample_encoder: TorchEncoder) -> None:
     links = "given" if name == "word-alignment-supervised" else "own"
     config = ObjectiveSettings(
-        parts=((name, 1.0),), cost="cosine", epsilon=0.1, tau=0.5, links=links, anchor_reduction="mean"
+        losses=((name, 1.0),), cost="cosine", epsilon=0.1, tau=0.5, links=links, anchor_reduction="mean"
     )
     losses = {}
     for device in ("cpu", "cuda"):
@@ -107,15 +111,15 @@ def test_fused_layers_give_the_same_loss(sample_encoder: TorchEncoder) -> None:
 def test_a_cache_serves_subwords(sample_encoder: TorchEncoder) -> None:
     encoder = copied(sample_encoder, "cuda")
     corpora = some_pairs()
-    settings = AlignSettings(
-        ObjectiveSettings(unit="subword", anchor_reduction="mean"),
-        BatchingSettings(batch_size=4),
-        TrainingSettings(epochs=3),
+    settings = Recipe(
+        objective=ObjectiveSettings(granularity="subword", anchor_reduction="mean"),
+        batching=BatchingSettings(batch_size=4),
+        training=TrainingSettings(epochs=3),
     )
     module = build_model(encoder, corpora, settings, observer=Quiet())
     for (batch,) in PairSource(corpora, encoder, settings.batching).micro_steps(0, 3):
         # Half precision is all that lies between the start and the encoder that has not moved.
-        assert float(module(batch).gauges["drift"]) < 1e-4
+        assert float(module(batch).metrics["drift"]) < 1e-4
 
 
 @pytest.mark.usefixtures("forbidden_syncs")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from tokenizers import processors
 
-from otkit.encoders.checkpoint import open_encoder
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer, collate, shorten_pair
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import (
@@ -24,7 +24,7 @@ from otkit.training.heads import (
     load_head,
     save_head,
 )
-from otkit.training.layers import freeze
+from otkit.training.tuning import freeze
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_classifier_s_loss_is_the_cross_entropy_of_its_logits(encoder: Torch
         losses = head(batch)
         assert losses.parts["loss"].item() == pytest.approx(by_hand.item(), rel=1e-5)
         right = (shares.argmax(-1) == batch.labels).float().mean()
-        assert float(losses.gauges["accuracy"]) == float(right)
+        assert float(losses.metrics["accuracy"]) == float(right)
 
 
 def test_padding_changes_no_logit(encoder: TorchEncoder) -> None:

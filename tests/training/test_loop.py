@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from otkit.encoders.device import slow_precision
 from otkit.errors import ConfigError, TrainingError
 from otkit.training.checkpoints import latest_checkpoint, write_checkpoint
-from otkit.training.loop import Record, train
+from otkit.training.loop import train
+from otkit.training.records import Record
 from otkit.training.settings import TrainingSettings
 
 SETTINGS = {"data": "abc", "lr": 0.1}
@@ -38,7 +39,7 @@ class Batch:
 @dataclass(frozen=True)
 class Losses:
     parts: dict[str, Tensor]
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Regression(nn.Module):
@@ -362,7 +363,7 @@ def test_runs_of_one_process_have_their_own_precision_and_say_where_it_is_slow(t
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="grad_accum is 0"):
         TrainingSettings(grad_accum=0)
-    with pytest.raises(ConfigError, match=r"warm-up 1\.5"):
+    with pytest.raises(ConfigError, match=r"warmup is 1\.5; give a number of at least 0 and below 1"):
         TrainingSettings(warmup=1.5)
     with pytest.raises(
         ConfigError,

@@ -13,18 +13,16 @@ import torch
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import Encoded, TorchEncoder
+from otkit.encoders.pooling import Encoded
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
+from otkit.training.anchors import stay_close
+from otkit.training.encoded import EncodedPairs
 from otkit.training.frozen import CachedStart, CopiedStart
 from otkit.training.measures import inverse_document_frequency
-from otkit.training.objectives import (
-    AlignmentModel,
-    EncodedPairs,
-    encode_units,
-    optimal_transport,
-    stay_close,
-)
+from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.settings import ObjectiveSettings
+from otkit.training.transport_losses import optimal_transport
 
 SHARP = ObjectiveSettings(cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-6)
 
@@ -49,7 +47,7 @@ def pairs(seed: int = 0) -> EncodedPairs:
         Encoded(torch.randn(*mask.shape, 5, generator=generator) * mask[..., None], mask) for mask in masks
     ]
     weights = [mask.float() / mask.sum(1, keepdim=True) for mask in masks]
-    return EncodedPairs(*sides, *weights, start=None, share=1.0, targets=5)
+    return EncodedPairs(*sides, *weights, start=None, batch_fraction=1.0, targets=5)
 
 
 def reference_divergence(x: torch.Tensor, y: torch.Tensor, epsilon: float) -> float:
@@ -112,7 +110,7 @@ def test_the_anchor_is_the_squared_distance_to_the_start_without_padding() -> No
     assert stay_close(batch, SHARP).value.item() == pytest.approx(by_hand, rel=1e-5)
     mean = stay_close(batch, replace(SHARP, anchor_reduction="mean"))
     assert mean.value.item() == pytest.approx(by_hand / 5, rel=1e-5)
-    assert mean.gauges["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
+    assert mean.metrics["drift"].item() == pytest.approx(by_hand / 5, rel=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -141,7 +139,7 @@ def test_the_loss_moves_the_encoder_and_only_what_lies_below_the_layer(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     (batch,) = batch_of(tmp_path, tiny_encoder)
-    module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),), layers=(1,)))
+    module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),), layers=(1,)))
     module(batch).parts["ot"].backward()
     moved = {name for name, weight in tiny_encoder.model.named_parameters() if weight.grad is not None}
     assert any(name.startswith("encoder.layer.0.") for name in moved)
@@ -153,7 +151,7 @@ def test_the_printed_sign_is_a_slip_a_step_down_brings_the_languages_together(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     (batch,) = batch_of(tmp_path, tiny_encoder)
-    module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),)))
+    module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),)))
     adam = torch.optim.Adam(tiny_encoder.model.parameters(), lr=1e-3)
     values = []
     for _ in range(10):
@@ -165,9 +163,9 @@ def test_the_printed_sign_is_a_slip_a_step_down_brings_the_languages_together(
     assert 0 <= values[-1] < 0.5 * values[0]
 
 
-@pytest.mark.parametrize("unit", ["word", "subword"])
-def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, unit: str) -> None:
-    config = replace(SHARP, unit=unit)
+@pytest.mark.parametrize("granularity", ["word", "subword"])
+def test_cached_and_copied_starts_agree(tmp_path: Path, tiny_encoder: TorchEncoder, granularity: str) -> None:
+    config = replace(SHARP, granularity=granularity)
 
     def encode(encoder: TorchEncoder, tokens):  # type: ignore[no-untyped-def]
         return encode_units(encoder, tokens, config)
@@ -191,7 +189,9 @@ def test_marginals_are_distributions_over_the_words(
     (batch,) = batch_of(tmp_path, tiny_encoder)
     rarity = torch.linspace(1, 2, tiny_encoder.model.config.vocab_size)
     module = AlignmentModel(
-        tiny_encoder, replace(SHARP, weights=weights, parts=(("ot", 1.0),)), inverse_document_frequency=rarity
+        tiny_encoder,
+        replace(SHARP, weights=weights, losses=(("ot", 1.0),)),
+        inverse_document_frequency=rarity,
     )
     found = module.encode(batch)
     for side, mask in ((found.source_weights, found.source.mask), (found.target_weights, found.target.mask)):
@@ -216,7 +216,7 @@ def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
         assert float(rarity[piece]) == pytest.approx(math.log((1 + len(texts)) / (1 + holding)) + 1, rel=1e-5)
     assert rarity.unique().numel() > 2
     module = AlignmentModel(
-        tiny_encoder, replace(SHARP, weights="idf", parts=(("ot", 1.0),)), inverse_document_frequency=rarity
+        tiny_encoder, replace(SHARP, weights="idf", losses=(("ot", 1.0),)), inverse_document_frequency=rarity
     )
     found = module.encode(batch)
     for tokens_of, weights in ((batch.source, found.source_weights), (batch.target, found.target_weights)):
@@ -231,7 +231,7 @@ def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
 
 def test_dropout_is_off_unless_asked_for(tiny_encoder: TorchEncoder) -> None:
     for dropout in (False, True):
-        module = AlignmentModel(tiny_encoder, replace(SHARP, parts=(("ot", 1.0),), dropout=dropout)).train()
+        module = AlignmentModel(tiny_encoder, replace(SHARP, losses=(("ot", 1.0),), dropout=dropout)).train()
         assert module.training
         assert tiny_encoder.model.training is dropout
 
@@ -240,8 +240,8 @@ def test_unknown_names_are_answered_with_the_choices() -> None:
     with pytest.raises(
         ConfigError, match=r"unknown objective 'oto'; did you mean 'ot'\? choose from: ot, ot-value"
     ):
-        ObjectiveSettings(parts=(("oto", 1.0),))
+        ObjectiveSettings(losses=(("oto", 1.0),))
     with pytest.raises(ConfigError, match="unknown scope 'sentence'"):
         ObjectiveSettings(scope="sentence")
     with pytest.raises(ConfigError, match="no objective is named"):
-        ObjectiveSettings(parts=())
+        ObjectiveSettings(losses=())

@@ -9,25 +9,26 @@ import pytest
 
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.training.forecast import forecast
-from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
-from tests.training.test_presets import Silent
+from tests.training.support import Silent
 
 TEXT = "".join(f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {n} .\n" for n in range(40))
-SETTINGS = AlignSettings(
-    ObjectiveSettings(
-        parts=(("link-likelihood", 1.0), ("anchor", 1.0)),
+SETTINGS = Recipe(
+    objective=ObjectiveSettings(
+        losses=(("link-likelihood", 1.0), ("anchor", 1.0)),
         cost="cosine",
         epsilon=0.1,
         layers=(1,),
         weights="idf",
         relink_every=2,
     ),
-    BatchingSettings(batch_size=4, window=3),
-    TrainingSettings(steps=4, save_every=2, eval_every=2),
+    batching=BatchingSettings(batch_size=4, window=3),
+    training=TrainingSettings(steps=4, save_every=2, eval_every=2),
 )
 
 
@@ -76,14 +77,14 @@ def test_a_run_tells_what_it_does_before_its_first_step_and_between(
     heard = []
     for resume in (False, True):
         watch = Watching()
-        steps = replace(SETTINGS.train, steps=4)
+        steps = replace(SETTINGS.training, steps=4)
         (tmp_path / "out").mkdir(exist_ok=True)
         stops = iter([False, not resume, False, False])
         align_encoder(
             make_tiny_encoder(),
             texts,
             texts,
-            replace(SETTINGS, train=steps),
+            replace(SETTINGS, training=steps),
             folder=tmp_path / "out",
             observer=watch,
             resume=resume,

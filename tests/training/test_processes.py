@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 TEXT = "".join(
     f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 5)}{n} .\n" for n in range(1, 61)
@@ -25,9 +25,10 @@ from pathlib import Path
 import torch
 from otkit.data.settings import BatchingSettings
 from otkit.data.parallel import open_corpus
-from otkit.encoders.checkpoint import open_encoder
+from otkit.encoders.open import open_encoder
 from otkit.training.settings import TrainingSettings
-from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings
 
 class Silent:
@@ -38,15 +39,15 @@ class Silent:
 torch.set_num_threads(1)
 folder, output, accumulate, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 output.mkdir(exist_ok=True)
-settings = AlignSettings(
-    ObjectiveSettings(
-        parts=(("ot", 1.0), ("anchor", 0.1), ("contrastive-weak", 0.1), ("link-likelihood", 0.1), ("mlm", 0.1)),
+settings = Recipe(
+    objective=ObjectiveSettings(
+        losses=(("ot", 1.0), ("anchor", 0.1), ("contrastive-weak", 0.1), ("link-likelihood", 0.1), ("mlm", 0.1)),
         layers=(1,), cost="cosine", epsilon=0.1, iterations=500, tolerance=1e-7, projection=8,
         length_power=0.25, attach_factor=2.5, relink_every=3,
     ),
     # A token budget, so that the processes have different numbers of batches.
-    BatchingSettings(batch_size=4, batch_tokens=60),
-    TrainingSettings(steps=4, grad_accum=accumulate, lr=1e-3, save_every=2, eval_every=2),
+    batching=BatchingSettings(batch_size=4, batch_tokens=60),
+    training=TrainingSettings(steps=4, grad_accum=accumulate, lr=1e-3, save_every=2, eval_every=2),
 )
 corpora = [open_corpus(folder / "de-en.tsv")]
 result = align_encoder(
@@ -130,7 +131,7 @@ def test_sentences_cannot_be_gathered_from_different_numbers_of_batches(
     program = RUN.replace('("mlm", 0.1)', '("sentence-contrastive", 0.1)')
     run = started(tmp_path, "two", processes=2, accumulate=1, program=program)
     assert run.returncode != 0
-    assert "would wait forever; leave --batch-tokens out" in run.stderr
+    assert "would wait forever; leave batch_tokens out" in run.stderr
 
 
 # accelerate shards on GPUs only; told that this is such a machine, it does the same with two processes of a CPU.
@@ -188,9 +189,11 @@ def test_sharded_weights_train_save_and_resume_as_whole_ones_do(
     # Layers that are to be discarded are sharded like the others, and whole where they are put back.
     start = load_file(tmp_path / "tiny" / "model.safetensors")
     for above in (0, 1):
-        discarding = RUN.replace("eval_every=2),", f"eval_every=2), TuningSettings(discarded_above={above}),")
+        discarding = RUN.replace(
+            "eval_every=2),", f"eval_every=2), tuning=TuningSettings(head_layers={2 - above}),"
+        )
         (tmp_path / "headed.py").write_text(
-            SHARD + "from otkit.training.tuning import TuningSettings\n" + discarding, encoding="utf-8"
+            SHARD + "from otkit.training.settings import TuningSettings\n" + discarding, encoding="utf-8"
         )
         output = f"headed-{above}"
         run = shard("no", "headed.py", output)

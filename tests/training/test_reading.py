@@ -12,19 +12,19 @@ from torch import Tensor
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.training.link_losses import aligner_links, aligner_shares, link_likelihood
 from otkit.training.objectives import AlignmentModel
 from otkit.training.reading import LinkReader, ReadLinks
-from otkit.training.run import AlignSettings
+from otkit.training.recipe import Recipe
 from otkit.training.settings import ObjectiveSettings, TrainingSettings
 from tests.conftest import make_tiny_encoder
 from tests.training.test_every_objective import TEXT
 from tests.training.test_tuning import run
 
 CONFIG = ObjectiveSettings(
-    parts=(("link-likelihood", 1.0),),
+    losses=(("link-likelihood", 1.0),),
     layers=(1,),
     cost="cosine",
     epsilon=0.1,
@@ -38,7 +38,7 @@ CONFIG = ObjectiveSettings(
 def reader(tmp_path: Path, tiny_encoder: TorchEncoder) -> tuple[AlignmentModel, LinkReader, list[PairBatch]]:
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     source = PairSource(
-        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingSettings(batch_size=1, seed=4)
+        [open_corpus(tmp_path / "de-en.tsv")], tiny_encoder, BatchingSettings(batch_size=1), seed=4
     )
     module = AlignmentModel(tiny_encoder, CONFIG)
     batches = [batch for parts in source.micro_steps(0, 3) for batch in parts]
@@ -104,8 +104,10 @@ def test_what_was_read_is_written_and_found_again(
 @pytest.mark.parametrize("relink_every", [None, 2])
 def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, relink_every: int | None) -> None:
     objective = replace(CONFIG, relink_every=relink_every)
-    settings = AlignSettings(
-        objective, BatchingSettings(batch_size=3), TrainingSettings(steps=5, lr=3e-2, save_every=3)
+    settings = Recipe(
+        objective=objective,
+        batching=BatchingSettings(batch_size=3),
+        training=TrainingSettings(steps=5, lr=3e-2, save_every=3),
     )
     encoders = {name: make_tiny_encoder() for name in ("whole", "parts", "rest", "once")}
     run(tmp_path / "whole", encoders["whole"], settings)
@@ -123,5 +125,5 @@ def test_a_stopped_run_goes_on_with_the_links_that_it_had(tmp_path: Path, relink
 
 
 def test_a_number_of_steps_is_at_least_1() -> None:
-    with pytest.raises(ConfigError, match="relink_every is 0; give a number of steps"):
+    with pytest.raises(ConfigError, match="relink_every is 0; give a whole number of at least 1"):
         ObjectiveSettings(relink_every=0)

@@ -15,29 +15,31 @@ from torch import Tensor
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import MixedCorpus
-from otkit.encoders.checkpoint import open_encoder
 from otkit.encoders.device import slow_precision
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, MissingExtraError, TrainingError
 from otkit.training.forecast import forecast
-from otkit.training.layers import as_saved, copy_layers_above
 from otkit.training.loop import TrainResult
 from otkit.training.objectives import AlignmentModel
-from otkit.training.run import AlignSettings, align_encoder
+from otkit.training.recipe import Recipe
+from otkit.training.run import align_encoder
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
-from otkit.training.tuning import prepare_encoder
+from otkit.training.tuning import as_saved, copy_layers_above, prepare_encoder
 from tests.encoders.test_encoder import FAMILIES, of_family
+from tests.training.support import Silent
 from tests.training.test_every_objective import TEXT, prepared
-from tests.training.test_presets import Silent
 
-SETTINGS = AlignSettings(
-    ObjectiveSettings(parts=(("ot", 1.0),), cost="cosine", epsilon=0.1, tolerance=1e-6, iterations=500),
-    BatchingSettings(batch_size=3),
-    TrainingSettings(steps=3, lr=1e-2, save_every=1),
+SETTINGS = Recipe(
+    objective=ObjectiveSettings(
+        losses=(("ot", 1.0),), cost="cosine", epsilon=0.1, tolerance=1e-6, iterations=500
+    ),
+    batching=BatchingSettings(batch_size=3),
+    training=TrainingSettings(steps=3, lr=1e-2, save_every=1),
 )
 
 
-def run(folder: Path, encoder: TorchEncoder, settings: AlignSettings, **options: object) -> TrainResult:
+def run(folder: Path, encoder: TorchEncoder, settings: Recipe, **options: object) -> TrainResult:
     folder.mkdir(exist_ok=True)
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(folder / "de-en.tsv")]
@@ -78,36 +80,36 @@ def test_adapters_alone_are_trained_and_the_saved_encoder_has_them_in_its_weight
 
 def test_frozen_parts_stay_as_they_are(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
-    run(tmp_path, tiny_encoder, replace(SETTINGS, tuning=TuningSettings(frozen=1)))
+    run(tmp_path, tiny_encoder, replace(SETTINGS, tuning=TuningSettings(freeze=1)))
     moved = {n for n, value in tiny_encoder.model.state_dict().items() if not torch.equal(value, before[n])}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
     with pytest.raises(ConfigError, match="the encoder has no layer 9"):
-        prepare_encoder(tiny_encoder, TuningSettings(frozen=9), seed=0)
+        prepare_encoder(tiny_encoder, TuningSettings(freeze=9), seed=0)
 
 
 def test_a_loss_that_no_trained_weight_reaches_is_said(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     """Embeddings that are frozen, compared at the layer that they are."""
     settings = replace(SETTINGS, objective=replace(SETTINGS.objective, layers=(0,)))
     with pytest.raises(TrainingError, match="no trained weight reaches the loss; freeze fewer layers"):
-        run(tmp_path, tiny_encoder, replace(settings, tuning=TuningSettings(frozen=0)))
+        run(tmp_path, tiny_encoder, replace(settings, tuning=TuningSettings(freeze=0)))
 
 
 def test_layers_above_stay_as_they_are_and_pass_gradients_down(
     tmp_path: Path, tiny_encoder: TorchEncoder
 ) -> None:
     before = weights(tiny_encoder)
-    objective = replace(SETTINGS.objective, parts=(("sentence-contrastive", 1.0),))
+    objective = replace(SETTINGS.objective, losses=(("sentence-contrastive", 1.0),))
     run(
         tmp_path,
         tiny_encoder,
-        replace(SETTINGS, objective=objective, tuning=TuningSettings(frozen=0, frozen_above=1)),
+        replace(SETTINGS, objective=objective, tuning=TuningSettings(freeze=0, freeze_above=1)),
     )
     assert moved(before, weights(tiny_encoder)) == {"0."}
     with pytest.raises(ConfigError, match="the encoder has no layer 9"):
-        prepare_encoder(tiny_encoder, TuningSettings(frozen_above=9), seed=0)
+        prepare_encoder(tiny_encoder, TuningSettings(freeze_above=9), seed=0)
     with pytest.raises(ConfigError, match="none is left; freeze fewer"):
-        TuningSettings(frozen=1, frozen_above=1)
+        TuningSettings(freeze=1, freeze_above=1)
 
 
 def weights(encoder: object) -> dict[str, Tensor]:
@@ -124,10 +126,10 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
 
 SENTENCES = replace(
     SETTINGS,
-    objective=replace(SETTINGS.objective, parts=(("ot", 1.0), ("sentence-contrastive", 1.0)), layers=(1,)),
-    train=replace(SETTINGS.train, eval_every=1),
+    objective=replace(SETTINGS.objective, losses=(("ot", 1.0), ("sentence-contrastive", 1.0)), layers=(1,)),
+    training=replace(SETTINGS.training, eval_every=1),
 )
-HEAD = replace(SENTENCES, tuning=TuningSettings(frozen=0, discarded_above=1))
+HEAD = replace(SENTENCES, tuning=TuningSettings(freeze=0, head_layers=1))
 
 
 def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
@@ -140,7 +142,7 @@ def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
     assert isinstance(whole, TorchEncoder)
     assert isinstance(headed, TorchEncoder)
     start, seen = weights(tiny_encoder), []
-    plain = run(tmp_path / "whole", whole, replace(SENTENCES, tuning=TuningSettings(frozen=0)))
+    plain = run(tmp_path / "whole", whole, replace(SENTENCES, tuning=TuningSettings(freeze=0)))
     result = run(
         tmp_path / "headed", headed, HEAD, figures=lambda: (seen.append(weights(headed)), {"f": 0.0})[1]
     )
@@ -171,7 +173,7 @@ def test_discarded_layers_learn_with_the_others_and_are_saved_as_they_were(
 def test_adapters_of_discarded_layers_are_discarded(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     pytest.importorskip("peft")
     start = weights(tiny_encoder)
-    run(tmp_path, tiny_encoder, replace(HEAD, tuning=TuningSettings(lora_rank=2, discarded_above=1)))
+    run(tmp_path, tiny_encoder, replace(HEAD, tuning=TuningSettings(lora_rank=2, head_layers=1)))
     assert moved(start, weights(open_encoder(tmp_path / "out", device="cpu"))) == {"0."}
 
 
@@ -179,8 +181,12 @@ def test_what_can_be_discarded(tiny_encoder: TorchEncoder) -> None:
     assert copy_layers_above(tiny_encoder, None) == copy_layers_above(tiny_encoder, 2) == {}
     with pytest.raises(ConfigError, match="the encoder has no layer 3; count from 0"):
         copy_layers_above(tiny_encoder, 3)
-    with pytest.raises(ConfigError, match="up to 1 are frozen and those above 1 discarded: none is left"):
-        TuningSettings(frozen=1, discarded_above=1)
+    for tuning, said in (
+        (TuningSettings(freeze=1, head_layers=1), "the first 1 are frozen: none is left; freeze fewer"),
+        (TuningSettings(head_layers=3), "the top 3 of the encoder's 2 layers are a head"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Recipe(tuning=tuning).for_encoder(tiny_encoder)
     trained = weights(tiny_encoder)
     copied = copy_layers_above(tiny_encoder, 0)
     assert all(config is tiny_encoder.model.config for config in configs(copied.values()))
@@ -203,7 +209,7 @@ def test_every_family_s_layers_and_last_norm_are_put_back(
 ) -> None:
     encoder = of_family(family, tiny_encoder)
     start = weights(encoder)
-    tuning = TuningSettings(discarded_above=1, gradient_checkpointing=True)
+    tuning = TuningSettings(head_layers=encoder.layers - 1, gradient_checkpointing=True)
     run(tmp_path, encoder, replace(SENTENCES, tuning=tuning))
     still = {name for name, value in weights(encoder).items() if torch.equal(value, start[name])}
     upper = {name for name in start if ".1." in name or ".2." in name or name.startswith("final_norm")}
@@ -283,11 +289,11 @@ def test_losses_reach_the_tracker(tmp_path: Path, tiny_encoder: TorchEncoder) ->
 def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     (tmp_path / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     corpora = [open_corpus(tmp_path / "de-en.tsv")]
-    settings = AlignSettings(
-        SETTINGS.objective,
-        BatchingSettings(batch_size=2, pairs_per_language=12),
-        TrainingSettings(epochs=2, grad_accum=2),
-        TuningSettings(frozen=1),
+    settings = Recipe(
+        objective=SETTINGS.objective,
+        batching=BatchingSettings(batch_size=2, pairs_per_language=12),
+        training=TrainingSettings(epochs=2, grad_accum=2),
+        tuning=TuningSettings(freeze=1),
     )
     before = {name: value.clone() for name, value in tiny_encoder.model.state_dict().items()}
     plan = forecast(tiny_encoder, corpora, settings)
@@ -298,7 +304,7 @@ def test_the_forecast_counts_what_the_run_then_does(tmp_path: Path, tiny_encoder
     assert plan.seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in tiny_encoder.model.state_dict().items())
     assert plan.slow is None
-    halved = replace(settings, train=replace(settings.training, precision="bf16"))
+    halved = replace(settings, training=replace(settings.training, precision="bf16"))
     assert forecast(tiny_encoder, corpora, halved).slow == slow_precision(torch.device("cpu"), "bf16")
     assert forecast(tiny_encoder, corpora, settings, processes=2).steps == 3
     # Weights, gradients and moments at least, in GB.
@@ -323,7 +329,7 @@ def test_the_forecast_of_mixed_text_names_its_files(tmp_path: Path, tiny_encoder
 def test_a_checkpoint_holds_the_heads(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     from safetensors.torch import load_file
 
-    objective = replace(SETTINGS.objective, parts=(("contrastive-weak", 1.0),), projection=5)
+    objective = replace(SETTINGS.objective, losses=(("contrastive-weak", 1.0),), projection=5)
     run(tmp_path, tiny_encoder, replace(SETTINGS, objective=objective))
     state = load_file(tmp_path / "out" / "checkpoints" / "step-00000003" / "model.safetensors")
     assert {name for name in state if name.startswith("heads.")} == {
@@ -331,6 +337,4 @@ def test_a_checkpoint_holds_the_heads(tmp_path: Path, tiny_encoder: TorchEncoder
         "heads.projection.2.weight",
     }
     assert not any("heads" in name for name in load_file(tmp_path / "out" / "model.safetensors"))
-    assert (
-        json.loads((tmp_path / "out" / "otkit.json").read_text())["settings"]["objective"]["projection"] == 5
-    )
+    assert json.loads((tmp_path / "out" / "otkit.json").read_text())["recipe"]["objective"]["projection"] == 5

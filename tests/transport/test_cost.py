@@ -7,7 +7,7 @@ import torch
 
 from otkit.errors import ConfigError
 from otkit.transport.cost import COSTS, pairwise_cost
-from otkit.transport.marginals import MARGINALS, marginal_weights
+from otkit.transport.marginals import MARGINALS
 
 
 def clouds(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,20 +82,20 @@ MASK = torch.tensor([[True, True, True, False], [False, True, False, False], [Fa
 
 def test_uniform_weights() -> None:
     expected = torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
-    torch.testing.assert_close(marginal_weights(MASK, weights="uniform"), expected)
+    torch.testing.assert_close(MARGINALS["uniform"](MASK, None), expected)
 
 
 def test_idf_weights() -> None:
     values = torch.tensor([[1.0, 3.0, 0.0, 7.0], [2.0, -1.0, 2.0, 2.0], [1.0] * 4])
     expected = torch.tensor([[0.25, 0.75, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
-    torch.testing.assert_close(marginal_weights(MASK, values, weights="idf"), expected)
+    torch.testing.assert_close(MARGINALS["idf"](MASK, values), expected)
 
 
 def test_norm_weights() -> None:
     vectors = torch.zeros(3, 4, 2)
     vectors[0, 0, 0], vectors[0, 1, 1], vectors[0, 3, 0] = 3.0, -5.0, 9.0
     expected = torch.tensor([[0.375, 0.625, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
-    torch.testing.assert_close(marginal_weights(MASK, vectors, weights="norm"), expected)
+    torch.testing.assert_close(MARGINALS["norm"](MASK, vectors), expected)
 
 
 @pytest.mark.parametrize("weights", MARGINALS)
@@ -105,7 +105,7 @@ def test_weights_sum_to_one_and_padding_has_neither_weight_nor_gradient(weights:
     values = torch.rand(shape, generator=generator, dtype=torch.float64)
     values[~MASK] = torch.nan
     values.requires_grad_(True)
-    result = marginal_weights(MASK, values, weights=weights)
+    result = MARGINALS[weights](MASK, values)
     assert float(result[~MASK].abs().sum()) == 0.0
     torch.testing.assert_close(result.sum(1), torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
     if weights != "uniform":
@@ -118,6 +118,4 @@ def test_weights_sum_to_one_and_padding_has_neither_weight_nor_gradient(weights:
 def test_weights_without_their_values_are_refused() -> None:
     for weights, message in (("idf", "one value per unit"), ("norm", "one vector per unit")):
         with pytest.raises(ConfigError, match=message):
-            marginal_weights(MASK, weights=weights)
-    with pytest.raises(ConfigError, match="did you mean 'uniform'"):
-        marginal_weights(MASK, weights="unifrom")
+            MARGINALS[weights](MASK, None)

@@ -10,8 +10,8 @@ import torch
 
 from otkit.errors import ConfigError
 from otkit.transport.batching import lengths, size_groups
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.sinkhorn import SinkhornConfig
 from tests.transport import reference
 from tests.transport.problems import gaussian_1d, random_clouds
 
@@ -90,7 +90,7 @@ def test_groups_are_put_together_in_order() -> None:
 
 def test_one_temperature_for_all_three_terms() -> None:
     x, y, a, b = random_clouds(SIZES, seed=5)
-    relative = SinkhornConfig(epsilon_relative=0.1)
+    relative = SinkhornConfig(epsilon=0.1, unit="mean-cost")
     value = sinkhorn_divergence(x, y, a, b, cost="euclidean", config=relative)
     for i in range(len(SIZES)):
         fixed = dataclasses.replace(CONFIG, epsilon=float(value.plan.epsilon[i]))
@@ -146,7 +146,7 @@ def test_no_matrix_is_kept_for_the_backward_pass() -> None:
         def __init__(self, tensor: torch.Tensor) -> None:
             self.tensor = tensor
 
-    for config in (CONFIG, SinkhornConfig(epsilon_relative=0.1)):
+    for config in (CONFIG, SinkhornConfig(epsilon=0.1, unit="mean-cost")):
         x, y, a, b = (t.float() for t in random_clouds([(40, 50)], seed=8, width=3))
         x.requires_grad_()
         kept: weakref.WeakSet[Kept] = weakref.WeakSet()

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.transport import fused
+from otkit.transport import solve
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.fused import solve_fused, suits
+from otkit.transport.fused import solve_fused
 from otkit.transport.sinkhorn import sinkhorn
+from otkit.transport.solve import fits_fused
 from tests.transport.problems import padded_batch, random_problems
 
 pytest.importorskip(
@@ -68,21 +69,21 @@ def test_tau_in_another_unit_is_newtons(
 ) -> None:
     cost, a, b, _ = problems(device, 6)
     cost = torch.where((a > 0)[:, :, None] & (b > 0)[:, None, :], cost, 0.0)
-    config = SinkhornConfig(epsilon_relative=0.2, tau=tau, tolerance=1e-4, max_iterations=1000)
-    monkeypatch.setattr(fused, "has_kernel", lambda device: True)
-    slopes, values, matrices = [], [], []
+    config = SinkhornConfig(epsilon=0.2, unit="mean-cost", tau=tau, tolerance=1e-4, max_iterations=1000)
+    monkeypatch.setattr(solve, "has_kernel", lambda device: True)
+    gradients, values, matrices = [], [], []
     for leaf in (cost.clone().requires_grad_(), cost.cpu().double().requires_grad_()):
         kernel = leaf.dtype == torch.float32
         settings = config if kernel else replace(config, tolerance=1e-8)
         plan = sinkhorn(leaf, a.to(leaf), b.to(leaf), config=settings)
         assert (plan.known is not None) == kernel
         assert plan.config.max_iterations == plan.iterations if kernel else plan.config == settings
-        slopes.append(torch.autograd.grad(plan.value.sum(), leaf)[0].cpu().double())
+        gradients.append(torch.autograd.grad(plan.value.sum(), leaf)[0].cpu().double())
         values.append(plan.value.detach().cpu().double())
         matrices.append(plan.matrix.cpu().double())
     assert (matrices[0] - matrices[1]).abs().sum((1, 2)).max() < 2e-3
     torch.testing.assert_close(values[0], values[1], rtol=2e-4, atol=2e-4)
-    torch.testing.assert_close(slopes[0], slopes[1], rtol=5e-3, atol=5e-4)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=5e-3, atol=5e-4)
 
 
 @pytest.mark.parametrize("tau", [None, 0.3])
@@ -126,7 +127,7 @@ def test_problems_without_a_side_are_solved_by_nothing(device: str) -> None:
 def test_gradients_by_everything_are_newtons(device: str) -> None:
     cost, a, b, epsilon = problems(device, 3)
     cost = torch.where((a > 0)[:, :, None] & (b > 0)[:, None, :], cost, 0.0)
-    slopes = []
+    gradients = []
     for kernel in (True, False):
         leaves = [tensor.detach().clone().requires_grad_() for tensor in (cost, a, b, epsilon)]
         if kernel:
@@ -135,8 +136,8 @@ def test_gradients_by_everything_are_newtons(device: str) -> None:
         else:
             leaves = [leaf.detach().double().cpu().requires_grad_() for leaf in leaves]
             plan = sinkhorn(*leaves[:3], config=SinkhornConfig(tau=0.5), epsilon=leaves[3])
-        slopes.append(torch.autograd.grad(plan.value.sum(), leaves))
-    for found, exact in zip(*slopes, strict=True):
+        gradients.append(torch.autograd.grad(plan.value.sum(), leaves))
+    for found, exact in zip(*gradients, strict=True):
         torch.testing.assert_close(found.cpu().double(), exact, rtol=5e-3, atol=5e-4)
 
 
@@ -170,7 +171,7 @@ def test_the_divergence_on_a_gpu_is_the_one_on_the_processor() -> None:
     for device in ("cpu", "cuda"):
         clouds = [tensor.to(device).detach().requires_grad_() for tensor in (x, y)]
         cost = pairwise_cost(clouds[0], clouds[1], cost="euclidean")
-        assert suits(cost, config) == (device == "cuda")
+        assert fits_fused(cost, config) == (device == "cuda")
         sharp = config if device == "cuda" else replace(config, tolerance=1e-8)
         value = sinkhorn_divergence(*clouds, a.to(device), b.to(device), cost="euclidean", config=sharp).value
         value.sum().backward()  # type: ignore[no-untyped-call]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.transport.config import one_temperature
+from otkit.transport.config import SinkhornConfig
 from otkit.transport.divergence import sinkhorn_divergence
-from otkit.transport.sinkhorn import SinkhornConfig, sinkhorn
+from otkit.transport.sinkhorn import sinkhorn
 from tests.transport.problems import padded_batch, random_clouds, random_problems
 
 Penalties = tuple[float | None, float | None] | None
@@ -53,7 +53,7 @@ def test_value_by_cost(mode: str, tau: Penalties) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_value_by_cost_through_a_relative_epsilon(mode: str) -> None:
     cost, a, b = small_batch()
-    config = dataclasses.replace(MODES[mode], **one_temperature(None, 0.4))
+    config = dataclasses.replace(MODES[mode], epsilon=0.4, unit="mean-cost")
     assert_gradient(lambda c: sinkhorn(c, a, b, config=config).value, cost)
 
 
@@ -61,7 +61,7 @@ def test_value_by_cost_through_a_relative_epsilon(mode: str) -> None:
 @pytest.mark.parametrize("tau", [0.7, (None, 0.5), (2.0, None), (None, 0.0)])
 def test_value_by_cost_through_a_relative_tau(mode: str, tau: Penalties) -> None:
     cost, a, b = small_batch()
-    config = dataclasses.replace(MODES[mode], **one_temperature(None, 0.4), tau=tau)
+    config = dataclasses.replace(MODES[mode], epsilon=0.4, unit="mean-cost", tau=tau)
     assert_gradient(lambda c: sinkhorn(c, a, b, config=config).value, cost)
     assert_gradient(lambda w: sinkhorn(cost, a, b * (1 + w[:, None]), config=config).value, cost[:, 0, 0] * 0)
 
@@ -135,13 +135,13 @@ def test_divergence_by_vectors(mode: str, cost: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        one_temperature(None, 0.2),
+        {"epsilon": 0.2, "unit": "mean-cost"},
         {"tau": 1.0},
-        {**one_temperature(None, 0.2), "tau": 1.0},
-        {**one_temperature(None, 0.2), "tau": 0.3, "gradient": "unroll"},
+        {"epsilon": 0.2, "unit": "mean-cost", "tau": 1.0},
+        {"epsilon": 0.2, "unit": "mean-cost", "tau": 0.3, "gradient": "unroll"},
     ],
 )
-def test_divergence_by_vectors_under_other_settings(settings: dict[str, float]) -> None:
+def test_divergence_by_vectors_under_other_settings(settings: dict[str, object]) -> None:
     x, y, a, b = random_clouds([(5, 4), (3, 6), (1, 2)], width=3)
     config = dataclasses.replace(ENVELOPE, **settings)  # type: ignore[arg-type]
     assert_gradient(lambda z: sinkhorn_divergence(z, y, a, b, cost="euclidean", config=config).value, x)

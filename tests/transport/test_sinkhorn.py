@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from otkit.errors import ConfigError
-from otkit.transport import fused
-from otkit.transport.config import EPSILON, one_temperature
-from otkit.transport.sinkhorn import UNREAD, Plan, SinkhornConfig, sinkhorn
+from otkit.transport import solve as solvers
+from otkit.transport.config import SinkhornConfig
+from otkit.transport.plan import Plan
+from otkit.transport.sinkhorn import sinkhorn
+from otkit.transport.solve import SYNC_FREE_ITERATIONS
 from tests.transport import reference
 from tests.transport.problems import (
     Single,
@@ -204,12 +206,12 @@ def test_any_number_of_iterations_ends_at_the_temperature_asked_for(iterations: 
     )
 
 
-def test_epsilon_relative_follows_each_problem_over_its_real_units() -> None:
+def test_the_mean_cost_follows_each_problem_over_its_real_units() -> None:
     problems = [
         dataclasses.replace(p, epsilon=0.3 * float(p.cost.mean())) for p in random_problems(12, seed=13)
     ]
     cost, a, b, epsilon = padded_batch(problems, extra=5, rubbish=1e6)
-    relative = dataclasses.replace(EXACT, **one_temperature(None, 0.3))
+    relative = dataclasses.replace(EXACT, epsilon=0.3, unit="mean-cost")
     plan = sinkhorn(cost, a, b, config=relative)
     torch.testing.assert_close(plan.epsilon, epsilon)
     scaled = sinkhorn(100 * cost, a, b, config=relative)
@@ -220,7 +222,7 @@ def test_epsilon_relative_follows_each_problem_over_its_real_units() -> None:
 @pytest.mark.parametrize("gradient", ["envelope", "unroll"])
 def test_tau_is_in_the_unit_of_the_temperature(tau: Penalties, gradient: str) -> None:
     base = UNROLLED if gradient == "unroll" else EXACT
-    relative = dataclasses.replace(base, **one_temperature(None, 0.3), tau=tau)
+    relative = dataclasses.replace(base, epsilon=0.3, unit="mean-cost", tau=tau)
     singles = [p for p in random_problems(12, seed=13) if len(p.a) > 1 and len(p.b) > 1]
     cost, a, b, _ = padded_batch(singles, extra=5, rubbish=1e6)
     plan = sinkhorn(cost, a, b, config=relative)
@@ -240,7 +242,7 @@ def test_tau_is_in_the_unit_of_the_temperature(tau: Penalties, gradient: str) ->
 
 def test_a_unit_from_outside_replaces_the_mean_cost() -> None:
     cost, a, b, _ = padded_batch(random_problems(6, seed=16), rubbish=0.0)
-    config = dataclasses.replace(EXACT, **one_temperature(None, 0.2), tau=0.5)
+    config = dataclasses.replace(EXACT, epsilon=0.2, unit="mean-cost", tau=0.5)
     unit = torch.linspace(0.5, 2.0, len(cost), dtype=cost.dtype)
     plan = sinkhorn(cost, a, b, config=config, unit=unit)
     torch.testing.assert_close(plan.epsilon, 0.2 * unit)
@@ -250,21 +252,17 @@ def test_a_unit_from_outside_replaces_the_mean_cost() -> None:
         torch.testing.assert_close(plan.matrix[i], alone.matrix[0], atol=1e-9, rtol=0)
 
 
-def test_one_temperature_of_two_wins_or_both_are_refused() -> None:
-    relative = SinkhornConfig(epsilon_relative=0.1)
-    assert (relative.epsilon, relative.temperature, relative.relative) == (None, 0.1, True)
-    plain = SinkhornConfig()
-    assert (plain.epsilon, plain.epsilon_relative, plain.relative) == (EPSILON, None, False)
-    assert dataclasses.replace(relative, **one_temperature(0.2, None)) == SinkhornConfig(epsilon=0.2)
-    assert dataclasses.replace(plain, **one_temperature(None, 0.1)) == relative
-    assert dataclasses.replace(relative, **one_temperature(None, None)) == relative
-    for refused in (
-        lambda: SinkhornConfig(epsilon=0.2, epsilon_relative=0.1),
-        lambda: dataclasses.replace(relative, epsilon=0.2),
-        lambda: one_temperature(0.2, 0.1),
-    ):
-        with pytest.raises(ConfigError, match="one temperature in two units"):
-            refused()
+def test_both_units_are_one_temperature() -> None:
+    relative = SinkhornConfig(epsilon=0.1, unit="mean-cost")
+    assert (relative.relative, SinkhornConfig().relative) == (True, False)
+    cost = torch.full((1, 3, 4), 2.0, dtype=torch.float64)
+    cost[0, 0, 0] = 1.0
+    weights = torch.full((1, 3), 1 / 3, dtype=torch.float64), torch.full((1, 4), 0.25, dtype=torch.float64)
+    absolute = SinkhornConfig(epsilon=0.1 * float(cost.mean()))
+    plans = [sinkhorn(cost, *weights, config=config) for config in (relative, absolute)]
+    torch.testing.assert_close(plans[0].matrix, plans[1].matrix)
+    with pytest.raises(ConfigError, match="unknown unit 'mean'; choose cost or mean-cost"):
+        SinkhornConfig(unit="mean")
 
 
 def test_a_plan_carries_what_it_was_solved_with(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +270,13 @@ def test_a_plan_carries_what_it_was_solved_with(monkeypatch: pytest.MonkeyPatch)
     config = SinkhornConfig(epsilon=0.3, tolerance=1e-3, max_iterations=77)
     assert sinkhorn(cost, a, b, config=config).config == config
     # As on a GPU that has the kernel: what is too large (or in float64) takes Newton steps that nobody counts.
-    monkeypatch.setattr(fused, "has_kernel", lambda device: True)
+    monkeypatch.setattr(solvers, "has_kernel", lambda device: True)
     plan = sinkhorn(cost, a, b, config=config)
-    assert (plan.iterations, plan.config.max_iterations, plan.config.tolerance) == (UNREAD, UNREAD, None)
+    assert (plan.iterations, plan.config.max_iterations, plan.config.tolerance) == (
+        SYNC_FREE_ITERATIONS,
+        SYNC_FREE_ITERATIONS,
+        None,
+    )
     assert plan.goal == 1e-3
     again = sinkhorn(cost, a, b, config=plan.config)
     assert torch.equal(again.matrix, plan.matrix)
@@ -362,9 +364,8 @@ def test_one_problem_of_700_by_700() -> None:
     ("settings", "message"),
     [
         ({"epsilon": 0.0}, "epsilon is 0.0"),
-        ({"epsilon": 0.1, "epsilon_relative": 0.1}, "two units"),
         ({"epsilon": float("nan")}, "epsilon is nan"),
-        ({"epsilon_relative": -1.0}, "epsilon_relative is -1.0"),
+        ({"epsilon": -1.0, "unit": "mean-cost"}, "epsilon is -1.0"),
         ({"tau": -0.5}, "tau is -0.5"),
         ({"tau": (0.0, 0.0)}, "frees both marginals"),
         ({"tau": (1.0,)}, "tau has 1 entries"),

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.encoders.encoder import TorchEncoder
-from otkit.encoders.sentences import encode_sentences
-from otkit.encoders.words import encode_words
+from otkit.encoders.sentences import encode_sentences, encode_words
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError, InputError, OutputError
-from otkit.exports import embeddings
 from otkit.resources import sample_data
+from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder
-from otkit.vectors.embeddings import EmbedConfig, EmbedReport, Progress, TextInput, embed_corpora
+from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpora
 from otkit.vectors.folder import open_vectors
 from otkit.vectors.search import VectorSearch, open_search
+from otkit.vectors.settings import EmbeddingSettings
 
 LINES = [
     ("das haus ist klein .", "the house is small ."),
@@ -42,8 +42,8 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embeddings, "WINDOW_TEXTS", 3)
 
 
-def npy(**settings: object) -> EmbedConfig:
-    return EmbedConfig(shards="npy", shard_rows=3, **{"index": "none", **settings})  # type: ignore[arg-type]
+def npy(**settings: object) -> EmbeddingSettings:
+    return EmbeddingSettings(shards="npy", shard_rows=3, **{"index": "none", **settings})  # type: ignore[arg-type]
 
 
 def test_rows_are_those_of_the_encoder_in_the_order_of_the_input(
@@ -125,7 +125,7 @@ def test_a_cut_run_goes_on_to_the_same_bytes(
     tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path, windows: int
 ) -> None:
     embedder, inputs = Embedder(tiny_encoder), [TextInput(str(corpus))]
-    config = EmbedConfig(shards="npy", shard_rows=4, index="hnsw", dtype="int8")
+    config = EmbeddingSettings(shards="npy", shard_rows=4, index="hnsw", dtype="int8")
     embed_corpora(embedder, inputs, tmp_path / "whole", config=config)
     with pytest.raises(CutError):
         embed_corpora(embedder, inputs, tmp_path / "cut", config=config, progress=cut_after(windows))
@@ -202,13 +202,14 @@ def test_a_run_goes_on_only_as_it_began(tiny_encoder: TorchEncoder, corpus: Path
 
 
 @pytest.fixture
-def finished(tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path) -> EmbedReport:
+def finished(tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path) -> Embedding:
     tiny_encoder.save(tmp_path / "model")
-    embedder = Embedder(tiny_encoder, path=str(tmp_path / "model"))
+    tiny_encoder.origin = str(tmp_path / "model")
+    embedder = Embedder(tiny_encoder)
     return embed_corpora(embedder, [TextInput(str(corpus))], tmp_path / "v", config=npy(index="flat"))
 
 
-def test_a_damaged_folder_is_refused(finished: EmbedReport) -> None:
+def test_a_damaged_folder_is_refused(finished: Embedding) -> None:
     folder = finished.vectors.folder
     shard, index = folder / "part-00001.npy", folder / "index.faiss"
     for path, ask in (
@@ -243,7 +244,7 @@ def test_a_damaged_folder_is_refused(finished: EmbedReport) -> None:
             open_vectors(folder)
 
 
-def test_an_index_with_another_header_is_not_read(finished: EmbedReport) -> None:
+def test_an_index_with_another_header_is_not_read(finished: Embedding) -> None:
     from otkit.files import sha256_of
 
     folder = finished.vectors.folder
@@ -259,7 +260,7 @@ def test_an_index_with_another_header_is_not_read(finished: EmbedReport) -> None
 
 
 def test_only_the_encoder_that_made_the_vectors_answers(
-    finished: EmbedReport, tiny_encoder: TorchEncoder, sample_encoder: TorchEncoder, tmp_path: Path
+    finished: Embedding, tiny_encoder: TorchEncoder, sample_encoder: TorchEncoder, tmp_path: Path
 ) -> None:
     folder = finished.vectors.folder
     hit = open_search(folder)(["der hund"], k=1)[0].hits[0]
@@ -267,11 +268,11 @@ def test_only_the_encoder_that_made_the_vectors_answers(
     assert hit.score == pytest.approx(1, abs=1e-5)
     sample_encoder.save(tmp_path / "wide")
     with pytest.raises(CheckpointError, match="the vectors have width 32, and those of 'wide' 384"):
-        open_search(folder, model=str(tmp_path / "wide"))
+        open_search(folder, encoder=str(tmp_path / "wide"))
     tiny_encoder.model.get_input_embeddings().weight.data[7] += 1
     tiny_encoder.save(tmp_path / "other")
     with pytest.raises(CheckpointError, match="the weights differ"):
-        open_search(folder, model=str(tmp_path / "other"))
+        open_search(folder, encoder=str(tmp_path / "other"))
     settings = tmp_path / "model" / "otkit.json"
     settings.write_text(settings.read_text().replace('"prefix": ""', '"prefix": "query: "'))
     with pytest.raises(
@@ -299,7 +300,7 @@ def test_a_sentence_finds_its_translation(sample_encoder: TorchEncoder, tmp_path
     """English sentences of two corpora are searched with the German ones."""
     folder = sample_data() / "parallel"
     inputs = [TextInput(str(folder / f"{code}-en.dev.tsv")) for code in ("de", "zh")]
-    config = EmbedConfig(side="target", shards="npy", index=index)
+    config = EmbeddingSettings(side="target", shards="npy", index=index)
     report = embed_corpora(Embedder(sample_encoder), inputs, tmp_path / "v", config=config)
     search = VectorSearch(report.vectors, Embedder(sample_encoder), None)
     if index != "none":

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from otkit.errors import ConfigError
-from otkit.exports import vector_index
-from otkit.exports.shards import Row
+from otkit.vectors import index as vector_index
 from otkit.vectors.folder import Vectors, growing
-from otkit.vectors.index import INDEXES, IndexPlan, build_index, open_index, plan
-from otkit.vectors.recall import exact, measure_recall
+from otkit.vectors.index import IndexPlan, build_index, exact, measure_recall, open_index, plan
+from otkit.vectors.settings import INDEXES
+from otkit.vectors.shards import Row
 from otkit.vectors.writer import VectorWriter
 
 WIDTH = 16

@@ -1,0 +1,197 @@
+"""Translations checked from Python: the worst of a corpus, and which of their words nothing accounts for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otkit.alignment.checking import TranslationChecker
+from otkit.alignment.settings import CheckSettings
+from otkit.data.lines import SpaceCount
+from otkit.data.parallel import BadLine, Pair, read_pairs, silent
+from otkit.data.segmentation import words_between
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.errors import ConfigError, choose
+from otkit.files import check_file, check_outputs, format_of, hold, write_file
+from otkit.recipes import settings_of
+from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
+
+__all__ = ["CheckResult", "check", "check_format"]
+
+_ENDINGS = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".html": "html",
+    ".htm": "html",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """What a check found.
+
+    worst          the worst translations, the worst first: each with its file, its line, and the scores of its words
+    pairs          translations that were checked; `skipped` lines were bad
+    hallucination, omission  means over all of them, in [0, 1]
+    format         of `text()` and of the output
+    output         the file that was written, if one was asked for
+    model, used    the encoder, and the settings as they were used, with their units
+    """
+
+    worst: tuple[CheckedLine, ...]
+    pairs: int
+    skipped: int
+    hallucination: float
+    omission: float
+    files: tuple[str, ...]
+    format: str
+    output: Path | None
+    model: str
+    used: Mapping[str, Any]
+
+    def text(self, format: str | None = None) -> str:
+        """The worst translations as jsonl, tsv or html."""
+        lines = choose(format or self.format, CHECK_FORMATS, what="format", setting="format")
+        title = f"The {len(self.worst)} worst of {self.pairs} translations"
+        text = "".join(f"{line}\n" for line in lines(self.worst, len(self.files) > 1, title))
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def check_format(format: str | None, output: Path | None) -> str:
+    """The name of the format: the one given, or what the output's ending says, or jsonl."""
+    shape = format or format_of(output, _ENDINGS, default="jsonl")
+    choose(shape, CHECK_FORMATS, what="format", setting="format")
+    return shape
+
+
+def check(
+    files: str | Path | Sequence[str | Path],
+    encoder: str | Path | Encoder | None = None,
+    *,
+    target: str | Path | None = None,
+    output: str | Path | None = None,
+    format: str | None = None,
+    sort: str = "max",
+    top: int = 1000,
+    raw: bool = False,
+    input_format: str = "auto",
+    on_error: str = "raise",
+    recipe: str | Path | None = None,
+    batch_tokens: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = silent,
+    on_bad_line: Callable[[BadLine], None] = lambda bad: None,
+    **settings: Any,
+) -> CheckResult:
+    """Score translations for hallucination and omission, by sentence and by word, and keep the worst.
+
+    A score is the share of the words of one side that nothing on the other side accounts for, in [0, 1]; 0 is all of
+    them matched. Scores order translations; what is too much depends on the language and on the encoder.
+
+    files       parallel text, plain or .gz; with `target` one file, whose translations are the lines of the other
+    encoder     a Hub name, a folder, a file, an open encoder, or None for the sample encoder
+    output      a file to write the worst to, as jsonl, tsv or html: its ending says which
+    sort        worst by: max (of both scores), hallucination or omission
+    top         how many to keep; these are what memory holds
+    raw         the text is raw: find its words first, in any script
+    on_error    "skip" leaves bad lines out, "raise" stops there with an InputError
+    on_progress is told how many lines are done, and how many there are once that is known
+    settings    any of `CheckSettings`, such as omission_null=0.5; `otkit recipe keys check` lists them
+
+    After Huang et al. 2024 (OTTAWA, section 3); `otkit.alignment.checking` says what differs.
+
+    >>> from otkit.resources import sample_data
+    >>> found = check(sample_data() / "parallel" / "de-en.dev.tsv", sort="omission", top=3)
+    >>> found.pairs, len(found.worst)
+    (32, 3)
+    >>> 0 <= found.omission <= found.worst[0].checked.omission <= 1
+    True
+    """
+    chosen = settings_of(recipe, "check", CheckSettings).changed(**settings)
+    inputs = [files] if isinstance(files, str | Path) else list(files)
+    if target is not None and len(inputs) != 1:
+        raise ConfigError(
+            f"a target goes with one file, and there are {len(inputs)}", remedy="give one", setting="target"
+        )
+    if top < 1:
+        raise ConfigError(f"top is {top}", remedy="give a number of at least 1", setting="top")
+    file = None if output is None else Path(output)
+    shape = check_format(format, file)
+    check_outputs({"output": file}, [*inputs, target])
+    worst, skipped = WorstLines(sort, top), 0
+    opened = (
+        open_encoder(encoder, device=device)
+        if encoder is None or isinstance(encoder, str | Path)
+        else encoder
+    )
+    checker = TranslationChecker(opened, chosen, batch_tokens=batch_tokens)
+    checker.on_encoded = lambda pairs: on_progress(worst.pairs + skipped + pairs, None)
+
+    def bad(line: BadLine) -> None:
+        nonlocal skipped
+        skipped += 1
+        on_bad_line(line)
+
+    with ExitStack() as stack:
+        if file is not None:
+            check_file(file, overwrite=overwrite)
+            stack.enter_context(hold(file))
+        on_progress(0, None)
+        for place in map(str, inputs):
+            records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
+            spaces = SpaceCount()
+            for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
+                worst.add(CheckedLine(place, pair.line, checked))
+                on_progress(worst.pairs + skipped, None)
+            if (said := spaces.note(place)) is not None:
+                on_note(said)
+        on_progress(worst.pairs + skipped, worst.pairs + skipped)
+        result = CheckResult(
+            worst=tuple(worst.lines()),
+            pairs=worst.pairs,
+            skipped=skipped,
+            hallucination=worst.mean("hallucination"),
+            omission=worst.mean("omission"),
+            files=tuple(map(str, inputs)),
+            format=shape,
+            output=file,
+            model=opened.name,
+            used={"layers": list(checker.layers), **checker.used()},
+        )
+        if file is not None:
+            write_file(file, result.text(), overwrite=overwrite)
+        return result
+
+
+def _checked(
+    checker: TranslationChecker,
+    records: Iterator[Pair | BadLine],
+    spaces: SpaceCount,
+    bad: Callable[[BadLine], None],
+    *,
+    raw: bool,
+) -> Iterator[tuple[Pair, Any]]:
+    """Each pair of an input with its scores; the input is read a window ahead."""
+    waiting: deque[Pair] = deque()
+
+    def sentences() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        for record in records:
+            if isinstance(record, BadLine):
+                bad(record)
+                continue
+            if not raw:
+                spaces.look(record.line, record.source, record.target)
+            waiting.append(record)
+            yield words_between(record.source, raw=raw), words_between(record.target, raw=raw)
+
+    for checked in checker.check(sentences()):
+        yield waiting.popleft(), checked

@@ -1,0 +1,514 @@
+"""Fine-tune an encoder: files in, the folder of an aligned encoder out, and what changed on held-out text.
+
+`otkit align` does this on the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otkit.alignment.aligner import WordAligner
+from otkit.data.batching import mix_languages
+from otkit.data.gold import GoldSet, read_gold
+from otkit.data.parallel import open_corpus
+from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
+from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError, MissingExtraError
+from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
+from otkit.evaluation.retrieval import evaluate_retrieval
+from otkit.files import hold
+from otkit.resources import sample_data
+from otkit.training.card import FIGURES
+from otkit.training.forecast import Forecast, forecast
+from otkit.training.processes import is_main_process, launched_processes, local_device
+from otkit.training.protocols import Observer
+from otkit.training.recipe import Recipe
+from otkit.training.records import Record
+from otkit.training.run import align_encoder, check_output
+from otkit.training.supervision import GivenLinks, Teacher, gold_corpus, read_links
+
+if TYPE_CHECKING:
+    from otkit.reports.tables import Table
+
+__all__ = ["CURVE_PANELS", "File", "Progress", "TrainingRun", "forecast_training", "train"]
+
+File = str | Path | tuple[str | Path, str | Path]
+"""Parallel text: a file of any form, or two that are aligned line by line."""
+
+CURVE_PANELS = {
+    "held-out divergence (lower is better)": ["divergence"],
+    "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
+    "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
+}
+"""The panels of a run's curve: what is better higher and what is better lower do not share one."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run does at the moment; as a text it is one line.
+
+    what    "align", the run's own steps; work beside them, such as "reading links"; or "note"
+    done    of `total` (None: unknown), in steps of the run or parts of the work
+    record  the record of the history that was written, with losses or figures
+    note    what a person should know
+    """
+
+    what: str
+    done: int = 0
+    total: int | None = None
+    record: Record | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.what == "note":
+            return self.note
+        figures = {name: value for name, value in (self.record or {}).items() if isinstance(value, float)}
+        shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
+        return f"{self.what} {self.done}{'' if self.total is None else f'/{self.total}'}{shown}"
+
+    def tell(self, observer: Observer) -> None:
+        """Pass it on to the method of an observer that it belongs to."""
+        if self.what == "note":
+            observer.note(self.note)
+        elif self.record is not None:
+            observer.record(self.record, step=self.done, steps=self.total or 0)
+        else:
+            observer.progress(self.what, self.done, self.total)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """How a run went.
+
+    folder       where the aligned encoder is, with its card, `recipe.toml`, `otkit.json` and history
+    recipe       the settings as they were asked for, resolved for the encoder
+    step, steps  done, and asked for; `interrupted` where it was stopped between them, to be resumed
+    seconds      of training, without evaluations
+    history      one record a step (or so) and one an evaluation, as in history.jsonl
+    best         the evaluation with the lowest divergence
+    metadata     what otkit.json records
+    main         True in the one process of several that writes
+    no_curve     why no curve was drawn, where none was
+    """
+
+    folder: Path
+    recipe: Recipe
+    step: int
+    steps: int
+    interrupted: bool
+    seconds: float
+    history: tuple[Record, ...]
+    best: Record | None
+    metadata: Mapping[str, Any] = field(repr=False)
+    main: bool = True
+    no_curve: str | None = None
+
+    @property
+    def before(self) -> Record:
+        """The figures on held-out text and gold links before the first step."""
+        return next(record for record in self.history if "divergence" in record)
+
+    @property
+    def after(self) -> Record:
+        """The same at the end."""
+        return next(record for record in reversed(self.history) if "divergence" in record)
+
+    def table(self) -> Table:
+        """The figures before and after."""
+        from otkit.reports.tables import before_after
+
+        rows: list[Any] = [
+            (title, self.before[name], self.after[name], better)
+            for name, (title, better) in FIGURES.items()
+            if name in self.before and name in self.after
+        ]
+        return before_after(f"before and after: {self.folder}", rows)
+
+
+def train(
+    encoder: str | Path | TorchEncoder | None = None,
+    files: Sequence[File] = (),
+    *,
+    output: str | Path,
+    recipe: Recipe | str | Path | None = None,
+    dev: Sequence[str | Path] = (),
+    links: Sequence[str | Path] = (),
+    gold: Sequence[str | Path] = (),
+    teacher: str | Path | TorchEncoder | None = None,
+    langs: str | None = None,
+    input_format: str = "auto",
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    log_to: Sequence[str] = (),
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **changes: Mapping[str, Any],
+) -> TrainingRun:
+    """Fine-tune an encoder on parallel text so that translated sentences agree word by word.
+
+    >>> import otkit
+    >>> run = otkit.train(
+    ...     "sample", ["sample_data/parallel/de-en.train.tsv"], dev=["sample_data/parallel/de-en.dev.tsv"],
+    ...     recipe="sample", training={"steps": 2}, batching={"batch_size": 4}, output="runs/two-steps",
+    ... )
+    >>> run.step, run.recipe.training.lr
+    (2, 0.0001)
+    >>> otkit.Recipe.read("runs/two-steps").training.steps
+    2
+
+    encoder       a Hub name, a folder, a .gguf file, or an open encoder, which is changed in place; None or "sample"
+                  is the sample encoder
+    files         parallel text, one entry a language pair; without any the sample data, or the text of gold `links`
+    output        the folder to write: new, empty, or (with `resume` or `overwrite`) that of an earlier run
+    recipe        a `Recipe`, the name of one, a TOML file, or a folder that was trained; by default `paper`, for the
+                  sample data `sample`. `changes` are tables with keys of it: `objective={"tau": None}`
+    dev           held-out parallel text; by default 5 percent of each file, at most 200 pairs
+    links         word links of each file, in order: Pharaoh, or gold TSV
+    gold          gold word links (TSV) whose AER is measured before, after and at evaluations
+    teacher       the encoder that `ot-distill` learns from; by default the start
+    langs         languages such as "de-en", where a file's name does not say
+    log_to        trackers: tensorboard, wandb, mlflow ...
+    on_progress   is called with a `Progress` now and then
+    should_stop   is asked after every step; True saves a checkpoint and ends the run, which `resume` goes on with
+
+    ConfigError: a setting is impossible, or two do not go together. InputError: a line cannot be used (unless
+    `batching={"on_error": "skip"}`). TrainingError: a loss is not finite, or a resumed run is another one.
+    OutputError: the folder holds what otkit did not make.
+    """
+    watch = _Told(on_progress)
+    folder, main = Path(output), is_main_process()
+    asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
+    _check_teacher(teacher, asked)
+    inputs = [*_paths(files), *dev, *links, *gold, _path(encoder), _path(teacher)]
+    check_output(folder, inputs=inputs, resume=resume, overwrite=overwrite)
+    with hold(folder) if main else nullcontext():
+        task = _open(encoder, files, asked, dev, links, teacher, langs, input_format, device, watch)
+        figures = Figures(
+            task.encoder, task.dev, _gold(gold, files, links, task.recipe, watch), task.recipe, watch.progress
+        )
+        result = align_encoder(
+            task.encoder,
+            task.corpora,
+            task.dev,
+            task.recipe,
+            folder=folder,
+            observer=watch,
+            resume=resume,
+            figures=figures,
+            should_stop=should_stop,
+            links=task.links,
+            teacher=task.teacher,
+            log_to=log_to,
+            inputs=inputs,
+            overwrite=overwrite,
+            main=main,
+        )
+        run = TrainingRun(
+            folder,
+            task.recipe,
+            result.step,
+            result.steps,
+            result.interrupted,
+            result.seconds,
+            result.history,
+            result.best,
+            result.metadata,
+            result.main,
+        )
+        if result.interrupted or not result.main:
+            return run
+        return replace(run, no_curve=_draw_curve(run))
+
+
+def forecast_training(
+    encoder: str | Path | TorchEncoder | None = None,
+    files: Sequence[File] = (),
+    *,
+    recipe: Recipe | str | Path | None = None,
+    dev: Sequence[str | Path] = (),
+    links: Sequence[str | Path] = (),
+    teacher: str | Path | TorchEncoder | None = None,
+    langs: str | None = None,
+    input_format: str = "auto",
+    device: str = "auto",
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+    **changes: Mapping[str, Any],
+) -> tuple[Forecast, Recipe]:
+    """What the same call of `train` would do: its steps, time and memory, from two steps that are tried; nothing is
+    written. The recipe is resolved for the encoder."""
+    watch = _Told(on_progress)
+    asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
+    _check_teacher(teacher, asked)
+    task = _open(encoder, files, asked, dev, links, teacher, langs, input_format, device, watch)
+    plan = forecast(
+        task.encoder,
+        task.corpora,
+        task.recipe,
+        links=task.links,
+        teacher=task.teacher,
+        processes=launched_processes(),
+        observer=watch,
+    )
+    return plan, task.recipe
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The observer that whoever called hears of."""
+
+    hear: Callable[[Progress], object]
+
+    def record(self, record: Record, *, step: int, steps: int) -> None:
+        self.hear(Progress("align", step, steps, record))
+
+    def note(self, message: str) -> None:
+        self.hear(Progress("note", note=message))
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self.hear(Progress(what, done, total))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a run works on, opened."""
+
+    encoder: TorchEncoder
+    corpora: list[PairCorpus]
+    dev: list[PairCorpus]
+    recipe: Recipe
+    links: GivenLinks | None
+    teacher: Teacher | None
+
+
+def _recipe(
+    recipe: Recipe | str | Path | None,
+    named: bool,
+    *,
+    links: Sequence[str | Path],
+    changes: Mapping[str, Mapping[str, Any]],
+) -> Recipe:
+    """The recipe that was asked for: links that are given are used, and what they rule out is not left in it."""
+    if recipe is None:
+        recipe = "paper" if named else "sample"
+    length = changes.get("training", {})
+    if length.get("epochs") is not None and length.get("steps") is not None:
+        raise ConfigError(
+            f"epochs {length['epochs']:g} and steps {length['steps']} are one length in two units",
+            remedy="give one of them",
+            setting="steps",
+        )
+    asked = (recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)).changed(**changes)
+    if links:
+        if changes.get("objective", {}).get("links") == "own":
+            raise ConfigError(
+                "links are given, and the objective is to use the encoder's own",
+                remedy="leave one of them out",
+                setting="links",
+            )
+        asked = asked.changed(objective={"links": "given"})
+    if asked.batching.mix_languages and (links or asked.objective.language_weights):
+        if changes.get("batching", {}).get("mix_languages"):
+            raise ConfigError(
+                "a batch of all languages has no links and no weights of one",
+                remedy="leave mix_languages out, or links and language weights",
+                setting="mix_languages",
+            )
+        asked = asked.changed(batching={"mix_languages": False})
+    return asked
+
+
+def _check_teacher(teacher: str | Path | TorchEncoder | None, recipe: Recipe) -> None:
+    if teacher is not None and "teacher" not in recipe.objective.needs:
+        raise ConfigError(
+            f"received {str(teacher)!r}, and no loss learns from a teacher",
+            remedy="leave it out, or add the loss ot-distill",
+            setting="teacher",
+        )
+
+
+def _open(
+    encoder: str | Path | TorchEncoder | None,
+    files: Sequence[File],
+    recipe: Recipe,
+    dev: Sequence[str | Path],
+    links: Sequence[str | Path],
+    teacher: str | Path | TorchEncoder | None,
+    langs: str | None,
+    input_format: str,
+    device: str,
+    watch: Observer,
+) -> _Task:
+    read = partial(_read, format=input_format, langs=langs, on_error=recipe.batching.on_error, watch=watch)
+    if files or not links:
+        sampled = sample_data() / "parallel"
+        corpora = [read(file) for file in files or sorted(sampled.glob("*.train.tsv"))]
+        dev = dev or ([] if files else sorted(sampled.glob("*.dev.tsv")))
+    else:
+        corpora = [_gold_text(path, langs, recipe.batching.on_error, watch) for path in links]
+    held_out: list[PairCorpus]
+    if dev:
+        held_out = [read(file) for file in dev]
+    else:
+        corpora, held_out = hold_out(corpora, seed=recipe.training.seed)
+    device = local_device(device)
+    opened = _torch(encoder, device, "be trained", "the folder it was exported from")
+    recipe = recipe.for_encoder(opened)
+    given = _links(links, corpora, on_error=recipe.batching.on_error)
+    corpora = mix_languages(corpora, recipe.batching, seed=recipe.training.seed)
+    tutor = None
+    if teacher is not None:
+        tutor = Teacher(_torch(teacher, device, "teach", "its torch folder"), corpora)
+    return _Task(opened, corpora, held_out, recipe, given, tutor)
+
+
+def _torch(model: str | Path | TorchEncoder | None, device: str, what: str, instead: str) -> TorchEncoder:
+    encoder = (
+        model
+        if isinstance(model, TorchEncoder)
+        else open_encoder(None if model == "sample" else model, device=device)
+    )
+    if not isinstance(encoder, TorchEncoder):
+        raise ConfigError(f"an ONNX encoder cannot {what}", where=str(model), remedy=f"name {instead}")
+    return encoder
+
+
+def _read(file: File, *, format: str, langs: str | None, on_error: str, watch: Observer) -> PairCorpus:
+    """Parallel text with English as its target."""
+    path, target = file if isinstance(file, tuple) else (file, None)
+    corpus = open_corpus(
+        str(path),
+        target=None if target is None else str(target),
+        format=format,
+        langs=langs,
+        on_error=on_error,
+    )
+    _tell(corpus, watch)
+    return english_last(corpus)
+
+
+def _gold_text(path: str | Path, langs: str | None, on_error: str, watch: Observer) -> PairCorpus:
+    corpus = gold_corpus(Path(path), langs=langs, on_error=on_error)
+    _tell(corpus, watch)
+    return english_last(corpus)
+
+
+def _tell(corpus: Any, watch: Observer) -> None:
+    """Say how a corpus was read: its format, what was skipped, and words that other programs count otherwise."""
+    for text in (*corpus.notes, corpus.spaces.note(corpus.name)):
+        if text:
+            watch.note(text)
+
+
+def _links(files: Sequence[str | Path], corpora: Sequence[PairCorpus], *, on_error: str) -> GivenLinks | None:
+    """Links of each corpus, their sides exchanged where the corpus's are."""
+    if not files:
+        return None
+    if len(files) != len(corpora):
+        raise ConfigError(
+            f"{len(files)} files of links for {len(corpora)} of text",
+            remedy="give one a file of text, in order",
+        )
+    return GivenLinks(
+        corpora,
+        [
+            read_links(Path(file), swap=isinstance(corpus, CorpusView) and corpus.swapped, on_error=on_error)
+            for file, corpus in zip(files, corpora, strict=True)
+        ],
+    )
+
+
+def _gold(
+    gold: Sequence[str | Path],
+    files: Sequence[File],
+    links: Sequence[str | Path],
+    recipe: Recipe,
+    watch: Observer,
+) -> list[GoldSet]:
+    """Gold links to measure on: those of the package beside the sample data."""
+    paths = list(map(Path, gold))
+    if not (gold or files or links):
+        paths = sorted((sample_data() / "gold").glob("*.dev.tsv"))
+    sets = [read_gold(path, format="tsv", on_error=recipe.batching.on_error) for path in paths]
+    for each in sets if gold else ():
+        _tell(each, watch)
+    return sets
+
+
+def _paths(files: Sequence[File]) -> list[str | Path]:
+    return [part for file in files for part in (file if isinstance(file, tuple) else (file,))]
+
+
+def _path(model: str | Path | TorchEncoder | None) -> str | Path | None:
+    return None if isinstance(model, TorchEncoder) else model
+
+
+class Figures:
+    """Retrieval on held-out text and AER on gold links, of the encoder as it is at the moment."""
+
+    def __init__(
+        self,
+        encoder: TorchEncoder,
+        dev: Sequence[PairCorpus],
+        gold: Sequence[GoldSet],
+        recipe: Recipe,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        self._encoder, self._dev, self._gold, self._progress = encoder, dev, gold, progress
+        # Alignments are read where the encoder says they are best, which need not be where it is trained.
+        self._aligners = {"aer": WordAligner(encoder, recipe.alignment)}
+        trained = resolve_layers(recipe.objective.compared, encoder.layers)
+        if trained != encoder.settings.alignment_layers:
+            self._aligners["aer_trained"] = WordAligner(encoder, replace(recipe.alignment, layers=trained))
+
+    def __call__(self) -> Record:
+        """Means over languages (retrieval: over both directions too), each in [0, 1]."""
+        record: Record = {}
+        self._encoder.eval()
+        for name, aligner in self._aligners.items() if self._gold else ():
+            scores, done = [], 0
+            for gold in self._gold:
+                self._progress("measuring word alignment", done, sum(map(len, self._gold)))
+                scores.append(_aer(aligner, gold))
+                done += len(gold)
+            self._progress("measuring word alignment", done, done)
+            record[name] = sum(scores) / len(scores)
+        if self._dev:
+            total = 2 * sum(map(len, self._dev))
+            self._progress("measuring retrieval", 0, total)
+            found = evaluate_retrieval(
+                self._encoder,
+                self._dev,
+                progress=lambda done: self._progress("measuring retrieval", done, total),
+            )
+            self._progress("measuring retrieval", total, total)
+            retrieval = [score.mean for score in found.values()]
+            record["retrieval"] = sum(retrieval) / len(retrieval)
+        return record
+
+
+def _aer(aligner: WordAligner, gold: GoldSet) -> float:
+    links = [
+        {(link.source, link.target) for link in alignment.links}
+        for alignment in aligner.align(((pair.source, pair.target) for pair in gold), plans=False)
+    ]
+    return float(ALIGNMENT_METRICS["aer"](alignment_table(links, gold).sum(0)))
+
+
+def _draw_curve(run: TrainingRun) -> str | None:
+    """The losses and the figures over the steps as `curve.png`; without matplotlib, what is missing."""
+    from otkit.reports.charts import write_curve
+
+    losses = {f"loss {name}": [name] for name, _ in run.recipe.objective.losses}
+    try:
+        write_curve(run.history, run.folder / "curve.png", panels={**losses, **CURVE_PANELS}, overwrite=True)
+    except MissingExtraError as error:
+        return f"no curve was drawn: {error}"
+    return None

@@ -1,0 +1,85 @@
+"""`otkit recipe` as a person asks it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from otkit.cli.app import main
+from otkit.cli.recipe import key_text
+from otkit.recipes import TABLES, read_recipe, recipe_names
+from otkit.settings import declared
+from otkit.training.recipe import Recipe
+
+
+def otkit(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["otkit", "recipe", *words])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capfd.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def test_the_list_has_every_recipe_and_its_source_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = otkit(monkeypatch, capfd, "list")
+    lines = out.splitlines()
+    assert code == 0
+    assert [line.split()[0] for line in lines] == recipe_names()
+    assert max(map(len, lines)) <= 80
+    for line in lines:
+        name, source = line.split(maxsplit=1)
+        assert read_recipe(name).source.startswith(source.removesuffix(" ..."))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_shown_as_its_file_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    code, out, _ = otkit(monkeypatch, capfd, "show", name)
+    assert code == 0
+    assert out.startswith("# ")
+    with open(read_recipe(name).where, encoding="utf-8") as file:
+        assert out == file.read()
+
+
+def test_every_key_is_shown_with_all_that_is_known_of_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = otkit(monkeypatch, capfd, "keys")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    for table in TABLES:
+        assert f"[{table}]  # {TABLES[table]}" in out
+        for known in declared(type(getattr(Recipe(), table))).values():
+            text = key_text(known)
+            assert text + "\n\n" in out
+            words = " ".join(text.split())
+            assert known.help in words
+            assert all(f"- {name}: {meaning}" in words for name, meaning in known.choices.items())
+    code, out, _ = otkit(monkeypatch, capfd, "keys", "tuning")
+    assert out.startswith("[tuning]")
+    assert "[objective]" not in out
+    assert 'lora_rank = "none"' in out
+    assert "the option is --lora" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "pepar"), "there is no recipe 'pepar'; did you mean 'paper'?"),
+        (("keys", "objectives"), "unknown table 'objectives'; did you mean 'objective'?"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    code, out, err = otkit(monkeypatch, capfd, *words)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert out == ""

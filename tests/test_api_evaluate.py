@@ -1,0 +1,112 @@
+"""Evaluating from Python: the examples of the docstrings, and what is promised beside them."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from otkit.api import evaluate
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError, InputError, OutputError
+from otkit.recipes import read_recipe
+
+EXAMPLES = [test for test in doctest.DocTestFinder().find(evaluate) if test.examples]
+PAIRS = "".join(f"{word} haus {n}\t{word} haus {n}\n" for n, word in enumerate(["das", "ein"] * 6))
+GOLD = "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0 1-1\n"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.name).rpartition(".")[2])
+def test_the_example_of_a_docstring(example: doctest.DocTest) -> None:
+    said: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=said.append)
+    assert not failed, "".join(said)
+
+
+def test_every_function_has_an_example() -> None:
+    functions = {"all_tasks"} | {example.name.rpartition(".")[2] for example in EXAMPLES}
+    public = {name for name in evaluate.__all__ if callable(getattr(evaluate, name)) and name.islower()}
+    assert public <= functions
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "de-en.tsv").write_text(PAIRS)
+    (tmp_path / "de-en.gold.tsv").write_text(GOLD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_result_is_figures_tables_and_json(files: Path, tiny_encoder: TorchEncoder) -> None:
+    told: list[tuple[int, int | None, str]] = []
+    found = evaluate.retrieval(
+        tiny_encoder, ["de-en.tsv"], on_progress=lambda *how_far: told.append(how_far), prefix="das "
+    )
+    assert found.value("forward @1", "de") == found.mean("forward @1") == 1.0
+    assert told[-1] == (24, 24, "retrieval")
+    assert found.table().title == "retrieval: forward"
+    assert [table.title for table in found.tables()][-1] == "retrieval: space"
+    document = json.loads(json.dumps(found.to_dict()))
+    assert document["languages"]["de"]["forward @1"] == {"mean": 1.0}
+    assert document["encoders"]["model"]["prefix"] == "das "
+    assert tiny_encoder.settings.prefix == ""
+    assert set(document["settings"]["data"]) == {"de-en.tsv"}
+    with pytest.raises(ConfigError, match="did you mean 'forward @1"):
+        found.value("forward@1", "de")
+
+
+def test_two_files_and_a_baseline(files: Path, tiny_encoder: TorchEncoder) -> None:
+    (files / "a.de").write_text("das haus\nklein\n")
+    (files / "a.en").write_text("das haus\nklein\n")
+    found = evaluate.retrieval(tiny_encoder, [("a.de", "a.en")], baseline=tiny_encoder)
+    figure = found.summary.rows["de"]["forward @1"]
+    assert (figure.mean, figure.baseline, figure.difference) == (1.0, 1.0, 0.0)
+    assert found.table().columns[1].name == "baseline"
+
+
+def test_parts_are_kept_and_used_again(files: Path, tiny_encoder: TorchEncoder) -> None:
+    first = evaluate.word_alignment(tiny_encoder, ["de-en.gold.tsv"], output="kept")
+    notes: list[str] = []
+    again = evaluate.word_alignment(
+        tiny_encoder, ["de-en.gold.tsv"], output="kept", resume=True, on_note=notes.append
+    )
+    assert again.to_dict() == first.to_dict()
+    assert any("finished before" in note for note in notes)
+    (files / "mine").mkdir()
+    (files / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(OutputError):
+        evaluate.word_alignment(tiny_encoder, ["de-en.gold.tsv"], output="mine")
+
+
+def test_training_leaves_the_callers_encoder_as_it_is(files: Path) -> None:
+    import otkit
+
+    encoder = otkit.open_encoder(device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    trained = {name: value.requires_grad for name, value in encoder.model.named_parameters()}
+    settings = evaluate.XnliSettings(train_examples=8, test_examples=4, freeze=None)
+    evaluate.xnli(encoder, settings=settings, languages=["de"])
+    assert all(torch.equal(value, before[name]) for name, value in encoder.model.state_dict().items())
+    assert {name: value.requires_grad for name, value in encoder.model.named_parameters()} == trained
+
+
+def test_a_tuned_recipe_gives_the_figure_it_promises(files: Path, tiny_encoder: TorchEncoder) -> None:
+    tuned = evaluate.tune(tiny_encoder, ["de-en.gold.tsv"])
+    (files / "tuned.toml").write_text(tuned.to_toml())
+    settings = evaluate.AlignmentSettings.from_dict(read_recipe("tuned.toml").table("alignment"))
+    assert settings == tuned.settings
+    found = evaluate.word_alignment(tiny_encoder, ["de-en.gold.tsv"], settings=settings)
+    assert found.mean("aer") == pytest.approx(tuned.aer)
+
+
+def test_what_is_missing_is_said(files: Path, tiny_encoder: TorchEncoder) -> None:
+    with pytest.raises(InputError, match="there is no file for sw"):
+        evaluate.retrieval(tiny_encoder, ["de-en.tsv"], languages=["de", "sw"])
+    with pytest.raises(ConfigError, match="no gold links to compare with"):
+        evaluate.word_alignment(tiny_encoder, texts=["de-en.tsv"])
+    with pytest.raises(ConfigError, match="brings its own encoder"):
+        evaluate.xnli(tiny_encoder, head="tuned", data="nowhere")

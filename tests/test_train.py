@@ -1,0 +1,149 @@
+"""`otkit.train` from Python: its examples, what it tells, how it stops, and what it refuses."""
+
+from __future__ import annotations
+
+import doctest
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import otkit
+from otkit.api.train import Progress, TrainingRun, forecast_training, train
+from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError, InputError
+from otkit.resources import sample_data
+from otkit.training.recipe import Recipe
+from tests.conftest import make_tiny_encoder
+
+LINES = "".join(f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {n} .\n" for n in range(1, 41))
+QUICK: dict[str, Any] = {
+    "objective": {"layers": [1]},
+    "batching": {"batch_size": 4},
+    "training": {"steps": 3, "lr": 1e-3, "save_every": 2},
+}
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "de-en.tsv"
+    path.write_text(LINES, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("module", ["otkit.api.train", "otkit.training.recipe"])
+def test_the_examples_say_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
+) -> None:
+    (tmp_path / "sample_data").symlink_to(sample_data(), target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    __import__(module)
+    found = doctest.testmod(sys.modules[module], optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.failed == 0, capsys.readouterr().out
+    assert found.attempted > 0
+
+
+def test_a_run_says_what_it_does_and_what_changed(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
+) -> None:
+    heard: list[Progress] = []
+    run = otkit.train(tiny_encoder, [text], output=tmp_path / "out", on_progress=heard.append, **QUICK)
+    assert isinstance(run, TrainingRun)
+    assert (run.step, run.steps, run.interrupted, run.main) == (3, 3, False, True)
+    assert run.folder == tmp_path / "out"
+    assert {"divergence", "retrieval"} <= set(run.before) & set(run.after)
+    assert run.before["step"] == 0
+    assert [row[1:3] for row in run.table().rows] == [
+        (run.before[name], run.after[name]) for name in ("divergence", "retrieval")
+    ]
+    steps = [each for each in heard if each.what == "align" and each.record and "lr" in each.record]
+    assert [(each.done, each.total) for each in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert {"tokenising", "measuring retrieval", "note"} <= {each.what for each in heard}
+    lines = [str(each) for each in heard]
+    assert all(line and "\n" not in line for line in lines)
+    assert any(line.startswith("align 2/3  ot ") for line in lines)
+    assert any(line.startswith("frozen start: ") for line in lines)
+    # What was asked for is the paper's recipe, changed; what is remembered is what was used.
+    assert run.recipe == Recipe.read("paper").changed(**QUICK).for_encoder(tiny_encoder)
+    assert Recipe.read(run.folder).objective.layers == (1,)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, text: Path) -> None:
+    stops = iter([False, True])
+    stopped = train(
+        make_tiny_encoder(), [text], output=tmp_path / "out", should_stop=lambda: next(stops), **QUICK
+    )
+    assert (stopped.step, stopped.interrupted) == (2, True)
+    with pytest.raises(InputError, match="the folder holds an earlier run"):
+        train(make_tiny_encoder(), [text], output=tmp_path / "out", **QUICK)
+    resumed, whole = make_tiny_encoder(), make_tiny_encoder()
+    assert train(resumed, [text], output=tmp_path / "out", resume=True, **QUICK).step == 3
+    train(whole, [text], output=tmp_path / "whole", **QUICK)
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    again = make_tiny_encoder()
+    assert train(again, [text], output=tmp_path / "out", overwrite=True, **QUICK).step == 3
+
+
+def test_two_files_line_by_line_are_one_text(tmp_path: Path, text: Path) -> None:
+    for side, name in enumerate(("x.de", "x.en")):
+        lines = [line.split("\t")[side] for line in LINES.splitlines()]
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    files = ([text], [(tmp_path / "x.de", tmp_path / "x.en")])
+    encoders = [make_tiny_encoder() for _ in files]
+    for number, (encoder, parts) in enumerate(zip(encoders, files, strict=True)):
+        train(encoder, parts, output=tmp_path / str(number), **QUICK)
+    for ours, theirs in zip(*(encoder.model.parameters() for encoder in encoders), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_forecast_writes_nothing(tmp_path: Path, text: Path, tiny_encoder: TorchEncoder) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    plan, recipe = forecast_training(tiny_encoder, [text], recipe="best", training={"steps": 7})
+    assert plan.steps == 7
+    assert recipe.objective.layers == tiny_encoder.settings.alignment_layers
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"recipe": "bets"}, "there is no recipe 'bets'; did you mean 'best'?"),
+        ({"objectives": {"tau": 1}}, "unknown table 'objectives'"),
+        ({"training": {"epochs": 1, "steps": 2}}, "epochs 1 and steps 2 are one length in two units"),
+        ({"teacher": "sample"}, "received 'sample', and no loss learns from a teacher"),
+        ({"links": ["a"], "objective": {"links": "own"}}, "the objective is to use the encoder's own"),
+        (
+            {"batching": {"mix_languages": True}, "objective": {"language_weights": {"de": 2.0}}},
+            "leave mix_languages out, or links and language weights",
+        ),
+        ({"objective": {"layers": [9]}}, "there is no layer 9"),
+        ({"tuning": {"freeze": 1, "head_layers": 1}}, "none is left; freeze fewer"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_any_work(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        train(tiny_encoder, [text], output=tmp_path / "out", **given)
+    assert said in str(refused.value)
+    assert "--" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_that_mixes_languages_trains_with_links_of_each(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
+) -> None:
+    (tmp_path / "links").write_text("0-0 1-1\n" * len(LINES.splitlines()), encoding="utf-8")
+    run = train(
+        tiny_encoder,
+        [text],
+        recipe="best",
+        links=[tmp_path / "links"],
+        output=tmp_path / "out",
+        training={"steps": 1},
+    )
+    assert not run.recipe.batching.mix_languages
+    assert run.recipe.objective.links == "given"
