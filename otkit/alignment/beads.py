@@ -25,9 +25,10 @@ from otkit.alignment.chains import Anchor, anchors_of, chains_of, lanes_of
 from otkit.alignment.lanes import Lane, Step, best_path
 from otkit.alignment.settings import BeadSettings
 from otkit.alignment.store import averaged, encode_layers, tokenise, tokens_at_once
-from otkit.encoders.encoder import Encoder, Sentence, TorchEncoder, resolve_layers
+from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.sentences import encode_sentences
-from otkit.encoders.tokens import letters_of
+from otkit.encoders.tokens import Sentence, letters_of
+from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["Bead", "BeadSettings", "Beads", "Side", "align_sentences", "encode_side", "find_beads"]
 

@@ -7,16 +7,17 @@ in the other text is found there, and a sentence that was left out takes no link
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from otkit.alignment.aligner import SentencePair, WordAligner
-from otkit.alignment.alignment import Alignment, Link
-from otkit.alignment.beads import Bead, align_sentences
+from otkit.alignment.beads import align_sentences
+from otkit.alignment.links import PairLinks
 from otkit.alignment.settings import BeadSettings
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence
 
-__all__ = ["align_document", "align_documents", "sentence_spans"]
+__all__ = ["document_links", "sentence_spans"]
 
 Span = tuple[int, int]
 
@@ -56,66 +57,48 @@ def _is_final(word: str) -> bool:
     return len(stem) > 3 and "." not in stem and unicodedata.category(stem[-1])[0] in "LM"
 
 
-def align_document(
-    aligner: WordAligner,
-    source: Sequence[str],
-    target: Sequence[str],
+def document_links(
+    encoder: Encoder,
+    source: Sentence,
+    target: Sentence,
+    align: Callable[[list[tuple[Sentence, Sentence]]], Iterable[PairLinks]],
     *,
     settings: BeadSettings | None = None,
-) -> Alignment:
-    """The links of two texts, in the places of their words; without the plan. The texts' null shares are those of their
-    beads, and 1 for words of sentences without a partner."""
-    (found,) = align_documents(aligner, [(source, target)], settings=settings)
-    return found
+    batch_tokens: int | None = None,
+) -> PairLinks:
+    """The links of two texts, in the places of their words; without the plan.
 
-
-def align_documents(
-    aligner: WordAligner, pairs: Iterable[SentencePair], *, settings: BeadSettings | None = None
-) -> Iterator[Alignment]:
-    """One alignment for each pair of texts, in order. A pair of one sentence each is aligned as it stands."""
-    for source, target in pairs:
-        sides = (tuple(source), tuple(target))
-        spans = [sentence_spans(side) for side in sides]
-        if not all(spans):
-            yield _joined(aligner, sides, spans, ())
-            continue
-        if max(map(len, spans)) == 1:
-            yield from aligner.align([sides], plans=False)
-            continue
-        sentences = [[side[i:j] for i, j in of] for side, of in zip(sides, spans, strict=True)]
-        beads = align_sentences(
-            aligner.encoder, *sentences, settings=settings, batch_tokens=aligner.batch_tokens
-        )
-        yield _joined(aligner, sides, spans, beads.beads)
-
-
-def _joined(
-    aligner: WordAligner, sides: SentencePair, spans: Sequence[Sequence[Span]], beads: Sequence[Bead]
-) -> Alignment:
-    """The links within beads, moved to where the beads stand."""
+    `align` finds those of the beads, pairs of words each. Null shares are those of the beads, and 1 for the words of
+    sentences without a partner.
+    """
+    sides = (source, target)
+    spans = [sentence_spans(side) for side in sides]
+    sentences = [[side[i:j] for i, j in of] for side, of in zip(sides, spans, strict=True)]
+    beads = align_sentences(encoder, *sentences, settings=settings, batch_tokens=batch_tokens)
     places = [
         [slice(of[part[0]][0], of[part[-1]][1]) for of, part in zip(spans, bead, strict=True)]
-        for bead in beads
+        for bead in beads.beads
         if bead.source and bead.target
     ]
-    parts = [(sides[0][rows], sides[1][columns]) for rows, columns in places]
-    links: list[Link] = []
+    links: list[tuple[int, int, float]] = []
     nulls = [np.ones(len(side), dtype=np.float32) for side in sides]
     costs, weights = [], []
-    for (rows, columns), found in zip(places, aligner.align(parts, plans=False), strict=True):
-        links += [Link(rows.start + i, columns.start + j, score) for i, j, score in found.links]
+    parts = [(source[rows], target[columns]) for rows, columns in places]
+    for (rows, columns), found in zip(places, align(parts), strict=True):
+        links += [
+            (rows.start + i, columns.start + j, score) for i, j, score in zip(*found.links, strict=True)
+        ]
         nulls[0][rows], nulls[1][columns] = found.source_null, found.target_null
         costs.append(found.cost)
-        weights.append(len(found.source))
+        weights.append(rows.stop - rows.start)
+    links.sort()
     known = ~np.isnan(costs)
-    return Alignment(
-        source=tuple(sides[0]),
-        target=tuple(sides[1]),
-        links=tuple(sorted(links)),
+    return PairLinks(
+        links=([i for i, _, _ in links], [j for _, j, _ in links], [score for _, _, score in links]),
         plan=None,
         source_null=nulls[0],
         target_null=nulls[1],
         cost=float(np.average(np.array(costs)[known], weights=np.array(weights)[known]))
         if known.any()
-        else np.nan,
+        else float("nan"),
     )

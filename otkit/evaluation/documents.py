@@ -12,10 +12,11 @@ import numpy as np
 
 from otkit.alignment.beads import Bead, BeadSettings, align_sentences
 from otkit.data.lines import LineSource, joint_sha256, words_of
-from otkit.encoders.encoder import Encoder, Sentence
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.tokens import Sentence
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.evaluation.protocol import Findings, Metric, Task, TaskObserver
+from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 
 __all__ = [
     "BEAD_METRICS",
@@ -177,7 +178,7 @@ def documents_task(sets: Mapping[str, Sequence[GoldDocument]], settings: BeadSet
     """Sentence alignment as a task of the protocol: the documents of each language pair."""
     settings = settings or BeadSettings()
 
-    def run(encoder: Encoder, seed: int, folder: Path, observer: TaskObserver) -> Findings:
+    def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         total = sum(len(each.source) + len(each.target) for some in sets.values() for each in some)
         done, tables = 0, {}
         for language, documents in sets.items():
@@ -186,7 +187,7 @@ def documents_task(sets: Mapping[str, Sequence[GoldDocument]], settings: BeadSet
                 beads = align_sentences(encoder, document.source, document.target, settings=settings)
                 found.append(beads.beads)
                 done += len(document.source) + len(document.target)
-                observer.progress("documents", done, total)
+                progress(done, total, "documents")
             tables[language] = {"beads": bead_table(found, [document.beads for document in documents])}
         return Findings(tables=tables, notes=(f"{total} sentences of both sides",))
 

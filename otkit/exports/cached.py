@@ -20,16 +20,17 @@ import torch
 
 from otkit import __version__
 from otkit.encoders.device import multiplies_in
-from otkit.encoders.encoder import Encoder, TorchEncoder, resolve_layers
-from otkit.encoders.identity import weights_sha256
-from otkit.encoders.manifest import read_manifest
-from otkit.encoders.onnx import OnnxEncoder, open_onnx
+from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.onnx import OnnxEncoder, open_onnx, read_manifest
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError
 from otkit.exports.onnx import export_onnx
+from otkit.exports.settings import ExportSettings
 from otkit.files import hold, to_json
 
 __all__ = ["CachedGraph", "cache_folder", "cached_graphs", "clear_cache", "fastest_precision", "int8_encoder"]
 
+_INT8 = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")  # abilities of processors, as Linux names them
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -78,6 +79,8 @@ def int8_encoder(
     twin = TorchEncoder(encoder.model, encoder.tokenizer, name=encoder.name, settings=settings)
     folder = cache_folder() / _key(twin)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if not _has(*_INT8):
+        progress(fastest_precision())
     kept = _opened(folder, encoder.name)
     if kept is not None:
         return kept
@@ -85,7 +88,7 @@ def int8_encoder(
         kept = _opened(folder, encoder.name)
         if kept is None:
             progress(f"making an int8 graph of {encoder.name}, once; it is kept in {folder.parent}")
-            export_onnx(twin, folder, quantize="int8", progress=progress, overwrite=True)
+            export_onnx(twin, folder, ExportSettings(quantize="int8"), progress=progress, overwrite=True)
             kept = open_onnx(folder, name=encoder.name, device="cpu")
     return kept
 
@@ -126,7 +129,7 @@ def clear_cache() -> int:
 
 def fastest_precision() -> str:
     """What is fastest on this processor for encoding, in one sentence."""
-    if _has("avx512_vnni", "avx_vnni", "asimddp", "i8mm"):
+    if _has(*_INT8):
         return "this processor multiplies int8 directly: int8 is fastest"
     if multiplies_in(torch.device("cpu"), torch.bfloat16):
         return "this processor multiplies bf16 and not int8 directly: bf16 may be faster than int8"
@@ -141,7 +144,7 @@ def _folders() -> list[Path]:
 def _key(encoder: TorchEncoder) -> str:
     """A name for the graph of this encoder, here."""
     facts = {
-        "weights": weights_sha256(encoder),
+        "weights": encoder.weights_sha256(),
         "tokenizer": encoder.tokenizer.backend_tokenizer.to_str(),
         "settings": asdict(encoder.settings),
         "versions": [__version__, *map(version, ("onnx", "onnxruntime", "torch"))],

@@ -10,7 +10,7 @@ import pytest
 from otkit.alignment import beads as module
 from otkit.alignment.beads import Bead, BeadSettings, Side, align_sentences, find_beads
 from otkit.alignment.chains import Anchor, anchors_of, chains_of, lanes_of
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 
 WIDTH = 64
 _RANDOM = np.random.default_rng(0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from otkit.alignment import aligner as module
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.documents import align_document, align_documents, sentence_spans
-from otkit.encoders.encoder import TorchEncoder
+from otkit.alignment.documents import sentence_spans
+from otkit.encoders.torch import TorchEncoder
 
 PAIRS = [
     ("Das Haus steht am See .", "The house stands by the lake ."),
@@ -61,7 +62,7 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
         length += len(pairs[place][1])
     source = [word for each, _ in pairs for word in each]
     target = [word for place in order for word in pairs[place][1]]
-    found = align_document(aligner, source, target)
+    (found,) = aligner.align_documents([(source, target)])
     assert found.pairs == expected
     assert list(found.links) == sorted(found.links)
     assert found.source == tuple(source)
@@ -73,11 +74,25 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
 
 def test_one_sentence_and_nothing_are_aligned_as_they_stand(sample_encoder: TorchEncoder) -> None:
     aligner = WordAligner(sample_encoder)
-    pairs = [(PAIRS[0][0].split(), PAIRS[0][1].split()), ([], []), (["a"], [])]
-    ours, theirs = list(align_documents(aligner, pairs)), list(aligner.align(pairs[::2]))
-    assert [each.links for each in ours[::2]] == [each.links for each in theirs]
-    assert [each.source_null.tolist() for each in ours[::2]] == [each.source_null.tolist() for each in theirs]
-    assert (ours[1].links, ours[1].source_null.shape) == ((), (0,))
-    (empty,) = align_documents(aligner, [((), ("A", ".", "B", "."))])
-    assert (empty.links, empty.target_null.tolist()) == ((), [1.0] * 4)
-    assert np.isnan(empty.cost)
+    pairs = [(PAIRS[0][0].split(), PAIRS[0][1].split()), (["a"], []), ([], ["A", ".", "B", "."])]
+    ours, theirs = list(aligner.align_documents(pairs)), list(aligner.align(pairs))
+    assert [each.to_dict() for each in ours] == [each.to_dict() for each in theirs]
+
+
+def test_a_stream_aligns_pairs_that_are_too_large_sentence_by_sentence(
+    sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ([word for each in PAIRS for word in each[side].split()] for side in (0, 1))
+    half = sum(len(each[1].split()) for each in PAIRS[:3])
+    lines = [(["das"], ["the"]), None, (first, second[half:] + second[:half]), ([], []), (["ein"], ["a"])]
+    aligner = WordAligner(sample_encoder)
+    (expected,) = aligner.align_documents([lines[2]])
+    monkeypatch.setattr(module, "MOST_CELLS", 1000)
+    (window,) = aligner.align_windows(lines)
+    assert [None if each is None else each.pharaoh for each in window] == [
+        "0-0",
+        None,
+        expected.pharaoh,
+        "",
+        "0-0",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otkit.alignment.beads import Bead
-from otkit.encoders.encoder import TorchEncoder
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from otkit.evaluation.documents import (
     BEAD_METRICS,
@@ -64,26 +64,17 @@ def test_files(tmp_path: Path) -> None:
         read_beads(gold)
 
 
-class _Watcher:
-    def __init__(self) -> None:
-        self.done: list[int] = []
-
-    def note(self, message: str) -> None: ...
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        self.done.append(done)
-
-
 def test_the_task(sample_encoder: TorchEncoder, tmp_path: Path) -> None:
     lines = ["Das Haus ist klein .", "Wir kaufen Brot und Käse .", "Mein Bruder spielt Klavier ."]
     english = ["The house is small .", "We buy bread and cheese .", "My brother plays the piano ."]
     for name, some in (("de", lines), ("en", english), ("gold", ["[0]:[0]", "[1]:[1]", "[2]:[2]"])):
         (tmp_path / name).write_text("\n".join(some) + "\n", encoding="utf-8")
     document = read_document(tmp_path / "de", tmp_path / "en", tmp_path / "gold")
-    task, watcher = documents_task({"de-en": [document]}), _Watcher()
-    findings = task.run(sample_encoder, 0, tmp_path, watcher)
+    task = documents_task({"de-en": [document]})
+    done: list[tuple[int, int | None, str]] = []
+    findings = task.run(sample_encoder, 0, tmp_path, lambda *reached: done.append(reached))
     assert {metric.name: findings.value(metric, "de-en") for metric in task.metrics} == dict.fromkeys(
         BEAD_METRICS, 1.0
     )
-    assert watcher.done == [6]
+    assert done == [(6, 6, "documents")]
     assert task.fingerprint["data"] == {"de-en": [document.sha256]}
