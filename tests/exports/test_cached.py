@@ -18,7 +18,7 @@ def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_made_once_and_opened_again(tiny_encoder: TorchEncoder) -> None:
+def test_made_once_opened_again_made_anew_where_damaged_and_cleared(tiny_encoder: TorchEncoder) -> None:
     said: list[str] = []
     first = int8_encoder(tiny_encoder, progress=said.append)
     assert isinstance(first, OnnxEncoder)
@@ -32,6 +32,22 @@ def test_made_once_and_opened_again(tiny_encoder: TorchEncoder) -> None:
     (ours,), (theirs,) = (each.hidden_states(tokens, layers=[1]) for each in (second, tiny_encoder))
     cosines = torch.nn.functional.cosine_similarity(ours, theirs.detach(), dim=2)[tokens.attention]
     assert cosines.min() > 0.95
+    path = second.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    (damaged,) = cached_graphs()
+    assert damaged.encoder == "damaged"
+    assert int8_encoder(tiny_encoder).path.read_bytes() == whole
+    (graph,) = cached_graphs()
+    assert (graph.encoder, graph.folder) == ("tiny", path.parent)
+    assert graph.bytes > (graph.folder / MODEL_FILE).stat().st_size
+    beside = cache_folder() / "mine"
+    beside.mkdir()
+    assert clear_cache() == graph.bytes
+    assert (cached_graphs(), beside.is_dir(), graph.folder.exists()) == ([], True, False)
+    with pytest.raises(ConfigError, match="int8 is for encoders of torch on the CPU"):
+        int8_encoder(second)
+    assert fastest_precision().startswith("this processor multiplies")
 
 
 def test_other_layers_and_other_weights_are_other_graphs(tiny_encoder: TorchEncoder) -> None:
@@ -45,25 +61,3 @@ def test_other_layers_and_other_weights_are_other_graphs(tiny_encoder: TorchEnco
     third = int8_encoder(tiny_encoder)
     assert len({first.path, other.path, third.path}) == 3
     assert sorted(graph.layers for graph in cached_graphs()) == [(1,), (1,), (2, 0)]
-
-
-def test_a_damaged_graph_is_made_anew_and_all_are_cleared(tiny_encoder: TorchEncoder) -> None:
-    path = int8_encoder(tiny_encoder).path
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-10])
-    (damaged,) = cached_graphs()
-    assert damaged.encoder == "damaged"
-    assert int8_encoder(tiny_encoder).path.read_bytes() == whole
-    (graph,) = cached_graphs()
-    assert (graph.encoder, graph.folder) == ("tiny", path.parent)
-    assert graph.bytes > (graph.folder / MODEL_FILE).stat().st_size
-    beside = cache_folder() / "mine"
-    beside.mkdir()
-    assert clear_cache() == graph.bytes
-    assert (cached_graphs(), beside.is_dir(), graph.folder.exists()) == ([], True, False)
-
-
-def test_an_exported_graph_is_refused(tiny_encoder: TorchEncoder) -> None:
-    with pytest.raises(ConfigError, match="int8 is for encoders of torch on the CPU"):
-        int8_encoder(int8_encoder(tiny_encoder))
-    assert fastest_precision().startswith("this processor multiplies")
