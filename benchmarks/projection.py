@@ -20,9 +20,10 @@ import numpy as np
 
 from benchmarks.common import data, show
 from otkit.alignment.settings import AlignmentSettings
-from otkit.api.project import lexicon, look_up, open_aligner
+from otkit.api.project import lexicon, open_aligner
 from otkit.data.gold import read_gold
 from otkit.projection.labelled import Squad, decode
+from otkit.projection.lexicon import look_up
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.scores import answer_scores, span_scores
 from otkit.projection.settings import SpanSettings

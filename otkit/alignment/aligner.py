@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.links import PairLinks, find_all
+from otkit.alignment.documents import document_links, sentence_spans
+from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.device import PRECISIONS, autocast
@@ -88,10 +89,13 @@ WINDOW_PAIRS, WINDOW_WORDS = 1024, 32768
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Lines read together; None stands for a line without a pair."""
+    """Lines read together; None stands for a line without a pair. `tokens` are those of `usual` lines; `texts` are
+    lines of several sentences, which are aligned sentence by sentence."""
 
     pairs: Sequence[SentencePair | None]
     tokens: TokenisedWindow
+    usual: Sequence[int]
+    texts: Sequence[int]
 
 
 def cut_window(lines: Iterator[SentencePair | None], most: int) -> list[SentencePair | None]:
@@ -166,11 +170,42 @@ class WordAligner:
         kept = cut_window(lines, self.window)
         return self._tokenised(kept) if kept else None
 
+    def align_documents(self, pairs: Iterable[SentencePair]) -> Iterator[Alignment]:
+        """One alignment for each pair of texts, in order: sentence by sentence wherever they have several, and so
+        in any order of the sentences. Texts whose cost matrix would not fit are always aligned so."""
+        for source, target in pairs:
+            pair = (tuple(source), tuple(target))
+            if min(len(sentence_spans(side)) for side in pair) > 1:
+                yield _alignment(*pair, self._document(pair))
+            else:
+                yield from self.align([pair], plans=False)
+
+    def _document(self, pair: SentencePair) -> PairLinks:
+        return document_links(self.encoder, *pair, self._links_of, batch_tokens=self.batch_tokens)
+
+    def _links_of(self, pairs: list[SentencePair]) -> Iterator[PairLinks]:
+        """What there is between the pairs, window by window."""
+        lines: Iterator[SentencePair] = iter(pairs)
+        while kept := cut_window(lines, self.window):
+            with torch.inference_mode():
+                yield from self._window_links(self._tokenised(kept)).values()
+
     def _tokenised(self, kept: Sequence[SentencePair | None]) -> _Window:
-        sentences = [*chain.from_iterable(pair for pair in kept if pair is not None)]
-        return _Window(kept, tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
+        texts = [index for index, pair in enumerate(kept) if pair is not None and _is_text(pair)]
+        usual = [index for index, pair in enumerate(kept) if pair is not None and index not in texts]
+        sentences = [*chain.from_iterable(kept[index] or () for index in usual)]
+        tokens = tokenise(self.encoder, sentences, joint=self.config.encoding == "joint")
+        return _Window(kept, tokens, usual, texts)
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
+        found = self._window_links(window, plans=plans)
+        return [
+            None if pair is None else _alignment(*pair, found[index])
+            for index, pair in enumerate(window.pairs)
+        ]
+
+    def _window_links(self, window: _Window, *, plans: bool = False) -> dict[int, PairLinks]:
+        """What there is between the pairs of a window, by their places, in order."""
         with autocast(self.encoder.device, self.precision):
             store = encode_window(
                 self.encoder,
@@ -183,19 +218,23 @@ class WordAligner:
             )
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)
-        present = [index for index, pair in enumerate(window.pairs) if pair is not None]
-        found = find_all(store, self.config, plans=plans)
-        results: list[Alignment | None] = [None] * len(window.pairs)
-        for index, links in zip(present, found, strict=True):
+        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
+        for index in window.texts:
             pair = window.pairs[index]
             assert pair is not None
-            results[index] = _alignment(*pair, links)
-        return results
+            found[index] = self._document(pair)
+        return dict(sorted(found.items()))
 
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
         if self.means is None:
             self.means = store.means_of_sides()
         return store.minus(self.means)
+
+
+def _is_text(pair: SentencePair) -> bool:
+    """Whether a pair is too large for one cost matrix, and has sentences to cut it at."""
+    source, target = pair
+    return len(source) * len(target) > MOST_CELLS and min(len(sentence_spans(side)) for side in pair) > 1
 
 
 def _alignment(source: Sequence[str], target: Sequence[str], found: PairLinks) -> Alignment:

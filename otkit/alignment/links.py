@@ -89,6 +89,10 @@ def find_links(
     plans: bool,
 ) -> list[PairLinks]:
     """What the settings find for each of B pairs."""
+    if 0 in (source.mask.shape[1], target.mask.shape[1]):  # every pair has an empty side
+        return [
+            _nothing(*sizes, plans=plans) for sizes in zip(*map(_word_counts, (source, target)), strict=True)
+        ]
     problem = problem_of(source, target, config)
     mask = problem.mask
     if config.transport == "none":
@@ -116,7 +120,7 @@ def find_links(
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
         linked = linked_shares(share, config, lengths)
-    sizes = [(side.word_ids.amax(1) + 1).tolist() for side in (source, target)]
+    sizes = [_word_counts(side) for side in (source, target)]
     return list(_split(linked, share, scores if plans else None, nulls, cost, sizes))
 
 
@@ -204,6 +208,19 @@ def _split(
             target_null=right[b, :width].copy(),
             cost=costs[b] if height and width else float("nan"),
         )
+
+
+def _word_counts(side: Encoded) -> list[int]:
+    """Words of each sentence."""
+    counts = side.word_ids.amax(1) + 1 if side.mask.shape[1] else side.mask.sum(1)
+    return [int(count) for count in counts.tolist()]
+
+
+def _nothing(rows: int, columns: int, *, plans: bool) -> PairLinks:
+    """What there is between two sentences of which one has no words."""
+    left, right = (np.ones(count, dtype=np.float32) for count in (rows, columns))
+    plan = np.zeros((rows, columns), dtype=np.float32) if plans else None
+    return PairLinks(([], [], []), plan, left, right, float("nan"))
 
 
 def _find_in_blocks(

@@ -20,6 +20,7 @@ __all__ = [
     "TRANSPORTS",
     "UNITS",
     "AlignmentSettings",
+    "BeadSettings",
     "CheckSettings",
 ]
 
@@ -366,3 +367,25 @@ OTHER_DESIGNS: Mapping[str, CheckSettings] = {
     "median": CheckSettings(hallucination_null="median", omission_null="median"),
 }
 """Designs that an evaluation puts beside the default."""
+
+
+@dataclass(frozen=True)
+class BeadSettings(Settings):
+    """How the sentences of two documents are put together. The defaults were chosen on one German and French book."""
+
+    most: int = setting(
+        5,
+        "The most sentences of one side in a bead; the other side then has one.",
+        least=1,
+        most=20,
+        panel="Beads",
+    )
+    skip: float = setting(
+        0.15,
+        "The price of a sentence without a partner: larger values put more sentences together.",
+        least=0,
+        panel="Beads",
+    )
+    jump: float = setting(
+        1.0, "The price of a break in the order: larger values keep the order.", least=0, panel="Beads"
+    )

@@ -68,7 +68,8 @@ class Aligner:
     encoder       a Hub name, a folder, a file, an open encoder, or None for the sample encoder
     recipe        the settings to start from: a recipe's name, a TOML file, or a folder that was trained
     batch_tokens  padded subwords of one forward pass; None chooses by the device
-    precision     of the encoder: fp32, bf16 or fp16
+    precision     of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
+    on_note       is told what takes time before the first sentence
     settings      any of `AlignmentSettings`, such as transport="balanced"; `otkit recipe keys alignment` lists them
 
     An unknown name or an impossible value is a ConfigError, which names the nearest name or what is expected.
@@ -90,6 +91,7 @@ class Aligner:
         batch_tokens: int | None = None,
         precision: str = "fp32",
         device: str = "auto",
+        on_note: Callable[[str], None] = silent,
         **settings: Any,
     ) -> None:
         self.settings = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
@@ -100,6 +102,10 @@ class Aligner:
             if encoder is None or isinstance(encoder, str | Path)
             else encoder
         )
+        if precision == "int8":
+            from otkit.exports.cached import int8_encoder
+
+            self.encoder = int8_encoder(self.encoder, self.settings.layers, progress=on_note)
         self._aligner = WordAligner(
             self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
         )
@@ -213,6 +219,12 @@ class Aligner:
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster
 
+        if self._aligner.precision == "int8":
+            raise ConfigError(
+                "the workers of a cluster compute in fp32 or a half precision",
+                remedy="leave int8 out, or export the encoder with quantize='int8' and give its folder",
+                setting="precision",
+            )
         if not self._opened:
             raise ConfigError(
                 "the workers of a cluster open the encoder themselves",

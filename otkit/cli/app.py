@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from otkit import __version__
 from otkit.cli.align import align
+from otkit.cli.cache import cache
 from otkit.cli.check import check
 from otkit.cli.command import Command
 from otkit.cli.embed import embed
@@ -57,7 +58,7 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     "Train and measure": (align, evaluate),
     "Look": (show_alignment, report, check),
     "Produce": (extract, project, tags, lexicon, embed, search, export),
-    "Know": (info, recipe),
+    "Know": (info, recipe, cache),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -128,6 +128,7 @@ def extract(
         batch_tokens=batch_tokens,
         precision=precision,
         device=device,
+        on_note=lambda text: note(text, quiet=quiet),
         **given.of("alignment"),
     )
     note(slow_precision(aligner.encoder.device, precision), quiet=quiet)

@@ -100,9 +100,9 @@ Threads = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        metavar="fp32|bf16|fp16",
+        metavar="fp32|bf16|fp16|int8",
         parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
-        help="The precision of the encoder; bf16 is faster where the hardware has it.",
+        help="The precision of the encoder. bf16 is faster where the hardware has it; int8 makes a graph, once.",
         rich_help_panel="Run",
         hidden=True,
     ),

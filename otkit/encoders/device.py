@@ -12,8 +12,9 @@ from otkit.errors import ConfigError, choose
 
 __all__ = ["PRECISIONS", "autocast", "choose_device", "multiplies_in", "send", "slow_precision"]
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What an encoder multiplies in; vectors and transport are fp32 in any case."""
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+"""What an encoder multiplies in; vectors and transport are fp32 in any case. For int8 an encoder becomes another
+one (see `otkit.exports.cached`)."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -57,9 +58,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
-    """Multiply in a precision of `PRECISIONS` on a device; fp32 leaves everything as it is."""
+    """Multiply in a half precision on a device; fp32 and int8 leave everything as it is."""
     dtype = choose(precision, PRECISIONS, what="precision")
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype in (torch.bfloat16, torch.float16))
 
 
 # What torch asks itself before it gives products of a half precision to oneDNN; others it computes one by one.

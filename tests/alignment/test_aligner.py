@@ -184,6 +184,19 @@ def test_words_past_the_encoders_limit_are_aligned(sample_encoder: TorchEncoder)
     assert right >= 36
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"transport": "none"}, {"granularity": "subword"}], ids=["words", "similarity", "subwords"]
+)
+def test_pairs_that_all_have_an_empty_side(tiny_encoder: TorchEncoder, settings: dict[str, str]) -> None:
+    aligner = WordAligner(tiny_encoder, AlignmentSettings().changed(**settings))
+    pairs = [(("das", "haus"), ()), ((), ()), ((), ("house",))]
+    for some in (pairs[:1], pairs[1:2], pairs):
+        for found, (source, target) in zip(aligner.align(some), some, strict=True):
+            assert (found.links, found.plan.shape) == ((), (len(source), len(target)))
+            assert found.source_null.tolist() == [1.0] * len(source)
+            assert found.target_null.tolist() == [1.0] * len(target)
+
+
 def test_blocks_find_what_the_whole_finds(
     sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,9 +85,9 @@ def test_spans_of_the_whole_text_and_neighbours_hold_when_nothing_is_linked() ->
 
 
 PIECES = [
-    "<b>", "</b>", "<i>", "</i>", "<a href='1'>", "</a>", "<br>", "<br/>", "<x id='2'/>", "<!-- c -->", "<b/>", "<", ">",  # noqa: E501
-    "&amp;", "&", "{name}", "{", "}", "{{x}}", "%s", "%1$s", "100%", "word", "zwei", " ", "。", "日本語", "\u202e", "\ud83d\ude00",  # noqa: E501
-    "<bpt id='1'>x</bpt>", "<ept id='1'>y</ept>", "<sc id='4'/>", "<ec startRef='4'/>", "<g id='5'>", "</g>", "(", ")", ".",  # noqa: E501
+    "<b>", "</b>", "<i>", "</i>", "<a href='1'>", "</a>", "<br>", "<br/>", "<x id='2'/>", "<!-- c -->", "<b/>", "<", ">",
+    "&amp;", "&", "{name}", "{", "}", "{{x}}", "%s", "%1$s", "100%", "word", "zwei", " ", "。", "日本語", "\u202e", "\ud83d\ude00",
+    "<bpt id='1'>x</bpt>", "<ept id='1'>y</ept>", "<sc id='4'/>", "<ec startRef='4'/>", "<g id='5'>", "</g>", "(", ")", ".",
     "<ph id='3'>", "</ph>", "*", "**", "_", "`", "[", "](u)", "~~", "<![CDATA[x]]>", "<?pi?>", "\n",
 ]  # fmt: skip
 

@@ -1,0 +1,63 @@
+"""`otkit cache`: the int8 graphs that `--precision int8` made and kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from otkit.cli.options import JsonPath, Overwrite, Quiet
+from otkit.cli.outputs import claim_files, write_document
+from otkit.cli.values import Name
+
+__all__ = ["cache"]
+
+ACTIONS = {"list": "show the graphs", "clear": "delete them"}
+
+
+def cache(
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="[list|clear]",
+            parser=Name("otkit.cli.cache:ACTIONS", "action"),
+            help="What to do with the graphs.",
+        ),
+    ] = "list",
+    json_path: JsonPath = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show or delete the int8 graphs that extract keeps in your cache folder (--precision int8).
+
+    [bold]Examples[/bold]
+
+    otkit cache
+
+    otkit cache clear
+    """
+    claim_files({"json": json_path}, [], overwrite=overwrite)
+    from otkit.cli.progress import counted, last_line
+    from otkit.cli.stdout import show
+    from otkit.exports.cached import cache_folder, cached_graphs, clear_cache
+    from otkit.reports.tables import Column, Table
+
+    graphs = cached_graphs()
+    if json_path is not None:
+        rows = [
+            {"folder": graph.folder, "encoder": graph.encoder, "layers": graph.layers, "bytes": graph.bytes}
+            for graph in graphs
+        ]
+        write_document(json_path, {"graphs": rows, "cleared": action == "clear"}, overwrite=overwrite)
+    if action == "clear":
+        freed = clear_cache()
+        last_line(f"deleted {counted(len(graphs), 'graph')}, {freed / 2**20:.0f} MiB", quiet=quiet)
+        return
+    if graphs:
+        columns = (Column("encoder"), Column("layers"), Column("MiB", 0), Column("folder"))
+        rows_shown = tuple(
+            (graph.encoder, ", ".join(map(str, graph.layers)), graph.bytes / 2**20, graph.folder.name)
+            for graph in graphs
+        )
+        show(Table("", columns, rows_shown))
+    last_line(f"{counted(len(graphs), 'graph')} in {cache_folder()}", quiet=quiet)
