@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from otkit.errors import CheckpointError
@@ -13,9 +17,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 __all__ = [
+    "ENCODERS",
     "UNMASKED",
     "first_position",
     "layer_stack",
+    "load_model",
     "position_limit",
     "refuse_family",
     "settle",
@@ -26,16 +32,28 @@ __all__ = [
 UNMASKED = frozenset({"convbert", "fnet", "nystromformer", "yoso"})
 """Families that mix neighbouring positions without a mask: padding beside a sentence changes its states."""
 
+ENCODERS = {
+    "bart": "BartEncoder",
+    "m2m_100": "M2M100Encoder",
+    "marian": "MarianEncoder",
+    "mbart": "MBartEncoder",
+    "mt5": "MT5EncoderModel",
+    "pegasus": "PegasusEncoder",
+    "t5": "T5EncoderModel",
+    "umt5": "UMT5EncoderModel",
+}
+"""Families with a decoder, and the class that is their encoder by itself."""
+
 _MOST_TOKENS = 1_000_000  # where neither encoder nor tokenizer has a limit
 
 
 def refuse_family(config: PreTrainedConfig, where: str) -> None:
     """A CheckpointError for what is no encoder, or not before something is chosen."""
-    if getattr(config, "is_encoder_decoder", False):
+    if getattr(config, "is_encoder_decoder", False) and config.model_type not in ENCODERS:
         raise CheckpointError(
-            f"the architecture {config.model_type!r} is an encoder with a decoder",
+            f"the architecture {config.model_type!r} is an encoder with a decoder, and its encoder is not known here",
             where=where,
-            remedy="use an encoder, such as BERT, XLM-R or ModernBERT",
+            remedy=f"use an encoder, or one of {', '.join(ENCODERS)}",
         )
     if config.model_type == "xmod" and config.default_language is None:
         languages = ", ".join(config.languages)
@@ -44,6 +62,32 @@ def refuse_family(config: PreTrainedConfig, where: str) -> None:
             where=where,
             remedy='name one in its config.json, such as "default_language": "en_XX"',
         )
+
+
+def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, Mapping[str, Any]]:
+    """The encoder of a transformers folder in fp32, and transformers' report; of a model with a decoder, its encoder
+    alone."""
+    import transformers
+
+    loader: Any = transformers.AutoModel
+    given: dict[str, Any] = {}
+    if config.model_type in ENCODERS:
+        family = importlib.import_module(
+            f"transformers.models.{config.model_type}.modeling_{config.model_type}"
+        )
+        loader = getattr(family, ENCODERS[config.model_type])
+        if not loader.__name__.endswith("Model"):
+            given["key_mapping"] = {r"^(model\.)?encoder\.": "", r"^(model\.)?shared\.": "embed_tokens."}
+    model, report = loader.from_pretrained(
+        folder,
+        config=config,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
+        **given,
+    )
+    return model, report
 
 
 def settle(model: PreTrainedModel) -> None:

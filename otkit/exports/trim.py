@@ -89,7 +89,7 @@ def trim_vocabulary(
     kept = sorted(wanted)
     tokenizer = _smaller_tokenizer(encoder.tokenizer, document, kept)
     model = _smaller_model(encoder, kept)
-    trimmed = TorchEncoder(model, tokenizer, name=f"{encoder.name} (trimmed)", settings=encoder.settings)
+    trimmed = encoder.with_model(model, tokenizer, name=f"{encoder.name} (trimmed)")
     row = encoder.dimension * 4
     texts_seen, measure = compare(fitting(real_sentences(), encoder, trimmed))
     report = TrimReport(

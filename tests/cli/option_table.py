@@ -162,7 +162,7 @@ SEARCHES = {
     "--batch-tokens": BATCH,
     "--center": Row("language", wrong="paragraph sentence"),
 }
-SENTENCES = {"--pooling": Row("cls", wrong="max"), "--prefix": Row("das")}
+SENTENCES = {"--pooling": Row("cls", wrong="middle"), "--prefix": Row("das")}
 SEEDS = {"--seeds": Row("2", wrong="0"), "--seed": Row("3", wrong="-1")}
 FINE_TUNING = {
     "--fine-tuning": Row("xtreme", wrong="large"),
