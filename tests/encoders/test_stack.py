@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import otkit
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.static import StaticEncoder
@@ -262,6 +263,31 @@ def test_vectors_are_made_shorter(built: Callable[[str], tuple[Path, Model]]) ->
     (folder / "otkit.json").unlink()
     assert encoder.sentence_dimension == 10
     equal(encode_sentences(encoder, texts()), theirs(model, texts(), truncate_dim=10))
+
+
+def test_embed_and_search_take_prompts_by_name(
+    built: Callable[[str], tuple[Path, Model]], tmp_path: Path
+) -> None:
+    folder, model = built("E5: a prompt that counts")
+    sentences = [text for text in texts() if text]
+    (tmp_path / "texts").write_text("".join(f"{text}\n" for text in sentences), encoding="utf-8")
+    made = otkit.embed(
+        tmp_path / "texts",
+        encoder=folder,
+        output=tmp_path / "v",
+        prompt="query",
+        truncate_dim=7,
+        index="none",
+        device="cpu",
+    )
+    found = np.concatenate(list(made.vectors.blocks()))
+    equal(found, theirs(model, sentences, prompt_name="query", truncate_dim=7))
+    (answer,) = otkit.search(tmp_path / "v", "das Haus", prompt="passage", k=3, device="cpu")
+    question = theirs(model, ["das Haus"], prompt_name="passage", truncate_dim=7)[0]
+    expected = np.sort(found @ question)[::-1][:3]
+    np.testing.assert_allclose([hit.score for hit in answer.hits], expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="received 33, and the sentence vectors have 32 numbers"):
+        otkit.embed(tmp_path / "texts", encoder=folder, output=tmp_path / "w", truncate_dim=33, device="cpu")
 
 
 def test_text_is_lower_cased_first(tmp_path: Path) -> None:
