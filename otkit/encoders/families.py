@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 
 from otkit.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import (
+        PreTrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
 __all__ = [
     "ENCODERS",
     "UNMASKED",
+    "fast_tokenizer",
     "first_position",
     "layer_stack",
     "load_model",
@@ -44,6 +50,9 @@ ENCODERS = {
 }
 """Families with a decoder, and the class that is their encoder by itself."""
 
+# Weights that are computed and so in no file: sines and cosines of positions.
+_COMPUTED = dict.fromkeys(("marian", "pegasus"), frozenset({"embed_positions.weight"}))
+
 _MOST_TOKENS = 1_000_000  # where neither encoder nor tokenizer has a limit
 
 
@@ -64,20 +73,24 @@ def refuse_family(config: PreTrainedConfig, where: str) -> None:
         )
 
 
-def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, Mapping[str, Any]]:
-    """The encoder of a transformers folder in fp32, and transformers' report; of a model with a decoder, its encoder
-    alone."""
+def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, list[str]]:
+    """The encoder of a transformers folder in fp32, and the weights that the folder lacks; of a model with a decoder,
+    its encoder alone."""
     import transformers
 
     loader: Any = transformers.AutoModel
-    given: dict[str, Any] = {}
-    if config.model_type in ENCODERS:
-        family = importlib.import_module(
-            f"transformers.models.{config.model_type}.modeling_{config.model_type}"
+    mapping: dict[str, str] | None = None
+    kind = config.model_type
+    if kind in ENCODERS:
+        loader = getattr(
+            importlib.import_module(f"transformers.models.{kind}.modeling_{kind}"), ENCODERS[kind]
         )
-        loader = getattr(family, ENCODERS[config.model_type])
-        if not loader.__name__.endswith("Model"):
-            given["key_mapping"] = {r"^(model\.)?encoder\.": "", r"^(model\.)?shared\.": "embed_tokens."}
+        if not ENCODERS[kind].endswith("Model"):
+            mapping = {
+                f"^{where}{part}\\.": name
+                for where in (r"model\.", "")
+                for part, name in (("encoder", ""), ("shared", "embed_tokens."))
+            }
     model, report = loader.from_pretrained(
         folder,
         config=config,
@@ -85,9 +98,37 @@ def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, Mapping[str
         trust_remote_code=False,
         dtype=torch.float32,
         output_loading_info=True,
-        **given,
+        key_mapping=mapping,
     )
-    return model, report
+    if mapping is not None:
+        model._weight_conversions = []  # the encoder is saved under its own names
+    return model, sorted(set(report["missing_keys"]) - _COMPUTED.get(kind, frozenset()))
+
+
+def fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The same tokenizer in the fast form that keeps words apart, where transformers has none: ByT5's pieces are the
+    bytes of the text."""
+    from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    if not isinstance(tokenizer, ByT5Tokenizer):
+        return tokenizer
+    special = ["<pad>", "</s>", "<unk>"]
+    letters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    vocab = {token: number for number, token in enumerate(special)}
+    vocab |= {letters[byte]: byte + len(special) for byte in range(256)}
+    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    backend.add_special_tokens(special)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=tokenizer.model_max_length,
+    )
 
 
 def settle(model: PreTrainedModel) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
+from otkit.encoders.adapter import ADAPTER, base_of, merge_adapter
 from otkit.encoders.device import choose_device
-from otkit.encoders.encoder import Encoder, read_settings
-from otkit.encoders.families import load_model, refuse_family
+from otkit.encoders.encoder import SETTINGS_FILE, Encoder, read_json, read_settings
+from otkit.encoders.families import fast_tokenizer, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
 from otkit.encoders.stack import Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
@@ -110,6 +112,8 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     """Look what kind of encoder lies in a folder, in a fixed order, and open it."""
     if (folder / _MANIFEST).is_file() and any(folder.glob("*.onnx")):
         return _open_exported(folder, name=name, device=device)
+    if (folder / ADAPTER).is_file():
+        return _open_adapter(folder, name=name, device=device)
     stack = read_stack(folder)
     inner = stack.first  # old sentence-transformers kept the encoder in 0_Transformer
     if stack.static:
@@ -134,6 +138,28 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
         where=str(folder),
         remedy="check the path",
     )
+
+
+def _open_adapter(folder: Path, *, name: str, device: str) -> TorchEncoder:
+    """A LoRA adapter over the encoder that it names: its weights are added into the encoder's."""
+    base = base_of(folder)
+    encoder = _open(base, device=device)
+    if not isinstance(encoder, TorchEncoder):
+        raise CheckpointError(
+            f"its base {str(base)!r} is no encoder of transformers",
+            where=str(folder),
+            remedy="open the encoder that it was trained on",
+        )
+    model = merge_adapter(encoder.model, folder)
+    stack = read_stack(folder) if (folder / "modules.json").is_file() else None
+    own = stack.settings if stack is not None else asdict(encoder.settings)
+    defaults = {key: value for key, value in own.items() if key != "alignment_layers"}
+    settings = read_settings(folder, layers=encoder.layers, **defaults)
+    if not (folder / SETTINGS_FILE).is_file():
+        settings = replace(settings, alignment_layers=encoder.settings.alignment_layers)
+    check_weights(model, str(folder))
+    head = encoder.head if stack is None else stack.head
+    return TorchEncoder(model, encoder.tokenizer, name=name, settings=settings, head=head)
 
 
 def _only_gguf(folder: Path) -> Path:
@@ -184,7 +210,9 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
     from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
     folder, place = stack.first, choose_device(device)
-    if not any((folder / file).is_file() for file in _TOKENIZERS):
+    stated = folder / "tokenizer_config.json"
+    needs_none = stated.is_file() and read_json(stated).get("tokenizer_class") == "ByT5Tokenizer"
+    if not needs_none and not any((folder / file).is_file() for file in _TOKENIZERS):
         raise CheckpointError(
             f"holds no tokenizer: looked for {', '.join(_TOKENIZERS)}",
             where=str(folder),
@@ -193,15 +221,15 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
     with quiet_transformers():
         config = _need(lambda: AutoConfig.from_pretrained(folder), folder, what="encoder")
         refuse_family(config, str(folder))
-        model, report = _need(lambda: load_model(folder, config), folder, what="encoder")
+        model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")
         tokenizer = _need(
-            lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+            lambda: fast_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)),
             folder,
             what="tokenizer",
         )
-    if any(key.startswith("pooler.") for key in report["missing_keys"]):
+    if any(key.startswith("pooler.") for key in missing):
         model.pooler = None  # the checkpoint has none: a random one would be saved with the encoder later
-    lost = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    lost = [key for key in missing if not key.startswith("pooler.")]
     if lost:
         raise CheckpointError(
             f"{len(lost)} weights are missing, the first is {lost[0]!r}",
