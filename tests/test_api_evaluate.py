@@ -43,7 +43,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_result_is_figures_tables_and_json(files: Path, tiny_encoder: TorchEncoder) -> None:
     told: list[tuple[int, int | None, str]] = []
     found = evaluate.retrieval(
-        tiny_encoder, ["de-en.tsv"], on_progress=lambda *how_far: told.append(how_far), prefix="das "
+        tiny_encoder, ["de-en.tsv"], on_progress=lambda *how_far: told.append(how_far), prompt="das "
     )
     assert found.value("forward @1", "de") == found.mean("forward @1") == 1.0
     assert told[-1] == (24, 24, "retrieval")

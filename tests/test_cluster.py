@@ -87,7 +87,7 @@ def test_a_killed_worker_changes_no_byte(
     config = EmbeddingSettings(shards="npy", shard_rows=200, dtype="float16")
     embed_corpora(embedder, inputs, tmp_path / "here", config=config)
     (marks := tmp_path / "marks").mkdir()
-    opener = Mortal(OpenEmbedder(str(model), threads=1), marks)
+    opener = Mortal(OpenEmbedder(str(model), EmbeddingSettings(), threads=1), marks)
     embed_corpora(
         embedder,
         inputs,

@@ -13,7 +13,7 @@ from otkit.data.texts import languages_of_texts
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
-from otkit.vectors.embedder import Embedded, Embedder, OpenEmbedder
+from otkit.vectors.embedder import Embedded, OpenEmbedder, embedder_of
 from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpora
 from otkit.vectors.search import Answer, open_search
 from otkit.vectors.settings import NEIGHBOURS, EmbeddingSettings
@@ -76,8 +76,9 @@ def embed(
     on_progress gets a `Progress` after each window of about a thousand texts
     on_encoded  gets the number of texts of a window that are through the encoder
     note        gets what a person should know of the files
-    settings    fields of `EmbeddingSettings`: unit ("sentence", "word"), raw, side, dtype, shards, shard_rows (vectors
-                a shard), index ("flat", "hnsw", "ivf", "none"), batch_tokens (subwords)
+    settings    fields of `EmbeddingSettings`: unit ("sentence", "word"), raw, side, prompt (one of the encoder's by its
+                name, or a text), long ("error", "cut"), truncate_dim (numbers of a vector that are kept), dtype,
+                shards, shard_rows (vectors a shard), index ("flat", "hnsw", "ivf", "none"), batch_tokens (subwords)
 
     Rows stand in the order of the files, and vectors have length 1. `InputError` names the file and line of text that
     cannot be used, `OutputError` an output that must not be replaced, or an interrupted run with other settings.
@@ -103,13 +104,11 @@ def embed(
             remedy="save it, and give its folder",
             setting="engine",
         )
-    embedder = Embedder(opened, unit=chosen.unit, raw=chosen.raw, batch_tokens=chosen.batch_tokens)
+    embedder = embedder_of(opened, chosen)
     embedder.on_encoded = on_encoded
 
     def on_ray(windows: Iterable[tuple[str, ...]]) -> Iterator[Embedded]:
-        opener = OpenEmbedder(
-            opened.origin, device, threads, chosen.unit, raw=chosen.raw, batch_tokens=chosen.batch_tokens
-        )
+        opener = OpenEmbedder(opened.origin, chosen, device, threads)
         return map_windows(opener, windows, address=address, threads=threads or 1, gpus=int("cuda" in device))
 
     return embed_corpora(
@@ -131,6 +130,7 @@ def search(
     questions: str | Sequence[str],
     *,
     k: int = NEIGHBOURS,
+    prompt: str | None = None,
     encoder: Encoder | str | Path | None = None,
     device: str = "auto",
 ) -> tuple[Answer, ...]:
@@ -138,6 +138,8 @@ def search(
 
     vectors     a folder that `embed` wrote
     questions   a sentence, or several; where the vectors are those of words, each word is answered by itself
+    prompt      what stands before each question: a prompt of the encoder by its name ("query"), or a text; None is
+                what stood before the texts
     encoder     the encoder that made the vectors, open or by its name; None opens the one that the folder names
     device      where it is opened
 
@@ -150,4 +152,4 @@ def search(
     (3, True)
     """
     asked = (questions,) if isinstance(questions, str) else tuple(questions)
-    return tuple(open_search(Path(vectors), encoder=encoder, device=device)(asked, k=k))
+    return tuple(open_search(Path(vectors), prompt=prompt, encoder=encoder, device=device)(asked, k=k))

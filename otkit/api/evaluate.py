@@ -206,14 +206,15 @@ def retrieval(
     settings: RetrievalSettings | None = None,
     data: FilePath | None = None,
     pooling: str | None = None,
-    prefix: str | None = None,
+    prompt: str | None = None,
     **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """Sentence retrieval: is the sentence nearest to a sentence its translation? Both directions of each file, as
     accuracy within the first 1, 5 and 10 and as mean reciprocal rank, all in [0, 1] (Artetxe and Schwenk 2019).
 
     `files` are parallel, one language each beside English; `data` is a folder with such files in `tatoeba/`; without
-    either, the sample data. `pooling` and `prefix` are of the sentence vectors, where not the encoder's own.
+    either, the sample data. `pooling` and `prompt` (one of the encoder's by its name, or a text) are
+    of the sentence vectors, where not the encoder's own.
 
     InputError: a file, or a line of it, cannot be used, or a language has no file.
 
@@ -224,7 +225,7 @@ def retrieval(
     reading = _reading(how)
     corpora = parallel_corpora(files, data, reading)
     task = retrieval_task(corpora, settings or RetrievalSettings(), on_error=reading.on_error)
-    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
+    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
 def word_alignment(
@@ -297,7 +298,7 @@ def mining(
     *,
     settings: MiningSettings | None = None,
     pooling: str | None = None,
-    prefix: str | None = None,
+    prompt: str | None = None,
     **how: Unpack[ParallelOptions],
 ) -> Evaluation:
     """Bitext mining: which sentences of two collections are translations of each other? F1, precision and recall in
@@ -320,7 +321,7 @@ def mining(
     1.0
     """
     task = mining_task(mining_sets(source, target, gold, _reading(how)), settings or MiningSettings())
-    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
+    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
 def xnli(
@@ -377,7 +378,7 @@ def translation_errors(
     *,
     settings: CheckSettings | None = None,
     pooling: str | None = None,
-    prefix: str | None = None,
+    prompt: str | None = None,
     **how: Unpack[RunOptions],
 ) -> Evaluation:
     """Hallucination and omission in machine translation: the area under the ROC curve of `otkit.check` and of plain
@@ -399,7 +400,7 @@ def translation_errors(
     task = translation_errors_task(
         read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
     )
-    return _measured(task, encoder, how, pooling=pooling, prefix=prefix)
+    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
 def all_tasks(
@@ -585,14 +586,14 @@ def _measured(
     *,
     seeds: Sequence[int] = (0,),
     pooling: str | None = None,
-    prefix: str | None = None,
+    prompt: str | None = None,
 ) -> Evaluation:
     encoders: dict[str, dict[str, Any]] = {}
     baseline, output = how.get("baseline"), how.get("output")
 
     def opener(role: str, given: EncoderLike) -> Callable[[], Encoder]:
         def opened() -> Encoder:
-            found = _open(given, how, pooling=pooling, prefix=prefix)
+            found = _open(given, how, pooling=pooling, prompt=prompt)
             encoders[role] = {"name": found.name, **asdict(found.settings)}
             # Training changes the encoder: one that is the caller's stays as it is.
             return copy.deepcopy(found) if task.trains and found is given else found
@@ -623,21 +624,21 @@ def _measured(
 
 
 def _open(
-    encoder: EncoderLike, how: RunOptions, *, pooling: str | None = None, prefix: str | None = None
+    encoder: EncoderLike, how: RunOptions, *, pooling: str | None = None, prompt: str | None = None
 ) -> Encoder:
     found = (
         open_encoder(encoder, device=how.get("device", "auto"))
         if encoder is None or isinstance(encoder, FilePath)
         else encoder
     )
-    if pooling is None and prefix is None:
+    if pooling is None and prompt is None:
         return found
     was = found.settings
     found = copy.copy(found)
     found.settings = replace(
         was,
         pooling=was.pooling if pooling is None else pooling,
-        prefix=was.prefix if prefix is None else prefix,
+        prefix=was.prompt(prompt),
     )
     return found
 

@@ -84,7 +84,12 @@ Pooling = Annotated[
         "The sentence vector. Default: the model's.", "otkit.encoders.pooling:SENTENCE_POOLINGS", "pooling"
     ),
 ]
-Prefix = Annotated[str | None, option("Text before every sentence. Default: the model's.", "TEXT")]
+Prompt = Annotated[
+    str | None,
+    option(
+        "A prompt of the model by its name, or text before every sentence. Default: the model's.", "NAME|TEXT"
+    ),
+]
 
 
 def _task(name: str, *shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -179,7 +184,7 @@ def retrieval(
     data: Data = None,
     given: Given = NOTHING,
     pooling: Pooling = None,
-    prefix: Prefix = None,
+    prompt: Prompt = None,
     run: Run = NO_RUN,
 ) -> None:
     """Look for the translation of each sentence among all sentences of the other language.
@@ -201,7 +206,7 @@ def retrieval(
             settings=given.settings("retrieval", RetrievalSettings),
             data=data,
             pooling=pooling,
-            prefix=prefix,
+            prompt=prompt,
             **read.added(how),
         )
 
@@ -260,7 +265,7 @@ def mining(
     langs: Langs = None,
     given: Given = NOTHING,
     pooling: Pooling = None,
-    prefix: Prefix = None,
+    prompt: Prompt = None,
     run: Run = NO_RUN,
 ) -> None:
     """Find the translations that are hidden in two collections of sentences, as in BUCC.
@@ -286,7 +291,7 @@ def mining(
             settings=given.settings("mining", MiningSettings),
             langs=langs,
             pooling=pooling,
-            prefix=prefix,
+            prompt=prompt,
             **how,
         )
 
@@ -335,7 +340,7 @@ def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_R
     measured(run, ["xquad"], work, inputs=transfer.inputs)
 
 
-@_task("translation-errors", "data", "layers", "recipe", "prefix", *_COMMON)
+@_task("translation-errors", "data", "layers", "recipe", "prompt", *_COMMON)
 @takes(check=CheckSettings)
 def translation_errors(
     data: Annotated[
@@ -343,7 +348,7 @@ def translation_errors(
     ] = None,
     given: Given = NOTHING,
     pooling: Pooling = None,
-    prefix: Prefix = None,
+    prompt: Prompt = None,
     run: Run = NO_RUN,
 ) -> None:
     """Measure how well `otkit check` finds hallucinations and omissions that people marked, beside plain baselines.
@@ -366,7 +371,7 @@ def translation_errors(
             data,
             settings=given.settings("check", CheckSettings),
             pooling=pooling,
-            prefix=prefix,
+            prompt=prompt,
             **how,
         )
 

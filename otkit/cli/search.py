@@ -66,6 +66,14 @@ def search(
             rich_help_panel="Run",
         ),
     ] = NEIGHBOURS,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|TEXT",
+            help="A prompt of the model by its name (query), or text before each question. Default: that of the texts.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     json_path: JsonPath = None,
@@ -94,7 +102,7 @@ def search(
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
 
-    answers = run(vectors, asked, k=k, encoder=model, device=device)
+    answers = run(vectors, asked, k=k, prompt=prompt, encoder=model, device=device)
     if json_path is not None:
         answered = [_plain(found) for found in answers]
         write_document(json_path, {"folder": str(vectors), "answers": answered}, overwrite=overwrite)

@@ -4,17 +4,17 @@ alignment, sentence pooling, prefix), which lies in `otkit.json`."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.encoders.pooling import poolings_of
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
-from otkit.errors import CheckpointError, ConfigError, choose, reason_of
+from otkit.errors import CheckpointError, ConfigError, reason_of
 from otkit.files import to_json
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "read_settings",
     "resolve_layers",
     "settings_document",
+    "stated_settings",
 ]
 
 SETTINGS_FILE = "otkit.json"
@@ -44,6 +45,8 @@ class Encoder(Protocol):
     @property
     def dimension(self) -> int: ...
     @property
+    def sentence_dimension(self) -> int: ...
+    @property
     def layers(self) -> int: ...
     @property
     def max_tokens(self) -> int: ...
@@ -60,7 +63,11 @@ class Encoder(Protocol):
         ...
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
-        """(B, D) unit vectors for search: the last layer, pooled as the settings say."""
+        """(B, E) unit vectors for search, with all that the encoder's authors put behind the last layer."""
+        ...
+
+    def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
+        """The same out of the last layer's states (B, T, D)."""
         ...
 
     def weights_sha256(self) -> str:
@@ -85,20 +92,35 @@ def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """alignment_layers: hidden states (0 = embeddings) averaged for alignment; pooling: sentence vector,
-    `mean` or `cls`; prefix: text put before every sentence, whose tokens belong to no word."""
+    """alignment_layers: hidden states (0 = embeddings) averaged for alignment; pooling: sentence vector, a name of
+    `SENTENCE_POOLINGS` or several joined by `+`; prefix: text put before every sentence, whose tokens belong to no
+    word; prompts: others, by name; pool_prompt: whether the tokens of the prompt count in the sentence vector;
+    max_seq_length: tokens of a text that a sentence vector is made of, None for all that the encoder takes;
+    truncate_dim: numbers of a sentence vector that are kept, None for all (Matryoshka)."""
 
     alignment_layers: tuple[int, ...]
     pooling: str = "mean"
     prefix: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    pool_prompt: bool = True
+    max_seq_length: int | None = None
+    truncate_dim: int | None = None
 
     def __post_init__(self) -> None:
-        choose(self.pooling, SENTENCE_POOLINGS, what="pooling")
+        poolings_of(self.pooling)
         if not self.alignment_layers or min(self.alignment_layers) < 0:
             raise CheckpointError(
                 f"alignment_layers must be hidden-state indices from 0 up, got {list(self.alignment_layers)}",
                 remedy='write for instance "alignment_layers": [6, 7] in otkit.json',
             )
+
+    def prompt(self, name: str | None) -> str:
+        """The text of a prompt: one of `prompts` by its name, else the text itself; None is the encoder's own."""
+        return self.prefix if name is None else self.prompts.get(name, name)
+
+    def most_tokens(self, encoder_takes: int) -> int:
+        """The longest text that a sentence vector is made of."""
+        return min(encoder_takes, self.max_seq_length or encoder_takes)
 
 
 def alignment_layers_rule(layers: int) -> tuple[tuple[int, ...], str]:
@@ -108,6 +130,8 @@ def alignment_layers_rule(layers: int) -> tuple[tuple[int, ...], str]:
     spelling; translations agree best just past the middle: states 6 to 8 of 12 in the sample encoder, 8 of 12
     for mBERT (Dou and Neubig 2021, section 3) and XLM-R, 6 of 12 for LaBSE.
     """
+    if not layers:
+        return (0,), "the table of word pieces is all that it has"
     first = max(1, layers // 2)
     last = max(first, layers * 7 // 12)
     chosen = tuple(range(first, last + 1))
@@ -116,9 +140,9 @@ def alignment_layers_rule(layers: int) -> tuple[tuple[int, ...], str]:
     return chosen, f"{mean} {named} of {layers}: from 1/2 to 7/12 of the stack, where translations agree best"
 
 
-def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: str = "") -> EncoderSettings:
-    """The settings in `folder/otkit.json`; what it does not say comes from the arguments and from the
-    rule."""
+def read_settings(folder: Path, *, layers: int, **defaults: Any) -> EncoderSettings:
+    """The settings in `folder/otkit.json`; what it does not say comes from `defaults`, which are fields of
+    EncoderSettings, and from the rule."""
     document = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
     stated = document.get("encoder", {})
     where = str(folder / SETTINGS_FILE)
@@ -133,25 +157,47 @@ def read_settings(folder: Path, *, layers: int, pooling: str = "mean", prefix: s
             where=where,
             remedy="mend the list, or leave it out: the default follows the number of layers",
         )
-    texts = {"pooling": stated.get("pooling", pooling), "prefix": stated.get("prefix", prefix)}
-    for name, value in texts.items():
-        if not isinstance(value, str):
+    own = {name: stated[name] for name in _KINDS if name in stated}
+    for name, value in own.items():
+        what, fits = _KINDS[name]
+        if not fits(value):
             raise CheckpointError(
-                f"{name} must be a text, got {value!r}", where=where, remedy="mend the file"
+                f"{name} must be {what}, got {value!r}", where=where, remedy="mend the file"
             )
-    if texts["pooling"] not in SENTENCE_POOLINGS:
-        raise CheckpointError(
-            f"pooling must be one of {', '.join(SENTENCE_POOLINGS)}, got {texts['pooling']!r}",
-            where=where,
-            remedy="mend the file",
-        )
-    return EncoderSettings(tuple(chosen), **texts)
+    try:
+        return EncoderSettings(tuple(chosen), **{**defaults, **own})
+    except ConfigError as error:
+        raise CheckpointError(error.what, where=where, remedy=error.remedies) from error
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "pooling": ("a text", lambda value: isinstance(value, str)),
+    "prefix": ("a text", lambda value: isinstance(value, str)),
+    "prompts": (
+        "texts by name",
+        lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
+    ),
+    "pool_prompt": ("true or false", lambda value: isinstance(value, bool)),
+    "max_seq_length": ("a number above 0", lambda value: value is None or (type(value) is int and value > 0)),
+    "truncate_dim": ("a number above 0", lambda value: value is None or (type(value) is int and value > 0)),
+}
 
 
 def settings_document(name: str, settings: EncoderSettings, metadata: Mapping[str, Any]) -> str:
     """The text of `otkit.json`: the settings under `encoder`, the rest as the caller gives it."""
-    stated = {**asdict(settings), "alignment_layers": list(settings.alignment_layers)}
-    return to_json({"name": name, **metadata, "encoder": stated})
+    return to_json({"name": name, **metadata, "encoder": stated_settings(settings)})
+
+
+def stated_settings(settings: EncoderSettings) -> dict[str, Any]:
+    """The settings as JSON has them: without prompts and limits that nobody stated."""
+    always = {
+        "alignment_layers": list(settings.alignment_layers),
+        "pooling": settings.pooling,
+        "prefix": settings.prefix,
+    }
+    usual = asdict(EncoderSettings(settings.alignment_layers))
+    more = {name: value for name, value in asdict(settings).items() if value != usual[name]}
+    return {**more, **always}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import copy
+import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 
 from otkit.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import (
+        PreTrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
 __all__ = [
+    "ENCODERS",
     "UNMASKED",
+    "fast_tokenizer",
     "first_position",
     "layer_stack",
+    "load_model",
     "position_limit",
     "refuse_family",
     "settle",
@@ -26,16 +38,31 @@ __all__ = [
 UNMASKED = frozenset({"convbert", "fnet", "nystromformer", "yoso"})
 """Families that mix neighbouring positions without a mask: padding beside a sentence changes its states."""
 
+ENCODERS = {
+    "bart": "BartEncoder",
+    "m2m_100": "M2M100Encoder",
+    "marian": "MarianEncoder",
+    "mbart": "MBartEncoder",
+    "mt5": "MT5EncoderModel",
+    "pegasus": "PegasusEncoder",
+    "t5": "T5EncoderModel",
+    "umt5": "UMT5EncoderModel",
+}
+"""Families with a decoder, and the class that is their encoder by itself."""
+
+# Weights that are computed and so in no file: sines and cosines of positions.
+_COMPUTED = dict.fromkeys(("marian", "pegasus"), frozenset({"embed_positions.weight"}))
+
 _MOST_TOKENS = 1_000_000  # where neither encoder nor tokenizer has a limit
 
 
 def refuse_family(config: PreTrainedConfig, where: str) -> None:
     """A CheckpointError for what is no encoder, or not before something is chosen."""
-    if getattr(config, "is_encoder_decoder", False):
+    if getattr(config, "is_encoder_decoder", False) and config.model_type not in ENCODERS:
         raise CheckpointError(
-            f"the architecture {config.model_type!r} is an encoder with a decoder",
+            f"the architecture {config.model_type!r} is an encoder with a decoder, and its encoder is not known here",
             where=where,
-            remedy="use an encoder, such as BERT, XLM-R or ModernBERT",
+            remedy=f"use an encoder, or one of {', '.join(ENCODERS)}",
         )
     if config.model_type == "xmod" and config.default_language is None:
         languages = ", ".join(config.languages)
@@ -44,6 +71,64 @@ def refuse_family(config: PreTrainedConfig, where: str) -> None:
             where=where,
             remedy='name one in its config.json, such as "default_language": "en_XX"',
         )
+
+
+def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, list[str]]:
+    """The encoder of a transformers folder in fp32, and the weights that the folder lacks; of a model with a decoder,
+    its encoder alone."""
+    import transformers
+
+    loader: Any = transformers.AutoModel
+    mapping: dict[str, str] | None = None
+    kind = config.model_type
+    if kind in ENCODERS:
+        loader = getattr(
+            importlib.import_module(f"transformers.models.{kind}.modeling_{kind}"), ENCODERS[kind]
+        )
+        if not ENCODERS[kind].endswith("Model"):
+            mapping = {
+                f"^{where}{part}\\.": name
+                for where in (r"model\.", "")
+                for part, name in (("encoder", ""), ("shared", "embed_tokens."))
+            }
+    model, report = loader.from_pretrained(
+        folder,
+        config=config,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
+        key_mapping=mapping,
+    )
+    if mapping is not None:
+        model._weight_conversions = []  # the encoder is saved under its own names
+    return model, sorted(set(report["missing_keys"]) - _COMPUTED.get(kind, frozenset()))
+
+
+def fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The same tokenizer in the fast form that keeps words apart, where transformers has none: ByT5's pieces are the
+    bytes of the text."""
+    from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    if not isinstance(tokenizer, ByT5Tokenizer):
+        return tokenizer
+    special = ["<pad>", "</s>", "<unk>"]
+    letters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    vocab = {token: number for number, token in enumerate(special)}
+    vocab |= {letters[byte]: byte + len(special) for byte in range(256)}
+    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    backend.add_special_tokens(special)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=tokenizer.model_max_length,
+    )
 
 
 def settle(model: PreTrainedModel) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import EncoderSettings, read_json, read_settings, resolve_layers
+from otkit.encoders.pooling import pool_sentences
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long
 from otkit.errors import CheckpointError, ConfigError
 from otkit.files import MARKER, file_facts, is_as_stated, sha256_of, to_json
@@ -62,9 +63,12 @@ class OnnxEncoder:
         settings: EncoderSettings,
         dimension: int,
         layers: int,
+        modules: Sequence[str] = (),
+        sentence_dimension: int | None = None,
         device: str = "cpu",
     ) -> None:
         self.name, self.settings, self.subwords = name, settings, subwords
+        self._modules, self._whole = tuple(modules), sentence_dimension or dimension
         self.dimension, self.layers, self.max_tokens = dimension, layers, subwords.limit
         self._path, self._providers = path, _providers(device)
         on_gpu = self._providers[0] != "CPUExecutionProvider" and torch.cuda.is_available()
@@ -106,7 +110,23 @@ class OnnxEncoder:
         return self.run(tokens, names)
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
-        return self.run(tokens, ["sentence_vector"])[0]
+        (vectors,) = self.run(tokens, ["sentence_vector"])
+        if self.settings.truncate_dim is None:
+            return vectors
+        return torch.nn.functional.normalize(vectors[:, : self.sentence_dimension], dim=-1)
+
+    @property
+    def sentence_dimension(self) -> int:
+        return min(self._whole, self.settings.truncate_dim or self._whole)
+
+    def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
+        if self._modules:
+            raise ConfigError(
+                f"its graph makes vectors of whole sentences alone ({', '.join(self._modules)} are inside)",
+                where=str(self._path),
+                remedy="use the encoder that it was exported from",
+            )
+        return pool_sentences(hidden, tokens.to(hidden.device), pooling=self.settings.pooling)
 
     def weights_sha256(self) -> str:
         digest = hashlib.sha256()
@@ -237,6 +257,8 @@ def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
         settings=settings,
         dimension=numbers["dimension"],
         layers=numbers["layers"],
+        modules=facts.get("modules", ()),
+        sentence_dimension=facts.get("sentence_dimension"),
         device=device,
     )
 

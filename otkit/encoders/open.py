@@ -8,16 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 
+from otkit.encoders.adapter import ADAPTER, base_of, merge_adapter
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, read_json, read_settings
-from otkit.encoders.families import refuse_family
+from otkit.encoders.families import fast_tokenizer, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
+from otkit.encoders.stack import Stack, module_weights, read_stack
+from otkit.encoders.static import open_static
+from otkit.encoders.tokens import lower_case
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import CheckpointError, ConfigError
 from otkit.resources import sample_encoder
@@ -28,6 +32,8 @@ _MANIFEST = "manifest.json"  # of what otkit exported
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.pkl")
 # transformers makes up an empty tokenizer where none of these is found.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+# As llama.cpp numbers them; a file may state none (0).
+_GGUF_POOLINGS = {None: "mean", 0: "mean", 1: "mean", 2: "cls", 3: "lasttoken"}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -88,29 +94,38 @@ def _download(name: str) -> Path:
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
     avoided = ["onnx/*", "openvino/*", "*/*.safetensors"]
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=avoided))
+        folder = Path(
+            huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=avoided)
+        )
+        inner = module_weights(folder)
+        if inner and not all((folder / file).is_file() for file in inner):
+            huggingface_hub.snapshot_download(name, allow_patterns=inner)
     except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(
             f"there is no file or folder {name!r}, and the Hub gives none ({type(error).__name__})",
             remedy="check the spelling; without network give a folder, or nothing for the sample encoder",
         ) from error
+    return folder
 
 
 def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     """Look what kind of encoder lies in a folder, in a fixed order, and open it."""
     if (folder / _MANIFEST).is_file() and any(folder.glob("*.onnx")):
         return _open_exported(folder, name=name, device=device)
-    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
-        return _open_transformers(folder, folder, name=name, device=device)
+    if (folder / ADAPTER).is_file():
+        return _open_adapter(folder, name=name, device=device)
+    stack = read_stack(folder)
+    inner = stack.first  # old sentence-transformers kept the encoder in 0_Transformer
+    if stack.static:
+        return open_static(stack, folder, name=name, device=device)
+    if (inner / "config.json").is_file() and any(inner.glob("*.safetensors")):
+        return _open_transformers(stack, folder, name=name, device=device)
     if any(folder.glob("*.gguf")):
         return _open_gguf(_only_gguf(folder), name=name, device=device)
-    inner = folder / "0_Transformer"  # where old sentence-transformers kept the encoder
-    if (inner / "config.json").is_file() and any(inner.glob("*.safetensors")):
-        return _open_transformers(inner, folder, name=name, device=device)
     if any(folder.glob("*.onnx")):
         return _open_exported(folder, name=name, device=device)  # says what is missing
     for pickle in _PICKLES:
-        if (folder / pickle).is_file():
+        if (inner / pickle).is_file():
             raise CheckpointError(
                 f"its weights are a pickle ({pickle}), which can run any code when it is read",
                 where=str(folder),
@@ -123,6 +138,28 @@ def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
         where=str(folder),
         remedy="check the path",
     )
+
+
+def _open_adapter(folder: Path, *, name: str, device: str) -> TorchEncoder:
+    """A LoRA adapter over the encoder that it names: its weights are added into the encoder's."""
+    base = base_of(folder)
+    encoder = _open(base, device=device)
+    if not isinstance(encoder, TorchEncoder):
+        raise CheckpointError(
+            f"its base {str(base)!r} is no encoder of transformers",
+            where=str(folder),
+            remedy="open the encoder that it was trained on",
+        )
+    model = merge_adapter(encoder.model, folder)
+    stack = read_stack(folder) if (folder / "modules.json").is_file() else None
+    own = stack.settings if stack is not None else asdict(encoder.settings)
+    defaults = {key: value for key, value in own.items() if key != "alignment_layers"}
+    settings = read_settings(folder, layers=encoder.layers, **defaults)
+    if not (folder / SETTINGS_FILE).is_file():
+        settings = replace(settings, alignment_layers=encoder.settings.alignment_layers)
+    check_weights(model, str(folder))
+    head = encoder.head if stack is None else stack.head
+    return TorchEncoder(model, encoder.tokenizer, name=name, settings=settings, head=head)
 
 
 def _only_gguf(folder: Path) -> Path:
@@ -155,19 +192,27 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
         tokenizer = read_tokenizer(file, limit=config.max_position_embeddings)
     if tokenizer.pad_token_id is not None:
         config.pad_token_id = tokenizer.pad_token_id
-    pooling = "cls" if file.value("bert.pooling_type") == 2 else "mean"
+    pooling = _GGUF_POOLINGS.get(file.value("bert.pooling_type"))
+    if pooling is None:
+        raise CheckpointError(
+            f"its pooling_type is {file.value('bert.pooling_type')!r}, which is no sentence vector known here",
+            where=str(path),
+            remedy="convert the encoder again",
+        )
     settings = read_settings(folder, layers=config.num_hidden_layers, pooling=pooling)
     model = build_bert(config, state)
     model.to(place)  # type: ignore[arg-type]
     return TorchEncoder(model, tokenizer, name=name, settings=settings)
 
 
-def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> TorchEncoder:
-    """A transformers folder; `root` is where sentence-transformers keeps modules.json (the same, mostly)."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> TorchEncoder:
+    """A transformers folder; `root` is where its otkit.json lies (the same, mostly)."""
+    from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
-    place = choose_device(device)
-    if not any((folder / file).is_file() for file in _TOKENIZERS):
+    folder, place = stack.first, choose_device(device)
+    stated = folder / "tokenizer_config.json"
+    needs_none = stated.is_file() and read_json(stated).get("tokenizer_class") == "ByT5Tokenizer"
+    if not needs_none and not any((folder / file).is_file() for file in _TOKENIZERS):
         raise CheckpointError(
             f"holds no tokenizer: looked for {', '.join(_TOKENIZERS)}",
             where=str(folder),
@@ -176,26 +221,15 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
     with quiet_transformers():
         config = _need(lambda: AutoConfig.from_pretrained(folder), folder, what="encoder")
         refuse_family(config, str(folder))
-        model, report = _need(
-            lambda: AutoModel.from_pretrained(
-                folder,
-                config=config,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                output_loading_info=True,
-            ),
-            folder,
-            what="encoder",
-        )
+        model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")
         tokenizer = _need(
-            lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+            lambda: fast_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)),
             folder,
             what="tokenizer",
         )
-    if any(key.startswith("pooler.") for key in report["missing_keys"]):
+    if any(key.startswith("pooler.") for key in missing):
         model.pooler = None  # the checkpoint has none: a random one would be saved with the encoder later
-    lost = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    lost = [key for key in missing if not key.startswith("pooler.")]
     if lost:
         raise CheckpointError(
             f"{len(lost)} weights are missing, the first is {lost[0]!r}",
@@ -208,36 +242,11 @@ def _open_transformers(folder: Path, root: Path, *, name: str, device: str) -> T
             where=str(folder),
             remedy="convert it and save tokenizer.json beside the encoder",
         )
+    if stack.lower_case:
+        lower_case(tokenizer.backend_tokenizer)
     check_weights(model, str(folder))
-    defaults = _sentence_transformers_settings(root)
-    settings = read_settings(folder, layers=int(model.config.num_hidden_layers), **defaults)
-    return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings)
-
-
-def _sentence_transformers_settings(root: Path) -> dict[str, str]:
-    """Pooling and default prompt as sentence-transformers' own files state them; nothing where there are
-    none."""
-    found: dict[str, str] = {}
-    pooling = root / "1_Pooling" / "config.json"
-    if (root / "modules.json").is_file() and pooling.is_file():
-        stated = read_json(pooling)
-        modes = [key for key, value in stated.items() if key.startswith("pooling_mode_") and value is True]
-        mode = stated.get("pooling_mode", modes[0].removeprefix("pooling_mode_") if modes else "mean")
-        short = {"cls_token": "cls", "cls": "cls", "mean_tokens": "mean", "mean": "mean"}.get(str(mode))
-        if short is None or len(modes) > 1:
-            raise CheckpointError(
-                f"its pooling ({', '.join(modes) or mode}) is not one of mean, cls",
-                where=str(pooling),
-                remedy=f'choose one with "pooling" in {SETTINGS_FILE}, and remove {pooling.parent.name}',
-            )
-        found["pooling"] = short
-    prompts = root / "config_sentence_transformers.json"
-    if prompts.is_file():
-        stated = read_json(prompts)
-        prompt = (stated.get("prompts") or {}).get(stated.get("default_prompt_name") or "")
-        if prompt:
-            found["prefix"] = str(prompt)
-    return found
+    settings = read_settings(root, layers=int(model.config.num_hidden_layers), **stack.settings)
+    return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
 
 
 def _need(load: Callable[[], Any], folder: Path, *, what: str) -> Any:

@@ -20,6 +20,8 @@ __all__ = [
     "centred",
     "pool_sentences",
     "pool_words",
+    "pooled",
+    "poolings_of",
     "subword_units",
 ]
 
@@ -117,26 +119,78 @@ def subword_units(hidden: Tensor, tokens: Tokens) -> Encoded:
     return Encoded(vectors, mask, torch.where(mask, tokens.word_ids.gather(1, order), -1))
 
 
-def _sentence_mean(hidden: Tensor, attention: Tensor) -> Tensor:
-    weights = attention.unsqueeze(-1)
-    return torch.where(weights, hidden, hidden.new_zeros(())).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+def _total(hidden: Tensor, weights: Tensor) -> Tensor:
+    """(B, D): states (B, T, D) summed by weights (B, T); where the weight is 0 a state may be anything."""
+    weights = weights.unsqueeze(-1)
+    return torch.where(weights > 0, hidden * weights, hidden.new_zeros(())).sum(dim=1)
 
 
-def _sentence_cls(hidden: Tensor, attention: Tensor) -> Tensor:
-    return hidden[:, 0]
+def _sentence_mean(hidden: Tensor, kept: Tensor) -> Tensor:
+    return _total(hidden, kept) / kept.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def _sentence_root_mean(hidden: Tensor, kept: Tensor) -> Tensor:
+    return _total(hidden, kept) / kept.sum(dim=1, keepdim=True).clamp_min(1).sqrt()
+
+
+def _sentence_weighted_mean(hidden: Tensor, kept: Tensor) -> Tensor:
+    weights = kept * torch.arange(1, hidden.shape[1] + 1, device=hidden.device)  # later tokens have seen more
+    return _total(hidden, weights) / weights.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def _sentence_max(hidden: Tensor, kept: Tensor) -> Tensor:
+    return torch.where(kept.unsqueeze(-1) > 0, hidden, hidden.new_tensor(-torch.inf)).amax(dim=1)
+
+
+def _place(hidden: Tensor, place: Tensor) -> Tensor:
+    """(B, D): the state at one place (B,) of each row."""
+    return hidden.gather(1, place[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
+
+
+def _sentence_first(hidden: Tensor, kept: Tensor) -> Tensor:
+    return _place(hidden, kept.argmax(dim=1))
+
+
+def _sentence_last(hidden: Tensor, kept: Tensor) -> Tensor:
+    places = torch.arange(hidden.shape[1], device=hidden.device)
+    return _place(hidden, (kept * places).argmax(dim=1))
 
 
 SENTENCE_POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean": _sentence_mean,
-    "cls": _sentence_cls,
+    "cls": _sentence_first,
+    "max": _sentence_max,
+    "mean_sqrt_len": _sentence_root_mean,
+    "weightedmean": _sentence_weighted_mean,
+    "lasttoken": _sentence_last,
 }
+"""One vector a sentence out of token states (B, T, D) and the tokens that count (B, T), 1 or 0: those of
+sentence-transformers. Several are joined by `+`: their vectors stand side by side."""
+
+
+def poolings_of(pooling: str) -> tuple[str, ...]:
+    """The parts of a pooling such as `cls+mean`, each a name of `SENTENCE_POOLINGS`."""
+    parts = tuple(pooling.split("+"))
+    for part in parts:
+        choose(part, SENTENCE_POOLINGS, what="pooling")
+    return parts
+
+
+def pooled(hidden: Tensor, attention: Tensor, pooling: str, *, skip: int = 0) -> Tensor:
+    """(B, E) sentence vectors as they come, out of token states (B, T, D): all tokens count, specials and prefix
+    included (E5, LaBSE), but for the first `skip`."""
+    kept = attention.to(torch.int32)
+    if skip:
+        kept = kept * (torch.arange(kept.shape[1], device=kept.device) >= skip)
+    hidden = hidden.float()
+    parts = [SENTENCE_POOLINGS[part](hidden, kept) for part in pooling.split("+")]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def pool_sentences(hidden: Tensor, tokens: Tokens, *, pooling: str) -> Tensor:
-    """(B, D) unit vectors: the mean over all tokens, specials and prefix included (E5, LaBSE), or the first
-    token."""
-    pooled = choose(pooling, SENTENCE_POOLINGS, what="pooling")(hidden.float(), tokens.attention)
-    return torch.nn.functional.normalize(pooled, dim=-1)
+    """(B, E) unit vectors of a pooling alone, without what an encoder may have behind it."""
+    poolings_of(pooling)
+    return torch.nn.functional.normalize(pooled(hidden, tokens.attention, pooling), dim=-1)
 
 
 def centred(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

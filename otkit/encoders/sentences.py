@@ -16,55 +16,77 @@ from torch import Tensor
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
 from otkit.encoders.soundness import refuse_not_finite
-from otkit.encoders.tokens import Sentence, Tokens
+from otkit.encoders.tokens import Sentence, Tokens, refuse_too_long
 from otkit.errors import ConfigError, choose
 
-__all__ = ["LONG", "UNITS", "encode_sentences", "encode_words", "token_states"]
+__all__ = ["LONG", "LONG_SENTENCES", "UNITS", "encode_sentences", "encode_words", "token_states"]
 
 # A quarter of a window is shared with each neighbour, so every token keeps at least an eighth of a
 # window (64 of 512 tokens) of text on both sides, for a third more work than windows that only touch.
 _SHARED = 0.25
 _WINDOWS_AT_ONCE = 8
 
+LONG_SENTENCES = {
+    "error": "refuse a text past the limit of its sentence vector",
+    "cut": "leave its end away, as sentence-transformers does",
+}
 UNITS = {"word": "one vector a word", "subword": "one vector a subword"}
 LONG = {"error": "refuse a sentence past the encoder's limit", "window": "encode it in overlapping windows"}
 
 
 def encode_sentences(
     encoder: Encoder,
-    sentences: Sequence[Sequence[str]],
+    sentences: Sequence[str | Sentence],
     *,
     layer: int | None = None,
     pooling: str | None = None,
+    prompt: str | None = None,
+    long: str = "error",
     batch_tokens: int = 4096,
     progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """The L2-normalised vectors (len(sentences), D): the encoder's own, or another layer or pooling.
+    """The L2-normalised vectors (len(sentences), E): the encoder's own, or another layer or pooling.
+
+    A sentence is a text, or words, which stand between spaces then. It is cut into pieces as a whole, behind the
+    prompt (None: the encoder's own), as sentence-transformers does. long: `error` raises TooLongError for one past
+    the encoder's limit; `cut` leaves its end away, as sentence-transformers does.
 
     `batch_tokens` bounds the padded subwords of a forward pass, estimated from characters; `progress` gets the number
     of sentences done after each.
     """
-    vectors = np.zeros((len(sentences), encoder.dimension), dtype=np.float32)
-    lengths = np.array([sum(map(len, words)) + len(words) for words in sentences])
+    choose(long, LONG_SENTENCES, what="rule for long sentences")
+    texts = [sentence if isinstance(sentence, str) else " ".join(sentence) for sentence in sentences]
+    limit = encoder.settings.most_tokens(encoder.max_tokens)
+    prefix = encoder.settings.prompt(prompt)
+    parts: list[NDArray[np.float32]] = []
+    lengths = np.array([len(text) + 1 for text in texts])
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):
         # About three characters make a subword in the scripts seen here; the longest of a batch comes first.
-        width = max(int(lengths[order[first]]) // 3, 8)
+        width = max(int(min(lengths[order[first]] // 3, limit)), 8)
         members = order[first : first + max(1, batch_tokens // width)]
-        tokens = encoder.tokenize([sentences[index] for index in members]).to(encoder.device)
+        tokens = encoder.subwords.encode_texts(
+            [texts[index] for index in members], prefix=prefix, limit=limit if long == "cut" else None
+        )
+        refuse_too_long(tokens, limit, numbers=members.tolist())
+        tokens = tokens.to(encoder.device)
         with torch.inference_mode():
             if layer is None and pooling is None:
-                pooled = encoder.encode_sentences(tokens)
+                vectors = encoder.encode_sentences(tokens)
             else:
                 (hidden,) = encoder.hidden_states(tokens, layers=[-1 if layer is None else layer])
-                pooled = pool_sentences(hidden, tokens, pooling=pooling or encoder.settings.pooling)
-        pooled = pooled.float().cpu()
-        refuse_not_finite(pooled, encoder, "a sentence vector")
-        vectors[members] = pooled.numpy()
+                vectors = pool_sentences(hidden, tokens, pooling=pooling or encoder.settings.pooling)
+        vectors = vectors.float().cpu()
+        refuse_not_finite(vectors, encoder, "a sentence vector")
+        parts.append(vectors.numpy())
         first += len(members)
         progress(first)
-    return vectors
+    if not parts:
+        return np.zeros((0, encoder.sentence_dimension), dtype=np.float32)
+    found = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
+    found[order] = np.concatenate(parts)
+    return found
 
 
 def encode_words(

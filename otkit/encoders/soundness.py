@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.static import StaticEncoder
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, OtkitError, reason_of
@@ -120,6 +121,8 @@ def _states(encoder: Encoder, tokens: Tokens, top: int) -> dict[str, Tensor]:
         layers = range(top + 1)
         states = encoder.hidden_states(tokens, layers=layers)
         return {f"hidden state {layer}": state for layer, state in zip(layers, states, strict=True)}
+    if isinstance(encoder, StaticEncoder):
+        return {"hidden state 0": encoder.hidden_states(tokens, layers=[0])[0]}
     from otkit.encoders.onnx import OnnxEncoder, output_names
 
     assert isinstance(encoder, OnnxEncoder)

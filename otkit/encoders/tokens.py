@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -23,6 +23,7 @@ __all__ = [
     "Tokens",
     "TooLongError",
     "letters_of",
+    "lower_case",
     "own_tokenizer",
     "refuse_too_long",
     "stack_tokens",
@@ -59,13 +60,15 @@ class Tokens:
 
     ids: (B, T) int64.  attention: (B, T) bool, False at padding.  word_ids: (B, T) int64, the index of the
     word that a token belongs to; -1 for special tokens, the prefix and padding.  counts: words of each
-    sentence (found from word_ids when not given), so that no later step has to ask a device for them.
+    sentence (found from word_ids when not given), so that no later step has to ask a device for them.  lead: tokens up
+    to the end of the prefix, of every sentence alike; 0 where there is no prefix.
     """
 
     ids: Tensor
     attention: Tensor
     word_ids: Tensor
     counts: tuple[int, ...] = ()
+    lead: int = 0
 
     def __post_init__(self) -> None:
         shape = tuple(self.ids.shape)
@@ -98,12 +101,12 @@ class Tokens:
         """Some sentences of the batch, without the columns that are padding in all of them."""
         width = int(self.lengths[rows].max()) if len(rows) else 0
         ids, attention, word_ids = (x[rows, :width] for x in (self.ids, self.attention, self.word_ids))
-        return Tokens(ids, attention, word_ids, tuple(self.counts[row] for row in rows.tolist()))
+        return Tokens(ids, attention, word_ids, tuple(self.counts[row] for row in rows.tolist()), self.lead)
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same batch on another device."""
         ids, attention, word_ids = (send(x, device) for x in (self.ids, self.attention, self.word_ids))
-        return Tokens(ids, attention, word_ids, self.counts)
+        return Tokens(ids, attention, word_ids, self.counts, self.lead)
 
 
 def stack_tokens(batches: Sequence[Tokens], *, padding_id: int) -> Tokens:
@@ -121,11 +124,12 @@ def stack_tokens(batches: Sequence[Tokens], *, padding_id: int) -> Tokens:
     )
 
 
-def refuse_too_long(tokens: Tokens, limit: int) -> None:
-    """Raise TooLongError for the first sentence with more than `limit` tokens."""
+def refuse_too_long(tokens: Tokens, limit: int, *, numbers: Sequence[int] | None = None) -> None:
+    """Raise TooLongError for the first sentence with more than `limit` tokens; `numbers` says which each row is."""
     if tokens.ids.shape[1] > limit:
-        index = int(tokens.lengths.gt(limit).to(torch.int64).argmax())
-        raise TooLongError(index=index, tokens=int(tokens.lengths[index]), limit=limit)
+        row = int(tokens.lengths.gt(limit).to(torch.int64).argmax())
+        index = row if numbers is None else int(numbers[row])
+        raise TooLongError(index=index, tokens=int(tokens.lengths[row]), limit=limit)
 
 
 class SubwordTokenizer:
@@ -162,8 +166,7 @@ class SubwordTokenizer:
             if len(known) + len(new) > self.REMEMBERED:
                 known = self._pieces = {}
                 new = list(set(words))
-            # Half a surrogate pair (undecodable bytes of a command line) is not Unicode: it becomes "?".
-            texts = [word.encode("utf-8", "replace").decode("utf-8") for word in new]
+            texts = list(map(_unicode, new))
             if self._space:
                 texts = [text if text[:1].isspace() else f" {text}" for text in texts]
             found = self.backend.encode_batch_fast(
@@ -178,7 +181,27 @@ class SubwordTokenizer:
         encoders)."""
         lead = [*self._before, *chain.from_iterable(self.pieces(prefix.split()))]
         pieces = self.pieces([*chain.from_iterable(sentences)])
-        return self._assembled(tuple(map(len, sentences)), pieces, lead)
+        tokens = self._assembled(tuple(map(len, sentences)), pieces, lead)
+        return replace(tokens, lead=len(lead)) if prefix else tokens
+
+    def encode_texts(self, texts: Sequence[str], *, prefix: str = "", limit: int | None = None) -> Tokens:
+        """Tokens of whole texts, cut exactly as the tokenizer cuts the prefix and the text in one; no word ids.
+
+        limit: the most tokens; a longer text loses its end, as in sentence-transformers.
+        """
+        whole = [_unicode(prefix + text) for text in texts]
+        rows = [found.ids for found in self.backend.encode_batch_fast(whole)]
+        if limit is not None:
+            kept = limit - len(self._after)
+            rows = [row if len(row) <= limit else row[:kept] + self._after for row in rows]
+        width = max(map(len, rows), default=0)
+        ids = torch.tensor([row + [self.padding_id] * (width - len(row)) for row in rows], dtype=torch.int64)
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+        attention = torch.arange(width) < lengths[:, None]
+        counts = (0,) * len(rows)
+        lead = len(self.backend.encode(_unicode(prefix)).ids) - len(self._after[:1]) if prefix else 0
+        ids = ids.reshape(len(rows), width)
+        return Tokens(ids, attention, torch.full_like(ids, -1), counts, lead)
 
     def of_pieces(self, rows: Sequence[Sequence[int]]) -> Tokens:
         """Subword ids between the special tokens, each a word of its own."""
@@ -250,6 +273,11 @@ class SubwordTokenizer:
         return tokens
 
 
+def _unicode(text: str) -> str:
+    """Half a surrogate pair (undecodable bytes of a command line) is not Unicode: it becomes "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def own_tokenizer(backend: Tokenizer) -> Tokenizer:
     """A tokenizer that cuts text as `backend` does, and whose settings are its own: nothing is cut short or padded,
     and text that looks like a special token is text.
@@ -270,11 +298,19 @@ def own_tokenizer(backend: Tokenizer) -> Tokenizer:
     return own
 
 
+def lower_case(backend: Tokenizer) -> None:
+    """Let a tokenizer lower-case all text first."""
+    own = backend.normalizer
+    backend.normalizer = (
+        normalizers.Lowercase() if own is None else normalizers.Sequence([normalizers.Lowercase(), own])
+    )
+
+
 def _space_before_words(backend: Tokenizer) -> bool:
     """Whether a word in the middle of a text is cut as it is by itself only with a space before it: byte-level
     tokenizers, and those of Gemma, mark the start of a word by that space."""
     text = backend.encode("a a", add_special_tokens=False)
-    second = [piece for piece, (_, end) in zip(text.ids, text.offsets, strict=True) if end == len("a a")]
+    second = [piece for piece, (_, end) in zip(text.ids, text.offsets, strict=True) if end > len("a")]
     alone, spaced = (
         backend.encode([word], is_pretokenized=True, add_special_tokens=False).ids for word in ("a", " a")
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import pad
+from torch.nn.functional import normalize, pad
 
 from otkit.encoders.encoder import SETTINGS_FILE, EncoderSettings, resolve_layers, settings_document
 from otkit.encoders.families import (
@@ -23,7 +23,8 @@ from otkit.encoders.families import (
     shortened,
     table_rows,
 )
-from otkit.encoders.pooling import pool_sentences
+from otkit.encoders.pooling import pooled, poolings_of
+from otkit.encoders.stack import Head, write_stack
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long, stack_tokens
 from otkit.errors import CheckpointError
 from otkit.files import fresh_folder
@@ -54,9 +55,12 @@ class TorchEncoder:
         *,
         name: str,
         settings: EncoderSettings,
+        head: Head | None = None,
     ) -> None:
         settle(model)
         self.model, self.tokenizer, self.name, self.settings = model, tokenizer, name, settings
+        self.head = Head() if head is None else head
+        """What its authors put behind the pooling; frozen while the encoder is trained."""
         config = model.config
         resolve_layers(settings.alignment_layers, self.layers)
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else config.pad_token_id
@@ -77,9 +81,31 @@ class TorchEncoder:
                 remedy="the tokenizer belongs to another encoder: put the right one beside it",
             )
 
+        self.head.check(self._pooled_width, name)
+
+    def with_model(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        *,
+        name: str | None = None,
+    ) -> TorchEncoder:
+        """The same with another model, such as a smaller one or one with merged weights."""
+        tokenizer, name = tokenizer or self.tokenizer, name or self.name
+        return TorchEncoder(model, tokenizer, name=name, settings=self.settings, head=self.head)
+
     @property
     def dimension(self) -> int:
         return int(self.model.config.hidden_size)
+
+    @property
+    def _pooled_width(self) -> int:
+        return self.dimension * len(poolings_of(self.settings.pooling))
+
+    @property
+    def sentence_dimension(self) -> int:
+        width = self.head.width(self._pooled_width)
+        return min(width, self.settings.truncate_dim or width)
 
     @property
     def layers(self) -> int:
@@ -176,11 +202,20 @@ class TorchEncoder:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         (last,) = self.hidden_states(tokens, layers=[-1])
-        return pool_sentences(last, tokens.to(last.device), pooling=self.settings.pooling)
+        return self.pool(last, tokens)
+
+    def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
+        self.head.check(self._pooled_width, self.name)  # the pooling may be another than at first
+        skip = 0 if self.settings.pool_prompt else tokens.lead
+        vectors = pooled(hidden, tokens.attention.to(hidden.device), self.settings.pooling, skip=skip)
+        with torch.autocast(hidden.device.type, enabled=False):
+            vectors = self.head.to(hidden.device)(vectors)
+        return normalize(vectors[:, : self.sentence_dimension], dim=-1)
 
     def weights_sha256(self) -> str:
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
+        behind = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        for name, tensor in sorted({**self.model.state_dict(), **behind}.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             if hasattr(tensor, "full_tensor"):  # shards (FSDP): all processes come here
                 tensor = tensor.full_tensor()
@@ -201,9 +236,15 @@ class TorchEncoder:
             with quiet_transformers():
                 self.model.save_pretrained(temporary)
                 self.tokenizer.save_pretrained(temporary)
+            if len(self.head) or not self.settings.pool_prompt or "+" in self.settings.pooling:
+                self.write_stack(temporary)
             text = settings_document(self.name, self.settings, metadata or {})
             for name, content in {SETTINGS_FILE: text, **(texts or {})}.items():
                 (temporary / name).write_text(content, encoding="utf-8")
+
+    def write_stack(self, folder: Path) -> None:
+        """Write what sentence-transformers reads of the vectors of sentences, beside the encoder in `folder`."""
+        write_stack(folder, self.settings, self.head, dimension=self.dimension, max_tokens=self.max_tokens)
 
 
 def _keep_input(found: dict[int, Tensor], layer: int) -> Any:

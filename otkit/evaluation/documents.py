@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from otkit.alignment.beads import Bead, BeadSettings, align_sentences
+from otkit.alignment.beads import Bead, align_sentences
+from otkit.alignment.settings import BeadSettings
 from otkit.data.lines import LineSource, joint_sha256, words_of
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.tokens import Sentence

@@ -20,7 +20,7 @@ from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
-from otkit.encoders.tokens import TooLongError
+from otkit.encoders.tokens import TooLongError, refuse_too_long
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray, accuracy_at, column_mean, hubness, reciprocal_rank
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
@@ -208,7 +208,7 @@ def encode_texts(
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     vectors = encode_sentences(
         encoder,
-        [words_of(text) for text in places],
+        list(places),
         layer=layer,
         batch_tokens=batch_tokens,
         progress=progress,
@@ -306,11 +306,12 @@ def _usable(encoder: Encoder, corpus: PairCorpus, on_error: str) -> tuple[list[P
 
 def _refusal(encoder: Encoder, text: str) -> TooLongError | None:
     # A word has at most one subword more than characters, so a short text is known without tokenising.
+    limit, prefix = encoder.settings.most_tokens(encoder.max_tokens), encoder.settings.prefix
     words = words_of(text)
-    if sum(map(len, words)) + len(words) + len(encoder.settings.prefix) + 16 < encoder.max_tokens:
+    if sum(map(len, words)) + len(words) + len(prefix) + 16 < limit:
         return None
     try:
-        encoder.tokenize([words])
+        refuse_too_long(encoder.subwords.encode_texts([text], prefix=prefix), limit)
     except TooLongError as error:
         return error
     return None

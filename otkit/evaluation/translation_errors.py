@@ -18,7 +18,7 @@ from otkit.data.halomi import CLASSES, JudgedSet, JudgedTranslation, Spans
 from otkit.data.lines import skipped_note, words_of
 from otkit.data.segmentation import segments
 from otkit.encoders.encoder import Encoder, resolve_layers
-from otkit.encoders.pooling import centred, pool_sentences
+from otkit.encoders.pooling import centred
 from otkit.encoders.sentences import encode_sentences, token_states
 from otkit.encoders.soundness import refuse_not_finite
 from otkit.errors import InputError
@@ -198,14 +198,14 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
 def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
     """(n, D) L2-normalised vectors of texts of any length."""
     words = [words_of(text) for text in texts]
-    lengths = encoder.subwords.encode(words, prefix=encoder.settings.prefix).lengths
-    fits = (lengths <= encoder.max_tokens).tolist()
-    vectors = np.zeros((len(texts), encoder.dimension))
-    vectors[fits] = encode_sentences(encoder, [one for one, short in zip(words, fits, strict=True) if short])
+    lengths = encoder.subwords.encode_texts(texts, prefix=encoder.settings.prefix).lengths
+    fits = (lengths <= encoder.settings.most_tokens(encoder.max_tokens)).tolist()
+    vectors = np.zeros((len(texts), encoder.sentence_dimension))
+    vectors[fits] = encode_sentences(encoder, [one for one, short in zip(texts, fits, strict=True) if short])
     for place in np.flatnonzero(~np.array(fits)):
         tokens = encoder.subwords.encode([words[place]], prefix=encoder.settings.prefix)
         (states,) = token_states(encoder, tokens, layers=[encoder.layers])
-        pooled = pool_sentences(states, tokens.to(encoder.device), pooling=encoder.settings.pooling)
+        pooled = encoder.pool(states, tokens)
         refuse_not_finite(pooled, encoder, "a sentence vector")
         vectors[place] = pooled[0].float().cpu().numpy()
     return vectors

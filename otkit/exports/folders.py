@@ -10,9 +10,9 @@ from otkit.encoders.encoder import SETTINGS_FILE, settings_document
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import ExportError, choose
 from otkit.exports.card import folder_card
-from otkit.exports.gguf import write_gguf
+from otkit.exports.gguf import POOLING_TYPES, write_gguf
 from otkit.exports.settings import ExportSettings
-from otkit.files import fresh_folder, to_json
+from otkit.files import fresh_folder
 
 __all__ = ["FOLDERS", "export_folder"]
 
@@ -25,37 +25,9 @@ def _transformers(encoder: TorchEncoder, folder: Path, kind: str) -> None:
 
 
 def _sentence_transformers(encoder: TorchEncoder, folder: Path, kind: str) -> None:
-    """The layout that `SentenceTransformer(FOLDER)` reads: encoder, pooling and normalisation as three
-    modules."""
+    """The layout that `SentenceTransformer(FOLDER)` reads: encoder, pooling and what stands behind it as modules."""
     _transformers(encoder, folder, kind)
-    settings = encoder.settings
-    modules = ("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")
-    listed = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for i, (name, path) in enumerate(modules)
-    ]
-    pooling = {
-        "word_embedding_dimension": encoder.dimension,
-        "pooling_mode_cls_token": settings.pooling == "cls",
-        "pooling_mode_mean_tokens": settings.pooling == "mean",
-        "pooling_mode_max_tokens": False,
-        "pooling_mode_mean_sqrt_len_tokens": False,
-        "include_prompt": True,  # E5's mean runs over the prefix too
-    }
-    prompts = {
-        "prompts": {"query": settings.prefix} if settings.prefix else {},
-        "default_prompt_name": "query" if settings.prefix else None,
-        "similarity_fn_name": "cosine",
-    }
-    for name in ("1_Pooling", "2_Normalize"):
-        (folder / name).mkdir()
-    _write_json(folder / "modules.json", listed)
-    _write_json(folder / "1_Pooling" / "config.json", pooling)
-    _write_json(folder / "2_Normalize" / "config.json", {})
-    _write_json(folder / "config_sentence_transformers.json", prompts)
-    _write_json(
-        folder / "sentence_bert_config.json", {"max_seq_length": encoder.max_tokens, "do_lower_case": False}
-    )
+    encoder.write_stack(folder)
 
 
 def _gguf(encoder: TorchEncoder, folder: Path, kind: str) -> None:
@@ -63,10 +35,6 @@ def _gguf(encoder: TorchEncoder, folder: Path, kind: str) -> None:
     differ."""
     write_gguf(encoder, folder / f"encoder-{kind}.gguf", kind=kind)
     encoder.tokenizer.save_pretrained(folder)
-
-
-def _write_json(path: Path, document: object) -> None:
-    path.write_text(to_json(document), encoding="utf-8")
 
 
 FOLDERS: dict[str, Callable[[TorchEncoder, Path, str], None]] = {
@@ -89,6 +57,15 @@ def export_folder(
     """Write `folder` in the layout `to`, whole or not at all, with otkit.json and a model card; returns its
     bytes. A folder that holds one of `inputs` is never replaced."""
     write = choose(to, FOLDERS, what="export target")
+    pooling = encoder.settings.pooling
+    lost = encoder.head.names if encoder.head.changes else []
+    lost += [f"pooling {pooling}"] if to == "gguf" and pooling not in POOLING_TYPES else []
+    if lost and to != "sentence-transformers":
+        raise ExportError(
+            f"its sentence vectors need {', '.join(lost)}, which a folder for {to} does not hold",
+            where=encoder.name,
+            remedy="choose `to='sentence-transformers'` or `to='onnx'`",
+        )
     with fresh_folder(Path(folder), "encoder", inputs=inputs, overwrite=overwrite) as target:
         with quiet_transformers():
             write(encoder, target, gguf_type)

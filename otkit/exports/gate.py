@@ -15,7 +15,7 @@ from torch import Tensor
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.onnx import OnnxEncoder
-from otkit.encoders.pooling import pool_sentences, pool_words
+from otkit.encoders.pooling import pool_words
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
@@ -159,8 +159,7 @@ def _both(encoder: TorchEncoder | OnnxEncoder, tokens: Tokens) -> tuple[Tensor, 
         return states, vectors
     layers = encoder.settings.alignment_layers
     *chosen, last = encoder.hidden_states(tokens, layers=[*layers, -1])
-    vectors = pool_sentences(last, tokens.to(last.device), pooling=encoder.settings.pooling)
-    return torch.stack(chosen).mean(dim=0), vectors
+    return torch.stack(chosen).mean(dim=0), encoder.pool(last, tokens)
 
 
 def _rowwise_cosine(x: Vectors, y: Vectors) -> Vectors:

@@ -20,7 +20,7 @@ from otkit.errors import ExportError, choose
 from otkit.exports.settings import ExportSettings
 from otkit.files import replace_file
 
-__all__ = ["GGUF_TYPES", "write_gguf"]
+__all__ = ["GGUF_TYPES", "POOLING_TYPES", "write_gguf"]
 
 _Q = gguf.GGMLQuantizationType
 _F = gguf.LlamaFileType
@@ -29,6 +29,11 @@ GGUF_TYPES: dict[str, tuple[Any, Any]] = {
     "q8_0": (_Q.Q8_0, _F.MOSTLY_Q8_0),
     "f16": (_Q.F16, _F.MOSTLY_F16),
     "f32": (_Q.F32, _F.ALL_F32),
+}
+POOLING_TYPES = {
+    "mean": gguf.PoolingType.MEAN,
+    "cls": gguf.PoolingType.CLS,
+    "lasttoken": gguf.PoolingType.LAST,
 }
 _NEVER = -1e4
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # token types of GGUF
@@ -103,9 +108,7 @@ def _write_fields(writer: gguf.GGUFWriter, encoder: TorchEncoder, file_type: Any
     writer.add_head_count(config.num_attention_heads)
     writer.add_layer_norm_eps(config.layer_norm_eps)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(
-        gguf.PoolingType.CLS if encoder.settings.pooling == "cls" else gguf.PoolingType.MEAN
-    )
+    writer.add_pooling_type(POOLING_TYPES[encoder.settings.pooling])
     writer.add_file_type(file_type)
     for key, value in tokenizer_fields(encoder.tokenizer, rows=config.vocab_size).items():
         name = f"tokenizer.ggml.{key}"

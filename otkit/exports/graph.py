@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from otkit.encoders.families import UNMASKED
 from otkit.encoders.onnx import output_names
-from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.encoders.pooling import pooled, poolings_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, reason_of
 from otkit.exports.settings import ExportSettings
 
-__all__ = ["INPUTS", "write_graph"]
+__all__ = ["INPUTS", "whole_width", "write_graph"]
 
 # 18 is the lowest that torch writes without a conversion afterwards, and so what the oldest runtimes read.
 _ATTENTION_OPSET = 23  # from here on each layer's attention is one native Attention node
@@ -32,22 +32,28 @@ _OTHER = "choose `to='transformers'` or `to='sentence-transformers'`"
 
 
 class _Graph(nn.Module):
-    """What is traced: the whole encoder, its alignment layers averaged, and its pooled unit vector."""
+    """What is traced: the whole encoder, its alignment layers averaged, and its unit vector of sentences with
+    all modules behind it, before it is made shorter."""
 
     def __init__(self, encoder: TorchEncoder) -> None:
         super().__init__()
         self.model, self.layers = encoder.model, encoder.settings.alignment_layers
-        self.pooling = SENTENCE_POOLINGS[encoder.settings.pooling]
+        self.pooling, self.head = encoder.settings.pooling, encoder.head
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         states = self.model(
             input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
         ).hidden_states
         chosen = [states[layer] for layer in self.layers]
-        vector = nn.functional.normalize(self.pooling(states[-1], attention_mask.bool()), dim=-1)
+        vector = nn.functional.normalize(self.head(pooled(states[-1], attention_mask, self.pooling)), dim=-1)
         if len(chosen) == 1:
             return chosen[0] * 1.0, vector  # its own node, should the layer also be the graph's last
         return torch.stack(chosen).mean(dim=0), vector, *chosen
+
+
+def whole_width(encoder: TorchEncoder) -> int:
+    """Of the graph's sentence vectors: all of their numbers."""
+    return encoder.head.width(encoder.dimension * len(poolings_of(encoder.settings.pooling)))
 
 
 def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSettings.opset) -> None:
@@ -56,6 +62,12 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSetting
     if family in UNMASKED:
         raise ExportError(
             f"the architecture {family!r} has no mask for padding, so a graph would give other states in a batch",
+            where=encoder.name,
+            remedy=_OTHER,
+        )
+    if not encoder.settings.pool_prompt:
+        raise ExportError(
+            "its pooling leaves out the prompt (include_prompt is false), whose length a graph does not know",
             where=encoder.name,
             remedy=_OTHER,
         )

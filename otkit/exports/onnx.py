@@ -32,7 +32,7 @@ from otkit.exports.gate import (
     missed,
     real_sentences,
 )
-from otkit.exports.graph import INPUTS, write_graph
+from otkit.exports.graph import INPUTS, whole_width, write_graph
 from otkit.exports.quantize import RECIPES, Feed, Quantisation
 from otkit.exports.settings import ExportSettings
 from otkit.files import fresh_folder, versions
@@ -166,6 +166,7 @@ def _attempt(
         settings=encoder.settings,
         dimension=encoder.dimension,
         layers=encoder.layers,
+        sentence_dimension=whole_width(encoder),
     )
     parity = measure(before, look_at(exported, texts))
     return Attempt(recipe.name, _size(target / MODEL_FILE), parity, missed(parity, limits))
@@ -201,6 +202,8 @@ def _write_companions(
             "encoder": {
                 "name": encoder.name,
                 "dimension": encoder.dimension,
+                "sentence_dimension": whole_width(encoder),
+                "modules": encoder.head.names if encoder.head.changes else [],
                 "layers": encoder.layers,
                 "max_tokens": encoder.max_tokens,
                 "unknown_id": encoder.subwords.unknown_id,

@@ -89,7 +89,7 @@ def trim_vocabulary(
     kept = sorted(wanted)
     tokenizer = _smaller_tokenizer(encoder.tokenizer, document, kept)
     model = _smaller_model(encoder, kept)
-    trimmed = TorchEncoder(model, tokenizer, name=f"{encoder.name} (trimmed)", settings=encoder.settings)
+    trimmed = encoder.with_model(model, tokenizer, name=f"{encoder.name} (trimmed)")
     row = encoder.dimension * 4
     texts_seen, measure = compare(fitting(real_sentences(), encoder, trimmed))
     report = TrimReport(
@@ -184,6 +184,7 @@ def _smaller_model(encoder: TorchEncoder, kept: list[int]) -> Any:
     assert isinstance(table, torch.nn.Embedding)
     table.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
     table.num_embeddings, table.padding_idx = len(kept), _new_padding(table, kept)
+    model.set_input_embeddings(table)  # T5 has it in two places
     model.config.vocab_size = len(kept)
     if not first_position(model):
         model.config.pad_token_id = kept.index(encoder.subwords.padding_id)

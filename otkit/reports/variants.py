@@ -30,6 +30,7 @@ class _OneForwardPass:
         self.name, self.origin = encoder.name, encoder.origin
         self.settings, self.subwords = encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
+        self.sentence_dimension = encoder.sentence_dimension
         self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
 
     def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
@@ -43,6 +44,9 @@ class _OneForwardPass:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         return self._encoder.encode_sentences(tokens)
+
+    def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
+        return self._encoder.pool(hidden, tokens)
 
     def weights_sha256(self) -> str:
         return self._encoder.weights_sha256()

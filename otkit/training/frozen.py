@@ -101,7 +101,7 @@ class CopiedStart:
                 twins[id(buffer)] = buffer.detach().to(dtype, copy=True)
         model = copy.deepcopy(model, twins)
         model.train(False)
-        self._encoder = TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
+        self._encoder = encoder.with_model(model)
         if compiled:
             self._encoder.compile()
         self._encode = encode

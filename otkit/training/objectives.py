@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
-from otkit.encoders.pooling import Encoded, pool_sentences, pool_words, subword_units
+from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder, states_of_both
 from otkit.errors import ConfigError
@@ -212,7 +212,7 @@ class AlignmentModel(nn.Module):
             if "sentences" in needs:
                 *chosen, last = states
                 states = tuple(chosen)
-                sentences.append(pool_sentences(last, side, pooling=encoder.settings.pooling))
+                sentences.append(encoder.pool(last, side))
             sides.append(_units(states, side, config))
         frozen = (
             start.vectors(batch, tokens[1]) if start is not None and needs & {"start", "teacher"} else None

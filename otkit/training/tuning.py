@@ -74,7 +74,7 @@ def plain_encoder(encoder: TorchEncoder, config: TuningSettings) -> TorchEncoder
         if getattr(encoder.model, "pooler", None) is None and hasattr(whole, "pooler"):
             whole._modules["pooler"] = None
         whole.load_state_dict(weights, strict=False)  # without the buffers, which the configuration fills
-        return TorchEncoder(whole, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
+        return encoder.with_model(whole)
     if config.lora_rank is None:
         return encoder
     from peft.tuners.lora import LoraLayer
@@ -89,7 +89,7 @@ def plain_encoder(encoder: TorchEncoder, config: TuningSettings) -> TorchEncoder
     model.requires_grad_(True)
     for leftover in ("peft_config", "_hf_peft_config_loaded"):
         model.__dict__.pop(leftover, None)
-    return TorchEncoder(model, encoder.tokenizer, name=encoder.name, settings=encoder.settings)
+    return encoder.with_model(model)
 
 
 def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = None) -> None:

@@ -18,10 +18,10 @@ from otkit.data.segmentation import segment
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
-from otkit.errors import choose
-from otkit.vectors.settings import UNITS
+from otkit.errors import ConfigError, choose
+from otkit.vectors.settings import UNITS, EmbeddingSettings
 
-__all__ = ["Embedded", "Embedder", "OpenEmbedder"]
+__all__ = ["Embedded", "Embedder", "OpenEmbedder", "embedder_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,31 +50,59 @@ class Embedder:
         *,
         unit: str = "sentence",
         raw: bool = False,
+        prompt: str | None = None,
+        long: str = "error",
+        truncate_dim: int | None = None,
         batch_tokens: int | None = None,
     ) -> None:
         choose(unit, UNITS, what="unit")
         self.encoder, self.unit, self.raw = encoder, unit, raw
+        self.prompt, self.long, self.truncate_dim = prompt, long, truncate_dim
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
-        alone = encoder.subwords.encode([["a"]], prefix=encoder.settings.prefix)
+        whole = encoder.sentence_dimension
+        if truncate_dim is not None and truncate_dim > whole:
+            raise ConfigError(
+                f"received {truncate_dim}, and the sentence vectors have {whole} numbers",
+                remedy=f"choose from 1 to {whole}",
+                setting="truncate_dim",
+            )
         self.on_encoded: Callable[[int], None] = lambda texts: None
         """Told how many of the texts are through the encoder."""
-        self._around = int(alone.lengths[0]) - len(encoder.subwords.pieces(["a"])[0])
+
+    @property
+    def dimension(self) -> int:
+        """Of its vectors."""
+        return (
+            self.encoder.dimension
+            if self.unit == "word"
+            else self.truncate_dim or self.encoder.sentence_dimension
+        )
 
     def __call__(self, texts: Sequence[str]) -> Embedded:
         """One row a sentence, or a row for each of its words."""
-        sentences: list[Sequence[str]] = [segment(text) if self.raw else words_of(text) for text in texts]
-        return self._words(sentences) if self.unit == "word" else self._sentences(sentences)
+        if self.unit == "sentence":
+            return self._sentences(texts)
+        return self._words([segment(text) if self.raw else words_of(text) for text in texts])
 
-    def _sentences(self, sentences: list[Sequence[str]]) -> Embedded:
-        limit, pieces = self.encoder.max_tokens, self.encoder.subwords.pieces
-        lengths = [self._around + sum(map(len, pieces(words))) for words in sentences]
+    def _sentences(self, texts: Sequence[str]) -> Embedded:
+        """The vectors of whole texts, cut into pieces as they are: a model of sentences has its own idea of words."""
+        encoder = self.encoder
+        limit, prefix = encoder.settings.most_tokens(encoder.max_tokens), encoder.settings.prompt(self.prompt)
+        lengths = [0] * len(texts)
+        if self.long == "error":
+            lengths = encoder.subwords.encode_texts(texts, prefix=prefix).lengths.tolist()
         kept = [index for index, length in enumerate(lengths) if length <= limit]
         vectors = encode_sentences(
-            self.encoder,
-            [sentences[index] for index in kept],
+            encoder,
+            [texts[index] for index in kept],
+            prompt=self.prompt,
+            long=self.long,
             batch_tokens=self.batch_tokens,
             progress=self.on_encoded,
         )
+        if self.truncate_dim is not None:
+            vectors = vectors[:, : self.truncate_dim]
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
         too_long = tuple((index, length) for index, length in enumerate(lengths) if length > limit)
         return Embedded(vectors, np.array(kept, dtype=np.int64), too_long=too_long)
 
@@ -104,19 +132,25 @@ class OpenEmbedder:
     """How another process comes by the same Embedder."""
 
     model: str | None
+    settings: EmbeddingSettings
     device: str = "auto"
     threads: int | None = None
-    unit: str = "sentence"
-    raw: bool = False
-    batch_tokens: int | None = None
 
     def __call__(self) -> Embedder:
         """Open the encoder here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return Embedder(
-            open_encoder(self.model, device=self.device),
-            unit=self.unit,
-            raw=self.raw,
-            batch_tokens=self.batch_tokens,
-        )
+        return embedder_of(open_encoder(self.model, device=self.device), self.settings)
+
+
+def embedder_of(encoder: Encoder, settings: EmbeddingSettings) -> Embedder:
+    """The Embedder that the settings describe."""
+    return Embedder(
+        encoder,
+        unit=settings.unit,
+        raw=settings.raw,
+        prompt=settings.prompt,
+        long=settings.long,
+        truncate_dim=settings.truncate_dim,
+        batch_tokens=settings.batch_tokens,
+    )

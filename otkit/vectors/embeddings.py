@@ -16,6 +16,7 @@ from otkit import __version__
 from otkit.data.lines import SKIP, SpaceCount
 from otkit.data.parallel import BadLine
 from otkit.data.texts import Text, read_texts
+from otkit.encoders.encoder import stated_settings
 from otkit.errors import InputError, OutputError
 from otkit.files import differences, sha256_of, to_json, versions
 from otkit.vectors.embedder import Embedded, Embedder
@@ -165,7 +166,7 @@ def embed_corpora(
             f"all {skipped} lines were skipped: there is nothing to embed",
             remedy="check their format (`format`)",
         )
-    vectors = growing(writer, embedder.encoder.dimension, config.shards)
+    vectors = growing(writer, embedder.dimension, config.shards)
     note("building the index")
     index, recall = build_index(vectors, config.index), None
     if index is not None and config.index != "flat":
@@ -202,8 +203,8 @@ def _model_facts(embedder: Embedder) -> dict[str, Any]:
         "name": encoder.name,
         "path": encoder.origin,
         "sha256": encoder.weights_sha256(),
-        "dimension": encoder.dimension,
-        "settings": {**asdict(encoder.settings), "alignment_layers": list(encoder.settings.alignment_layers)},
+        "dimension": embedder.dimension,
+        "settings": stated_settings(encoder.settings),
     }
 
 

@@ -72,16 +72,22 @@ class VectorSearch:
 
 
 def open_search(
-    folder: Path, *, encoder: Encoder | str | Path | None = None, device: str = "auto"
+    folder: Path,
+    *,
+    prompt: str | None = None,
+    encoder: Encoder | str | Path | None = None,
+    device: str = "auto",
 ) -> VectorSearch:
     """Open a folder with the encoder that its manifest names, or with `encoder`, which must be the same one."""
     vectors = open_vectors(folder)
     facts, config = vectors.facts["model"], vectors.facts["config"]
     encoder = open_encoder(facts["path"] if encoder is None else encoder, device=device)
     remedy = f"give the encoder that made them, as `encoder` (it was {facts['name']!r})"
-    if encoder.dimension != vectors.dimension:
+    kept = config.get("truncate_dim")  # folders of before this setting have none
+    width = encoder.dimension if config["unit"] == "word" else kept or encoder.sentence_dimension
+    if width != vectors.dimension:
         raise CheckpointError(
-            f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {encoder.dimension}",
+            f"the vectors have width {vectors.dimension}, and those of {encoder.name!r} {width}",
             where=str(folder),
             remedy=remedy,
         )
@@ -98,6 +104,12 @@ def open_search(
             where=str(folder),
             remedy="embed the corpus again, or restore otkit.json",
         )
-    embedder = Embedder(encoder, unit=config["unit"], raw=config["raw"])
+    embedder = Embedder(
+        encoder,
+        unit=config["unit"],
+        raw=config["raw"],
+        prompt=config.get("prompt") if prompt is None else prompt,
+        truncate_dim=kept,
+    )
     index = vectors.facts["index"]
     return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index))

@@ -9,14 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 
-__all__ = ["DTYPES", "INDEXES", "NEIGHBOURS", "SHARDS", "SIDES", "UNITS", "EmbeddingSettings"]
+__all__ = [
+    "DTYPES",
+    "INDEXES",
+    "LONG_SENTENCES",
+    "NEIGHBOURS",
+    "SHARDS",
+    "SIDES",
+    "UNITS",
+    "EmbeddingSettings",
+]
 
 NEIGHBOURS = 10
 """Answers to a question where nobody asks for another number."""
 
 UNITS = {"sentence": "one vector a sentence", "word": "one vector a word"}
+LONG_SENTENCES = {
+    "error": "refuse it, as other lines that cannot be used",
+    "cut": "leave its end away, as sentence-transformers does",
+}
 SIDES = {"source": "the first of both", "target": "the second", "both": "one after the other"}
 DTYPES = {
     "float32": "4 bytes a number",
@@ -54,6 +68,26 @@ class EmbeddingSettings(Settings):
         everyday=True,
     )
     side: str = setting("both", "Which side of parallel text to embed.", choices=SIDES, panel="Data")
+    prompt: str | None = setting(
+        None,
+        "A prompt of the model by its name (query, document), or text to put before every sentence. Without it, the"
+        " model's own.",
+        metavar="NAME|TEXT",
+        panel="Data",
+        everyday=True,
+    )
+    long: str = setting(
+        "error",
+        "What to do with a text that is longer than the model reads.",
+        choices=LONG_SENTENCES,
+        panel="Data",
+    )
+    truncate_dim: int | None = setting(
+        None,
+        "Keep this many numbers of a sentence vector. Set it for models whose first numbers say the most (Matryoshka).",
+        least=1,
+        panel="Output",
+    )
     index: str = setting(
         "flat",
         "The FAISS index. Choose hnsw for quick answers from many vectors, ivf where memory is short.",
@@ -76,6 +110,15 @@ class EmbeddingSettings(Settings):
         least=1,
         panel="Run",
     )
+
+    def agree(self) -> None:
+        for name, usual in (("prompt", None), ("long", "error"), ("truncate_dim", None)):
+            if self.unit == "word" and getattr(self, name) != usual:
+                raise ConfigError(
+                    f"received {getattr(self, name)!r}, which is about sentence vectors alone",
+                    remedy="leave it out, or choose `unit='sentence'`",
+                    setting=name,
+                )
 
     def resolved(self) -> EmbeddingSettings:
         """The same with the kind of shard that this installation writes."""

@@ -185,7 +185,9 @@ def test_words_past_the_encoders_limit_are_aligned(sample_encoder: TorchEncoder)
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"transport": "none"}, {"granularity": "subword"}], ids=["words", "similarity", "subwords"]
+    "settings",
+    [{}, {"transport": "none"}, {"granularity": "subword"}],
+    ids=["words", "similarity", "subwords"],
 )
 def test_pairs_that_all_have_an_empty_side(tiny_encoder: TorchEncoder, settings: dict[str, str]) -> None:
     aligner = WordAligner(tiny_encoder, AlignmentSettings().changed(**settings))

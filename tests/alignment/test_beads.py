@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from otkit.alignment import beads as module
-from otkit.alignment.beads import Bead, BeadSettings, Side, align_sentences, find_beads
+from otkit.alignment.beads import Bead, Side, align_sentences, find_beads
 from otkit.alignment.chains import Anchor, anchors_of, chains_of, lanes_of
+from otkit.alignment.settings import BeadSettings
 from otkit.encoders.torch import TorchEncoder
 
 WIDTH = 64

@@ -165,7 +165,7 @@ SEARCHES = {
     "--batch-tokens": BATCH,
     "--center": Row("language", wrong="paragraph sentence"),
 }
-SENTENCES = {"--pooling": Row("cls", wrong="max"), "--prefix": Row("das")}
+SENTENCES = {"--pooling": Row("cls", wrong="middle"), "--prompt": Row("das")}
 SEEDS = {"--seeds": Row("2", wrong="0"), "--seed": Row("3", wrong="-1")}
 FINE_TUNING = {
     "--fine-tuning": Row("xtreme", wrong="large"),
@@ -353,6 +353,9 @@ TABLE: dict[str, dict[str, Row]] = {
         "--langs": Row("nl-en"),
         "--side": Row("source", wrong="left"),
         "--raw": Row(beside="--input-format text"),
+        "--prompt": Row("das "),
+        "--long": Row("cut", wrong="shorten"),
+        "--truncate-dim": Row("5", wrong="0"),
         "--on-error": Row("skip", base="embed bad", **ON_ERROR),
         "--output": Row("out2", wrong="vectors.npy vectors.zip"),
         "--unit": Row("word", wrong="letter"),
@@ -380,6 +383,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--on-error": Row(own="search_skips", **ON_ERROR),
         "--model": Row("other", refused="vectors"),
         "-k": Row("2", wrong="0"),
+        "--prompt": Row("das haus ist klein"),
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,

@@ -77,7 +77,7 @@ def otkit(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def test_retrieval_prints_a_row_a_language_and_keeps_what_it_computed(otkit: Run, folder: Path) -> None:
-    code, out, err = otkit("retrieval", "de-en.tsv", "fra-en.tsv", "--json", "out.json", "--prefix", "das ")
+    code, out, err = otkit("retrieval", "de-en.tsv", "fra-en.tsv", "--json", "out.json", "--prompt", "das ")
     assert code == 0, err
     assert "mean of all" in out
     document = json.loads((folder / "out.json").read_text())

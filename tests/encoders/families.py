@@ -109,17 +109,67 @@ def funnel(size: int) -> hf.PreTrainedModel:
     return hf.FunnelModel(config)
 
 
-def t5(size: int) -> hf.PreTrainedModel:
-    config = hf.T5Config(
-        vocab_size=size, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=0
+def t5_like(name: str) -> Make:
+    """An encoder with a decoder that T5 is the model of."""
+
+    def make(size: int) -> hf.PreTrainedModel:
+        config = getattr(hf, f"{name}Config")(
+            vocab_size=size, d_model=32, d_kv=8, d_ff=48, num_layers=3, num_heads=4, decoder_start_token_id=0
+        )
+        return getattr(hf, f"{name}ForConditionalGeneration")(config)
+
+    return make
+
+
+def bart_like(name: str, model: str = "ForConditionalGeneration") -> Make:
+    """An encoder with a decoder whose settings are called as BART's are."""
+
+    def make(size: int) -> hf.PreTrainedModel:
+        config = getattr(hf, f"{name}Config")(
+            vocab_size=size,
+            d_model=32,
+            encoder_layers=3,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=48,
+            decoder_ffn_dim=48,
+            max_position_embeddings=POSITIONS,
+            pad_token_id=0,
+            decoder_start_token_id=0,
+        )
+        return getattr(hf, f"{name}{model}")(config)
+
+    return make
+
+
+def decoder(name: str, config: str | None = None, **more: Any) -> Make:
+    """A family of decoders, with the head that predicts the next word."""
+
+    def make(size: int) -> hf.PreTrainedModel:
+        settings = {**common(size), "num_key_value_heads": 2, "head_dim": 8, **more}
+        return getattr(hf, f"{name}ForCausalLM")(getattr(hf, config or f"{name}Config")(**settings))
+
+    return make
+
+
+def led(size: int) -> hf.PreTrainedModel:
+    config = hf.LEDConfig(
+        vocab_size=size,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=48,
     )
-    return hf.T5Model(config)
+    return hf.LEDModel(config)
 
 
 SPECIALS = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4}
 
 FAMILIES: dict[str, Make] = {
     "albert": bert_like("Albert", embedding_size=16),
+    "bart": bart_like("Bart", "Model"),
     "bert": bert_like("Bert"),
     "big_bird": bert_like("BigBird", attention_type="block_sparse", block_size=4, num_random_blocks=1),
     "camembert": bert_like("Camembert"),
@@ -128,15 +178,25 @@ FAMILIES: dict[str, Make] = {
     "distilbert": distilbert,
     "electra": bert_like("Electra", embedding_size=16),
     "fnet": fnet,
+    "gemma3_text": decoder("Gemma3", "Gemma3TextConfig", sliding_window=16),
     "ibert": bert_like("IBert", pad_token_id=1),
+    "llama": decoder("Llama"),
     "longformer": bert_like("Longformer", attention_window=16),
+    "m2m_100": bart_like("M2M100"),
+    "marian": bart_like("Marian", "MTModel"),
+    "mbart": bart_like("MBart"),
     "megatron-bert": bert_like("MegatronBert"),
     "modernbert": bert_like("ModernBert", **SPECIALS),
     "mpnet": bert_like("MPNet", pad_token_id=1),
+    "mt5": t5_like("MT5"),
     "nystromformer": bert_like("Nystromformer", num_landmarks=8, segment_means_seq_len=8, conv_kernel_size=5),
+    "pegasus": bart_like("Pegasus"),
+    "qwen3": decoder("Qwen3"),
     "rembert": bert_like("RemBert", input_embedding_size=16, output_embedding_size=16),
     "roberta": bert_like("Roberta", pad_token_id=1),
     "roberta-prelayernorm": bert_like("RobertaPreLayerNorm", pad_token_id=1),
+    "t5": t5_like("T5"),
+    "umt5": t5_like("UMT5"),
     "xlm": xlm,
     "xlm-roberta": bert_like("XLMRoberta", pad_token_id=1),
     "xlm-roberta-xl": bert_like("XLMRobertaXL", pad_token_id=1),
@@ -151,7 +211,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
         bert_like("Nystromformer", num_landmarks=8, segment_means_seq_len=64),
         "it cannot be run .*'nystromformer'",
     ),
-    "t5": (t5, "the architecture 't5' is an encoder with a decoder"),
+    "led": (led, "the architecture 'led' is an encoder with a decoder, and its encoder is not known here"),
     "xmod without a language": (
         bert_like("Xmod", languages=["en_XX", "de_DE"]),
         r"an adapter for each of its languages \(en_XX, de_DE\).*name one in its config.json",

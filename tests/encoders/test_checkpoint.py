@@ -249,9 +249,9 @@ def test_a_sentence_transformers_folder_states_pooling_and_prompt(folder: Path) 
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     settings = open_encoder(folder, device="cpu").settings
     assert (settings.pooling, settings.prefix, settings.alignment_layers) == ("cls", "das ", (1,))
-    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_sum_tokens": true}')
     with pytest.raises(
-        CheckpointError, match=r"its pooling \(pooling_mode_max_tokens\) is not one of mean, cls"
+        CheckpointError, match=r"its pooling \(pooling_mode_sum_tokens\) is not one of cls, mean, max"
     ):
         open_encoder(folder, device="cpu")
 

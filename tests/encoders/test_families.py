@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from typer.testing import CliRunner
 
 import otkit.exports.trim as trim
 from otkit.cli.app import app
 from otkit.encoders.encoder import EncoderSettings
-from otkit.encoders.families import UNMASKED
+from otkit.encoders.families import ENCODERS, UNMASKED
 from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import JointInputs
 from otkit.encoders.tokens import TooLongError
@@ -71,10 +72,29 @@ def test_layers_are_those_of_transformers_asked_alone_or_together_alone_or_in_a_
                 )
 
 
+@pytest.mark.parametrize("family", sorted(ENCODERS))
+def test_of_a_model_with_a_decoder_the_encoder_opens(
+    family: str, encoders: dict[str, TorchEncoder], tmp_path: Path
+) -> None:
+    encoder = encoders[family]
+    torch.manual_seed(1)  # as write_family has it
+    whole = FAMILIES[family](len(encoder.tokenizer)).eval()
+    tokens = encoder.tokenize(SENTENCES)
+    given = {"input_ids": tokens.ids, "attention_mask": tokens.attention.long()}
+    with torch.inference_mode():
+        expected = whole.get_encoder()(**given, output_hidden_states=True).hidden_states
+        found = encoder.hidden_states(tokens, layers=[0, 1, 2, 3])
+    for states, reference in zip(found, expected, strict=True):
+        torch.testing.assert_close(states[tokens.attention], reference[tokens.attention])
+    encoder.save(tmp_path / "saved")
+    again = open_encoder(tmp_path / "saved", device="cpu")
+    assert again.weights_sha256() == encoder.weights_sha256()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_position_can_be_used_and_no_more(family: str, encoders: dict[str, TorchEncoder]) -> None:
     encoder = encoders[family]
-    if family == "xlnet":
+    if family in ("xlnet", "t5", "mt5", "umt5"):
         assert encoder.max_tokens == 1_000_000, "it has no table of positions"
         return
     assert encoder.max_tokens == POSITIONS - UNUSED.get(family, 0)
@@ -176,3 +196,20 @@ def test_every_other_family_becomes_a_graph_that_passes_the_gate(
     report = export_onnx(encoder, tmp_path / "onnx", pairs=PAIRS)
     assert report.chosen.parity.largest_difference < 1e-4
     assert open_encoder(tmp_path / "onnx", device="cpu").layers == 3
+
+
+def test_pieces_of_byt5_are_the_bytes_of_its_words(tmp_path: Path) -> None:
+    slow = transformers.ByT5Tokenizer()
+    config = transformers.T5Config(vocab_size=384, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
+    transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "byt5")
+    slow.save_pretrained(tmp_path / "byt5")
+    encoder = open_encoder(tmp_path / "byt5", device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    for text in ("das Häus", "日本語 x", "a"):
+        assert encoder.subwords.encode_texts([text]).ids[0].tolist() == slow(text).input_ids
+    tokens = encoder.tokenize([["das", "Häus"]])
+    assert tokens.ids[0].tolist() == slow(" das Häus").input_ids, "a word has the space before it"
+    assert tokens.word_ids[0].tolist() == [0] * 4 + [1] * 6 + [-1]
+    encoder.save(tmp_path / "saved")
+    again = open_encoder(tmp_path / "saved", device="cpu")
+    assert torch.equal(again.tokenize([["das", "Häus"]]).ids, tokens.ids)

@@ -84,8 +84,8 @@ def test_unknown_choices_are_answered_with_the_nearest(tiny_encoder: TorchEncode
     hidden = torch.zeros(*tokens.ids.shape, 5)
     with pytest.raises(ConfigError, match="unknown word vector 'means'; did you mean 'mean'"):
         pool_words(hidden, tokens, word_vector="means")
-    with pytest.raises(ConfigError, match="unknown pooling 'max'"):
-        pool_sentences(hidden, tokens, pooling="max")
+    with pytest.raises(ConfigError, match="unknown pooling 'middle'"):
+        pool_sentences(hidden, tokens, pooling="middle")
 
 
 def test_encoded_checks_its_shapes() -> None:
