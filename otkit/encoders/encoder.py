@@ -3,7 +3,6 @@ alignment, sentence pooling, prefix), which lies in `otkit.json`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from otkit.encoders.pooling import SENTENCE_POOLINGS
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
 from otkit.errors import CheckpointError, ConfigError, choose, reason_of
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 
 __all__ = [
     "SETTINGS_FILE",
@@ -157,7 +156,7 @@ def settings_document(name: str, settings: EncoderSettings, metadata: Mapping[st
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or a CheckpointError that names the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot be read ({reason_of(error)})", where=str(path)) from error
     except ValueError as error:
