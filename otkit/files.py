@@ -54,6 +54,7 @@ __all__ = [
     "made_here",
     "open_new",
     "own_kind",
+    "parse_json",
     "remember",
     "replace_file",
     "sha256_of",
@@ -120,6 +121,14 @@ def to_json(document: Any, *, indent: int | None = 1) -> str:
     except (TypeError, ValueError):  # something in it is no number, or no type of JSON's
         text = json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says; a ValueError for whatever is none, what is nested too deeply included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _plain(value: Any) -> Any:
@@ -383,9 +392,9 @@ def remember(place: Path, facts: Mapping[str, Any]) -> None:
 def made_here(place: Path) -> dict[str, Any] | None:
     """The facts of a file that otkit wrote and nobody changed since; None of any other."""
     try:
-        document = json.loads(_record_of(place).read_text(encoding="utf-8"))
+        document = parse_json(_record_of(place).read_text(encoding="utf-8"))
         return dict(document["facts"]) if document["stamp"] == _stamp(place) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -477,9 +486,9 @@ def _kept() -> Iterator[tuple[Path, str]]:
 
 def _marker(place: Path) -> dict[str, Any] | None:
     try:
-        document = json.loads((place / MARKER).read_text(encoding="utf-8"))
+        document = parse_json((place / MARKER).read_text(encoding="utf-8"))
         return {"kind": str(document["kind"]), "files": dict(document["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

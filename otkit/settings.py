@@ -17,7 +17,22 @@ from typing import Any, Self
 
 from otkit.errors import ConfigError, choose
 
-__all__ = ["Declared", "Settings", "checked", "declared", "expected", "parse_text", "setting", "written"]
+__all__ = [
+    "LARGEST",
+    "SMALLEST",
+    "Declared",
+    "Settings",
+    "checked",
+    "declared",
+    "expected",
+    "parse_text",
+    "setting",
+    "written",
+]
+
+SMALLEST, LARGEST = 1e-9, 1e9
+"""How near to 0 a number comes that must lie above it, and how large one gets that has no bound of its own: beyond,
+single precision overflows, counts overflow in the libraries underneath, and a run never ends."""
 
 Choices = Mapping[str, str]
 """The names that a setting takes, each with what it means."""
@@ -202,16 +217,31 @@ def _number(known: Declared, value: Any, whole: Any) -> Any:
     )
     if not within:
         raise _wrong(known, whole)
-    return int(value) if known.kind is int else float(value) if abs(value) < 1e308 else value
+    if known.most is None and known.below is None and abs(value) > LARGEST:
+        raise _wrong(known, whole, f"a number of at most {LARGEST:g}")
+    if known.kind is float and known.above == 0 and value < SMALLEST:
+        raise _wrong(known, whole, f"a number of at least {SMALLEST:g}")
+    return known.kind(value)
 
 
 def _noun(known: Declared) -> str:
     return (known.option.removeprefix("--") or known.name).replace("_", " ")
 
 
-def _wrong(known: Declared, value: Any) -> ConfigError:
-    said = value if isinstance(value, str) else "none" if value is None else repr(value)
-    return ConfigError(f"{known.name} is {said}", remedy=f"give {expected(known)}", setting=known.name)
+def _wrong(known: Declared, value: Any, instead: str = "") -> ConfigError:
+    said = value if isinstance(value, str) else "none" if value is None else _repr(value)
+    return ConfigError(
+        f"{known.name} is {said}", remedy=f"give {instead or expected(known)}", setting=known.name
+    )
+
+
+def _repr(value: Any) -> str:
+    """A value as Python has it, cut where a file put a whole tree in the place of a number."""
+    try:
+        said = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        return f"a {type(value).__name__} too large to show"
+    return said if len(said) <= 200 else f"{said[:197]}..."
 
 
 def _amount(known: Declared) -> str:

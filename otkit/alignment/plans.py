@@ -134,8 +134,8 @@ def _with_null(problem: Problem, config: AlignmentSettings) -> Problem:
 
 def _unbalanced(problem: Problem, config: AlignmentSettings) -> Tensor:
     epsilon, tau = temperature(problem, config)
-    ratio = config.tau / (config.tau + config.epsilon)
-    needed = math.ceil(math.log(_ERROR) / (2 * math.log(ratio)))
+    # The error shrinks by (tau / (tau + epsilon))^2 an iteration.
+    needed = math.ceil(-math.log(_ERROR) / (2 * math.log1p(config.epsilon / config.tau)))
     return soft_plan(
         problem.cost,
         problem.a,

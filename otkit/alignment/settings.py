@@ -175,12 +175,18 @@ class AlignmentSettings(Settings):
         "sentence", "The mean vector to subtract from the word vectors.", choices=CENTERS, panel=_PANEL
     )
     distortion: float = setting(
-        0.1, "The price of a link far off the diagonal; 0 for none.", least=0, unit=_MEAN_COST, panel=_PANEL
+        0.1,
+        "The price of a link far off the diagonal; 0 for none.",
+        least=0,
+        most=1e3,
+        unit=_MEAN_COST,
+        panel=_PANEL,
     )
     agreement: float = setting(
         0.1,
         "The discount for a link whose neighbours keep the word order; 0 for none.",
         least=0,
+        most=1e3,
         unit=_MEAN_COST,
         panel=_PANEL,
     )

@@ -17,6 +17,7 @@ from otkit.files import (
     is_stream,
     made_here,
     open_new,
+    parse_json,
     remember,
     replace_file,
     to_json,
@@ -92,9 +93,9 @@ class Sink:
         if not self._state.is_file() or not self._partial.is_file() or self._partial.is_symlink():
             return
         try:
-            state = json.loads(self._state.read_text(encoding="utf-8"))
+            state = parse_json(self._state.read_bytes())
             written, found, then = int(state["bytes"]), dict(state["known"]), dict(state["of"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
                 f"is damaged ({error})", where=str(self._state), remedy="start over with `overwrite=True`"
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -386,13 +387,16 @@ def parse_gates(texts: Sequence[str], metrics: Sequence[Metric]) -> dict[str, fl
         name, _, value = text.partition("=")
         choose(_plain(name), known, what="metric of --fail-under", setting="fail_under")
         try:
-            gates[_plain(name)] = float(value)
+            bound = float(value)
         except ValueError:
+            bound = math.nan
+        if not math.isfinite(bound):
             raise ConfigError(
                 f"received {text!r}",
                 remedy="write METRIC=X, for instance forward@1=0.8",
                 setting="fail_under",
-            ) from None
+            )
+        gates[_plain(name)] = bound
     return gates
 
 
@@ -407,7 +411,8 @@ def check_gates(gates: Mapping[str, float], summaries: Mapping[str, Summary]) ->
     missed = []
     for name, bound in gates.items():
         value, metric = choose(name, reached, what="metric of --fail-under")
-        if value > bound if metric.better == "lower" else value < bound:
+        # What is not a number is not on the right side of any.
+        if not (value <= bound if metric.better == "lower" else value >= bound):
             missed.append(f"{metric.name} is {value:.4f}, the gate is {bound:g}")
     if missed:
         raise GateError("; ".join(missed))

@@ -90,7 +90,7 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        parser=Number(int, least=1),
+        parser=Number(int, least=1, most=1024),
         help="CPU threads. Default: all allowed cores.",
         show_default=False,
         rich_help_panel="Run",
@@ -124,7 +124,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        parser=Number(int, least=0),
+        parser=Number(int, least=0, most=2**32 - 1),
         help="Seed of every random choice.",
         rich_help_panel="Run",
     ),

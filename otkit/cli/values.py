@@ -16,6 +16,7 @@ import typer
 
 from otkit.errors import ConfigError, choose
 from otkit.files import either, own_kind
+from otkit.transport.fused import LARGEST
 
 __all__ = [
     "NONE",
@@ -75,7 +76,7 @@ class Number:
         except ValueError:
             value = math.nan
         outside = (
-            not math.isfinite(value)
+            (isinstance(value, float) and not math.isfinite(value))
             or (self.least is not None and value < self.least)
             or (self.above is not None and value <= self.above)
             or (self.most is not None and value > self.most)
@@ -83,6 +84,8 @@ class Number:
         )
         if outside:
             raise typer.BadParameter(f"received {text!r}; expected {self.expected}")
+        if self.most is None and self.below is None and abs(value) > LARGEST:
+            raise typer.BadParameter(f"received {text!r}; expected a number of at most {LARGEST:g}")
         return value
 
     @property

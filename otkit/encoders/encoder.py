@@ -3,7 +3,6 @@ alignment, sentence pooling, prefix), which lies in `otkit.json`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from otkit.encoders.pooling import poolings_of
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
 from otkit.errors import CheckpointError, ConfigError, reason_of
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 
 __all__ = [
     "SETTINGS_FILE",
@@ -203,7 +202,7 @@ def stated_settings(settings: EncoderSettings) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or a CheckpointError that names the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot be read ({reason_of(error)})", where=str(path)) from error
     except ValueError as error:

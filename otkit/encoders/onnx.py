@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Or the import writes an identifier of this device below the user's cache folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 import torch
 from tokenizers import Tokenizer
@@ -19,7 +22,7 @@ from torch import Tensor
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import EncoderSettings, read_json, read_settings, resolve_layers
 from otkit.encoders.pooling import pool_sentences
-from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long, tokenizer_errors
 from otkit.errors import CheckpointError, ConfigError
 from otkit.files import MARKER, file_facts, is_as_stated, sha256_of, to_json
 
@@ -231,18 +234,14 @@ def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
         numbers = {
             key: int(facts[key]) for key in ("dimension", "layers", "max_tokens", "unknown_id", "padding_id")
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"'encoder' does not state {error}",
             where=str(folder / MANIFEST),
             remedy="export the encoder again",
         ) from error
-    try:
+    with tokenizer_errors():
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise CheckpointError(
-            f"its tokenizer cannot be read: {error}", where=str(folder), remedy="export the encoder again"
-        ) from error
     subwords = SubwordTokenizer(
         backend,
         unknown_id=numbers["unknown_id"],
@@ -287,6 +286,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format") != _FORMAT or not isinstance(files, dict):
         raise CheckpointError(
             f"is not a manifest of the format {_FORMAT!r}", where=str(path), remedy="export the encoder again"
+        )
+    for name in {MODEL_FILE, "tokenizer.json", *(one.name for one in folder.glob("*.onnx*"))} - set(files):
+        raise CheckpointError(
+            f"the manifest does not list {name}", where=str(path), remedy="export the encoder again"
         )
     for name, stated in files.items():
         file = folder / name

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from otkit.encoders.adapter import ADAPTER, base_of, merge_adapter
 from otkit.encoders.device import choose_device
@@ -23,7 +23,7 @@ from otkit.encoders.stack import Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
 from otkit.encoders.tokens import lower_case
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
-from otkit.errors import CheckpointError, ConfigError
+from otkit.errors import CheckpointError, OtkitError
 from otkit.resources import sample_encoder
 
 __all__ = ["open_encoder"]
@@ -78,7 +78,11 @@ def _open(model: str | Path | None, *, device: str) -> Encoder:
             where=str(path),
             remedy="give a .gguf file, a folder or a Hub name",
         )
-    if isinstance(model, Path) or path.suffix == ".gguf" or not _HUB_NAME.fullmatch(str(model)):
+    # Where the first part of `runs/aligned` is a folder, a path was meant, and nobody on the Hub is asked for it.
+    meant = (
+        isinstance(model, Path) or path.suffix == ".gguf" or (path.parent != Path() and path.parent.is_dir())
+    )
+    if meant or not _HUB_NAME.fullmatch(str(model)):
         raise CheckpointError("no such file or folder", where=str(model), remedy="check the path")
     encoder = _open_folder(_download(str(model)), name=str(model), device=device)
     if isinstance(encoder, TorchEncoder):
@@ -185,11 +189,12 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
 
     place = choose_device(device)
     folder, file = path.parent, open_gguf(path)
-    config, state = read_gguf(file)
+    config, state = _need(lambda: read_gguf(file), path, what="header")
     if (folder / "tokenizer.json").is_file():
         tokenizer = _need(lambda: PreTrainedTokenizerFast.from_pretrained(folder), folder, what="tokenizer")
     else:
-        tokenizer = read_tokenizer(file, limit=config.max_position_embeddings)
+        limit = config.max_position_embeddings
+        tokenizer = _need(lambda: read_tokenizer(file, limit=limit), path, what="tokenizer")
     if tokenizer.pad_token_id is not None:
         config.pad_token_id = tokenizer.pad_token_id
     pooling = _GGUF_POOLINGS.get(file.value("bert.pooling_type"))
@@ -200,8 +205,8 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
             remedy="convert the encoder again",
         )
     settings = read_settings(folder, layers=config.num_hidden_layers, pooling=pooling)
-    model = build_bert(config, state)
-    model.to(place)  # type: ignore[arg-type]
+    model = _need(lambda: build_bert(config, state), path, what="header")
+    model.to(place)
     return TorchEncoder(model, tokenizer, name=name, settings=settings)
 
 
@@ -221,6 +226,7 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
     with quiet_transformers():
         config = _need(lambda: AutoConfig.from_pretrained(folder), folder, what="encoder")
         refuse_family(config, str(folder))
+        _need(lambda: _check_claims(config, folder), folder, what="encoder")
         model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")
         tokenizer = _need(
             lambda: fast_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)),
@@ -249,11 +255,39 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
     return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
 
 
+_LAYERS = 512  # so many are no danger, and some encoders use the weights of one layer for all
+
+
+def _check_claims(config: Any, folder: Path) -> None:
+    """Refuse a config that claims more than the weights beside it hold: it would be built before they are found
+    missing. And an index of weights that lie elsewhere."""
+    index = folder / "model.safetensors.index.json"
+    shards = read_json(index).get("weight_map") if index.is_file() else {}
+    if not isinstance(shards, dict) or not all(str(name) == Path(str(name)).name for name in shards.values()):
+        raise CheckpointError(
+            "names weights outside its folder", where=str(index), remedy="copy the whole folder again"
+        )
+    tensors = room = 0
+    for file in folder.glob("*.safetensors"):
+        room += file.stat().st_size
+        with safe_open(file, framework="pt") as weights:
+            tensors += len(weights.keys())
+    sizes = ("hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings", "type_vocab_size")
+    for name, most in {"num_hidden_layers": max(tensors, _LAYERS), **dict.fromkeys(sizes, room)}.items():
+        claimed = getattr(config, name, None)
+        if isinstance(claimed, int | float) and not -1 <= claimed <= most:
+            raise CheckpointError(
+                f"its config says {name} {claimed}, which its weights ({tensors} tensors, {room} bytes) do not hold",
+                where=str(folder),
+                remedy="restore config.json",
+            )
+
+
 def _need(load: Callable[[], Any], folder: Path, *, what: str) -> Any:
     """Run a loader of transformers and turn what it raises for a bad folder into one CheckpointError."""
     try:
         return load()
-    except ConfigError:
+    except OtkitError:
         raise
     except SafetensorError as error:
         raise CheckpointError(
@@ -261,7 +295,9 @@ def _need(load: Callable[[], Any], folder: Path, *, what: str) -> Any:
             where=str(folder),
             remedy="copy it again",
         ) from error
-    except Exception as error:  # tokenizers raises bare Exception, transformers nearly all of them
+    except BaseException as error:  # tokenizers raises bare Exception, transformers nearly all of them
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of Rust
+            raise
         first = (str(error).strip().splitlines() or [""])[0][:200]
         raise CheckpointError(
             f"its {what} cannot be read: {first or type(error).__name__}",

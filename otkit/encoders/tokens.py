@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from otkit.encoders.device import send
-from otkit.errors import CheckpointError, InputError
+from otkit.errors import CheckpointError, InputError, OtkitError
 
 __all__ = [
     "Sentence",
@@ -27,6 +28,7 @@ __all__ = [
     "own_tokenizer",
     "refuse_too_long",
     "stack_tokens",
+    "tokenizer_errors",
 ]
 
 Sentence = Sequence[str]
@@ -41,6 +43,23 @@ def letters_of(word: str) -> int:
     if not any(map(str.isalnum, word)):
         return 0
     return sum(_WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
+
+
+@contextmanager
+def tokenizer_errors() -> Iterator[None]:
+    """Within the block whatever tokenizers raises is a CheckpointError: its errors are bare `Exception`s, and a panic
+    of the Rust underneath is not even one."""
+    try:
+        yield
+    except OtkitError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(
+            f"its tokenizer cannot be used: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
+            remedy="restore tokenizer.json, or use another encoder",
+        ) from error
 
 
 class TooLongError(InputError):
@@ -146,9 +165,10 @@ class SubwordTokenizer:
 
     def __init__(self, backend: Tokenizer, *, unknown_id: int, padding_id: int, limit: int) -> None:
         self.unknown_id, self.padding_id, self.limit = unknown_id, padding_id, limit
-        self.backend = backend = own_tokenizer(backend)
-        self._space = _space_before_words(backend)
-        probe = backend.encode(["a"], is_pretokenized=True)
+        with tokenizer_errors():
+            self.backend = backend = own_tokenizer(backend)
+            self._space = _space_before_words(backend)
+            probe = backend.encode(["a"], is_pretokenized=True)
         inside = [i for i, word in enumerate(probe.word_ids) if word is not None]
         if not inside:
             raise CheckpointError(
@@ -169,9 +189,10 @@ class SubwordTokenizer:
             texts = list(map(_unicode, new))
             if self._space:
                 texts = [text if text[:1].isspace() else f" {text}" for text in texts]
-            found = self.backend.encode_batch_fast(
-                [[text] for text in texts], is_pretokenized=True, add_special_tokens=False
-            )
+            with tokenizer_errors():
+                found = self.backend.encode_batch_fast(
+                    [[text] for text in texts], is_pretokenized=True, add_special_tokens=False
+                )
             for word, encoding in zip(new, found, strict=True):
                 known[word] = tuple(encoding.ids) or (self.unknown_id,)
         return [known[word] for word in words]

@@ -20,7 +20,7 @@ import numpy as np
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, OutputError
 from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.files import grow_folder, hold, replace_file, to_json
+from otkit.files import grow_folder, hold, parse_json, replace_file, to_json
 
 __all__ = [
     "Cell",
@@ -159,23 +159,11 @@ class CellStore:
         if not self._resume or not path.is_file():
             return None
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            return _cell_of(parse_json(path.read_bytes()), fingerprint)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is not a finished cell ({error})", where=str(path), remedy="delete it and evaluate again"
             ) from error
-        if stored.pop("fingerprint", None) != _plain(fingerprint):
-            return None
-        found = stored.pop("findings")
-        tables = {
-            language: {name: _array(rows) for name, rows in row.items()}
-            for language, row in found["tables"].items()
-        }
-        figures = {
-            language: {name: math.nan if value is None else value for name, value in row.items()}
-            for language, row in found["figures"].items()
-        }
-        return Cell(**stored, findings=Findings(tables, figures, tuple(found["notes"])))
 
     def save(self, cell: Cell, fingerprint: Mapping[str, Any]) -> None:
         """Keep a cell, whole or not at all."""
@@ -250,6 +238,21 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
         "settings": asdict(encoder.settings),
         "weights": encoder.weights_sha256(),
     }
+
+
+def _cell_of(stored: Any, fingerprint: Mapping[str, Any]) -> Cell | None:
+    if stored.pop("fingerprint", None) != _plain(fingerprint):
+        return None
+    found = stored.pop("findings")
+    tables = {
+        language: {name: _array(rows) for name, rows in row.items()}
+        for language, row in found["tables"].items()
+    }
+    figures = {
+        language: {name: math.nan if value is None else value for name, value in row.items()}
+        for language, row in found["figures"].items()
+    }
+    return Cell(**stored, findings=Findings(tables, figures, tuple(found["notes"])))
 
 
 def _array(rows: list[Any]) -> FloatArray:

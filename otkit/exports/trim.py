@@ -21,6 +21,7 @@ from otkit.encoders.families import first_position
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, InputError
 from otkit.exports.gate import Parity, compare, fitting, look_at, real_sentences
+from otkit.files import parse_json
 
 __all__ = ["TrimReport", "count_pieces", "pieces_of", "trim_vocabulary"]
 
@@ -107,7 +108,7 @@ def trim_vocabulary(
 def pieces_of(path: Path) -> frozenset[str]:
     """The pieces of another `tokenizer.json`, such as an encoder's that was trimmed before."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes())
         return frozenset(_pieces(document).values())
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise InputError(

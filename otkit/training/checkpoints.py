@@ -5,7 +5,6 @@ used.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from otkit.errors import TrainingError, reason_of
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 
 __all__ = [
     "Checkpoint",
@@ -78,9 +77,10 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
         shutil.rmtree(leftover, ignore_errors=True)
     for folder in reversed(_steps(root)):
         try:
-            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            manifest = parse_json((folder / _MANIFEST).read_bytes())
             wrong = [name for name, digest in manifest["files"].items() if _hash(folder / name) != digest]
-        except (OSError, ValueError, KeyError) as error:
+            step, progress = int(manifest["step"]), manifest["progress"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             note(f"{folder}: damaged checkpoint passed over ({error})")
             continue
         if wrong:
@@ -88,7 +88,7 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
                 f"{folder}: damaged checkpoint passed over (changed since it was written: {', '.join(wrong)})"
             )
             continue
-        return Checkpoint(folder, int(manifest["step"]), manifest["progress"])
+        return Checkpoint(folder, step, progress)
     return None
 
 

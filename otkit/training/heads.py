@@ -5,7 +5,6 @@ Both are modules that the training loop takes like any other: a batch in, named 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from torch.nn import functional
 from otkit.encoders.pairs import JointInputs
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, choose
-from otkit.files import replace_file
+from otkit.files import parse_json, replace_file
 from otkit.training.encoded import Losses
 from otkit.training.tuning import freeze
 
@@ -188,7 +187,7 @@ def load_head(encoder: TorchEncoder, folder: Path) -> Head:
     """The head that `save_head` put beside this encoder."""
     path = folder / HEAD_FILE
     try:
-        stored = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))["head"]
+        stored = parse_json((folder / "otkit.json").read_bytes())["head"]
         weights = load_file(path)
         config = HeadConfig(**stored["config"])
         head: Head

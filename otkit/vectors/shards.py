@@ -6,7 +6,6 @@ Shapes: R rows, D width.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import require_extra
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 
 __all__ = ["DTYPES", "SHARDS", "Packed", "Row", "ShardFormat", "pack"]
 
@@ -143,9 +142,14 @@ def _write_npy(place: Callable[[str], Path], rows: Sequence[Row], packed: Packed
 def _npy_vectors(place: Callable[[str], Path]) -> Packed:
     scales = place(".scales.npy")
     return Packed(
-        np.load(place(".npy"), allow_pickle=False),
-        np.load(scales, allow_pickle=False) if scales.exists() else None,
+        _mapped(place(".npy")),
+        _mapped(scales) if scales.exists() else None,
     )
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array that stays in its file: a header that claims more than the file holds is an error, and no memory."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _npy_rows(place: Callable[[str], Path], asked: Sequence[int]) -> list[Row]:
@@ -158,7 +162,7 @@ def _lines(path: Path, wanted: set[int]) -> Iterator[tuple[int, Row]]:
     with path.open(encoding="utf-8", newline="\n") as file:
         for number, line in enumerate(file):
             if number in wanted:
-                known = json.loads(line)
+                known = parse_json(line)
                 yield number, Row(**{name: known[name] for name in Row._fields if name in known})
 
 

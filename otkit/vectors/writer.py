@@ -21,6 +21,7 @@ from otkit.files import (
     finish_folder,
     grow_folder,
     is_as_stated,
+    parse_json,
     replace_file,
     to_json,
 )
@@ -53,9 +54,9 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = parse_json(path.read_bytes())
         dict(state["of"]), list(state["shards"]), dict(state["known"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExportError(
             f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
         ) from error
