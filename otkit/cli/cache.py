@@ -19,7 +19,7 @@ def cache(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="[list|clear]",
+            metavar="ACTION",
             parser=Name("otkit.cli.cache:ACTIONS", "action"),
             help="What to do with the graphs.",
         ),

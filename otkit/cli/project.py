@@ -26,6 +26,7 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files, write_document
+from otkit.cli.values import Ending, Number
 from otkit.errors import ConfigError
 from otkit.projection.settings import SpanSettings
 
@@ -59,9 +60,14 @@ def project(
         str, name_option("auto, conll, jsonl or squad.", "otkit.projection.labelled:FORM_NAMES", "form")
     ] = "auto",
     column: Annotated[
-        int, typer.Option(metavar="N", help="CoNLL: the column of the labels, from 1; -1 is the last.")
+        int,
+        typer.Option(
+            metavar="N", parser=Number(int), help="CoNLL: the column of the labels, from 1; -1 is the last."
+        ),
     ] = -1,
-    token_column: Annotated[int, typer.Option(metavar="N", help="CoNLL: the column of the tokens.")] = 1,
+    token_column: Annotated[
+        int, typer.Option(metavar="N", parser=Number(int), help="CoNLL: the column of the tokens.")
+    ] = 1,
     scheme: Annotated[
         str,
         name_option(
@@ -86,6 +92,7 @@ def project(
             "--output",
             "-o",
             metavar="FILE",
+            parser=Ending((".conll", ".iob", ".bio", ".bioes", ".tsv", ".txt", ".jsonl", ".json", ".gz")),
             help="Default: stdout. Packed if it ends in .gz.",
             show_default=False,
         ),

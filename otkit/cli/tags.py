@@ -23,9 +23,12 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files
 from otkit.cli.project import Links
+from otkit.cli.values import Ending
 from otkit.errors import ConfigError
 
 __all__ = ["tags"]
+
+TAGGED = (".html", ".htm", ".xhtml", ".xml", ".xlf", ".xliff", ".tmx", ".po", ".jsonl", ".txt", ".tsv", ".md")
 
 
 @takes(alignment=AlignmentSettings)
@@ -60,7 +63,14 @@ def tags(
     links: Links = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=Ending(TAGGED),
+            help="Default: stdout.",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     model: Model = None,

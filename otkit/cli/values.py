@@ -16,7 +16,7 @@ import typer
 
 from otkit.errors import ConfigError, choose
 from otkit.files import either, own_kind
-from otkit.transport.fused import LARGEST
+from otkit.settings import LARGEST
 
 __all__ = [
     "NONE",

@@ -192,8 +192,13 @@ class Conll:
     chooses: bool = False
 
     def __post_init__(self) -> None:
-        if self.column == 0 or self.token_column == 0:
-            raise ConfigError("columns are counted from 1", remedy="give 1 for the first, -1 for the last")
+        for name, column in (("column", self.column), ("token_column", self.token_column)):
+            if column == 0:
+                raise ConfigError(
+                    f"{name} is 0, and columns are counted from 1",
+                    remedy="give 1 for the first, -1 for the last",
+                    setting=name,
+                )
         choose(self.scheme, SCHEMES, what="scheme", setting="scheme")
 
     def read(self) -> Iterator[Item]:

@@ -87,6 +87,7 @@ def test_numbers_and_names_have_wrong_values_in_the_table(command: str) -> None:
     for option, one in parameters(command).items():
         row = TABLE[command][option]
         checked = is_number(one) or one.type_descriptor.parameter_info.parser is not None
+        checked = checked and "TEXT" not in (one.metavar or "")  # any text is right
         assert bool(row.wrong or row.same_as) or not checked, f"{command} {option}"
 
 
@@ -169,6 +170,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("de-en.gold.tsv", [f"{pair}\t0-0 1-1" for pair in pairs[:2]] + [f"{pairs[2]}\t0-1 1-2"])
     write("more.de-en.gold.tsv", [f"{pair}\t0-1 1-0" for pair in pairs[:2]])
     write("raw.tsv", ["das haus, klein.\tthe house, small."])
+    write("links1.txt", ["0-0 1-3"])
+    write("links2.txt", ["0-0 1-2", "0-1"])
     write("links.txt", ["0-0"] * len(LINES))
     write("aligner.toml", ["[alignment]", 'transport = "balanced"'])
     write("checker.toml", ["[check]", "epsilon = 3"])
@@ -185,6 +188,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"pairs/tatoeba/tatoeba.deu-eng.{'deu' if side == 'de' else 'eng'}",
             [pair[number] for pair in LINES[:3]],
         )
+    tagged = [
+        [f"{word}\t_\t{'B-X' if n == 1 else 'O'}" for n, word in enumerate(pair[0].split())] for pair in LINES
+    ]
+    write("labels.conll", [*tagged[0], "", *tagged[1]])
+    write("labels2.conll", [*tagged[1], "", *tagged[0]])
+    write("bad.conll", [*tagged[0], "one column", "", *tagged[1]])
+    write("labels.en", [pair[1] for pair in LINES[:2]])
+    write("labels2.en", [pair[1] for pair in LINES[1::-1]])
+    write("marked.txt", ["das <b>hausboot</b> ist kleiner ."])
+    write("marked2.txt", ["das hausboot ist <i>kleiner</i> ."])
+    write("marked.en", ["the houseboat is smaller ."])
+    write("marked2.en", ["smaller is the houseboat ."])
     write("two.links", ["0-0 1-1", "0-0"])
     write("mined.bad", [f"de-{n}\t{pair[0]}" for n, pair in enumerate(LINES)] + ["no separator"])
     write("mined.gold", [f"de-{n}\ten-{n}" for n in range(6)])
@@ -230,6 +245,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, file in (("vectors", "de-en.tsv"), ("vectors2", "fr-en.tsv")):
             words = f"embed {file} --model tiny --output {name} --shards npy --index none -q"
             assert run(words).code == 0
+        assert run("lexicon de-en.tsv --model tiny --output lexicon.sqlite -q").code == 0
     return folder
 
 
@@ -439,7 +455,7 @@ def test_threads(command: str) -> None:
         assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("command", [name for name in having("--batch-tokens") if name != "align"])
+@pytest.mark.parametrize("command", [name for name in having("--batch-tokens") if name not in ("align", "tags")])
 def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A smaller limit means smaller batches in the encoder, and the same result."""
     sizes: list[int] = []
@@ -699,6 +715,23 @@ def test_tune() -> None:
         assert run("extract de-en.tsv --model tiny -q --recipe found.toml").code == 0
     finally:
         clean(kept)
+
+
+def test_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lists, and clears, what is there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run("cache").code == 0
+    assert run("cache clear").code == 0
+
+
+def test_projection() -> None:
+    """What these options do stands in the tests of the room; here they are taken, and their wrong values told."""
+    for command, rows in TABLE.items():
+        for option, row in rows.items():
+            if row.own == "projection" and row.value:
+                beside = "--rule gaps" if option in ("--gap", "--linked") else ""
+                done = outcome(f"{BASES[command]} {beside} {option} {row.value}", Row())
+                assert done.code == 0, (command, option, done.stderr)
 
 
 def test_search_skips(monkeypatch: pytest.MonkeyPatch) -> None:

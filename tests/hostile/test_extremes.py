@@ -25,9 +25,8 @@ from otkit.evaluation.settings import (
 )
 from otkit.evaluation.summary import Figure, Summary
 from otkit.exports.settings import ExportSettings
-from otkit.settings import SMALLEST, Declared, Settings, declared
+from otkit.settings import LARGEST, SMALLEST, Declared, Settings, declared
 from otkit.training.recipe import Recipe
-from otkit.transport.fused import LARGEST
 from otkit.vectors.settings import EmbeddingSettings
 from tests.conftest import make_tiny_encoder
 
