@@ -152,6 +152,8 @@ def open_vectors(folder: Path) -> Vectors:
             raise ValueError(f"the width is {width!r}")
         found = Vectors(folder, width, facts["config"]["shards"], shards, facts)
         _need(facts, {"index": {}, "config": {"unit": {}, "raw": {}}, "model": _MODEL})
+        if not isinstance(facts["model"]["path"], str | None):
+            raise ValueError("the encoder's path is no text")
         if len(found) != facts["rows"]:
             raise ValueError(f"{len(found)} rows in shards, {facts['rows']} stated")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
