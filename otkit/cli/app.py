@@ -25,7 +25,7 @@ from otkit.cli.recipe import recipe
 from otkit.cli.report import report
 from otkit.cli.search import search
 from otkit.cli.show_alignment import show_alignment
-from otkit.cli.stdout import guarded, write_data
+from otkit.cli.stdout import guarded, printable, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.cli.tags import tags
 from otkit.errors import OtkitError
@@ -40,7 +40,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except OtkitError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
+            typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
             raise typer.Exit(error.exit_code) from error
 
 
@@ -89,7 +89,7 @@ def main() -> None:
         with guarded(), signals_raise():
             app()
     except OtkitError as error:  # of stdout, before a command began: --help into a full disk
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
         sys.exit(error.exit_code)
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)

@@ -151,17 +151,17 @@ def check(
             overwrite=overwrite,
             on_progress=bar.step("check", unit="pairs", total=total).reached,
             on_note=lambda text: note(text, quiet=quiet),
-            on_bad_line=skipped.append,
+            on_bad_line=lambda bad: skipped.append(bad) if len(skipped) < _SHOWN_BAD else None,
             **given.of("check"),
         )
     if json_path is not None:
         _write_json(json_path, found, second, overwrite=overwrite)
     if output is None:
         write_data(found.text())
-    for bad in skipped[:_SHOWN_BAD]:
+    for bad in skipped:
         note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
-    if skipped:
-        note(f"{len(skipped)} lines were skipped", quiet=False)
+    if found.skipped:
+        note(f"{found.skipped} lines were skipped", quiet=False)
     last_line(
         f"wrote {output or 'to stdout'}: the {len(found.worst):,} worst of {found.pairs:,} translations by {sort}; "
         f"means over all: hallucination {found.hallucination:.3f}, omission {found.omission:.3f}",

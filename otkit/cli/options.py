@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from otkit.cli.command import with_options
+from otkit.cli.stdout import printable
 from otkit.cli.values import Ending, Name, Number, Numbers, device_name
 from otkit.errors import ConfigError
 
@@ -308,7 +309,7 @@ def model_place(model: str | None) -> str | None:
 def note(text: str | None, *, quiet: bool) -> None:
     """Say something beside the result, on stderr."""
     if text and not quiet:
-        typer.echo(f"note: {with_options(text)}", err=True)
+        typer.echo(f"note: {printable(with_options(text))}", err=True)
 
 
 def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, raw: bool = False) -> None:

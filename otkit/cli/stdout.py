@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import RenderableType
 
-__all__ = ["guarded", "is_terminal", "show", "write_data"]
+__all__ = ["guarded", "is_terminal", "printable", "show", "write_data"]
 
 UNBOUNDED = 1 << 20
 """The width of a pipe, which has none."""
+
+
+# What moves a cursor, colours a terminal, rings it, ends a line or turns it round; a tab and a line feed stay.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text of anyone's for a terminal: what commands it is escaped."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class _Guard(io.RawIOBase):
@@ -100,7 +110,8 @@ def show(*things: RenderableType, width: int | None = None, piped: int = UNBOUND
 
 
 def write_data(text: str) -> bool:
-    """Write text that is for programs; False when nobody reads it."""
+    """Write text that is for programs, a terminal's user being none; False when nobody reads it."""
+    text = printable(text) if is_terminal() else text
     sys.stdout.flush()
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:  # a notebook's stdout, or a StringIO, takes text alone

@@ -27,6 +27,7 @@ class BatchingSettings(Settings):
         None,
         "Pairs of every language in an epoch; small corpora are repeated. Without it, the size of the largest.",
         least=1,
+        most=10_000_000,
         panel="Run",
     )
     mix_languages: bool = setting(

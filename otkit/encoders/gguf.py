@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import unicodedata
 from dataclasses import dataclass
@@ -70,12 +71,19 @@ class GgufFile:
     def value(self, key: str, default: Any = None) -> Any:
         """A value of the metadata; a vocabulary's worth of texts is decoded only here, when it is wanted."""
         field = self.fields.get(key)
-        return default if field is None else field.contents()
+        try:
+            return default if field is None else field.contents()
+        except (ValueError, IndexError, TypeError) as error:  # a text that is no UTF-8
+            raise CheckpointError(
+                f"the metadata's {key!r} cannot be read ({_first_line(error)})",
+                where=str(self.path),
+                remedy=_REMEDY,
+            ) from error
 
     def number(self, key: str) -> float:
         """A number of the metadata, or a CheckpointError that names the key."""
         value = self.value(key)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise CheckpointError(f"the metadata has no number {key!r}", where=str(self.path), remedy=_REMEDY)
         return value
 
@@ -148,7 +156,9 @@ def read_gguf(path: Path | GgufFile) -> tuple[BertConfig, dict[str, Tensor]]:
     file = path if isinstance(path, GgufFile) else open_gguf(path)
     config = _config(file)
     expected = bert_tensors(config, positions=config.max_position_embeddings)
-    foreign = [name for name in file.tensors if name not in expected and not name.startswith("cls")]
+    foreign = [
+        repr(name[:80]) for name in file.tensors if name not in expected and not name.startswith("cls")
+    ]
     if foreign:
         raise CheckpointError(
             f"has tensors that a BERT encoder has not: {', '.join(foreign[:3])}",
@@ -194,7 +204,7 @@ def _config(file: GgufFile) -> BertConfig:
     architecture = file.value("general.architecture")
     if architecture != "bert":
         raise CheckpointError(
-            f"has the architecture {architecture!r}; only 'bert' can be opened",
+            f"has the architecture {str(architecture)[:80]!r}; only 'bert' can be opened",
             where=str(file.path),
             remedy="use the transformers folder of this model",
         )
@@ -207,10 +217,17 @@ def _config(file: GgufFile) -> BertConfig:
         raise CheckpointError(
             f"its width {width} is not a multiple of its {heads} heads", where=str(file.path), remedy=_REMEDY
         )
+    layers = int(file.number("bert.block_count"))
+    if not 0 < layers * len(_LAYER_PARTS) <= len(file.tensors):
+        raise CheckpointError(
+            f"states {layers} layers and has {len(file.tensors)} tensors",
+            where=str(file.path),
+            remedy=_REMEDY,
+        )
     return BertConfig(
         vocab_size=int(file.value("bert.vocab_size", words.shape[1])),
         hidden_size=width,
-        num_hidden_layers=int(file.number("bert.block_count")),
+        num_hidden_layers=layers,
         num_attention_heads=heads,
         intermediate_size=int(file.number("bert.feed_forward_length")),
         max_position_embeddings=int(file.number("bert.context_length")),

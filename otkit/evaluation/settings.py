@@ -82,6 +82,7 @@ class SearchSettings(Settings):
         128,
         "The nodes that hnsw visits; ivf looks into this many thousandths of its cells.",
         least=1,
+        most=100_000,
         panel=_SEARCH,
     )
     center: str = setting(

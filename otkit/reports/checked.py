@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otkit.errors import choose
 from otkit.files import to_json
 from otkit.reports.html import asset
+from otkit.reports.words import visible
 
 if TYPE_CHECKING:
     from otkit.alignment.checking import Checked
@@ -89,8 +90,13 @@ def _tsv(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[
     for entry in entries:
         one = entry.checked
         figures = [str(entry.line), f"{one.hallucination:.4f}", f"{one.omission:.4f}"]
-        cells = [*([entry.file] if several else []), *figures, " ".join(one.source), " ".join(one.target)]
-        yield "\t".join(cells)
+        texts = [_cell(" ".join(words)) for words in (one.source, one.target)]
+        yield "\t".join([*([_cell(entry.file)] if several else []), *figures, *texts])
+
+
+def _cell(text: str) -> str:
+    """A text as a cell that no terminal obeys and no spreadsheet computes: `'=1+1`."""
+    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@")) else visible(text)
 
 
 def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:

@@ -369,7 +369,7 @@ class TuningSettings(Settings):
         None,
         "Train adapters of this rank instead (Hu et al. 2022).",
         least=1,
-        most=65_536,
+        most=4096,
         option="--lora",
         metavar="RANK",
         panel=_RECIPE,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.encoders.encoder import read_json
-from otkit.errors import ExportError
+from otkit.errors import ExportError, reason_of
 from otkit.files import sha256_of
 from otkit.vectors.shards import SHARDS, Row
 from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
@@ -71,9 +71,18 @@ class Vectors:
         name = str(shard["name"])
         try:
             return read(lambda suffix: self.folder / f"{name}{suffix}", *rest)
-        except (ValueError, KeyError, OSError, IndexError) as error:  # pyarrow's errors are among them
+        except (
+            ValueError,  # pyarrow's errors are among these
+            KeyError,
+            OSError,
+            IndexError,
+            TypeError,
+            AttributeError,
+            EOFError,
+            MemoryError,
+        ) as error:
             raise ExportError(
-                f"cannot be read ({str(error).splitlines()[0]})",
+                f"cannot be read ({reason_of(error)})",
                 where=str(self.folder / name),
                 remedy="embed the corpus again",
             ) from error
@@ -100,6 +109,7 @@ def check_file(path: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
+_MOST = 1 << 31  # rows of a shard, and the width
 _MODEL: dict[str, Any] = {"name": {}, "path": {}, "sha256": {}, "settings": {"pooling": {}, "prefix": {}}}
 
 
@@ -129,10 +139,21 @@ def open_vectors(folder: Path) -> Vectors:
         for number, shard in enumerate(shards):
             if shard["name"] != shard_name(number):
                 raise ValueError(f"shard {number} is called {shard['name']!r}")
-            if not set(shard["files"]) <= {f"{shard['name']}{suffix}" for suffix in kind.suffixes}:
-                raise ValueError(f"shard {number} has unknown files")
-        found = Vectors(folder, int(facts["model"]["dimension"]), facts["config"]["shards"], shards, facts)
+            known = {f"{shard['name']}{suffix}" for suffix in kind.suffixes}
+            needed = {name for name in known if not name.endswith(".scales.npy")}
+            if not needed <= set(shard["files"]) <= known:
+                raise ValueError(f"shard {number} has unknown files, or lacks one")
+            if not all(type(one["bytes"]) is int and one["sha256"] for one in shard["files"].values()):
+                raise ValueError(f"a file of shard {number} has no size and hash")
+            if type(shard["rows"]) is not int or not 0 <= shard["rows"] <= _MOST:
+                raise ValueError(f"shard {number} has {shard['rows']!r} rows")
+        width = facts["model"]["dimension"]
+        if type(width) is not int or not 0 < width <= _MOST:
+            raise ValueError(f"the width is {width!r}")
+        found = Vectors(folder, width, facts["config"]["shards"], shards, facts)
         _need(facts, {"index": {}, "config": {"unit": {}, "raw": {}}, "model": _MODEL})
+        if not isinstance(facts["model"]["path"], str | None):
+            raise ValueError("the encoder's path is no text")
         if len(found) != facts["rows"]:
             raise ValueError(f"{len(found)} rows in shards, {facts['rows']} stated")
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -9,12 +9,13 @@ from typing import Any
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
-from otkit.errors import CheckpointError, ConfigError, InputError
+from otkit.errors import CheckpointError, ConfigError, ExportError, InputError
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.folder import Vectors, open_vectors
 from otkit.vectors.index import exact, open_index
 from otkit.vectors.settings import NEIGHBOURS
 from otkit.vectors.shards import Row
+from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
 
@@ -63,6 +64,12 @@ class VectorSearch:
             scores, ids = exact(self.vectors, found.vectors, k)
         else:
             scores, ids = self.index.search(found.vectors, k)
+            if ids.max() >= len(self.vectors):  # a cell of an index names its rows itself
+                raise ExportError(
+                    f"names row {ids.max()} of {len(self.vectors)}",
+                    where=str(self.vectors.folder / INDEX_FILE),
+                    remedy="embed the corpus again",
+                )
         wanted = sorted({number for number in ids.flatten().tolist() if number >= 0})
         rows = dict(zip(wanted, self.vectors.rows(wanted), strict=True))
         return [
