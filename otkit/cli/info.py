@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["facts_table", "info"]
 
+_PAIRS = 256  # of a file: enough to tell hidden states apart
+
 
 def info(
     model: Annotated[
         str | None,
         typer.Argument(
             metavar="[MODEL]", help="A Hub name, a folder or a .gguf file. Default: the sample encoder."
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="FILE",
+            help="Parallel text, to show for each hidden state how many words are each other's nearest.",
+            show_default=False,
         ),
     ] = None,
     json_path: JsonPath = None,
@@ -38,8 +49,10 @@ def info(
     otkit info
 
     otkit info sample_data/encoder
+
+    otkit info --layers sample_data/parallel/de-en.dev.tsv
     """
-    claim_files({"json": json_path}, [model], overwrite=overwrite)
+    claim_files({"json": json_path}, [model, layers], overwrite=overwrite)
     set_logging(verbose=verbose)
     from otkit.cli.progress import last_line
     from otkit.cli.stdout import show
@@ -47,11 +60,15 @@ def info(
 
     encoder = open_encoder(model, device="cpu")
     table = facts_table(encoder)
+    document: dict[str, object] = {"model": {str(what): value for what, value in table.rows}}
+    tables = [table]
+    if layers is not None:
+        found = _agreement(encoder, layers, quiet=quiet)
+        document["layers"] = [{"layer": layer, "mutual_share": share} for layer, share in enumerate(found)]
+        tables.append(_curve(found))
     if json_path is not None:
-        write_document(
-            json_path, {"model": {str(what): value for what, value in table.rows}}, overwrite=overwrite
-        )
-    show(table)
+        write_document(json_path, document, overwrite=overwrite)
+    show(*tables)
     last_line(
         f"{encoder.name}, as otkit will use it{'' if json_path is None else f'; wrote {json_path}'}",
         then=f"otkit evaluate word-alignment --model {shlex.quote(model)}"
@@ -61,9 +78,37 @@ def info(
     )
 
 
+def _agreement(encoder: Encoder, path: str, *, quiet: bool) -> list[float]:
+    """The agreement of each hidden state on the first pairs of a file."""
+    from itertools import islice
+
+    from otkit.alignment.layers import mutual_share_by_layer
+    from otkit.cli.progress import progress_bar
+    from otkit.data.lines import words_of
+    from otkit.data.parallel import Pair, read_pairs
+
+    pairs = list(islice((pair for pair in read_pairs(path) if isinstance(pair, Pair)), _PAIRS))
+    source, target = ([words_of(getattr(pair, side)) for pair in pairs] for side in ("source", "target"))
+    with progress_bar(quiet=quiet) as bar:
+        step = bar.step("encode", unit="pairs", total=None)
+        return mutual_share_by_layer(encoder, source, target, progress=step.update)
+
+
+def _curve(shares: list[float]) -> Table:
+    from otkit.reports.tables import Column, Table
+
+    best = shares.index(max(shares))
+    rows = tuple(
+        (str(layer), share, "highest" if layer == best else "") for layer, share in enumerate(shares)
+    )
+    columns = (Column("hidden state"), Column("share"), Column(""))
+    return Table("words of a pair that are each other's nearest", columns, rows)
+
+
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
     from otkit.encoders.encoder import alignment_layers_rule
+    from otkit.encoders.static import StaticEncoder
     from otkit.encoders.torch import TorchEncoder
     from otkit.reports.tables import Column, Table
 
@@ -78,8 +123,13 @@ def facts_table(encoder: Encoder) -> Table:
         ("width", str(encoder.dimension)),
         ("longest sentence, in subwords", str(encoder.max_tokens)),
         ("alignment layers", f"{layers} ({reason})"),
-        ("sentence vector", f"{settings.pooling} over the last layer, prefix {settings.prefix!r}"),
+        ("sentence vector", _sentence_vector(encoder)),
+        ("longest text of a sentence vector", str(settings.most_tokens(encoder.max_tokens))),
     ]
+    if settings.prompts:
+        rows.append(("prompts", ", ".join(f"{name} {text!r}" for name, text in settings.prompts.items())))
+    if isinstance(encoder, StaticEncoder):
+        rows[1:1] = [("architecture", f"static, a table of {len(encoder.table):,} pieces")]
     if isinstance(encoder, TorchEncoder):
         weights = list(encoder.model.parameters())
         count = sum(weight.numel() for weight in weights)
@@ -93,3 +143,13 @@ def facts_table(encoder: Encoder) -> Table:
             ),
         ]
     return Table("", (Column("what"), Column("value")), tuple(rows))
+
+
+def _sentence_vector(encoder: Encoder) -> str:
+    """What makes it, in its order."""
+    settings = encoder.settings
+    behind = [step for step in getattr(encoder, "head", ()) if type(step).__name__ != "Normalize"]
+    steps = [f"{settings.pooling} over the last layer", *(type(step).__name__ for step in behind)]
+    kept = "" if settings.truncate_dim is None else f" of which {encoder.sentence_dimension} are kept"
+    counts = "" if settings.pool_prompt else ", which does not count in it"
+    return f"{', '.join(steps)}; width {encoder.sentence_dimension}{kept}, prefix {settings.prefix!r}{counts}"

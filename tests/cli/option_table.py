@@ -669,6 +669,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--help": HELP,
     },
     "info": {
+        "--layers": Row("de-en.tsv"),
         "model": Row("other", instead="tiny"),
         "--help-all": HELP_ALL,
         "--json": JSON,
