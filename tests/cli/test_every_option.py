@@ -455,7 +455,9 @@ def test_threads(command: str) -> None:
         assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("command", [name for name in having("--batch-tokens") if name not in ("align", "tags")])
+@pytest.mark.parametrize(
+    "command", [name for name in having("--batch-tokens") if name not in ("align", "tags")]
+)
 def test_batch_tokens(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A smaller limit means smaller batches in the encoder, and the same result."""
     sizes: list[int] = []
