@@ -7,9 +7,9 @@ from pathlib import Path
 from modules import write_if_new
 from sphinx.application import Sphinx
 
+from otkit.cli.recipe import tables
 from otkit.recipes import TABLES, shown
 from otkit.settings import Declared, declared
-from otkit.training.recipe import Recipe
 
 INTRODUCTION = """# All settings
 
@@ -20,12 +20,12 @@ name is a keyword in Python (`otkit.train(..., objective={"tau": 0.2})`), and th
 
 
 def write_page(app: Sphinx) -> None:
-    recipe = Recipe()
     parts = [INTRODUCTION]
-    for table, meaning in TABLES.items():
+    for table, kind in tables().items():
+        meaning = TABLES[table]
         parts += [f"## {table}", "", meaning[0].upper() + meaning[1:] + ".", ""]
         parts += ["| key | default | meaning |", "|---|---|---|"]
-        parts += [row(known) for known in declared(type(getattr(recipe, table))).values()]
+        parts += [row(known) for known in declared(kind).values()]
         parts.append("")
     write_if_new(Path(app.srcdir) / "settings.md", "\n".join(parts))
 

@@ -14,9 +14,9 @@ from otkit.cli.command import Command
 from otkit.cli.stdout import write_data
 from otkit.errors import choose
 from otkit.recipes import TABLES, read_recipe, recipe_names
-from otkit.settings import Declared, declared, expected, written
+from otkit.settings import Declared, Settings, declared, expected, written
 
-__all__ = ["key_text", "recipe"]
+__all__ = ["key_text", "recipe", "tables"]
 
 recipe = typer.Typer(
     name="recipe", no_args_is_help=True, help="List recipes, show one, or show the keys that it may have."
@@ -60,15 +60,23 @@ def show_keys(
 
     otkit recipe keys objective
     """
+    kinds = tables()
+    if table is not None:
+        choose(table, kinds, what="table", setting="table")
+    for name in [table] if table else kinds:
+        write_data(f"[{name}]  # {TABLES[name]}\n\n")
+        for known in declared(kinds[name]).values():
+            write_data(key_text(known) + "\n\n")
+
+
+def tables() -> dict[str, type[Settings]]:
+    """The settings of every table that a recipe may have."""
+    from otkit.projection.settings import LexiconSettings, SpanSettings
     from otkit.training.recipe import Recipe
 
-    if table is not None:
-        choose(table, TABLES, what="table", setting="table")
-    whole = Recipe()
-    for name in [table] if table else TABLES:
-        write_data(f"[{name}]  # {TABLES[name]}\n\n")
-        for known in declared(type(getattr(whole, name))).values():
-            write_data(key_text(known) + "\n\n")
+    recipe = Recipe()
+    kinds: dict[str, type[Settings]] = {name: type(getattr(recipe, name)) for name in recipe.tables()}
+    return {**kinds, "projection": SpanSettings, "lexicon": LexiconSettings}
 
 
 def key_text(known: Declared) -> str:

@@ -235,8 +235,9 @@ _COLUMNS = (
 )
 
 
-def open_lexicon(path: Path) -> sqlite3.Connection:
+def open_lexicon(path: str | Path) -> sqlite3.Connection:
     """A lexicon file to read; an error for a file of another kind."""
+    path = Path(path)
     try:
         base = sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)
         base.execute("SELECT id FROM entries LIMIT 1")
@@ -260,7 +261,7 @@ def read_entries(base: sqlite3.Connection, where: str = "", values: Sequence[Any
         yield Entry(*(*figures, tuple(Example(*row) for row in examples)))
 
 
-def look_up(path: Path, word: str, *, most: int = 20) -> list[Entry]:
+def look_up(path: str | Path, word: str, *, most: int = 20) -> list[Entry]:
     """What a word, or phrase, is linked to, from either side: first as it is written, else whatever its capitals."""
     base = open_lexicon(path)
     try:

@@ -54,7 +54,9 @@ class Recipe:
         """
         file = read_recipe(recipe)
         try:
-            read = cls(name=file.name, source=file.source).changed(**file.tables)
+            # The tables of labels and lexicons are read by the commands that make them.
+            own = {table: values for table, values in file.tables.items() if table in _own()}
+            read = cls(name=file.name, source=file.source).changed(**own)
         except ConfigError as error:
             raise ConfigError(
                 error.what, where=file.where, remedy=error.remedies, setting=error.setting
@@ -68,7 +70,7 @@ class Recipe:
         """
         new: dict[str, Settings] = {}
         for table, values in tables.items():
-            choose(table, TABLES, what="table")
+            choose(table, {name: name for name in _own()}, what="table")
             given = dict(values)
             if table == "training":
                 given = _one_length(given)
@@ -105,11 +107,16 @@ class Recipe:
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """All settings as a recipe file has them."""
-        return {each.name: getattr(self, each.name).to_dict() for each in fields(self) if each.name in TABLES}
+        return {name: getattr(self, name).to_dict() for name in _own()}
 
     def to_toml(self) -> str:
         """The recipe as a file, with every key; `read` gives the same recipe back."""
         return recipe_text(self.tables(), source=self.source or "The settings of a run of otkit align.")
+
+
+def _own() -> list[str]:
+    """The tables that a run of training has."""
+    return [each.name for each in fields(Recipe) if each.name in TABLES]
 
 
 def _one_length(given: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ import sys
 import pytest
 
 from otkit.cli.app import main
-from otkit.cli.recipe import key_text
+from otkit.cli.recipe import key_text, tables
 from otkit.recipes import TABLES, read_recipe, recipe_names
 from otkit.settings import declared
-from otkit.training.recipe import Recipe
 
 
 def otkit(
@@ -54,9 +53,10 @@ def test_every_key_is_shown_with_all_that_is_known_of_it(
     code, out, _ = otkit(monkeypatch, capfd, "keys")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
+    assert set(tables()) == set(TABLES)
     for table in TABLES:
         assert f"[{table}]  # {TABLES[table]}" in out
-        for known in declared(type(getattr(Recipe(), table))).values():
+        for known in declared(tables()[table]).values():
             text = key_text(known)
             assert text + "\n\n" in out
             words = " ".join(text.split())
