@@ -205,7 +205,7 @@ def _same(first: Path, second: Path) -> bool:
     with contextlib.suppress(OSError):
         if first.samefile(second):
             return True
-    return first.resolve() == second.resolve()
+    return os.path.realpath(first) == os.path.realpath(second)  # resolve() raises where links go round
 
 
 def check_file(path: Path, *, overwrite: bool = False) -> Path:

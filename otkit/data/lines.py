@@ -62,6 +62,7 @@ SPACES = " \t\n\r\x0b\x0c"
 OTHER_SPACE = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 CHUNK = 1 << 18
+ENDLESS = 1 << 28  # bytes without a line end
 GZIP_MAGIC = b"\x1f\x8b\x08"
 
 # (how the content begins, what that is, what to do)
@@ -212,7 +213,7 @@ class LineSource:
     def blocks(self) -> Iterator[list[str | InputError]]:
         """Lists of consecutive lines; the errors carry `file:line`."""
         number, first = 0, True
-        for block in _whole_lines(self._chunks(), self.line_limit):
+        for block in _whole_lines(self._chunks(), self.line_limit, self.name):
             if first:
                 self._recognise(block)
                 block = block.removeprefix(b"\xef\xbb\xbf")
@@ -358,15 +359,22 @@ def _gunzip(source: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise InputError("the gzip data ends too early (truncated file)", where=name, remedy=remedy)
 
 
-def _whole_lines(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """Chunks cut at line ends. Of a line past the limit only the first `limit` + 1 bytes are ever held."""
+def _whole_lines(chunks: Iterator[bytes], limit: int, name: str) -> Iterator[bytes]:
+    """Chunks cut at line ends. Of a line past the limit only the first `limit` + 1 bytes are ever held, and one that
+    goes on for ever (a device, a bomb) is an error."""
     pending: list[bytes] = []  # the pieces of a line whose end has not come yet
-    held = 0
+    held = passed = 0
     for chunk in chunks:
         cut = chunk.rfind(b"\n") + 1
+        passed = 0 if cut else passed + len(chunk)
+        if passed > max(limit, ENDLESS):
+            raise InputError(
+                f"a line has no end within {passed:,} bytes", where=name, remedy="give a file of lines of text"
+            )
         if not cut:
-            pending.append(chunk[: max(0, limit + 1 - held)])
-            held += len(pending[-1])
+            if held <= limit:
+                pending.append(chunk[: limit + 1 - held])
+                held += len(pending[-1])
             continue
         if held > limit:
             end = chunk.index(b"\n") + 1

@@ -18,7 +18,7 @@ from otkit.data.parallel import BadLine
 from otkit.data.texts import Text, read_texts
 from otkit.encoders.encoder import stated_settings
 from otkit.errors import InputError, OutputError
-from otkit.files import differences, sha256_of, to_json, versions
+from otkit.files import differences, is_stream, sha256_of, to_json, versions
 from otkit.vectors.embedder import Embedded, Embedder
 from otkit.vectors.folder import Vectors, growing, open_vectors
 from otkit.vectors.index import Recall, build_index, measure_recall, open_index
@@ -51,9 +51,9 @@ class TextInput:
         return {"text": first, "source": first, "target": self.target or first}
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says; the hash is of the file's bytes, and unknown for stdin."""
+        """What the manifest says; the hash is of the file's bytes, and unknown for streams."""
         files = [file for file in (self.path, self.target) if file is not None]
-        hashes = [None if file == "-" else sha256_of(Path(file)) for file in files]
+        hashes = [None if file == "-" or is_stream(Path(file)) else sha256_of(Path(file)) for file in files]
         return {"files": files, "sha256": hashes, "languages": dict(self.languages), "format": self.format}
 
 
