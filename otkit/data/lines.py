@@ -369,7 +369,9 @@ def _whole_lines(chunks: Iterator[bytes], limit: int, name: str) -> Iterator[byt
         passed = 0 if cut else passed + len(chunk)
         if passed > max(limit, ENDLESS):
             raise InputError(
-                f"a line has no end within {passed:,} bytes", where=name, remedy="give a file of lines of text"
+                f"a line has no end within {passed:,} bytes",
+                where=name,
+                remedy="give a file of lines of text",
             )
         if not cut:
             if held <= limit:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from otkit.encoders.pooling import poolings_of
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
-from otkit.errors import CheckpointError, ConfigError, reason_of
+from otkit.errors import CheckpointError, ConfigError, choose, reason_of
 from otkit.files import parse_json, to_json
 
 __all__ = [
@@ -114,8 +114,15 @@ class EncoderSettings:
             )
 
     def prompt(self, name: str | None) -> str:
-        """The text of a prompt: one of `prompts` by its name, else the text itself; None is the encoder's own."""
-        return self.prefix if name is None else self.prompts.get(name, name)
+        """The text of a prompt: one of `prompts` by its name, else the text itself; None is the encoder's own.
+
+        Where there are prompts, a bare word that names none of them is a slip, and no text to put before a sentence.
+        """
+        if name is None:
+            return self.prefix
+        if name in self.prompts or (self.prompts and name.replace("_", "").replace("-", "").isalnum()):
+            return choose(name, self.prompts, what="prompt", setting="prompt")
+        return name
 
     def most_tokens(self, encoder_takes: int) -> int:
         """The longest text that a sentence vector is made of."""

@@ -20,7 +20,7 @@ from otkit.encoders.encoder import EncoderSettings, read_json
 from otkit.errors import CheckpointError
 from otkit.files import to_json
 
-__all__ = ["Head", "Stack", "module_weights", "read_stack", "read_weights", "write_stack"]
+__all__ = ["SentenceHead", "Stack", "module_weights", "read_stack", "read_weights", "write_stack"]
 
 MODULES = "modules.json"
 _PROMPTS, _TEXT = "config_sentence_transformers.json", "sentence_bert_config.json"
@@ -98,7 +98,7 @@ class Normalize(nn.Module):
         return nn.functional.normalize(vector, dim=-1)
 
 
-class Head(nn.Sequential):
+class SentenceHead(nn.Sequential):
     """The modules behind the pooling, (B, E) to (B, F), with what each says of itself in its folder."""
 
     def __init__(self, modules: Sequence[nn.Module] = (), configs: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -147,7 +147,7 @@ class Stack:
 
     first: Path
     static: bool = False
-    head: Head = field(default_factory=Head)
+    head: SentenceHead = field(default_factory=SentenceHead)
     settings: Mapping[str, Any] = field(default_factory=dict)
     lower_case: bool = False
 
@@ -186,7 +186,9 @@ def read_stack(root: Path) -> Stack:
             where=str(root),
             remedy=f"take {MODULES} away, and the encoder opens for words, with the mean for sentences",
         )
-    return Stack(first, listed[0][0] == "StaticEmbedding", Head(modules, configs), settings, lower_case)
+    return Stack(
+        first, listed[0][0] == "StaticEmbedding", SentenceHead(modules, configs), settings, lower_case
+    )
 
 
 def module_weights(root: Path) -> list[str]:
@@ -385,7 +387,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Path], nn.Module]] = {
 
 
 def write_stack(
-    folder: Path, settings: EncoderSettings, head: Head, *, dimension: int, max_tokens: int
+    folder: Path, settings: EncoderSettings, head: SentenceHead, *, dimension: int, max_tokens: int
 ) -> None:
     """Beside a transformers encoder, what `SentenceTransformer(folder)` reads; without modules of its own, the unit
     vectors that otkit gives."""

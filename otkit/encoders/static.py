@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import EncoderSettings, read_settings, resolve_layers
 from otkit.encoders.pooling import pooled
-from otkit.encoders.stack import Head, Stack, read_weights
+from otkit.encoders.stack import SentenceHead, Stack, read_weights
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
 from otkit.errors import CheckpointError
 
@@ -32,7 +32,13 @@ class StaticEncoder:
     max_tokens = _MOST_TOKENS
 
     def __init__(
-        self, table: Tensor, subwords: SubwordTokenizer, *, name: str, settings: EncoderSettings, head: Head
+        self,
+        table: Tensor,
+        subwords: SubwordTokenizer,
+        *,
+        name: str,
+        settings: EncoderSettings,
+        head: SentenceHead,
     ) -> None:
         self.table, self.subwords, self.name, self.settings, self.head = table, subwords, name, settings, head
         head.check(self.dimension, name)

@@ -24,7 +24,7 @@ from otkit.encoders.families import (
     table_rows,
 )
 from otkit.encoders.pooling import pooled, poolings_of
-from otkit.encoders.stack import Head, write_stack
+from otkit.encoders.stack import SentenceHead, write_stack
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long, stack_tokens
 from otkit.errors import CheckpointError
 from otkit.files import fresh_folder
@@ -55,11 +55,11 @@ class TorchEncoder:
         *,
         name: str,
         settings: EncoderSettings,
-        head: Head | None = None,
+        head: SentenceHead | None = None,
     ) -> None:
         settle(model)
         self.model, self.tokenizer, self.name, self.settings = model, tokenizer, name, settings
-        self.head = Head() if head is None else head
+        self.head = SentenceHead() if head is None else head
         """What its authors put behind the pooling; frozen while the encoder is trained."""
         config = model.config
         resolve_layers(settings.alignment_layers, self.layers)

@@ -59,6 +59,7 @@ class Embedder:
         self.encoder, self.unit, self.raw = encoder, unit, raw
         self.prompt, self.long, self.truncate_dim = prompt, long, truncate_dim
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
+        encoder.settings.prompt(prompt)  # an unknown name is told before anything is encoded
         whole = encoder.sentence_dimension
         if truncate_dim is not None and truncate_dim > whole:
             raise ConfigError(

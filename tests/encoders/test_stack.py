@@ -286,6 +286,8 @@ def test_embed_and_search_take_prompts_by_name(
     question = theirs(model, ["das Haus"], prompt_name="passage", truncate_dim=7)[0]
     expected = np.sort(found @ question)[::-1][:3]
     np.testing.assert_allclose([hit.score for hit in answer.hits], expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="unknown prompt 'qurey'; did you mean 'query'"):
+        otkit.search(tmp_path / "v", "das Haus", prompt="qurey", device="cpu")
     with pytest.raises(ConfigError, match="received 33, and the sentence vectors have 32 numbers"):
         otkit.embed(tmp_path / "texts", encoder=folder, output=tmp_path / "w", truncate_dim=33, device="cpu")
 
