@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from otkit.alignment.settings import AlignmentSettings, CheckSettings
+from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import short_code
 from otkit.encoders.encoder import Encoder, read_json
 from otkit.encoders.open import open_encoder
-from otkit.errors import ConfigError, choose
+from otkit.errors import ConfigError, InputError, choose
+from otkit.evaluation.documents import DOCUMENT_METRICS, documents_task, read_document
 from otkit.evaluation.inputs import (
     LINKED_PAIRS,
     FilePath,
@@ -80,6 +81,7 @@ __all__ = [
     "XnliSettings",
     "XquadSettings",
     "all_tasks",
+    "documents",
     "mining",
     "retrieval",
     "translation_errors",
@@ -102,6 +104,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "xnli": XNLI_METRICS,
     "xquad": XQUAD_METRICS,
     "translation-errors": ERROR_METRICS,
+    "documents": DOCUMENT_METRICS,
 }
 """The figures of each task."""
 
@@ -401,6 +404,37 @@ def translation_errors(
         read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
     )
     return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
+
+
+def documents(
+    encoder: EncoderLike,
+    files: Sequence[tuple[FilePath, FilePath, FilePath]],
+    *,
+    settings: BeadSettings | None = None,
+    langs: str = "xx-yy",
+    **how: Unpack[RunOptions],
+) -> Evaluation:
+    """Sentence alignment of documents: strict and lax precision, recall and F1 of beads of sentences against those that
+    people drew, in [0, 1], as Vecalign counts them (Thompson and Koehn 2019).
+
+    `files` has for each document its source and its target, a sentence a line, and its gold beads (`[0,1]:[0]`).
+    `langs` names the row.
+
+    InputError: a file, or a line of it, cannot be used.
+
+    >>> import otkit, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "de").write_text("Das Haus ist klein .\\nIch trinke Tee .\\n")
+    >>> _ = (folder / "en").write_text("The house is small .\\nI drink tea .\\n")
+    >>> _ = (folder / "gold").write_text("[0]:[0]\\n[1]:[1]\\n")
+    >>> found = otkit.evaluate.documents(None, [(folder / "de", folder / "en", folder / "gold")], langs="de-en")
+    >>> found.value("strict_f1", "de-en")
+    1.0
+    """
+    read = [read_document(*each) for each in files]
+    if not read:
+        raise InputError("there is no document", remedy="give its two sides and its gold beads")
+    return _measured(documents_task({langs: read}, settings), encoder, how)
 
 
 def all_tasks(

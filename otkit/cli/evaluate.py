@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otkit.alignment.settings import AlignmentSettings, CheckSettings
+from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
 from otkit.cli.command import Command
 from otkit.cli.evaluate_run import (
     NO_RUN,
@@ -26,12 +26,15 @@ from otkit.cli.evaluate_run import (
 )
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
+    JsonPath,
     Langs,
+    Overwrite,
+    Quiet,
     Seed,
     name_option,
     option,
 )
-from otkit.cli.outputs import during_command
+from otkit.cli.outputs import claim_files, during_command, write_document
 from otkit.cli.values import Ending, Number
 from otkit.errors import ConfigError
 from otkit.evaluation.settings import (
@@ -376,6 +379,105 @@ def translation_errors(
         )
 
     measured(run, ["translation-errors"], work, inputs=[data, given.recipe])
+
+
+@_task("documents", "source", "target", "gold", "langs", "most", "skip", "jump", *_COMMON)
+@takes(recipe=False, beads=BeadSettings)
+def documents(
+    source: Annotated[list[str] | None, option("A document, a sentence a line; repeatable.", "FILE")] = None,
+    target: Annotated[list[str] | None, option("Its translation; once for each --source.", "FILE")] = None,
+    gold: Annotated[
+        list[str] | None, option("Its beads of sentences, such as [0,1]:[0]; once for each --source.", "FILE")
+    ] = None,
+    langs: Langs = None,
+    given: Given = NOTHING,
+    run: Run = NO_RUN,
+) -> None:
+    """Measure how well sentences of documents are aligned: strict and lax F1 of beads against those of people.
+
+    [bold]Example[/bold]
+
+    otkit evaluate documents --source book.de --target book.fr --gold book.beads --langs de-fr
+    """
+    sides = [source or [], target or [], gold or []]
+    if not sides[0] or len({len(side) for side in sides}) > 1:
+        raise ConfigError(
+            f"received {', '.join(str(len(side)) for side in sides)} sources, targets and gold files",
+            remedy="give each as often as the others, at least once",
+        )
+    files = list(zip(*sides, strict=True))
+
+    def work(how: RunOptions) -> Evaluation:
+        from otkit.api.evaluate import documents as measure
+
+        return measure(
+            run.model, files, settings=given.settings("beads", BeadSettings), langs=langs or "xx-yy", **how
+        )
+
+    measured(run, ["documents"], work, inputs=[name for side in sides for name in side])
+
+
+def projection(
+    projected: Annotated[
+        str, typer.Argument(metavar="FILE", help="Labels or answers that were carried to a translation.")
+    ],
+    gold: Annotated[
+        str, typer.Option(metavar="FILE", help="The same sentences or questions with those of people.")
+    ],
+    column: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=Number(int), help="CoNLL: the column of the labels; -1 is the last."
+        ),
+    ] = -1,
+    language: Annotated[
+        str | None, option("Count answers as MLQA does for this language, too.", "XX")
+    ] = None,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score labels or answers that were carried over: span precision, recall and F1 as seqeval counts them, or
+    exact match and F1 of answers as SQuAD does, with 95 % bootstrap intervals.
+
+    [bold]Example[/bold]
+
+    otkit evaluate projection sample_data/labels/de.conll --gold sample_data/labels/de.conll
+    """
+    claim_files({"json": json_path}, [projected, gold], overwrite=overwrite)
+    from otkit.cli.progress import counted, last_line
+    from otkit.cli.stdout import show
+    from otkit.projection.scores import score_files
+    from otkit.reports.tables import Column, Table
+
+    found = score_files(projected, gold, column=column, language=language, seed=seed)
+    columns = (Column("figure"), Column("value"), Column("from"), Column("to"))
+    rows = [(name, each.value, each.low, each.high) for name, each in found.figures.items()]
+    tables = [Table("", columns, tuple(rows))]
+    if found.labels:
+        names = ("precision", "recall", "f1")
+        labels = (Column("label"), *(Column(name) for name in names))
+        tables.append(
+            Table("", labels, tuple((name, *(each[n] for n in names)) for name, each in found.labels.items()))
+        )
+    show(*tables)
+    if json_path is not None:
+        figures = {
+            name: {"value": e.value, "low": e.low, "high": e.high} for name, e in found.figures.items()
+        }
+        document = {
+            "figures": figures,
+            "labels": found.labels,
+            "column": column,
+            "language": language,
+            "seed": seed,
+        }
+        write_document(json_path, document, overwrite=overwrite)
+    last_line(f"projection: {counted(found.count, 'item')} of {projected}", quiet=quiet)
+
+
+app.command("projection", cls=Command)(during_command(projection))
 
 
 @_task("all", "data", "fine_tuning", "seeds", "recipe", "chart", *_COMMON)

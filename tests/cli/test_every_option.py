@@ -192,8 +192,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [f"{word}\t_\t{'B-X' if n == 1 else 'O'}" for n, word in enumerate(pair[0].split())] for pair in LINES
     ]
     write("labels.conll", [*tagged[0], "", *tagged[1]])
+    write(
+        "labels3.conll",
+        [line.replace("B-X", "O") if n < 6 else line for n, line in enumerate([*tagged[0], "", *tagged[1]])],
+    )
     write("labels2.conll", [*tagged[1], "", *tagged[0]])
     write("bad.conll", [*tagged[0], "one column", "", *tagged[1]])
+    for name, order in (("book", LINES), ("book2", LINES[::-1])):
+        write(f"{name}.de", [pair[0] for pair in order])
+        write(f"{name}.en", [pair[1] for pair in order])
+        write(f"{name}.beads", [f"[{n}]:[{n if name == 'book' else 7 - n}]" for n in range(8)])
     write("labels.en", [pair[1] for pair in LINES[:2]])
     write("labels2.en", [pair[1] for pair in LINES[1::-1]])
     write("marked.txt", ["das <b>hausboot</b> ist kleiner ."])
