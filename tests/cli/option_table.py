@@ -504,9 +504,9 @@ TABLE: dict[str, dict[str, Row]] = {
     "evaluate projection": {
         "projected": Row("labels.conll", instead="labels3.conll"),
         "--gold": Row("labels3.conll", instead="--gold labels.conll"),
-        "--column": Row("1", wrong="1.5"),
+        "--column": Row("1", wrong="1.5", refused="--column"),
         "--language": Row("de", base="answers"),
-        "--seed": Row("3", wrong="-1"),
+        "--seed": Row("3", wrong="-1", own="projection"),
         "--json": JSON,
         "--overwrite": Row(foreign="figures.json", beside="--json figures.json"),
         "--quiet": Row(same_as="extract"),
