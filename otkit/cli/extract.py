@@ -35,12 +35,18 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files, write_document
+from otkit.cli.values import Name
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from otkit.data.parallel import BadLine
 
 __all__ = ["extract", "one_input"]
+
+LEVELS = {
+    "word": "the links of words, a line for each pair",
+    "sentence": "the beads of sentences of two documents, a line for each",
+}
 
 _SHOWN_BAD = 5
 
@@ -91,6 +97,16 @@ def extract(
             "--scores", help="Write each link's share of mass too, in [0, 1].", rich_help_panel="Output"
         ),
     ] = False,
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level",
+            metavar="word|sentence",
+            parser=Name("otkit.cli.extract:LEVELS", "level"),
+            help="Link words, or put the sentences of --source and --target (documents) together.",
+            rich_help_panel="Output",
+        ),
+    ] = "word",
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     json_path: JsonPath = None,
@@ -110,6 +126,20 @@ def extract(
     place, second = one_input(corpus, source, target)
     set_logging(verbose=verbose)
     set_threads(set_engine(engine, address, threads))
+    if level == "sentence":
+        unused = {"raw": raw, "format": format, "scores": scores, "resume": resume, "json_path": json_path}
+        for name, value in unused.items():
+            if value:
+                raise ConfigError(
+                    "beads of sentences have no use for it", remedy="leave it out", setting=name
+                )
+        if second is None:
+            raise ConfigError(
+                "two documents are needed", remedy="give --source and --target", setting="level"
+            )
+        claim_files({"output": output}, [place, second, model], overwrite=overwrite)
+        _write_beads(place, second, output, model, device, batch_tokens, overwrite=overwrite, quiet=quiet)
+        return
     from otkit.alignment.corpus import check_extraction
     from otkit.alignment.sink import was_begun
     from otkit.api.align import Aligner
@@ -204,6 +234,38 @@ class _Stdout:
 
         if not write_data(text):
             raise _NobodyReadsError
+
+
+def _write_beads(
+    source: str,
+    target: str,
+    output: Path | None,
+    model: str | None,
+    device: str,
+    batch_tokens: int | None,
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Which sentences of two documents are translations: a bead a line, in Vecalign's form."""
+    from otkit.alignment.beads import align_sentences
+    from otkit.cli.progress import counted, last_line, progress_bar
+    from otkit.cli.stdout import write_data
+    from otkit.encoders.open import open_encoder
+    from otkit.evaluation.documents import read_sentences
+    from otkit.files import write_file
+
+    sides = [read_sentences(source), read_sentences(target)]
+    with progress_bar(quiet=quiet) as bar:
+        step = bar.step("extract", total=sum(map(len, sides)), unit="sentences")
+        found = align_sentences(
+            open_encoder(model, device=device), *sides, batch_tokens=batch_tokens, progress=step.update
+        )
+    if output is None:
+        write_data(found.text)
+    else:
+        write_file(output, found.text, overwrite=overwrite)
+    last_line(f"wrote {output or 'to stdout'}: {counted(len(found.beads), 'bead')}", quiet=quiet)
 
 
 def one_input(corpus: str | None, source: str | None, target: str | None) -> tuple[str, str | None]:
