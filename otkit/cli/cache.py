@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,13 @@ from otkit.cli.options import JsonPath, Overwrite, Quiet
 from otkit.cli.outputs import claim_files, write_document
 from otkit.cli.values import Name
 
-__all__ = ["cache"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otkit.exports.cached import CachedGraph
+    from otkit.reports.tables import Table
+
+__all__ = ["cache", "graphs_table"]
 
 ACTIONS = {"list": "show the graphs", "clear": "delete them"}
 
@@ -40,7 +46,6 @@ def cache(
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.exports.cached import cache_folder, cached_graphs, clear_cache
-    from otkit.reports.tables import Column, Table
 
     graphs = cached_graphs()
     if json_path is not None:
@@ -54,10 +59,17 @@ def cache(
         last_line(f"deleted {counted(len(graphs), 'graph')}, {freed / 2**20:.0f} MiB", quiet=quiet)
         return
     if graphs:
-        columns = (Column("encoder"), Column("layers"), Column("MiB", 0), Column("folder"))
-        rows_shown = tuple(
-            (graph.encoder, ", ".join(map(str, graph.layers)), graph.bytes / 2**20, graph.folder.name)
-            for graph in graphs
-        )
-        show(Table("", columns, rows_shown))
+        show(graphs_table(graphs))
     last_line(f"{counted(len(graphs), 'graph')} in {cache_folder()}", quiet=quiet)
+
+
+def graphs_table(graphs: Sequence[CachedGraph]) -> Table:
+    """A row for each graph that is kept."""
+    from otkit.reports.tables import Column, Table
+
+    columns = (Column("encoder"), Column("layers"), Column("MiB", 0), Column("folder"))
+    rows = tuple(
+        (graph.encoder, ", ".join(map(str, graph.layers)), graph.bytes / 2**20, graph.folder.name)
+        for graph in graphs
+    )
+    return Table("", columns, rows)

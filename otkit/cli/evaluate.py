@@ -49,9 +49,10 @@ from otkit.evaluation.settings import (
 
 if TYPE_CHECKING:
     from otkit.api.evaluate import Evaluation, RunOptions
+    from otkit.projection.scores import ProjectionScores
     from otkit.reports.tables import Table
 
-__all__ = ["app"]
+__all__ = ["app", "score_tables"]
 
 app = typer.Typer(
     name="evaluate",
@@ -449,19 +450,9 @@ def projection(
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.projection.scores import score_files
-    from otkit.reports.tables import Column, Table
 
     found = score_files(projected, gold, column=column, language=language, seed=seed)
-    columns = (Column("figure"), Column("value"), Column("from"), Column("to"))
-    rows = [(name, each.value, each.low, each.high) for name, each in found.figures.items()]
-    tables = [Table("", columns, tuple(rows))]
-    if found.labels:
-        names = ("precision", "recall", "f1")
-        labels = (Column("label"), *(Column(name) for name in names))
-        tables.append(
-            Table("", labels, tuple((name, *(each[n] for n in names)) for name, each in found.labels.items()))
-        )
-    show(*tables)
+    show(*score_tables(found))
     if json_path is not None:
         figures = {
             name: {"value": e.value, "low": e.low, "high": e.high} for name, e in found.figures.items()
@@ -478,6 +469,22 @@ def projection(
 
 
 app.command("projection", cls=Command)(during_command(projection))
+
+
+def score_tables(found: ProjectionScores) -> list[Table]:
+    """The figures with their intervals, and those of each label."""
+    from otkit.reports.tables import Column, Table
+
+    columns = (Column("figure"), Column("value"), Column("from"), Column("to"))
+    rows = [(name, each.value, each.low, each.high) for name, each in found.figures.items()]
+    tables = [Table("", columns, tuple(rows))]
+    if found.labels:
+        names = ("precision", "recall", "f1")
+        labels = (Column("label"), *(Column(name) for name in names))
+        tables.append(
+            Table("", labels, tuple((name, *(each[n] for n in names)) for name, each in found.labels.items()))
+        )
+    return tables
 
 
 @_task("all", "data", "fine_tuning", "seeds", "recipe", "chart", *_COMMON)

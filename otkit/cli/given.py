@@ -218,7 +218,7 @@ def _assignment(
     key, equals, text = line.partition("=")
     table, dot, name = key.strip().partition(".")
     if not equals:
-        raise ConfigError(f"received {line!r}", remedy="write KEY=VALUE")
+        raise ConfigError("no value is given", remedy="write KEY=VALUE")
     if not dot:
         name = table
         homes = [each for each, kind in tables.items() if name in declared(kind)]

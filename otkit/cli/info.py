@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otkit.encoders.encoder import Encoder
     from otkit.reports.tables import Table
 
-__all__ = ["facts_table", "info"]
+__all__ = ["curve_table", "facts_table", "info"]
 
 _PAIRS = 256  # of a file: enough to tell hidden states apart
 
@@ -65,7 +65,7 @@ def info(
     if layers is not None:
         found = _agreement(encoder, layers, quiet=quiet)
         document["layers"] = [{"layer": layer, "mutual_share": share} for layer, share in enumerate(found)]
-        tables.append(_curve(found))
+        tables.append(curve_table(found))
     if json_path is not None:
         write_document(json_path, document, overwrite=overwrite)
     show(*tables)
@@ -94,7 +94,7 @@ def _agreement(encoder: Encoder, path: str, *, quiet: bool) -> list[float]:
         return mutual_share_by_layer(encoder, source, target, progress=step.update)
 
 
-def _curve(shares: list[float]) -> Table:
+def curve_table(shares: list[float]) -> Table:
     from otkit.reports.tables import Column, Table
 
     best = shares.index(max(shares))

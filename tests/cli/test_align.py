@@ -179,7 +179,11 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
         ),
         (("de-en.tsv", "--recipe", "papers"), 2, "there is no recipe 'papers'; did you mean 'paper'?"),
         (("de-en.tsv", "--set", "objective.tua=1"), 2, "did you mean 'tau'?"),
-        (("de-en.tsv", "--set", "objective.tau"), 2, "--set: received 'objective.tau'; write KEY=VALUE"),
+        (
+            ("de-en.tsv", "--set", "objective.tau"),
+            2,
+            "--set: 'objective.tau': no value is given; write KEY=VALUE",
+        ),
         (("de-en.tsv", "--tau", "1", "--set", "objective.tau=2"), 2, "objective.tau is given twice"),
         (("de-en.tsv", "--steps", "1", "--epochs", "1"), 2, "--steps"),
         (("de-en.tsv", "--layer", "99"), 2, "--layer: there is no layer 99"),

@@ -19,20 +19,25 @@ from rich.cells import cell_len
 
 import otkit
 from otkit.cli.align import forecast_table
+from otkit.cli.cache import graphs_table
+from otkit.cli.evaluate import score_tables
 from otkit.cli.export import onnx_table, trim_table
-from otkit.cli.info import facts_table
+from otkit.cli.info import curve_table, facts_table
 from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.retrieval import RETRIEVAL_METRICS
+from otkit.evaluation.significance import Interval
 from otkit.evaluation.summary import Figure, Summary
 from otkit.evaluation.translation_errors import ERROR_METRICS
 from otkit.evaluation.word_alignment import WORD_ALIGNMENT_METRICS
 from otkit.evaluation.xnli import XNLI_METRICS
 from otkit.evaluation.xquad import XQUAD_METRICS
+from otkit.exports.cached import CachedGraph
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.trim import TrimReport
+from otkit.projection.scores import ProjectionScores
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
 from otkit.reports.evaluation import layer_table, overview, summary_tables
 from otkit.reports.tables import Table, before_after, by_language
@@ -129,6 +134,19 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
     "cli/export.py trim_table": lambda: [
         trim_table(TrimReport(119_547, 31_024, 183_600_000, 47_600_000, 0.02, 0.31, parity(0.1)))
     ],
+    "cli/cache.py graphs_table": lambda: [
+        graphs_table(
+            [CachedGraph(Path("graphs/0123456789abcdef"), "a/model-of-a-long-name", (6, 7), 53_000_000)]
+        )
+    ],
+    "cli/evaluate.py score_tables": lambda: score_tables(
+        ProjectionScores(
+            {name: Interval(0.912, 0.903, 0.921, 0.95) for name in ("precision", "recall", "f1")},
+            {"PER": {"precision": 0.912, "recall": 0.934, "f1": 0.923, "gold": 41.0}},
+            400,
+        )
+    ),
+    "cli/info.py curve_table": lambda: [curve_table([0.123, 0.456, 0.789])],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],
     "reports/corpus.py figures_table": lambda: [
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})

@@ -32,6 +32,10 @@ INPUTS = {
     "export": "model --to transformers --quiet --output exported",
     "info": "model",
     "search": "vectors 'das haus' --quiet",
+    "project": "l.conll --target t.txt --model model --quiet",
+    "tags": "m.txt t.txt --input-format lines --model model --quiet",
+    "lexicon": "c.de-en.tsv --model model --quiet",
+    "cache": "list --quiet",
 }
 FILES = [
     ("align", "--json"),
@@ -47,8 +51,15 @@ FILES = [
     ("export", "--json"),
     ("info", "--json"),
     ("search", "--json"),
+    ("project", "--output"),
+    ("project", "--json"),
+    ("tags", "--output"),
+    ("lexicon", "--output"),
+    ("lexicon", "--json"),
+    ("cache", "--json"),
 ]
 ENDINGS = {"--json": ".json", "--chart": ".png", "--markdown": ".md"}
+GIVEN = {"model", "c.de-en.tsv", "l.conll", "t.txt", "m.txt"}
 FOLDERS = ["align", "report", "embed", "evaluate", "export"]
 
 
@@ -57,6 +68,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a corpus and an encoder, which is the current one."""
     monkeypatch.chdir(tmp_path)
     make_tiny_encoder().save(tmp_path / "model")
+    (tmp_path / "l.conll").write_text("das\tO\nhaus\tB-X\nist\tO\nklein\tO\n")
+    (tmp_path / "t.txt").write_text("the house is small\n")
+    (tmp_path / "m.txt").write_text("das <b>haus</b> ist klein\n")
     (tmp_path / "c.de-en.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS))
     return tmp_path
 
@@ -119,15 +133,25 @@ def test_a_file_is_neither_an_input_nor_the_users(command: str, option: str, her
     (here / hard).hardlink_to(here / "c.de-en.tsv")
     (here / theirs).write_text("five years")
     before = snapshot(here)
-    inputs = {"info": ["model/config.json"], "export": ["model/config.json"], "show-alignment": []}.get(
-        command, ["c.de-en.tsv", "./model/../c.de-en.tsv", hard, "model/config.json"]
-    )
+    inputs = {
+        "info": ["model/config.json"],
+        "cache": [],
+        "project": ["l.conll"],
+        "tags": ["m.txt"],
+        "export": ["model/config.json"],
+        "show-alignment": [],
+    }.get(command, ["c.de-en.tsv", "./model/../c.de-en.tsv", hard, "model/config.json"])
     form = {"show-alignment": ["--format", "pairs"], "extract": ["--format", "pharaoh"]}.get(command, [])
     for place in (*inputs, theirs):
         said = run(command, option, place, *(form if option == "--output" else []), code=(1, 2))
         assert str(Path(place)) in said
         # An input whose ending the option refuses is safe too.
-        reasons = ("input of this run", "replace it with --overwrite", "expected a name that ends in")
+        reasons = (
+            "input of this run",
+            "replace it with --overwrite",
+            "ends in",
+            "whose ending tells no format",
+        )
         assert any(reason in said for reason in reasons)
         if place in (hard, theirs):
             assert "input of this run" in said or "replace it with --overwrite" in said
@@ -154,7 +178,7 @@ def test_a_folder_is_neither_the_users_nor_an_input(command: str, here: Path, ru
             run(command, "--output", place, "--overwrite", code=1)
     assert snapshot(here) == before
     assert (here / "link").is_symlink()
-    assert {path.name for path in here.iterdir()} == {"work", "link", "model", "c.de-en.tsv"}
+    assert {path.name for path in here.iterdir()} - GIVEN == {"work", "link"}
 
 
 @pytest.mark.parametrize("command", [name for name in FOLDERS if name not in ("align", "evaluate")])
@@ -166,14 +190,15 @@ def test_a_folder_of_ours_is_replaced_until_somebody_changes_it(command: str, he
     assert (here / "out" / "notes.txt").read_text() == "what I found"
     run(command, "--output", "out", "--overwrite")
     assert not (here / "out" / "notes.txt").exists()
-    assert {path.name for path in here.iterdir()} == {"out", "model", "c.de-en.tsv"}
+    assert {path.name for path in here.iterdir()} - GIVEN == {"out"}
 
 
 @pytest.mark.parametrize(
     ("command", "option"), [*FILES, *((name, "--output") for name in FOLDERS if name != "evaluate")]
 )
 def test_a_second_run_is_refused(command: str, option: str, here: Path, run: Run) -> None:
-    ending = ENDINGS.get(option, ".align" if command == "extract" else ".json")
+    own = {"extract": ".align", "tags": ".txt", "lexicon": ".tsv"}
+    ending = ENDINGS.get(option, own.get(command, ".json"))
     place = "out" if (command, option) not in FILES else f"out{ending}"
     with hold(here / place):
         said = run(command, option, place, code=1)

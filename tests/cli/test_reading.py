@@ -213,7 +213,7 @@ REFUSED = {
     ),
     "one side": (
         ("--source", "apart.de-en.txt", "--gold", "apart.gold"),
-        "give both of --source and --target",
+        "give the source and the target",
     ),
     "two texts": (
         ("apart.de-en.txt", "other.fr-en.txt", "--gold", "apart.gold"),

@@ -172,11 +172,11 @@ DAMAGE: dict[str, tuple[Callable[[dict, dict], None], str]] = {
     ),
     "foreign tensor": (
         rename("blk.0.attn_q.weight", "blk.0.attn_qkv.weight"),
-        "that a BERT encoder has not: blk.0.attn_qkv",
+        "that a BERT encoder has not: 'blk.0.attn_qkv",
     ),
     "more layers than stated": (
         lambda f, t: t.update({"blk.1.attn_q.bias": np.zeros(8, np.float32)}),
-        "has not: blk.1.attn_q.bias",
+        "has not: 'blk.1.attn_q.bias",
     ),
     "wrong shape": (
         lambda f, t: t.update({"position_embd.weight": np.zeros((15, 8), np.float32)}),

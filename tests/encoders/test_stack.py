@@ -166,6 +166,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 
 
 def theirs(model: Model, sentences: list[str], **more: Any) -> np.ndarray:
+    for module in model:
+        tokenizer = getattr(module, "tokenizer", None)
+        if tokenizer is not None and getattr(tokenizer, "model_max_length", 0) is None:
+            tokenizer.model_max_length = int(1e30)  # sentence-transformers sets None where there is no limit
     return np.asarray(model.encode(sentences, normalize_embeddings=True, batch_size=4, **more))
 
 
