@@ -43,8 +43,9 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         except OtkitError as error:
             said = with_options(error.told(in_options))
-            # A parameter has the name of the field that it sets.
-            about = [each for each in self.params if each.name == getattr(error, "setting", None)]
+            # A parameter has the name of the field that it sets; of several layers, or of the one that a task has.
+            field = getattr(error, "setting", None)
+            about = [each for each in self.params if each.name and field in (each.name, f"{each.name}s")]
             error.args = (f"{spelling(about[0])}: {said}" if about else said,)
             raise
         finally:
