@@ -23,6 +23,7 @@ from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
+from otkit.reports.tables import Value
 from otkit.training.anchors import stay_close
 from otkit.training.encoded import EncodedPairs
 from otkit.training.frozen import CopiedStart, copy_dtype
@@ -109,7 +110,9 @@ def main(steps: int, threads: int) -> None:
             step(clock, module, start, batch, adam)
     compared = clock.seconds.pop("(L2 on links, for comparison)")
     total = sum(clock.seconds.values())
-    rows = [[phase, seconds, 100 * seconds / total] for phase, seconds in clock.seconds.items()]
+    rows: list[list[Value]] = [
+        [phase, seconds, 100 * seconds / total] for phase, seconds in clock.seconds.items()
+    ]
     own = sum(
         clock.seconds[name] for name in ("transport", "anchor", "frozen start", "tokenising and batching")
     )

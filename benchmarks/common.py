@@ -39,7 +39,7 @@ def data(*parts: str) -> Path:
 def xlwa() -> dict[str, list[GoldPair]]:
     """The ten development sets of XL-WA by language."""
     files = sorted(data("word-alignment").glob("xlwa-en-*.dev.tsv.gz"))
-    return {path.name[8:10]: read_gold(path) for path in files}
+    return {path.name[8:10]: list(read_gold(path)) for path in files}
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], *, digits: int = 3) -> None:

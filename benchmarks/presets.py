@@ -1,8 +1,8 @@
-"""How long the `small` presets of XNLI and XQuAD take on this machine: their own steps and scoring, sampled.
+"""How long the `small` fine-tunings of XNLI and XQuAD take on this machine: their own steps and scoring, sampled.
 
     python -m benchmarks.presets [--threads 2] [--steps 16]
 
-A preset's run is some hundred equal steps and some thousand scored texts; timing a few of each on an idle machine tells
+A run is some hundred equal steps and some thousand scored texts; timing a few of each on an idle machine tells
 how long the whole takes without running it.
 """
 
@@ -22,14 +22,15 @@ from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
 from otkit.encoders.torch import TorchEncoder
-from otkit.evaluation.xnli import XNLI_PRESETS, predict
-from otkit.evaluation.xquad import XQUAD_PRESETS, answer
+from otkit.evaluation.settings import XNLI_FINE_TUNING, XQUAD_FINE_TUNING
+from otkit.evaluation.xnli import predict
+from otkit.evaluation.xquad import answer
 
 _SCORED = 100
-# Task: preset, the making of head and batches, where scored files lie, their reader, and the scoring.
+# Task: settings, the making of head and batches, where scored files lie, their reader, and the scoring.
 TASKS: dict[str, tuple[Any, Callable[..., Any], str, Callable[[Path], Any], Callable[..., Any]]] = {
-    "xnli": (XNLI_PRESETS["small"], nli_source, "dev-*.tsv.gz", read_nli, predict),
-    "xquad": (XQUAD_PRESETS["small"], qa_source, "xquad.*.json.gz", read_qa, answer),
+    "xnli": (XNLI_FINE_TUNING["small"], nli_source, "dev-*.tsv.gz", read_nli, predict),
+    "xquad": (XQUAD_FINE_TUNING["small"], qa_source, "xquad.*.json.gz", read_qa, answer),
 }
 
 
@@ -45,13 +46,13 @@ def sampled(encoder: TorchEncoder, task: str, steps: int) -> tuple[int, float, f
     config, build, files, read, score = TASKS[task]
     head, source = build(encoder, config)
     batches: Sequence[Any] = [batch for (batch,) in source.micro_steps(0, steps + 1)]
-    bare_loop(head, source, list(batches[:1]), config.train)  # allocations
-    a_step = seconds(lambda: bare_loop(head, source, list(batches[1:]), config.train)) / steps
+    bare_loop(head, source, list(batches[:1]), config.training)  # allocations
+    a_step = seconds(lambda: bare_loop(head, source, list(batches[1:]), config.training)) / steps
     scored = sorted(data(task).glob(files))
     examples = read(scored[0])[:_SCORED]
     tokenizer = PairTokenizer(encoder)
     an_example = seconds(lambda: score(head.eval(), tokenizer, examples, config)) / len(examples)
-    count = int(source.micro_steps_per_epoch * config.train.epochs)
+    count = int(source.micro_steps_per_epoch * config.epochs)
     return count, a_step, an_example * config.test_examples * len(scored)
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         assert isinstance(encoder, TorchEncoder)
         count, a_step, scoring = sampled(encoder, task, options.steps)
         rows.append((task, count, a_step, scoring / 60, (count * a_step + scoring) / 60))
-    columns = ("preset small", "steps", "seconds a step", "minutes of scoring", "minutes in all")
+    columns = ("small", "steps", "seconds a step", "minutes of scoring", "minutes in all")
     show(f"{options.threads} threads, fp32", columns, rows, digits=1)
 
 

@@ -24,6 +24,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.translation_errors import BASELINES, ErrorTask, evaluate_translation_errors
+from otkit.reports.tables import Value
 
 
 def written(found: Interval, *, sign: str = "") -> str:
@@ -54,13 +55,13 @@ def report(name: str, encoder: Encoder) -> None:
             rows.append([system, *means, f"{task.mean(system, order=True).value:.3f}", words])
         heads = ("score", "mean of directions", "half B alone", "all together", "order", "words")
         show(f"{name}: {error}, {len(kept)} items", heads, rows)
-        leads = []
+        leads: list[list[Value]] = []
         for base in BASELINES:
             found = [one.mean("check", against=base) for one in (task, half)]
             found.append(task.pooled("check", against=base))
             leads.append([base, *(written(one, sign="+") for one in found)])
         show(f"{name}: {error}, lead of check over", ("baseline", *heads[1:4]), leads)
-        directions = [
+        directions: list[list[Value]] = [
             [direction, *(task.auc(system, direction=direction) for system in ("check", *BASELINES))]
             for direction in task.names
         ]

@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 
 import ot as pot
 import torch
@@ -88,7 +89,7 @@ def divergence_rows(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> list[Row]:
 
     def with_gradient(value: Tensor) -> Tensor:
         x.grad = None
-        value.sum().backward()
+        torch.autograd.backward(value.sum())
         return value.detach()
 
     def geomloss(scaling: float) -> tuple[Callable[[], Tensor], float]:
@@ -149,10 +150,10 @@ def plan_rows(cost: Tensor, a: Tensor, b: Tensor) -> list[Row]:
             continue
         name = f"POT solve_batch, {enough[0]} iterations"
         group, error = f"plan, mean marginal error at most {level:g}", errors[enough[0]]
-        rows.append(Row(group, name, lambda n=enough[0]: with_pot(n), error))
+        rows.append(Row(group, name, partial(with_pot, enough[0]), error))
         mine = marginal_error(with_otkit(error), a, b)
         rows.append(
-            Row(group, f"otkit, tolerance {error:.2g}", lambda t=error: with_otkit(t), mine, against=name)
+            Row(group, f"otkit, tolerance {error:.2g}", partial(with_otkit, error), mine, against=name)
         )
     return rows
 
