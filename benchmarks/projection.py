@@ -19,16 +19,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import data, show
+from otkit.alignment.aligner import Alignment
 from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.shares import Shares, shares_of
 from otkit.api.project import lexicon, open_aligner
 from otkit.data.gold import read_gold
-from otkit.projection.labelled import Squad, decode
+from otkit.projection.labelled import Labelled, Squad, decode
 from otkit.projection.lexicon import look_up
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.scores import answer_scores, span_scores
 from otkit.projection.settings import SpanSettings
-from otkit.projection.spans import RULES, Span, carry_spans, shares_of
+from otkit.projection.spans import RULES, Span, carry_spans
 from otkit.projection.tags import TAG_SETTINGS
+from otkit.reports.tables import Value
 
 Sentence = tuple[list[str], list[tuple[str, int, int]]]
 
@@ -41,6 +44,12 @@ def sentences(language: str) -> list[Sentence]:
     return [([word for word, _ in block], decode([label for _, label in block])) for block in rows]
 
 
+def _shares(alignment: Alignment) -> Shares:
+    """Of the plan, which every pair has that is short enough for one."""
+    assert alignment.plan is not None
+    return shares_of(alignment.plan)
+
+
 def entities(settings: AlignmentSettings) -> None:
     """Span F1 of every rule, of all sentences, and of those that nothing was chosen on."""
     aligner, english = open_aligner(None, settings), sentences("en")
@@ -48,7 +57,7 @@ def entities(settings: AlignmentSettings) -> None:
     for language in ("de", "es", "it"):
         theirs = sentences(language)
         pairs = [(a, b) for (a, _), (b, _) in zip(english, theirs, strict=True)]
-        plans[language] = [(found.target, shares_of(found.plan)) for found in aligner.align(pairs)]
+        plans[language] = [(found.target, _shares(found)) for found in aligner.align(pairs)]
         gold[language] = [spans for _, spans in theirs]
     rows = []
     for rule in RULES:
@@ -74,15 +83,17 @@ def entities(settings: AlignmentSettings) -> None:
 
 def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es", "el", "ar", "zh")) -> None:
     """Exact match and F1 of gold answers of English carried to the other languages, as SQuAD and as MLQA count."""
-    aligner, rows = open_aligner(None, settings), []
+    aligner = open_aligner(None, settings)
+    rows: list[list[Value]] = []
     for language in languages:
         with tempfile.TemporaryDirectory() as folder:
-            files = []
-            for name in ("en", language):
-                files.append(Path(folder) / f"{name}.json")
-                files[-1].write_bytes(gzip.decompress(data("xquad", f"xquad.{name}.json.gz").read_bytes()))
-            items = list(Squad(*files).read())
-            content = json.loads(files[1].read_text(encoding="utf-8"))
+            files = {name: Path(folder) / f"{name}.json" for name in ("en", language)}
+            for name, file in files.items():
+                file.write_bytes(gzip.decompress(data("xquad", f"xquad.{name}.json.gz").read_bytes()))
+            items = [
+                item for item in Squad(files["en"], files[language]).read() if isinstance(item, Labelled)
+            ]
+            content = json.loads(files[language].read_text(encoding="utf-8"))
         gold = {
             question["id"]: [answer["text"] for answer in question["answers"]]
             for article in content["data"]
@@ -92,7 +103,7 @@ def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es",
         found: dict[str, str] = {}
         pairs = [(item.source.bare, item.target.bare) for item in items]
         for item, alignment in zip(items, aligner.align(pairs), strict=True):
-            shares = shares_of(alignment.plan)
+            shares = _shares(alignment)
             own = SpanSettings(rule="overlap")
             for each in carry_places(shares, item.source, item.target, item.places, own):
                 found[each.place.label] = " ".join(item.target.text[slice(*one)] for one in each.stretches)
@@ -118,7 +129,7 @@ def tags(settings: AlignmentSettings) -> None:
             zip(records, texts, found, strict=True)
         ):
             places = [Place(*tag) for tag in record["source_tags"]]
-            carried = carry_places(shares_of(alignment.plan), source, target, places, TAG_SETTINGS)
+            carried = carry_places(_shares(alignment), source, target, places, TAG_SETTINGS)
             for each, (_, start, end) in zip(carried, record["target_tags"], strict=True):
                 place = each.stretches[0] if each.stretches else (-1, -1)
                 exact.append(place == (start, end))

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.shares import Shares, shares_of, shares_of_links
 from otkit.data.lines import LineSource, checked, quote
 from otkit.data.parallel import BadLine
 from otkit.errors import InputError, choose
 from otkit.projection.labelled import Form, Labelled
 from otkit.projection.places import Placed, carry_places
 from otkit.projection.settings import SpanSettings
-from otkit.projection.spans import Shares, shares_of, shares_of_links
 
 __all__ = [
     "KEEP",

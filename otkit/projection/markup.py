@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.entities import html5
 
+from otkit.alignment.shares import Shares
 from otkit.projection.places import Text
-from otkit.projection.spans import Shares
 from otkit.projection.tags import Event, Marked, Node, place_tags
 
 __all__ = ["SYNTAXES", "TAG", "closed_stretches", "parse_markup", "syntax_of", "write_markup"]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from otkit.alignment.shares import Shares
 from otkit.data.lines import SPACES
 from otkit.data.segmentation import Segment
 from otkit.projection.settings import SpanSettings
-from otkit.projection.spans import Carried, Shares, Span, carry_spans
+from otkit.projection.spans import Carried, Span, carry_spans
 from otkit.projection.words import text_words
 
 __all__ = ["Place", "Placed", "Text", "carry_places", "spaced"]

@@ -25,13 +25,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.errors import ConfigError, choose
+from otkit.alignment.shares import Shares
+from otkit.errors import choose
 from otkit.projection.settings import SpanSettings
 from otkit.projection.words import BRACKETS, after_inflection, is_punctuation, leans, same_mark
 
-__all__ = ["RULES", "Carried", "Span", "carry_spans", "shares_of", "shares_of_links"]
+__all__ = ["RULES", "Carried", "Span", "carry_spans"]
 
-Shares = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Stretch = tuple[int, int]
 
@@ -144,29 +144,6 @@ def _runs(mask: Mask) -> list[Stretch]:
     """The stretches in which the mask is True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def shares_of(plan: NDArray[np.floating]) -> Shares:
-    """(N, M) in [0, 1] from masses of at least 0: the geometric mean of each cell's share of its row and column."""
-    masses = np.maximum(plan.astype(np.float64), 0.0)
-    total = masses.sum(1, keepdims=True) * masses.sum(0, keepdims=True)
-    shares: Shares = masses / np.sqrt(np.where(total > 0, total, 1.0))
-    return shares
-
-
-def shares_of_links(links: Sequence[tuple[int, int, float]], rows: int, columns: int) -> Shares:
-    """The same from links with their scores, 1 where they have none: a word that is linked twice shares itself out."""
-    masses = np.zeros((rows, columns))
-    for i, j, score in links:
-        if not (0 <= i < rows and 0 <= j < columns):
-            raise ConfigError(
-                f"there is a link {i}-{j}, and the sentences have {rows} and {columns} words",
-                remedy="give links of these very words, counted from 0",
-            )
-        masses[i, j] = score
-    totals = np.maximum(masses.sum(1, keepdims=True), 1.0) * np.maximum(masses.sum(0, keepdims=True), 1.0)
-    shares: Shares = masses / np.sqrt(totals)
-    return shares
 
 
 def carry_spans(

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from otkit.alignment.shares import Shares
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.settings import SpanSettings
-from otkit.projection.spans import Shares
 from otkit.projection.words import is_punctuation, same_mark
 
 __all__ = ["TAG_SETTINGS", "Event", "Marked", "Node", "place_tags"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.shares import shares_of, shares_of_links
 from otkit.projection.markup import parse_markup, syntax_of, write_markup
 from otkit.projection.places import Text
-from otkit.projection.spans import shares_of, shares_of_links
 from otkit.projection.tags import Marked
 
 __all__ = ["transfer_tags"]

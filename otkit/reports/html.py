@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from otkit.alignment.settings import DEFAULT_THRESHOLDS
+from otkit.alignment.shares import Shares
 from otkit.errors import ConfigError
 from otkit.files import write_file
 from otkit.reports.tables import Table
-from otkit.reports.view import GridView, LinkKind, Shares
+from otkit.reports.view import GridView, LinkKind
 from otkit.reports.words import mostly_rtl
 
 __all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otkit.alignment.shares import Shares
 from otkit.errors import ConfigError, require_extra
 from otkit.files import write_file
-from otkit.reports.view import GridView, LinkKind, Shares
+from otkit.reports.view import GridView, LinkKind
 from otkit.reports.words import mostly_rtl, visible
 
 if TYPE_CHECKING:

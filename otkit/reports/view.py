@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from otkit.alignment.shares import Shares, shares_of
 from otkit.data.links import parse_links
 from otkit.errors import ConfigError, InputError
 
@@ -22,14 +22,11 @@ __all__ = [
     "GoldLinks",
     "GridView",
     "LinkKind",
-    "Shares",
     "compare_links",
     "parse_gold",
-    "shares_of",
     "view_of",
 ]
 
-Shares = npt.NDArray[np.float64]
 Cell = tuple[int, int]
 LinkKind = Literal["link", "sure", "possible", "missed", "extra"]
 
@@ -152,16 +149,6 @@ def parse_gold(text: str, *, source_words: int, target_words: int) -> GoldLinks:
             )
         (sure if is_sure else possible).add((i, j))
     return GoldLinks(frozenset(sure), frozenset(possible))
-
-
-def shares_of(plan: npt.NDArray[np.floating]) -> Shares:
-    """(N, M) in [0, 1]: the geometric mean of a cell's share of its row and of its column.
-
-    The aligner scores its links in the same way: a threshold means the same on both.
-    """
-    masses = np.asarray(plan, dtype=np.float64).clip(0.0, None)
-    total = masses.sum(1, keepdims=True) * masses.sum(0, keepdims=True)
-    return np.asarray(masses / np.sqrt(np.where(total > 0, total, 1.0))).clip(0.0, 1.0)
 
 
 def view_of(

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from otkit.alignment.shares import shares_of, shares_of_links
 from otkit.errors import ConfigError
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.settings import RULE_NAMES, SpanSettings
-from otkit.projection.spans import RULES, Span, carry_spans, shares_of, shares_of_links
+from otkit.projection.spans import RULES, Span, carry_spans
 from otkit.projection.words import is_punctuation, leans, same_mark, text_words
 
 FREE = SpanSettings(floor=0.0, edge=0.0, clause_price=0.0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from lxml import etree
 
+from otkit.alignment.shares import shares_of_links
 from otkit.api.project import tag_texts, tags
 from otkit.errors import InputError
 from otkit.projection.markup import (
@@ -23,7 +24,6 @@ from otkit.projection.markup import (
     write_markup,
 )
 from otkit.projection.places import Text
-from otkit.projection.spans import shares_of_links
 from otkit.projection.tagfiles import TAG_FORM_NAMES, TAG_FORMS, html_texts
 from otkit.projection.tags import Marked, Node, place_tags
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from otkit.alignment.aligner import Alignment, Link
+from otkit.alignment.shares import shares_of
 from otkit.errors import ConfigError, InputError
 from otkit.reports.corpus import agreement, corpus_figures, figures_table, frequent_pairs, unlinked_words
 from otkit.reports.plain import alignment_document, interlinear_lines, pair_lines, pharaoh_line
 from otkit.reports.terminal import AlignmentPicture, terminal_svg
-from otkit.reports.view import GoldLinks, GridView, parse_gold, shares_of, view_of
+from otkit.reports.view import GoldLinks, GridView, parse_gold, view_of
 from otkit.reports.words import cell_width
 from tests.reports.views import random_view, small_view
 
