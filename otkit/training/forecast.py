@@ -25,17 +25,15 @@ from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
-from otkit.training.frozen import FrozenStart
-from otkit.training.measures import inverse_document_frequency
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
 from otkit.training.recipe import Recipe
 from otkit.training.records import peak_memory, present_memory
-from otkit.training.run import frozen_start
+from otkit.training.run import build_model
 from otkit.training.schedule import total_steps
 from otkit.training.supervision import GivenLinks, Teacher
-from otkit.training.tuning import copy_layers_above, layers_kept, prepare_encoder
+from otkit.training.tuning import copy_layers_above, layers_kept
 
 __all__ = ["CorpusForecast", "Forecast", "forecast"]
 
@@ -105,24 +103,11 @@ def forecast(
     settings = settings.for_encoder(encoder)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
-    start: FrozenStart | None = None
-    if objective.needs & {"start", "teacher"}:
-        start = frozen_start(encoder, corpora, settings, processes=processes)
-    rarity = None
-    if objective.weights == "idf":
-        rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(device)
     untouched = copy_layers_above(
         encoder, layers_kept(encoder, settings.tuning)
     )  # memory that the run will take
-    prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
-    module = AlignmentModel(
-        encoder,
-        objective,
-        start=start,
-        inverse_document_frequency=rarity,
-        links=links,
-        teacher=teacher,
-        alignment=settings.alignment,
+    module = build_model(
+        encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
     ).train()
     steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)
@@ -152,7 +137,7 @@ def forecast(
     learning = trained * _BYTES_A_TRAINED_WEIGHT / 1e9
     # A checkpoint is put together in memory, when nothing is kept of a batch.
     written = sum(w.numel() * w.element_size() for w in module.parameters()) / 1e9
-    cached = start.growth / 1e9 if start is not None else 0.0
+    cached = module.start.growth / 1e9 if module.start is not None else 0.0
     # Whoever reads links goes through the text once more, ahead of the steps.
     tokenised = look.tokenised / 1e9 * (2 if objective.reads_links else 1)
     files = files_of(corpora)

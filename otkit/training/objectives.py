@@ -160,6 +160,11 @@ class AlignmentModel(nn.Module):
         """The encoder that is being tuned."""
         return self._beside[0]
 
+    @property
+    def start(self) -> FrozenStart | None:
+        """What the encoder is held near."""
+        return self._beside[1]
+
     def train(self, mode: bool = True) -> AlignmentModel:
         """Training mode, in which the encoder drops out only where the configuration says so."""
         super().train(mode)

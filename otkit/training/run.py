@@ -168,7 +168,7 @@ def build_model(
     corpora: Sequence[PairCorpus],
     settings: Recipe,
     *,
-    observer: Observer,
+    observer: Observer | None,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
     processes: int = 1,
@@ -179,7 +179,8 @@ def build_model(
     # Where no other teacher is named, the frozen start is it.
     if "start" in objective.needs or ("teacher" in objective.needs and teacher is None):
         start = frozen_start(encoder, corpora, replace(settings, objective=objective), processes=processes)
-        observer.note(f"frozen start: {start.description}")
+        if observer is not None:
+            observer.note(f"frozen start: {start.description}")
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(encoder.device)
