@@ -89,7 +89,7 @@ class Step:
         self.done, self._moved = max(self.done, self._settled + more), self.clock()
 
     def reached(self, done: int, total: int | None) -> None:
-        """What the library tells; its first word is what an earlier run did."""
+        """What the library tells; its first word is what was done before anybody looked, by an earlier run say."""
         if not self._told:
             self._told = True
             self.start_from(done)
@@ -315,8 +315,8 @@ class TrainingProgress:
         if self._beside is None or self._beside.name != what:
             if self._beside is not None:
                 self._progress.end(self._beside)
-            self._beside = self._progress.step(what)
-        self._beside.update(done, total=total)
+            self._beside = self._progress.step(what, total=total)
+        self._beside.reached(done, total)  # what was done when it was first told of took an unknown time
         if done == total:
             self._progress.end(self._beside)
             self._beside = None

@@ -112,6 +112,19 @@ def test_a_terminal_shows_all_of_it_at_any_width(clock: Clock, width: int) -> No
     assert "measuring" not in file.getvalue()
 
 
+def test_work_beside_the_steps_has_a_rate_from_its_second_word_on(clock: Clock) -> None:
+    progress = Progress(quiet=False, clock=clock)
+    observer = TrainingProgress(progress)
+    observer.progress("reading links", 100, 400)
+    clock.now += 0.001
+    assert progress.steps[-1].line() == "100/400 in 0:00:00"
+    clock.now += 9.999
+    observer.progress("reading links", 200, 400)
+    assert progress.steps[-1].line() == "200/400 in 0:00:10, 10/s, 0:00:20 left"
+    observer.progress("reading links", 400, 400)
+    assert [step.name for step in progress.steps] == ["align"]
+
+
 def test_an_evaluation_reckons_each_thing_by_itself(clock: Clock) -> None:
     progress = Progress(quiet=False, clock=clock)
     watch = Watch(progress)
