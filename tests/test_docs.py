@@ -12,12 +12,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from otkit.cli.app import app, main
+from otkit.cli.app import every_command, main
 from otkit.resources import sample_data, sample_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,16 +26,7 @@ LONG = {"otkit align", "otkit align --output demo/aligned", "otkit evaluate all"
 YOURS = (" de-en.tsv ", "xtreme/", "halomi.tsv", "news.de", "book.de", "--data benchmarks")
 
 
-def commands(group: Any, before: str = "") -> dict[str, Any]:
-    """Every command by the words that call it."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        inner = getattr(command, "commands", None)
-        found |= commands(command, f"{before}{name} ") if inner else {before + name: command}
-    return found
-
-
-COMMANDS = commands(get_command(app))
+COMMANDS = every_command()
 
 
 @dataclass(frozen=True)

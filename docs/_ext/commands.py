@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import typer
 from modules import write_if_new
 from sphinx.application import Sphinx
 
-from otkit.cli.app import app as otkit_app
+from otkit.cli.app import every_command
 
 _EXAMPLES = "[bold]Examples[/bold]"
 
@@ -20,21 +19,11 @@ _EXAMPLES = "[bold]Examples[/bold]"
 def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "commands"
     folder.mkdir(exist_ok=True)
-    commands = every(typer.main.get_command(otkit_app))
-    pages = {name.replace(" ", "-"): page(name, command) for name, command in commands.items()}
+    pages = {name.replace(" ", "-"): page(name, command) for name, command in every_command().items()}
     for stale in {path.stem for path in folder.glob("*.md")} - set(pages):
         (folder / f"{stale}.md").unlink()
     for name, text in pages.items():
         write_if_new(folder / f"{name}.md", text)
-
-
-def every(group: Any, before: str = "") -> dict[str, Any]:
-    """The commands by the words that call them, those of groups among them."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        inner = getattr(command, "commands", None)
-        found |= every(command, f"{before}{name} ") if inner else {before + name: command}
-    return found
 
 
 def page(name: str, command: Any) -> str:

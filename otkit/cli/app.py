@@ -30,7 +30,7 @@ from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.cli.tags import tags
 from otkit.errors import OtkitError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "every_command", "main"]
 
 
 class Commands(TyperGroup):
@@ -81,6 +81,16 @@ def root(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+
+
+def every_command(group: Any = None, before: str = "") -> dict[str, Any]:
+    """The commands by the words that call them, `extract` or `evaluate retrieval`: what pages and tests walk over."""
+    found: dict[str, Any] = {}
+    here: Any = group or typer.main.get_command(app)
+    for name, command in here.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= every_command(command, f"{before}{name} ") if inner else {before + name: command}
+    return found
 
 
 def main() -> None:

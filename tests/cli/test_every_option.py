@@ -28,7 +28,7 @@ from tokenizers import processors
 from transformers import BertModel
 
 from otkit.alignment.settings import AlignmentSettings
-from otkit.cli.app import app, main
+from otkit.cli.app import app, every_command, main
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError
 from otkit.exports.settings import ExportSettings
@@ -41,16 +41,7 @@ GROUP = typer.main.get_command(app)
 RUNNING = typer.main.get_command(app)  # built once: that takes longer than to refuse a value
 
 
-def _commands(group: Any, before: str = "") -> dict[str, Any]:
-    """Every command by the words that call it, those of a group among them."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        inner = getattr(command, "commands", None)
-        found |= _commands(command, f"{before}{name} ") if inner else {before + name: command}
-    return found
-
-
-COMMANDS = _commands(GROUP)
+COMMANDS = every_command(GROUP)
 WALK = [(command, option) for command, rows in TABLE.items() for option in rows]
 HERE = [(command, option) for command, option in WALK if not TABLE[command][option].same_as]
 WRONG = [

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from tokenizers import processors
 
 import otkit
-from otkit.cli.app import app, main
+from otkit.cli.app import every_command, main
 from otkit.cli.command import SETTING
 from otkit.encoders.torch import TorchEncoder
 from tests.conftest import make_tiny_encoder
@@ -42,11 +41,7 @@ class Definition:
 @cache
 def commands() -> dict[str, Any]:
     """All commands by their words: `extract`, `evaluate retrieval`."""
-    found: dict[str, Any] = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        below = getattr(command, "commands", None)
-        found |= {name: command} if below is None else {f"{name} {each}": below[each] for each in below}
-    return found
+    return every_command()
 
 
 def named_by(words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
-from otkit.cli.app import app
+from otkit.cli.app import every_command
 from otkit.cli.evaluate_run import check_gates, parse_gates
 from otkit.errors import ConfigError, GateError
 from otkit.evaluation.protocol import Metric
@@ -131,22 +131,19 @@ def test_the_aligner_ends_well_at_every_number_that_it_accepts(known: Declared) 
     assert solved or known.name == "layers"
 
 
-def _options(group: Any, before: str = "") -> list[tuple[str, Any]]:
+def _options() -> list[tuple[str, Any]]:
     found = []
-    for name, command in group.commands.items():
-        if getattr(command, "commands", None):
-            found += _options(command, f"{before}{name} ")
-            continue
+    for name, command in every_command().items():
         context = command.make_context(name, [], resilient_parsing=True)
         found += [
-            (f"{before}{name} {one.name}", parser)
+            (f"{name} {one.name}", parser)
             for one in command.get_params(context)
             if (parser := one.type_descriptor.parameter_info.parser) is not None
         ]
     return found
 
 
-OPTIONS = _options(typer.main.get_command(app))
+OPTIONS = _options()
 
 
 @pytest.mark.parametrize("parser", [parser for _, parser in OPTIONS], ids=[name for name, _ in OPTIONS])
