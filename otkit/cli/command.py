@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from otkit.cli.extras import check_extras
 from otkit.errors import ConfigError, OtkitError
 
-__all__ = ["SETTING", "Command", "given_options", "in_options", "spelling", "with_options"]
+__all__ = ["SETTING", "Command", "in_options", "spelling", "with_options"]
 
 SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 """A setting in a message: `on_error='skip'`, `resume=True`, or a bare name."""
@@ -56,15 +56,6 @@ def spelling(parameter: Any) -> str:
     """The long form of an option; an argument as the help has it."""
     options = sorted((name for name in parameter.opts if name.startswith("-")), key=len)
     return str(options[-1] if options else parameter.metavar or parameter.name)
-
-
-def given_options(ctx: typer.Context) -> dict[str, str]:
-    """The parameters that stand on the command line, by name, with their spelling."""
-    return {
-        each.name: spelling(each)
-        for each in ctx.command.params
-        if each.name and getattr(ctx.get_parameter_source(each.name), "name", "") == "COMMANDLINE"
-    }
 
 
 def with_options(text: str) -> str:

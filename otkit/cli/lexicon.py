@@ -26,16 +26,17 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
-    count_option,
     model_place,
     name_option,
     note,
+    option,
     set_engine,
     set_logging,
     set_threads,
 )
 from otkit.cli.outputs import claim_files, write_document
 from otkit.cli.project import Links
+from otkit.cli.values import Number
 from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
 from otkit.projection.settings import LexiconSettings
@@ -68,7 +69,10 @@ def lexicon(
         str | None,
         typer.Option(metavar="WORD", help="Show the entries of a word or phrase.", show_default=False),
     ] = None,
-    most: Annotated[Any, count_option("With --look-up: the most entries to show.", "--most", "-k")] = 20,
+    most: Annotated[
+        Any,
+        option("With --look-up: the most entries to show.", "N", Number(int, least=1), "--most", "-k"),
+    ] = 20,
     source: SourceFile = None,
     target: TargetFile = None,
     input_format: InputFormat = "auto",

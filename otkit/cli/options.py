@@ -11,7 +11,7 @@ import typer
 
 from otkit.cli.command import with_options
 from otkit.cli.stdout import printable
-from otkit.cli.values import Ending, Name, Number, Numbers, device_name
+from otkit.cli.values import Ending, Name, Number, device_name
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ __all__ = [
     "Compare",
     "Device",
     "Engine",
-    "Format",
     "InputFormat",
     "JsonPath",
     "Langs",
-    "Layer",
     "Model",
     "OnError",
     "Overwrite",
@@ -42,12 +40,10 @@ __all__ = [
     "TargetFile",
     "Threads",
     "Verbose",
-    "count_option",
     "model_place",
     "name_option",
     "note",
     "note_corpus",
-    "number_option",
     "option",
     "set_engine",
     "set_logging",
@@ -154,16 +150,6 @@ JsonPath = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        parser=Name("otkit.data.parallel:FORMATS", "input format"),
-        help="Input format: auto, tsv, bars (' ||| '), jsonl or files.",
-        rich_help_panel="Data",
-    ),
-]
 Langs = Annotated[
     str | None,
     typer.Option(
@@ -253,17 +239,6 @@ Address = Annotated[
         hidden=True,
     ),
 ]
-Layer = Annotated[
-    Any,
-    typer.Option(
-        "--layer",
-        metavar="N[,N...]",
-        parser=Numbers(Number(int), none=True),
-        help="Hidden states to use, averaged; negative counts from the end.",
-        show_default=False,
-        rich_help_panel="Run",
-    ),
-]
 
 
 def option(
@@ -282,16 +257,6 @@ def option(
         show_default=False,
         rich_help_panel=panel,
     )
-
-
-def number_option(help_text: str, *names: str, metavar: str = "X", **bounds: Any) -> Any:
-    """An option that takes a number within bounds."""
-    return option(help_text, metavar, Number(**bounds), *names)
-
-
-def count_option(help_text: str, *names: str, metavar: str = "N", least: int = 1, none: bool = False) -> Any:
-    """An option that takes a whole number."""
-    return option(help_text, metavar, Number(int, least=least, none=none), *names)
 
 
 def name_option(

@@ -7,10 +7,9 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
@@ -19,40 +18,12 @@ from otkit.files import either, own_kind
 from otkit.settings import LARGEST
 
 __all__ = [
-    "NONE",
     "Ending",
     "Name",
     "Number",
-    "Numbers",
-    "changed",
     "device_name",
     "folder",
-    "given",
 ]
-
-Config = TypeVar("Config", bound=Any)
-
-
-class _None:
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return "none"
-
-
-NONE: Any = _None()
-"""The word `none`: the value None of a setting. None itself stands for an option that was not given."""
-
-
-def given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings that were given on the command line; the word `none` is their value None."""
-    return {name: None if value is NONE else value for name, value in settings.items() if value is not None}
-
-
-def changed(config: Config, **settings: Any) -> Config:
-    """The configuration with those settings that were given on the command line."""
-    return replace(config, **given(settings))
 
 
 @dataclass(frozen=True)
@@ -70,7 +41,7 @@ class Number:
         if not isinstance(text, str):  # a default
             return text
         if self.none and text.lower() == "none":
-            return NONE
+            return None
         try:
             value = self.kind(text)
         except ValueError:
@@ -103,54 +74,18 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Numbers between commas, such as `6,7`."""
-
-    each: Number
-    none: bool = False
-
-    def __call__(self, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        if self.none and text.lower() == "none":
-            return NONE
-        try:
-            return tuple(self.each(part) for part in text.split(","))
-        except typer.BadParameter:
-            rest = ", or none" if self.none else ""
-            raise typer.BadParameter(
-                f"received {text!r}; expected {self.each.expected}, or several between commas{rest}"
-            ) from None
-
-
-@dataclass(frozen=True)
 class Name:
-    """A name of a table, `module:TABLE`, that is imported when the option is used; or also a number."""
+    """A name of a table, `module:TABLE`, that is imported when the option is used."""
 
     table: str
     what: str
-    number: Number | None = None
-    none: bool = False
 
     def __call__(self, text: Any) -> Any:
         if not isinstance(text, str):
             return text
-        if self.none and text.lower() == "none":
-            return NONE
-        if self.number is not None:
-            try:
-                float(text)
-            except ValueError:
-                pass
-            else:
-                self.number(text)
-                return text
         module, _, name = self.table.partition(":")
-        table = dict.fromkeys(getattr(importlib.import_module(module), name))
-        if self.number is not None:
-            table[self.number.expected] = None
         try:
-            choose(text, table, what=self.what)
+            choose(text, dict.fromkeys(getattr(importlib.import_module(module), name)), what=self.what)
         except ConfigError as error:
             raise typer.BadParameter(f"{error.what}; {error.remedy}") from None
         return text
