@@ -21,10 +21,12 @@ from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSetti
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import short_code
+from otkit.data.views import english_last
 from otkit.encoders.encoder import Encoder, read_json
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.documents import DOCUMENT_METRICS, documents_task, read_document
+from otkit.evaluation.finetune import AlignedText
 from otkit.evaluation.inputs import (
     LINKED_PAIRS,
     FilePath,
@@ -61,9 +63,11 @@ from otkit.evaluation.word_alignment import (
 from otkit.evaluation.word_retrieval import word_retrieval_task
 from otkit.evaluation.xnli import XNLI_METRICS, xnli_task
 from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
-from otkit.recipes import recipe_text
+from otkit.recipes import recipe_text, settings_of
 from otkit.reports.evaluation import layer_table, summary_document, summary_tables
 from otkit.reports.tables import Table
+from otkit.training.recipe import Recipe
+from otkit.training.settings import TransferSettings
 
 __all__ = [
     "METRICS",
@@ -76,6 +80,7 @@ __all__ = [
     "RetrievalSettings",
     "RunOptions",
     "TransferOptions",
+    "TransferSettings",
     "TunedAlignment",
     "WordRetrievalSettings",
     "XnliSettings",
@@ -151,6 +156,11 @@ class TransferOptions(RunOptions, total=False):
     head        score what `save_heads` kept in this folder: nothing is trained, and the encoder is that of the folder
     save_heads  keep fine-tuned encoders and heads in `output`
     seeds       train under each of these
+    align       parallel text, a file a language, whose losses are added while the task is fine-tuned
+    langs       the two languages of such a file, where its name does not say
+    recipe      a `Recipe`, the name of one, a TOML file, or a folder that was trained: which losses, and how they take
+                part (its tables objective, batching, alignment and transfer); by default `paper`
+    changes     keys of those tables to change: `{"transfer": {"align_weight": 0.5}}`
     """
 
     data: FilePath | None
@@ -158,6 +168,10 @@ class TransferOptions(RunOptions, total=False):
     head: FilePath | None
     save_heads: bool
     seeds: Sequence[int]
+    align: Sequence[ParallelFile]
+    langs: str | None
+    recipe: Recipe | FilePath | None
+    changes: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -348,7 +362,9 @@ def xnli(
     head = how.get("head")
     measured = _under(head, encoder)
     found = xnli_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
-    task = xnli_task(found, settings or XnliSettings(), head=head, keep=how.get("save_heads", False))
+    task = xnli_task(
+        found, settings or XnliSettings(), head=head, keep=how.get("save_heads", False), text=_aligned(how)
+    )
     return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
@@ -371,7 +387,9 @@ def xquad(
     head = how.get("head")
     measured = _under(head, encoder)
     found = xquad_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
-    task = xquad_task(found, settings or XquadSettings(), head=head, keep=how.get("save_heads", False))
+    task = xquad_task(
+        found, settings or XquadSettings(), head=head, keep=how.get("save_heads", False), text=_aligned(how)
+    )
     return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
@@ -600,6 +618,34 @@ def _linked(
     sets = gold_sets(gold, texts, data, reading, base=base)
     notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
     return {language: (found, found.sha256) for language, found in sets.items()}, notes
+
+
+def _aligned(how: TransferOptions) -> AlignedText | None:
+    """The parallel text that takes part in fine-tuning, and how; None where there is none."""
+    files, recipe, changes = how.get("align", ()), how.get("recipe"), dict(how.get("changes", {}))
+    if not files:
+        if recipe is not None or changes:
+            raise ConfigError(
+                "a recipe says how parallel text takes part, and there is none",
+                remedy="give parallel text, or leave the recipe out",
+                setting="align",
+            )
+        return None
+    if how.get("head") is not None:
+        raise ConfigError(
+            "a head that is only scored is not aligned", remedy="leave one of them out", setting="align"
+        )
+    own = {name: changes[name] for name in changes if name != "transfer"}
+    found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
+    settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
+    # A step has one batch of parallel text, of all languages: one of each would drown the task.
+    found = found.changed(**own).changed(batching={"mix_languages": True})
+    reading = replace(_reading(how), languages=None)
+    return AlignedText(
+        [english_last(reading.corpus(file)) for file in files],
+        found,
+        settings.changed(**changes.get("transfer", {})),
+    )
 
 
 def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:

@@ -14,6 +14,7 @@ from otkit.cli.evaluate_run import (
     NO_RUN,
     PARALLEL,
     TRANSFER,
+    TRANSFER_TABLES,
     FineTuning,
     Outcome,
     Parallel,
@@ -46,6 +47,7 @@ from otkit.evaluation.settings import (
     XnliSettings,
     XquadSettings,
 )
+from otkit.training.settings import TransferSettings
 
 if TYPE_CHECKING:
     from otkit.api.evaluate import Evaluation, RunOptions
@@ -62,6 +64,8 @@ app = typer.Typer(
 )
 
 _COMMON = ("languages", "model", "baseline", "fail_under", "json_path", "output", "resume", "device")
+
+_ALIGNED = ("align", "recipe", "set_", "align_weight", "schedule")
 
 Files = Annotated[
     list[str] | None,
@@ -302,8 +306,8 @@ def mining(
     measured(run, ["mining"], work, inputs=[source, target, gold])
 
 
-@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
-@takes(recipe=False, xnli=XnliSettings)
+@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_ALIGNED, *_COMMON)
+@takes(beside=TRANSFER_TABLES, xnli=XnliSettings, transfer=TransferSettings)
 def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a classifier on English inference pairs and score it in every language (XNLI).
 
@@ -312,19 +316,21 @@ def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RU
     otkit evaluate xnli --train-examples 200 --test-examples 40
 
     otkit evaluate xnli --data xtreme/xnli --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
+
+    otkit evaluate xnli --align de-en.tsv --align fr-en.tsv --align-weight 0.5 --schedule alternate
     """
 
     def work(how: RunOptions) -> Evaluation:
         from otkit.api.evaluate import xnli as measure
 
         settings = given.settings("xnli", XnliSettings, XNLI_FINE_TUNING[transfer.fine_tuning])
-        return measure(run.model, settings=settings, **transfer.added(how))
+        return measure(run.model, settings=settings, **transfer.added(how, given))
 
     measured(run, ["xnli"], work, inputs=transfer.inputs)
 
 
-@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_COMMON)
-@takes(recipe=False, xquad=XquadSettings)
+@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", *_ALIGNED, *_COMMON)
+@takes(beside=TRANSFER_TABLES, xquad=XquadSettings, transfer=TransferSettings)
 def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a reader on English questions and let it answer in every language (XQuAD).
 
@@ -339,7 +345,7 @@ def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_R
         from otkit.api.evaluate import xquad as measure
 
         settings = given.settings("xquad", XquadSettings, XQUAD_FINE_TUNING[transfer.fine_tuning])
-        return measure(run.model, settings=settings, **transfer.added(how))
+        return measure(run.model, settings=settings, **transfer.added(how, given))
 
     measured(run, ["xquad"], work, inputs=transfer.inputs)
 

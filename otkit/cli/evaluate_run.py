@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.command import with_options
+from otkit.cli.given import Given
 from otkit.cli.options import (
     Device,
     InputFormat,
@@ -36,7 +38,10 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, folder
+from otkit.data.settings import BatchingSettings
 from otkit.errors import ConfigError, GateError, choose
+from otkit.settings import Settings
+from otkit.training.settings import ObjectiveSettings, TransferSettings
 
 if TYPE_CHECKING:
     from otkit.api.evaluate import Evaluation, ParallelOptions, RunOptions, TransferOptions
@@ -49,6 +54,7 @@ __all__ = [
     "NO_RUN",
     "PARALLEL",
     "TRANSFER",
+    "TRANSFER_TABLES",
     "FineTuning",
     "Languages",
     "Outcome",
@@ -176,18 +182,27 @@ class Transfer:
     save_heads: Annotated[
         bool, typer.Option("--save-heads", help="Keep fine-tuned encoders and heads in --output.")
     ] = False
+    align: Annotated[
+        list[str] | None,
+        option("Parallel text to align the encoder on while it is fine-tuned; repeatable.", "FILE"),
+    ] = None
+    langs: Langs = None
     seeds: Seeds = 1
     seed: Seed = 0
 
     @property
     def inputs(self) -> list[str | Path | None]:
         """All files and folders that are read."""
-        return [self.data, self.train, self.head]
+        return [self.data, self.train, self.head, *(self.align or [])]
 
-    def added(self, how: RunOptions) -> TransferOptions:
+    def added(self, how: RunOptions, given: Given) -> TransferOptions:
         """The keywords of a library call."""
         return {
             **how,
+            "align": self.align or (),
+            "langs": self.langs,
+            "recipe": given.recipe,
+            "changes": {table: given.of(table) for table in TRANSFER_TABLES if given.of(table)},
             "data": self.data,
             "train": self.train,
             "head": self.head,
@@ -198,6 +213,13 @@ class Transfer:
 
 
 TRANSFER = Transfer()
+TRANSFER_TABLES: Mapping[str, type[Settings]] = {
+    "transfer": TransferSettings,
+    "objective": ObjectiveSettings,
+    "batching": BatchingSettings,
+    "alignment": AlignmentSettings,
+}
+"""What a recipe says of aligning while a task is fine-tuned."""
 
 
 @dataclass(frozen=True)

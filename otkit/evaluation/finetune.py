@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+from otkit.data.batching import PairSource, mix_languages
 from otkit.data.examples import TaskSet
 from otkit.data.lines import skipped_note
+from otkit.data.views import PairCorpus
 from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import JointInputs, collate
@@ -25,12 +28,59 @@ from otkit.evaluation.settings import FineTuningSettings
 from otkit.files import replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
+from otkit.training.joint import JointModel, JointSource, JointSteps, NumberedLinks
 from otkit.training.loop import train
+from otkit.training.processes import number_of_processes
+from otkit.training.protocols import Links, MicroSteps
+from otkit.training.reading import LinkReader
+from otkit.training.recipe import Recipe
 from otkit.training.records import Record
+from otkit.training.run import build_model
+from otkit.training.schedule import total_steps
+from otkit.training.settings import TrainingSettings, TransferSettings, TuningSettings
 
-__all__ = ["Row", "batches_by_length", "fine_tune", "scoring", "subset", "trainable", "transfer_notes"]
+__all__ = [
+    "AlignedText",
+    "Row",
+    "batches_by_length",
+    "fine_tune",
+    "scoring",
+    "subset",
+    "trainable",
+    "transfer_notes",
+]
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class AlignedText:
+    """Parallel text with English as its target, whose losses are added while a task is fine-tuned."""
+
+    corpora: Sequence[PairCorpus]
+    recipe: Recipe
+    settings: TransferSettings
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What the figures depend on: the settings and the text."""
+        tables = self.recipe.tables()
+        return {
+            "transfer": self.settings.to_dict(),
+            **{name: tables[name] for name in ("alignment", "objective", "batching")},
+            "text": {corpus.name: corpus.sha256 for corpus in self.corpora},
+        }
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of it."""
+        losses = " + ".join(f"{weight:g} {name}" for name, weight in self.recipe.objective.losses)
+        languages = ", ".join(corpus.languages[0] for corpus in self.corpora)
+        return (
+            f"aligned while fine-tuning on {sum(map(len, self.corpora))} pairs of {languages}: {losses}, times"
+            f" {self.settings.align_weight:g}, schedule {self.settings.schedule}, a step for"
+            f" {self.settings.align_every} of the task"
+        )
 
 
 def trainable(encoder: Encoder) -> TorchEncoder:
@@ -62,15 +112,23 @@ def fine_tune(
     folder: Path,
     progress: Progress,
     select: Callable[[], float] | None = None,
+    text: AlignedText | None = None,
 ) -> tuple[str, ...]:
     """Train a head and its encoder in place, and return what the training had to say.
 
-    With `select` (a score, more is better) and `eval_every` the best weights are kept, else the last.
+    With `select` (a score, more is better) and `eval_every` the best weights are kept, else the last. With `text` the
+    losses of parallel text are added on the way.
     """
+    watch = _Training(name, progress)
     config = replace(settings.training, seed=seed)
+    module: nn.Module = head
+    steps: MicroSteps = source
+    links: Links | None = None
+    if text is not None:
+        module, steps, links, config = _joined(head, source, config, text, settings.freeze, watch)
     if settings.warmup_steps:
-        steps = max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
-        config = replace(config, warmup=min(settings.warmup_steps / steps, 0.5))
+        count = config.steps or max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
+        config = replace(config, warmup=min(settings.warmup_steps / count, 0.5))
     best = folder / "best.safetensors"
     best.unlink(missing_ok=True)
 
@@ -82,10 +140,9 @@ def fine_tune(
         assert select is not None
         return {"error": 1 - select()}
 
-    watch = _Training(name, progress)
     train(
-        head,
-        source,
+        module,
+        steps,
         config,
         folder=folder,
         fingerprint={},
@@ -93,12 +150,48 @@ def fine_tune(
         evaluate=evaluate if select is not None and config.eval_every is not None else None,
         best_by="error",
         keep_best=keep,
+        gathers=text is not None and "sentences" in text.recipe.objective.needs,
+        links=links,
     )
     if best.exists():
         head.load_state_dict(load_file(best), strict=False)
         best.unlink()
     head.eval()
     return tuple(watch.notes)
+
+
+def _joined(
+    head: Head,
+    task: ExampleSource[Any],
+    config: TrainingSettings,
+    text: AlignedText,
+    freeze: int | None,
+    watch: _Training,
+) -> tuple[nn.Module, MicroSteps, Links | None, TrainingSettings]:
+    """What the loop trains where parallel text takes part: the head and the objectives on one encoder."""
+    encoder, seed = head.encoder, config.seed
+    processes = number_of_processes(cpu=encoder.device.type == "cpu")
+    counted = JointSteps(text.settings, total_steps(config, task.micro_steps_per_epoch, processes=processes))
+    # The task says which weights move, and in which precision; its steps are the run's length.
+    recipe = replace(
+        text.recipe,
+        training=replace(config, steps=max(1, counted.before(counted.steps)[1])),
+        tuning=TuningSettings(freeze=freeze),
+    ).for_encoder(encoder)
+    corpora = mix_languages(text.corpora, recipe.batching, seed=seed)
+    model = build_model(encoder, corpora, recipe, observer=watch, processes=processes)
+    size = config.grad_accum * processes
+    pairs, ahead = (PairSource(corpora, encoder, recipe.batching, seed=seed) for _ in range(2))
+    links = None
+    if recipe.objective.reads_links:
+        reader = LinkReader(model, ahead, config.precision, observer=watch)
+        links = NumberedLinks(reader, counted, size=size)
+    return (
+        JointModel(head, model, weight=text.settings.align_weight).train(),
+        JointSource(task, pairs, counted, size=size),
+        links,
+        replace(config, steps=counted.steps),
+    )
 
 
 def transfer_notes(
@@ -109,6 +202,7 @@ def transfer_notes(
     what: str,
     length: str,
     head: str | Path | None,
+    text: AlignedText | None,
 ) -> tuple[str, ...]:
     """What a reader must know of the figures: how the head was trained, and what was not scored."""
     notes = []
@@ -121,6 +215,8 @@ def transfer_notes(
             f"{len(subset(len(trained_on), settings.train_examples))} English {what}, {settings.epochs:g} epochs, "
             f"lr {settings.lr:g}, batch {settings.batch_size * settings.grad_accum}, {length}; {part} trained"
         )
+        if text is not None:
+            notes.append(text.note)
         if any(one.sha256 == trained_on.sha256 for one in tests.values()):
             notes.append("a scored file is the training file: its figure is no test")
     if settings.test_examples is not None:

@@ -16,6 +16,7 @@ from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
+    AlignedText,
     Row,
     batches_by_length,
     fine_tune,
@@ -60,9 +61,15 @@ class XnliData:
 
 
 def xnli_task(
-    data: XnliData, config: XnliSettings, *, head: str | Path | None = None, keep: bool = False
+    data: XnliData,
+    config: XnliSettings,
+    *,
+    head: str | Path | None = None,
+    keep: bool = False,
+    text: AlignedText | None = None,
 ) -> Task:
-    """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
+    """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
+    `text`, the encoder is aligned while it is fine-tuned."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no labelled English pairs to train on", remedy="give `train='FILE'`, or `head='DIR'`"
@@ -87,7 +94,9 @@ def xnli_task(
             model = found.eval()
         else:
             model = xnli_head(tuned, config)
-            said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
+            said = _train(
+                model, tokenizer, data, config, seed=seed, folder=folder, progress=progress, text=text
+            )
             if keep:
                 save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
         tables = {}
@@ -112,6 +121,7 @@ def xnli_task(
                     what="pairs",
                     length=f"length {config.max_length}",
                     head=head,
+                    text=text,
                 ),
                 *said,
             ),
@@ -121,7 +131,12 @@ def xnli_task(
         name="xnli",
         metrics=XNLI_METRICS,
         run=run,
-        fingerprint={"config": config.to_dict(), "data": data.digests, "head": str(head) if head else None},
+        fingerprint={
+            "config": config.to_dict(),
+            "data": data.digests,
+            "head": str(head) if head else None,
+            "align": None if text is None else text.fingerprint,
+        },
         seeded=head is None,
         trains=True,
     )
@@ -142,6 +157,7 @@ def _train(
     seed: int,
     folder: Path,
     progress: Progress,
+    text: AlignedText | None,
 ) -> tuple[str, ...]:
     assert data.train is not None
     pairs = [data.train[number] for number in subset(len(data.train), config.train_examples)]
@@ -178,6 +194,7 @@ def _train(
         folder=folder,
         progress=progress,
         select=select if dev else None,
+        text=text,
     )
 
 

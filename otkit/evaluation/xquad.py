@@ -23,7 +23,15 @@ from otkit.evaluation.answers import (
     owners,
     squad_score,
 )
-from otkit.evaluation.finetune import batches_by_length, fine_tune, scoring, subset, trainable, transfer_notes
+from otkit.evaluation.finetune import (
+    AlignedText,
+    batches_by_length,
+    fine_tune,
+    scoring,
+    subset,
+    trainable,
+    transfer_notes,
+)
 from otkit.evaluation.metrics import FloatArray, column_mean
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.settings import XquadSettings
@@ -65,9 +73,15 @@ class XquadData:
 
 
 def xquad_task(
-    data: XquadData, config: XquadSettings, *, head: str | Path | None = None, keep: bool = False
+    data: XquadData,
+    config: XquadSettings,
+    *,
+    head: str | Path | None = None,
+    keep: bool = False,
+    text: AlignedText | None = None,
 ) -> Task:
-    """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained."""
+    """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
+    `text`, the encoder is aligned while it is fine-tuned."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no English questions to train on", remedy="give `train='FILE'`, or `head='DIR'`"
@@ -92,7 +106,9 @@ def xquad_task(
             model = found.eval()
         else:
             model = xquad_head(tuned, config)
-            said = _train(model, tokenizer, data, config, seed=seed, folder=folder, progress=progress)
+            said = _train(
+                model, tokenizer, data, config, seed=seed, folder=folder, progress=progress, text=text
+            )
             if keep:
                 save_head(
                     model, folder / "tuned", {"task": "xquad", "config": config.to_dict(), "seed": seed}
@@ -114,6 +130,7 @@ def xquad_task(
                     what="questions",
                     length=f"windows of {config.max_length} every {config.stride}",
                     head=head,
+                    text=text,
                 ),
                 *said,
             ),
@@ -123,7 +140,12 @@ def xquad_task(
         name="xquad",
         metrics=XQUAD_METRICS,
         run=run,
-        fingerprint={"config": config.to_dict(), "data": data.digests, "head": str(head) if head else None},
+        fingerprint={
+            "config": config.to_dict(),
+            "data": data.digests,
+            "head": str(head) if head else None,
+            "align": None if text is None else text.fingerprint,
+        },
         seeded=head is None,
         trains=True,
     )
@@ -158,6 +180,7 @@ def _train(
     seed: int,
     folder: Path,
     progress: Progress,
+    text: AlignedText | None,
 ) -> tuple[str, ...]:
     assert data.train is not None
     examples = [data.train[number] for number in subset(len(data.train), config.train_examples)]
@@ -186,6 +209,7 @@ def _train(
         name="xquad",
         folder=folder,
         progress=progress,
+        text=text,
     )
 
 

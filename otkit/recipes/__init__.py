@@ -1,8 +1,7 @@
 """Recipes: the settings of a published method, or of a run, as one TOML file.
 
-A recipe has the tables `alignment` (how words are aligned), `objective`, `batching`, `training` and `tuning`; a key
-that it leaves out keeps its default. The files beside this one are otkit's own, each with its source in its first
-comment.
+A recipe has the tables that `TABLES` names; a key that it leaves out keeps its default. The files beside this one are
+otkit's own, each with its source in its first comment.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ TABLES = {
     "batching": "how sentence pairs become batches",
     "training": "how long and how fast a run trains",
     "tuning": "which part of the encoder is trained",
+    "transfer": "how parallel text takes part while a task is fine-tuned",
 }
 
 RECIPE_FILE = "recipe.toml"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -37,13 +37,10 @@ from otkit.training.processes import (
     synchronised,
     whole_weights,
 )
-from otkit.training.protocols import MicroSteps, Observer
+from otkit.training.protocols import Links, MicroSteps, Observer
 from otkit.training.records import Record, Tally
 from otkit.training.schedule import decayed_groups, learning_rate, total_steps
 from otkit.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from otkit.training.reading import LinkReader
 
 __all__ = [
     "TRACKERS",
@@ -88,7 +85,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     log_to: Sequence[str] = (),
     gathers: bool = False,
-    links: LinkReader | None = None,
+    links: Links | None = None,
 ) -> TrainResult:
     """Train `module` (batch -> object with `.parts` and `.metrics`) and return how it went.
 
@@ -211,7 +208,7 @@ class _Run:
     observer: Observer
     steps: int
     progress: _Progress
-    links: LinkReader | None
+    links: Links | None
     tracked: bool
     saved: float = field(default_factory=time.monotonic)
 
@@ -320,7 +317,7 @@ def _resumed(
     folder: Path,
     fingerprint: dict[str, Any],
     observer: Observer,
-    links: LinkReader | None,
+    links: Links | None,
 ) -> _Progress:
     """Load the newest whole checkpoint, refusing one made under other settings or data."""
     # The main process clears half-written folders away before the others look.

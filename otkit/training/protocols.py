@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from otkit.training.records import Record
 
-__all__ = ["MicroSteps", "Observer"]
+__all__ = ["Links", "MicroSteps", "Observer"]
 
 
 class MicroSteps(Protocol):
@@ -21,6 +22,24 @@ class MicroSteps(Protocol):
         self, start: int = 0, stop: int | None = None, stride: int = 1
     ) -> Iterator[Sequence[Any]]:
         """Every `stride`-th micro-step, each a sequence of batches whose losses are added."""
+        ...
+
+
+class Links(Protocol):
+    """Links that are read for the pairs to come, every so many steps (None: once)."""
+
+    every: int | None
+
+    def renew(self, start: int, stop: int, stride: int) -> None:
+        """Read the pairs of every `stride`-th micro-step from `start` to `stop`."""
+        ...
+
+    def save(self, folder: Path, process: int) -> None:
+        """Write what this process read into a checkpoint."""
+        ...
+
+    def load(self, folder: Path, process: int) -> None:
+        """Take up what a checkpoint holds."""
         ...
 
 

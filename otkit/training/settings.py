@@ -11,7 +11,15 @@ from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 from otkit.transport.config import SinkhornConfig
 
-__all__ = ["LOSSES", "NEEDS", "ObjectiveSettings", "TrainingSettings", "TuningSettings"]
+__all__ = [
+    "LOSSES",
+    "MIXTURES",
+    "NEEDS",
+    "ObjectiveSettings",
+    "TrainingSettings",
+    "TransferSettings",
+    "TuningSettings",
+]
 
 LOSSES: Mapping[str, tuple[str, str]] = {
     "ot": (
@@ -416,3 +424,33 @@ def _resolved(name: str, value: int | str | None) -> int | None:
             setting=name,
         )
     return value
+
+
+MIXTURES = {
+    "sum": "both losses in one step",
+    "alternate": "a step of parallel text after each step of the task",
+    "first": "all steps of parallel text, then those of the task",
+}
+
+
+@dataclass(frozen=True)
+class TransferSettings(Settings):
+    """How parallel text takes part while a task is fine-tuned."""
+
+    align_weight: float = setting(
+        1.0,
+        "Multiply the losses of parallel text by this beside the task's.",
+        least=0,
+        panel=_RECIPE,
+        everyday=True,
+    )
+    schedule: str = setting(
+        "sum",
+        "When parallel text takes its turn.",
+        choices=MIXTURES,
+        panel=_RECIPE,
+        everyday=True,
+    )
+    align_every: int = setting(
+        1, "One step of parallel text for N steps of the task.", least=1, most=1_000_000, panel=_RECIPE
+    )

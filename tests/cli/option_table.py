@@ -86,6 +86,8 @@ BASES = {
         " --output out --json o.json -q",
         "evaluate xnli": "evaluate xnli --data nli --languages de {OUT} --batch-size 2 -q",
         "xnli bad": "evaluate xnli --data nlibad --languages de {OUT} --batch-size 2 -q",
+        "xnli aligned": "evaluate xnli --data nli --languages de --align de-en.tsv --set objective.layers=1 {OUT}"
+        " --batch-size 2 -q",
         "evaluate xquad": "evaluate xquad --data qa --languages de --model tiny --freeze 0 --output out --json o.json -q",
         "evaluate translation-errors": "evaluate translation-errors --data judged.tsv {OUT} -q",
         "evaluate documents": "evaluate documents --source book.de --target book.en --gold book.beads --langs de-en {OUT} -q",
@@ -204,6 +206,13 @@ FINE_TUNING = {
     "--batch-tokens": Row("64", wrong="0"),
     "--head": Row("nowhere", instead="--model tiny", refused="nowhere"),
     "--save-heads": Row(),
+    "--align": Row("de-en.tsv", beside="--set objective.layers=1"),
+    "--recipe": Row("aligner.toml", base="xnli aligned", wrong="bestest"),
+    "--set": Row("objective.epsilon=3", base="xnli aligned", wrong="epsilon objective.epsilom=1 cheese=1"),
+    "--align-weight": Row("50", base="xnli aligned", wrong="-1"),
+    "--schedule": Row("first", base="xnli aligned", wrong="last"),
+    "--align-every": Row("2", base="xnli aligned", wrong="0"),
+    "--langs": Row("nl-en", base="xnli aligned"),
     **SEEDS,
 }
 GOLD_TEXT = {

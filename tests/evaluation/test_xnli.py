@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +14,19 @@ import torch
 from tokenizers import processors
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
+from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import subset, trainable
+from otkit.evaluation.finetune import AlignedText, subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
 from otkit.training.heads import HeadConfig
-from otkit.training.settings import TrainingSettings
+from otkit.training.recipe import Recipe
+from otkit.training.settings import TrainingSettings, TransferSettings
+from tests.training.test_every_objective import TEXT
 
 WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
 CONFIG = XnliSettings(
@@ -112,8 +117,6 @@ def test_the_weights_that_were_best_on_english_are_kept(encoder: TorchEncoder, t
     found = run(encoder, data, tmp_path, config=config)
     scored = found.value(xnli_task(data, config).metrics[0], "en")
     history = [line for line in (tmp_path / "history.jsonl").read_text().splitlines() if "error" in line]
-    import json
-
     errors = [json.loads(line)["error"] for line in history]
     assert scored == pytest.approx(1 - min(errors))
     assert errors[-1] > min(errors), "the example must unlearn, or it shows nothing"
@@ -194,3 +197,45 @@ def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: 
         store = CellStore(tmp_path / "out", resume=resume)
         cells = run_cells(task, {"model": lambda: encoder}, seeds=[0], store=store)
     assert len(cells[0].findings.tables["en"]["right"]) == 3
+
+
+def aligned(folder: Path, **settings: object) -> AlignedText:
+    (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
+    recipe = Recipe().changed(
+        objective={"losses": {"l2": 1.0}, "layers": [1]}, batching={"batch_size": 2, "mix_languages": True}
+    )
+    return AlignedText([open_corpus(folder / "de-en.tsv")], recipe, TransferSettings().changed(**settings))
+
+
+@pytest.mark.parametrize("schedule", ["sum", "alternate", "first"])
+def test_parallel_text_takes_part_in_fine_tuning(
+    encoder: TorchEncoder, tmp_path: Path, schedule: str
+) -> None:
+    data = XnliData(examples(24), {"en": examples(30, seed=1)})
+    config = replace(CONFIG, epochs=2)
+    text = aligned(tmp_path, schedule=schedule)
+    before = copy.deepcopy(encoder.model.state_dict())
+    found = xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert any("align/l2" in record for record in history)
+    assert history[-1]["step"] == (6 if schedule == "sum" else 11 if schedule == "alternate" else 12)
+    assert any("aligned while fine-tuning on 3 pairs of de: 1 l2" in note for note in found.notes)
+    # Parallel text must act: the same run without it ends elsewhere.
+    joint = copy.deepcopy(encoder.model.state_dict())
+    encoder.model.load_state_dict(before)
+    run(encoder, data, tmp_path, config=config)
+    name = "encoder.layer.0.output.dense.weight"
+    assert not torch.equal(joint[name], encoder.model.state_dict()[name])
+
+
+def test_parallel_text_of_no_weight_leaves_the_task_as_it_is(encoder: TorchEncoder, tmp_path: Path) -> None:
+    data = XnliData(examples(24), {"en": examples(30, seed=1)})
+    config = replace(CONFIG, epochs=2)
+    before = copy.deepcopy(encoder.model.state_dict())
+    ends = []
+    for text in (None, aligned(tmp_path, align_weight=0.0)):
+        encoder.model.load_state_dict(before)
+        xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+        ends.append(copy.deepcopy(encoder.model.state_dict()))
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, atol=1e-6, rtol=1e-5)
