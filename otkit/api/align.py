@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
+from otkit.alignment.documents import cut_document
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
+from otkit.data.documents import sentences_in
+from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
+from otkit.files import write_file
 from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.variants import caption_of
@@ -28,6 +33,9 @@ Sentence = str | Sequence[str]
 """A sentence as a string, or as the list of its words."""
 Sentences = str | Sequence[Sentence]
 """One sentence as a string, or several, each a string or a list of words."""
+
+Document = str | Sequence[Sentence]
+"""A document as a string of lines or sentences, or as the list of its sentences."""
 
 _DRAWN = 20
 
@@ -135,6 +143,23 @@ class Aligner:
             plans=plans,
         )
 
+    def align_documents(
+        self, documents: Iterable[tuple[Document, Document]], *, raw: bool = False
+    ) -> Iterator[Alignment]:
+        """The alignment of each pair of documents, in order, as a stream: they are cut into sentences, those that say
+        the same are found in any order, and words are linked within these. Words are counted through the document.
+
+        A document is a string, whose sentences end at final marks and at line ends, or a list of its sentences, each a
+        string or a list of words. Plans are left out.
+
+        >>> pair = "Das Haus ist alt . Ich trinke Tee .", "I drink tea . The house is old ."
+        >>> [found.pharaoh for found in Aligner().align_documents([pair])]
+        ['0-4 1-5 2-6 3-7 4-8 5-0 6-1 7-2 8-3']
+        """
+        return self._aligner.align_documents(
+            (_document(source, raw=raw), _document(target, raw=raw)) for source, target in documents
+        )
+
     def align_words(self, sources: Sentences, targets: Sentences, *, raw: bool = False) -> Alignments:
         """The word alignment of each source sentence with the target sentence of the same place, as a list that draws
         itself in a notebook.
@@ -166,6 +191,7 @@ class Aligner:
         format: str | None = None,
         scores: bool = False,
         raw: bool = False,
+        documents: bool = False,
         input_format: str = "auto",
         on_error: str = "raise",
         resume: bool = False,
@@ -183,12 +209,15 @@ class Aligner:
         format        pharaoh (`i-j`, from 0), words or jsonl; None goes by the ending of the output
         scores        write each link's share of mass too, in [0, 1]
         raw           the text is raw: find its words first, in any script
+        documents     each pair is one of documents: they are cut into sentences, and aligned as `align_documents` does.
+                      Two files have a blank line between documents, and a line of links is written for each document
         input_format  auto, tsv, bars, jsonl or files
         on_error      "skip" leaves the line of a bad line empty, "raise" stops there with an InputError
         resume        go on with an interrupted run of the same settings, to the same bytes
         overwrite     replace an output, or start an interrupted run over
         engine        local, or ray for the workers of the Ray cluster at `address` (None: one of this machine alone)
-        on_progress   is told how many lines are done, and how many there are once that is known
+        on_progress   is told how many lines are done (of documents: sentences of both sides), and how many there are
+                      once that is known
 
         An output that another run made, or that otkit did not make, is an OutputError.
 
@@ -198,6 +227,12 @@ class Aligner:
         (32, 0)
         """
         choose(engine, ENGINES, what="engine", setting="engine")
+        if documents and engine != "local":
+            raise ConfigError(
+                "documents are aligned by one process",
+                remedy="use the local engine, or give each process documents of its own",
+                setting="engine",
+            )
         return extract_corpus(
             self._aligner,
             corpus,
@@ -206,6 +241,7 @@ class Aligner:
             format=format,
             scores=scores,
             raw=raw,
+            documents=documents,
             input_format=input_format,
             on_error=on_error,
             resume=resume,
@@ -215,6 +251,34 @@ class Aligner:
             on_note=on_note,
             on_bad_line=on_bad_line,
         )
+
+    def extract_beads(
+        self,
+        source: str | Path,
+        target: str | Path,
+        *,
+        output: str | Path | None = None,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Beads:
+        """Which sentences of two documents are translations of each other, in any order: groups of one to a few on
+        each side. With `output` they are written there too, in Vecalign's form (`[0, 1]:[2]`, counted from 0).
+
+        The files have a sentence a line; an empty line is a sentence too. `on_progress` is told how many sentences of
+        both sides are encoded.
+
+        >>> for name, text in (("de", "Das Haus ist alt .\\nIch trinke Tee .\\n"), ("en", "I drink tea .\\n")):
+        ...     _ = Path(f"tea.{name}").write_text(text)
+        >>> print(Aligner().extract_beads("tea.de", "tea.en").text, end="")
+        [0]:[]
+        [1]:[0]
+        """
+        sides = sentences_in(LineSource(source)), sentences_in(LineSource(target))
+        total = sum(map(len, sides))
+        found = self._aligner.beads(sides, progress=lambda done: on_progress(done, total))
+        if output is not None:
+            write_file(Path(output), found.text, overwrite=overwrite)
+        return found
 
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster
@@ -275,6 +339,12 @@ def _words(sentence: Sentence, *, raw: bool) -> tuple[str, ...]:
             "a list of words has been cut into words already", remedy="give a string, or leave raw out"
         )
     return tuple(sentence)
+
+
+def _document(document: Document, *, raw: bool) -> list[Sequence[str]]:
+    if isinstance(document, str):
+        return cut_document(document, raw=raw)[0]
+    return [_words(sentence, raw=raw) for sentence in document]
 
 
 def _sentences(side: str, texts: Sentences, *, raw: bool) -> list[tuple[str, ...]]:
