@@ -19,10 +19,8 @@ from otkit.alignment.documents import DocumentPair, document_links, sentences_of
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
-from otkit.encoders.device import PRECISIONS, autocast
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
-from otkit.errors import choose
 
 __all__ = ["Alignment", "AlignmentSettings", "Link", "SentencePair", "WordAligner", "cut_window"]
 
@@ -116,7 +114,7 @@ class WordAligner:
     """An encoder with the settings of a transport problem and a strategy.
 
     A pair's alignment does not depend on the pairs around it, but for `center="corpus"`, whose mean vectors
-    are those of the first window and stay, and for the rounding of a half `precision`.
+    are those of the first window and stay, and for the rounding of an encoder in a half precision.
     """
 
     def __init__(
@@ -126,12 +124,9 @@ class WordAligner:
         *,
         batch_tokens: int | None = None,
         window: int = WINDOW_PAIRS,
-        precision: str = "fp32",
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignmentSettings(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
-        choose(precision, PRECISIONS, what="precision")
-        self.precision = precision
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
@@ -211,8 +206,7 @@ class WordAligner:
 
     def beads(self, document: DocumentPair, *, progress: Callable[[int], None] = lambda done: None) -> Beads:
         """The beads of the sentences of two texts; `progress` gets the sentences encoded."""
-        with autocast(self.encoder.device, self.precision):
-            return align_sentences(self.encoder, *document, batch_tokens=self.batch_tokens, progress=progress)
+        return align_sentences(self.encoder, *document, batch_tokens=self.batch_tokens, progress=progress)
 
     def _links_of(self, pairs: Sequence[SentencePair]) -> Iterator[PairLinks]:
         """What there is between the pairs, each aligned as it stands, window by window."""
@@ -247,16 +241,15 @@ class WordAligner:
         self, window: _Window, *, plans: bool = False, progress: Callable[[int], None] = lambda texts: None
     ) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
-        with autocast(self.encoder.device, self.precision):
-            store = encode_window(
-                self.encoder,
-                window.tokens,
-                layers=self.layers,
-                unit=self.config.granularity,
-                word_vector=self.config.word_vector,
-                batch_tokens=self.batch_tokens,
-                progress=progress,
-            )
+        store = encode_window(
+            self.encoder,
+            window.tokens,
+            layers=self.layers,
+            unit=self.config.granularity,
+            word_vector=self.config.word_vector,
+            batch_tokens=self.batch_tokens,
+            progress=progress,
+        )
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)
         found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))

@@ -21,7 +21,6 @@ from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
-from otkit.encoders.device import PRECISIONS
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -359,7 +358,7 @@ def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, 
         "settings": aligner.config.to_dict(),
         "layers": list(aligner.layers),
         "batch-tokens": aligner.batch_tokens,
-        "precision": str(PRECISIONS[aligner.precision]),
+        "precision": aligner.encoder.precision,
         "window": aligner.window,
         "format": list(rest),
     }

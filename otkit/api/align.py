@@ -110,13 +110,11 @@ class Aligner:
             if encoder is None or isinstance(encoder, str | Path)
             else encoder
         )
-        if precision == "int8":
-            from otkit.exports.cached import int8_encoder
+        if precision != self.encoder.precision:
+            from otkit.exports.cached import encoder_in
 
-            self.encoder = int8_encoder(self.encoder, self.settings.layers, progress=on_note)
-        self._aligner = WordAligner(
-            self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
-        )
+            self.encoder = encoder_in(precision, self.encoder, self.settings.layers, progress=on_note)
+        self._aligner = WordAligner(self.encoder, self.settings, batch_tokens=batch_tokens)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -283,7 +281,7 @@ class Aligner:
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster
 
-        if self._aligner.precision == "int8":
+        if self.encoder.precision == "int8":
             raise ConfigError(
                 "the workers of a cluster compute in fp32 or a half precision",
                 remedy="leave int8 out, or export the encoder with quantize='int8' and give its folder",
@@ -299,7 +297,6 @@ class Aligner:
             self._aligner,
             model=self.encoder.origin,
             device=self._device,
-            precision=self._aligner.precision,
             address=address,
         )
 

@@ -23,6 +23,7 @@ from otkit.cli.options import (
     Model,
     OnError,
     Overwrite,
+    Precision,
     Quiet,
     Seed,
     SourceFile,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_RUN",
+    "NO_UNTRAINED_RUN",
     "PARALLEL",
     "TRANSFER",
     "FineTuning",
@@ -56,6 +58,7 @@ __all__ = [
     "Run",
     "Seeds",
     "Transfer",
+    "UntrainedRun",
     "Watch",
     "check_gates",
     "codes",
@@ -123,6 +126,16 @@ class Run:
 
 
 NO_RUN = Run()
+
+
+@dataclass(frozen=True)
+class UntrainedRun(Run):
+    """The same for a task that trains nothing."""
+
+    precision: Precision = "fp32"
+
+
+NO_UNTRAINED_RUN = UntrainedRun()
 
 
 @dataclass(frozen=True)
@@ -314,6 +327,8 @@ def measured(
         "overwrite": run.overwrite,
         "on_note": partial(note, quiet=run.quiet),
     }
+    if isinstance(run, UntrainedRun):
+        how["precision"] = run.precision
     with progress_bar(quiet=run.quiet) as bar, resumable(partial(unfinished, run.output)):
         outcome = work({**how, "on_progress": Watch(bar)})
     if not isinstance(outcome, Outcome):

@@ -161,7 +161,6 @@ def extract(
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal
     from otkit.cli.stopping import resumable
-    from otkit.encoders.device import slow_precision
 
     shape = ""
     if level == "word":
@@ -178,7 +177,6 @@ def extract(
         on_note=lambda text: note(text, quiet=quiet),
         **given.of("alignment"),
     )
-    note(slow_precision(aligner.encoder.device, precision), quiet=quiet)
     if second is not None and level == "sentence":
         _write_beads(aligner, place, second, output, overwrite=overwrite, quiet=quiet)
         return

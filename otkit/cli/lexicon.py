@@ -154,9 +154,7 @@ def lexicon(
         if engine == "ray":
             from otkit.alignment.cluster import align_on_cluster
 
-            workers = align_on_cluster(
-                aligner, model=model_place(model), device=device, precision="fp32", address=address
-            )
+            workers = align_on_cluster(aligner, model=model_place(model), device=device, address=address)
     with progress_bar(quiet=quiet) as bar:
         step = bar.step(
             "lexicon", unit="lines", total=None if quiet or place == "-" else count_lines([place])

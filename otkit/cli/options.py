@@ -99,7 +99,7 @@ Precision = Annotated[
     typer.Option(
         metavar="fp32|bf16|fp16|int8",
         parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
-        help="The precision of the encoder. bf16 is faster where the hardware has it; int8 makes a graph, once.",
+        help="The precision of the encoder: bf16 is faster where the hardware has it, int8 on most CPUs (otkit cache).",
         rich_help_panel="Run",
         hidden=True,
     ),

@@ -388,6 +388,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--help-all": HELP_ALL,
         "--model": MODEL,
         "--batch-tokens": BATCH,
+        "--precision": Row("bf16", wrong="fp8"),
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,
@@ -423,6 +424,7 @@ TABLE: dict[str, dict[str, Row]] = {
         **SEARCHES,
         "--layer": Row("1", wrong="6-8 first 9"),
         **SENTENCES,
+        "--precision": Row("bf16", wrong="fp8"),
         **OF_EVALUATE,
         "--model": MODEL,
         "--seen": Row("fr", beside="fr-en.tsv"),
@@ -448,6 +450,7 @@ TABLE: dict[str, dict[str, Row]] = {
             option: Row(same_as="extract") if row.same_as else row
             for option, row in ALIGNER_ELSEWHERE.items()
         },
+        "--precision": Row(same_as="evaluate retrieval"),
         **OF_EVALUATE,
     },
     "evaluate word-retrieval": {
@@ -457,6 +460,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--pool": Row("all", wrong="some"),
         "--word-vector": Row("first", wrong="middle"),
         "--layer": Row("1", wrong="6-8 first 9"),
+        "--precision": Row(same_as="evaluate retrieval"),
         **OF_EVALUATE,
     },
     "evaluate mining": {
@@ -470,6 +474,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--dev-share": Row("0.5", wrong="0 1"),
         "--split-seed": Row("3", wrong="-1"),
         **{option: Row(same_as="evaluate retrieval") for option in SENTENCES},
+        "--precision": Row(same_as="evaluate retrieval"),
         **OF_EVALUATE,
     },
     "evaluate xnli": {
@@ -492,6 +497,7 @@ TABLE: dict[str, dict[str, Row]] = {
         **{option: Row(same_as="check") for option in CHECK},
         "--hallucination-null": Row("0.4", wrong="2 0 cheap"),
         **{option: Row(same_as="evaluate retrieval") for option in SENTENCES},
+        "--precision": Row(same_as="evaluate retrieval"),
         **OF_EVALUATE,
     },
     "evaluate documents": {
@@ -503,6 +509,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--most": Row("1", wrong="0 99"),
         "--skip": Row("3", wrong="-1"),
         "--jump": Row("0.01", wrong="-1"),
+        "--precision": Row(same_as="evaluate retrieval"),
         **OF_EVALUATE,
     },
     "evaluate projection": {
@@ -666,6 +673,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--model": MODEL,
         **CHECK,
         "--help-all": HELP_ALL,
+        "--precision": Row("bf16", beside="--json o.json", wrong="fp8"),
         "--batch-tokens": BATCH,
         "--device": DEVICE,
         "--threads": THREADS,
