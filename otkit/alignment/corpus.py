@@ -20,7 +20,7 @@ from otkit.alignment.sink import Sink, finished_facts
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
-from otkit.data.segmentation import Segment, segments
+from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -149,7 +149,7 @@ class CorpusStream:
         line_format: LineFormat,
         *,
         scores: bool = False,
-        raw: bool = False,
+        raw: RawText = False,
         documents: bool = False,
         engine: Engine | None = None,
     ) -> None:
@@ -207,7 +207,7 @@ class CorpusStream:
         if not self._raw:
             self._waiting.append((record, None, 1))
             return words_of(record.source), words_of(record.target)
-        sides = segments(record.source), segments(record.target)
+        sides = segments(record.source, self._raw), segments(record.target, self._raw)
         self._waiting.append((record, sides, 1))
         source, target = (tuple(part.text for part in side) for side in sides)
         return source, target
@@ -293,7 +293,7 @@ def extract_corpus(
     target: str | Path | None = None,
     format: str | None = None,
     scores: bool = False,
-    raw: bool = False,
+    raw: RawText = False,
     documents: bool = False,
     input_format: str = "auto",
     on_error: str = "raise",
@@ -331,7 +331,8 @@ def extract_corpus(
         assert not isinstance(output, str | Path)
         run({}, lambda piece: output.write(piece.text))
     else:
-        fingerprint = fingerprint_of(aligner, (shape, scores, raw, documents, input_format, on_error))
+        cut = segmenters_of(raw) if raw else None
+        fingerprint = fingerprint_of(aligner, (shape, scores, cut, documents, input_format, on_error))
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
                 return done
@@ -341,8 +342,9 @@ def extract_corpus(
             ):
                 run(sink.known, lambda piece: sink.write(piece.text, piece.known))
                 sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
-    if (spaces := stream.spaces.note(str(corpus))) is not None:
-        on_note(spaces)
+    for said in (stream.spaces.note(str(corpus)), stream.spaces.raw_note(str(corpus))):
+        if said is not None:
+            on_note(said)
     return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from otkit.alignment.beads import Beads
 from otkit.alignment.links import PairLinks
 from otkit.data.lines import words_of
-from otkit.data.segmentation import Segment, segments
+from otkit.data.segmentation import RawText, Segment, segments
 from otkit.encoders.tokens import Sentence
 
 __all__ = ["DocumentPair", "cut_document", "document_links", "sentence_spans", "sentences_of"]
@@ -53,14 +53,14 @@ def sentences_of(words: Sentence) -> list[Sentence]:
     return [words[begin:end] for begin, end in sentence_spans(words)]
 
 
-def cut_document(text: str, *, raw: bool) -> tuple[list[Sentence], list[Segment]]:
+def cut_document(text: str, *, raw: RawText) -> tuple[list[Sentence], list[Segment]]:
     """The sentences of a document, which end at a line's end too, and of `raw` text its words with their places."""
     sentences: list[Sentence] = []
     found: list[Segment] = []
     start = 0
     for line in text.split("\n"):
         if raw:
-            here = [Segment(word, start + begin, start + end) for word, begin, end in segments(line)]
+            here = [Segment(word, start + begin, start + end) for word, begin, end in segments(line, raw)]
             found += here
             sentences += sentences_of(tuple(part.text for part in here))
         else:

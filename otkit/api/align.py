@@ -17,7 +17,7 @@ from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
 from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
@@ -126,12 +126,13 @@ class Aligner:
         return self._aligner.used()
 
     def align(
-        self, pairs: Iterable[tuple[Sentence, Sentence]], *, raw: bool = False, plans: bool = True
+        self, pairs: Iterable[tuple[Sentence, Sentence]], *, raw: RawText = False, plans: bool = True
     ) -> Iterator[Alignment]:
         """The alignment of each pair, in order, as a stream: a window of pairs is read ahead and encoded together.
 
-        A string is split at its spaces, or, with `raw`, by a segmenter that knows languages without spaces. Without
-        `plans` the (N, M) plans are left out, which saves memory. A side may be empty.
+        A string is split at its spaces, or, with `raw`, by a segmenter that knows languages without spaces: the best one
+        that is installed, or the one that `raw` names (see `otkit.data.segmentation.SEGMENTERS`). Without `plans` the
+        (N, M) plans are left out, which saves memory. A side may be empty.
 
         >>> [found.pharaoh for found in Aligner().align([("das Haus", "the house"), ("", "nothing")])]
         ['0-0 1-1', '']
@@ -142,7 +143,7 @@ class Aligner:
         )
 
     def align_documents(
-        self, documents: Iterable[tuple[Document, Document]], *, raw: bool = False
+        self, documents: Iterable[tuple[Document, Document]], *, raw: RawText = False
     ) -> Iterator[Alignment]:
         """The alignment of each pair of documents, in order, as a stream: they are cut into sentences, those that say
         the same are found in any order, and words are linked within these. Words are counted through the document.
@@ -158,7 +159,7 @@ class Aligner:
             (_document(source, raw=raw), _document(target, raw=raw)) for source, target in documents
         )
 
-    def align_words(self, sources: Sentences, targets: Sentences, *, raw: bool = False) -> Alignments:
+    def align_words(self, sources: Sentences, targets: Sentences, *, raw: RawText = False) -> Alignments:
         """The word alignment of each source sentence with the target sentence of the same place, as a list that draws
         itself in a notebook.
 
@@ -188,7 +189,7 @@ class Aligner:
         target: str | Path | None = None,
         format: str | None = None,
         scores: bool = False,
-        raw: bool = False,
+        raw: RawText = False,
         documents: bool = False,
         input_format: str = "auto",
         on_error: str = "raise",
@@ -206,7 +207,8 @@ class Aligner:
         output        a file, packed where it ends in .gz, which has its name once it is whole; or an open text file
         format        pharaoh (`i-j`, from 0), words or jsonl; None goes by the ending of the output
         scores        write each link's share of mass too, in [0, 1]
-        raw           the text is raw: find its words first, in any script
+        raw           the text is raw: find its words first, in any script; or the name of what finds them (icu, jieba,
+                      sudachi, newmm)
         documents     each pair is one of documents: they are cut into sentences, and aligned as `align_documents` does.
                       Two files have a blank line between documents, and a line of links is written for each document
         input_format  auto, tsv, bars, jsonl or files
@@ -309,7 +311,7 @@ def align_words(
     targets: Sentences,
     encoder: str | Path | Encoder | None = None,
     *,
-    raw: bool = False,
+    raw: RawText = False,
     recipe: str | Path | None = None,
     batch_tokens: int | None = None,
     precision: str = "fp32",
@@ -328,7 +330,7 @@ def align_words(
     return aligner.align_words(sources, targets, raw=raw)
 
 
-def _words(sentence: Sentence, *, raw: bool) -> tuple[str, ...]:
+def _words(sentence: Sentence, *, raw: RawText) -> tuple[str, ...]:
     if isinstance(sentence, str):
         return words_between(sentence, raw=raw)
     if raw:
@@ -338,13 +340,13 @@ def _words(sentence: Sentence, *, raw: bool) -> tuple[str, ...]:
     return tuple(sentence)
 
 
-def _document(document: Document, *, raw: bool) -> list[Sequence[str]]:
+def _document(document: Document, *, raw: RawText) -> list[Sequence[str]]:
     if isinstance(document, str):
         return cut_document(document, raw=raw)[0]
     return [_words(sentence, raw=raw) for sentence in document]
 
 
-def _sentences(side: str, texts: Sentences, *, raw: bool) -> list[tuple[str, ...]]:
+def _sentences(side: str, texts: Sentences, *, raw: RawText) -> list[tuple[str, ...]]:
     sentences = []
     for number, text in enumerate([texts] if isinstance(texts, str) else texts, start=1):
         where = f"{side} sentence {number}"

@@ -13,7 +13,7 @@ from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.data.lines import SpaceCount
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
@@ -81,7 +81,7 @@ def check(
     format: str | None = None,
     sort: str = "max",
     top: int = 1000,
-    raw: bool = False,
+    raw: RawText = False,
     input_format: str = "auto",
     on_error: str = "raise",
     recipe: str | Path | None = None,
@@ -156,8 +156,9 @@ def check(
             for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
                 worst.add(CheckedLine(place, pair.line, checked))
                 on_progress(worst.pairs + skipped, None)
-            if (said := spaces.note(place)) is not None:
-                on_note(said)
+            for said in (spaces.note(place), spaces.raw_note(place)):
+                if said is not None:
+                    on_note(said)
         on_progress(worst.pairs + skipped, worst.pairs + skipped)
         result = CheckResult(
             worst=tuple(worst.lines()),
@@ -182,7 +183,7 @@ def _checked(
     spaces: SpaceCount,
     bad: Callable[[BadLine], None],
     *,
-    raw: bool,
+    raw: RawText,
 ) -> Iterator[tuple[Pair, Any]]:
     """Each pair of an input with its scores; the input is read a window ahead."""
     waiting: deque[Pair] = deque()

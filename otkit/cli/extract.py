@@ -24,6 +24,7 @@ from otkit.cli.options import (
     Quiet,
     Raw,
     ResumeOutput,
+    SegmenterName,
     SourceFile,
     TargetFile,
     Threads,
@@ -61,6 +62,7 @@ def extract(
     target: TargetFile = None,
     input_format: InputFormat = "auto",
     raw: Raw = False,
+    segmenter: SegmenterName = None,
     documents: Annotated[
         bool,
         typer.Option(
@@ -140,6 +142,7 @@ def extract(
     if level == "sentence":
         unused = {
             "raw": raw,
+            "segmenter": segmenter,
             "documents": documents,
             "format": format,
             "scores": scores,
@@ -200,7 +203,7 @@ def extract(
                     target=second,
                     format=shape,
                     scores=scores,
-                    raw=raw,
+                    raw=segmenter or raw,
                     documents=documents,
                     input_format=input_format,
                     on_error=on_error,
