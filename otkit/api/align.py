@@ -130,9 +130,9 @@ class Aligner:
     ) -> Iterator[Alignment]:
         """The alignment of each pair, in order, as a stream: a window of pairs is read ahead and encoded together.
 
-        A string is split at its spaces, or, with `raw`, by a segmenter that knows languages without spaces: the best one
-        that is installed, or the one that `raw` names (see `otkit.data.segmentation.SEGMENTERS`). Without `plans` the
-        (N, M) plans are left out, which saves memory. A side may be empty.
+        A string is split at its spaces, or, with `raw`, by what knows languages without spaces: the best that is
+        installed, or what `raw` names (see `otkit.data.segmentation.SEGMENTERS`). Without `plans` the (N, M) plans are
+        left out, which saves memory. A side may be empty.
 
         >>> [found.pharaoh for found in Aligner().align([("das Haus", "the house"), ("", "nothing")])]
         ['0-0 1-1', '']
