@@ -158,7 +158,7 @@ def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     if eflomal and importlib.util.find_spec("eflomal"):
         rows["eflomal, grow-diag-final-and"] = eflomal_row(sets)
     show(rows)
-    half = WordAligner(encoder, precision="bf16")
+    half = WordAligner(encoder.in_precision("bf16"))
     faster = {"int8 ONNX": WordAligner(fast), "bf16": half}
     for name, aligner in faster.items():
         found = {
@@ -210,7 +210,7 @@ def speed(encoder: TorchEncoder, fast: Encoder, count: int, rounds: int) -> None
     """Pairs a second: whole extraction, the same batches through the cut encoder alone, simalign's argmax."""
     ways = {
         "otkit extract": WordAligner(encoder),
-        "otkit extract --precision bf16": WordAligner(encoder, precision="bf16"),
+        "otkit extract --precision bf16": WordAligner(encoder.in_precision("bf16")),
         "otkit extract, int8 ONNX": WordAligner(fast),
     }
     for name, corpus in texts().items():

@@ -109,7 +109,7 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
 
     def extract(*, on_ray: bool) -> str:
         aligner = WordAligner(open_encoder(model), AlignmentSettings(center="corpus"), window=32)
-        engine = align_on_cluster(aligner, model=str(model), device="cpu", precision="fp32", address=None)
+        engine = align_on_cluster(aligner, model=str(model), device="cpu", address=None)
         stream = CorpusStream(
             aligner, LINE_FORMATS["pharaoh"], scores=True, engine=engine if on_ray else None
         )

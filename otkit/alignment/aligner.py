@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.documents import document_links, sentence_spans
+from otkit.alignment.beads import Beads, align_sentences
+from otkit.alignment.documents import DocumentPair, document_links, sentences_of
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
-from otkit.encoders.device import PRECISIONS, autocast
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
-from otkit.errors import choose
 
 __all__ = ["Alignment", "AlignmentSettings", "Link", "SentencePair", "WordAligner", "cut_window"]
 
@@ -115,7 +114,7 @@ class WordAligner:
     """An encoder with the settings of a transport problem and a strategy.
 
     A pair's alignment does not depend on the pairs around it, but for `center="corpus"`, whose mean vectors
-    are those of the first window and stay, and for the rounding of a half `precision`.
+    are those of the first window and stay, and for the rounding of an encoder in a half precision.
     """
 
     def __init__(
@@ -125,12 +124,9 @@ class WordAligner:
         *,
         batch_tokens: int | None = None,
         window: int = WINDOW_PAIRS,
-        precision: str = "fp32",
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignmentSettings(), window
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
-        choose(precision, PRECISIONS, what="precision")
-        self.precision = precision
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
         """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
@@ -170,59 +166,97 @@ class WordAligner:
         kept = cut_window(lines, self.window)
         return self._tokenised(kept) if kept else None
 
-    def align_documents(self, pairs: Iterable[SentencePair]) -> Iterator[Alignment]:
-        """One alignment for each pair of texts, in order: sentence by sentence wherever they have several, and so
-        in any order of the sentences. Texts whose cost matrix would not fit are always aligned so."""
-        for source, target in pairs:
-            pair = (tuple(source), tuple(target))
-            if min(len(sentence_spans(side)) for side in pair) > 1:
-                yield _alignment(*pair, self._document(pair))
-            else:
-                yield from self.align([pair], plans=False)
+    def align_documents(self, documents: Iterable[DocumentPair]) -> Iterator[Alignment]:
+        """One alignment for each pair of texts, in order: sentence by sentence wherever both have several, and so in
+        any order of the sentences. Places are counted through the whole text."""
+        for window in self.align_document_windows(documents):
+            yield from (alignment for alignment in window if alignment is not None)
 
-    def _document(self, pair: SentencePair) -> PairLinks:
-        return document_links(self.encoder, *pair, self._links_of, batch_tokens=self.batch_tokens)
+    def align_document_windows(
+        self, documents: Iterable[DocumentPair | None]
+    ) -> Iterator[list[Alignment | None]]:
+        """The same as lists that end where a run may be gone on with: after each document of some length."""
+        window: list[Alignment | None] = []
+        told = words = 0
+        for document in documents:
+            if document is None:
+                window.append(None)
+                continue
+            pair = _joined(document[0]), _joined(document[1])
+            window.append(_alignment(*pair, self._document(document, progress=self._on_after(told))))
+            told += sum(map(len, document))
+            words += max(map(len, pair))
+            self.on_encoded(told)
+            if words >= WINDOW_WORDS or len(window) >= self.window:
+                yield window
+                window, told, words = [], 0, 0
+        if window:
+            yield window
 
-    def _links_of(self, pairs: list[SentencePair]) -> Iterator[PairLinks]:
-        """What there is between the pairs, window by window."""
+    def _on_after(self, before: int) -> Callable[[int], None]:
+        return lambda done: self.on_encoded(before + done)
+
+    def _document(
+        self, document: DocumentPair, *, progress: Callable[[int], None] = lambda done: None
+    ) -> PairLinks:
+        if min(map(len, document)) <= 1:
+            (alone,) = self._links_of([(_joined(document[0]), _joined(document[1]))])
+            return alone
+        return document_links(document, self.beads(document, progress=progress), self._links_of)
+
+    def beads(self, document: DocumentPair, *, progress: Callable[[int], None] = lambda done: None) -> Beads:
+        """The beads of the sentences of two texts; `progress` gets the sentences encoded."""
+        return align_sentences(self.encoder, *document, batch_tokens=self.batch_tokens, progress=progress)
+
+    def _links_of(self, pairs: Sequence[SentencePair]) -> Iterator[PairLinks]:
+        """What there is between the pairs, each aligned as it stands, window by window."""
         lines: Iterator[SentencePair] = iter(pairs)
         while kept := cut_window(lines, self.window):
             with torch.inference_mode():
-                yield from self._window_links(self._tokenised(kept)).values()
+                found = self._window_links(self._tokenised(kept, texts=()))
+            yield from found.values()
 
-    def _tokenised(self, kept: Sequence[SentencePair | None]) -> _Window:
-        texts = [index for index, pair in enumerate(kept) if pair is not None and _is_text(pair)]
+    def _tokenised(
+        self, kept: Sequence[SentencePair | None], *, texts: Sequence[int] | None = None
+    ) -> _Window:
+        if texts is None:
+            texts = [index for index, pair in enumerate(kept) if pair is not None and _is_text(pair)]
         usual = [index for index, pair in enumerate(kept) if pair is not None and index not in texts]
         sentences = [*chain.from_iterable(kept[index] or () for index in usual)]
         tokens = tokenise(self.encoder, sentences, joint=self.config.encoding == "joint")
         return _Window(kept, tokens, usual, texts)
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
-        found = self._window_links(window, plans=plans)
+        found = self._window_links(
+            window,
+            plans=plans,
+            progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),
+        )
         return [
             None if pair is None else _alignment(*pair, found[index])
             for index, pair in enumerate(window.pairs)
         ]
 
-    def _window_links(self, window: _Window, *, plans: bool = False) -> dict[int, PairLinks]:
+    def _window_links(
+        self, window: _Window, *, plans: bool = False, progress: Callable[[int], None] = lambda texts: None
+    ) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
-        with autocast(self.encoder.device, self.precision):
-            store = encode_window(
-                self.encoder,
-                window.tokens,
-                layers=self.layers,
-                unit=self.config.granularity,
-                word_vector=self.config.word_vector,
-                batch_tokens=self.batch_tokens,
-                progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),
-            )
+        store = encode_window(
+            self.encoder,
+            window.tokens,
+            layers=self.layers,
+            unit=self.config.granularity,
+            word_vector=self.config.word_vector,
+            batch_tokens=self.batch_tokens,
+            progress=progress,
+        )
         if self.config.center == "corpus":
             store = self._minus_corpus_means(store)
         found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
         for index in window.texts:
             pair = window.pairs[index]
             assert pair is not None
-            found[index] = self._document(pair)
+            found[index] = self._document((sentences_of(pair[0]), sentences_of(pair[1])))
         return dict(sorted(found.items()))
 
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
@@ -234,7 +268,12 @@ class WordAligner:
 def _is_text(pair: SentencePair) -> bool:
     """Whether a pair is too large for one cost matrix, and has sentences to cut it at."""
     source, target = pair
-    return len(source) * len(target) > MOST_CELLS and min(len(sentence_spans(side)) for side in pair) > 1
+    return len(source) * len(target) > MOST_CELLS and min(len(sentences_of(side)) for side in pair) > 1
+
+
+def _joined(document: Sequence[Sentence]) -> Sentence:
+    """All words of a text."""
+    return tuple(chain.from_iterable(document))
 
 
 def _alignment(source: Sequence[str], target: Sequence[str], found: PairLinks) -> Alignment:

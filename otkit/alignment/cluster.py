@@ -13,6 +13,7 @@ from otkit.alignment.aligner import Alignment, SentencePair, WordAligner, cut_wi
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import map_windows
 from otkit.encoders.open import open_encoder
+from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["OpenAligner", "align_on_cluster"]
 
@@ -35,13 +36,10 @@ class OpenAligner:
     def __call__(self) -> Callable[[list[SentencePair | None]], Aligned]:
         """Open the encoder here."""
         torch.set_num_threads(self.threads)
-        aligner = WordAligner(
-            open_encoder(self.model, device=self.device),
-            self.config,
-            batch_tokens=self.batch_tokens,
-            window=self.window,
-            precision=self.precision,
-        )
+        encoder = open_encoder(self.model, device=self.device)
+        if isinstance(encoder, TorchEncoder):
+            encoder = encoder.in_precision(self.precision)
+        aligner = WordAligner(encoder, self.config, batch_tokens=self.batch_tokens, window=self.window)
         aligner.means = self.means
         return aligner.align_window
 
@@ -51,7 +49,6 @@ def align_on_cluster(
     *,
     model: str | None,
     device: str,
-    precision: str,
     address: str | None,
 ) -> Callable[[Iterable[SentencePair | None]], Iterator[Aligned]]:
     """What may stand for `aligner.align_windows`: the same windows, aligned by workers of as many threads as
@@ -74,7 +71,7 @@ def align_on_cluster(
             aligner.config,
             aligner.batch_tokens,
             aligner.window,
-            precision,
+            aligner.encoder.precision,
             aligner.means,
         )
         yield from map_windows(opener, windows, address=address, threads=threads, gpus=int("cuda" in device))

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import torch
 
 from otkit import __version__
-from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
+from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.documents import DocumentPair, cut_document
 from otkit.alignment.sink import Sink, finished_facts
+from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
-from otkit.data.segmentation import Segment, segments
-from otkit.encoders.device import PRECISIONS
+from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 Segments = tuple[list[Segment], list[Segment]]
-Engine = Callable[[Iterable[SentencePair | None]], Iterator[list[Alignment | None]]]
+Engine = Callable[[Iterable[Any]], Iterator[list[Alignment | None]]]
 Places = tuple[tuple[int, int], ...]
 
 
@@ -137,6 +138,8 @@ class Piece:
 class CorpusStream:
     """Reads records, aligns them and writes them as lines, remembering how far it is and what it read.
 
+    documents: whether the records are documents, which are cut into sentences first. `done` counts the lines that
+    are aligned, of documents the sentences of both sides.
     engine: what aligns windows of pairs, in order, where that is not the aligner itself.
     """
 
@@ -146,14 +149,17 @@ class CorpusStream:
         line_format: LineFormat,
         *,
         scores: bool = False,
-        raw: bool = False,
+        raw: RawText = False,
+        documents: bool = False,
         engine: Engine | None = None,
     ) -> None:
-        self._align = engine or aligner.align_windows
+        own = aligner.align_document_windows if documents else aligner.align_windows
+        self._align = engine or own
+        self._cut: Callable[[Pair | BadLine], Any] = self._sentences if documents else self._words
         self._aligner, self._format, self._scores, self._raw = aligner, line_format, scores, raw
         self._hash = hashlib.sha256()
-        self._waiting: deque[tuple[Pair | BadLine, Segments | None]] = deque()
-        self.lines = self.skipped = self.links = 0
+        self._waiting: deque[tuple[Pair | BadLine, Segments | None, int]] = deque()
+        self.lines = self.skipped = self.links = self.done = 0
         self.spaces = SpaceCount()
 
     @property
@@ -172,7 +178,7 @@ class CorpusStream:
         stream = iter(records)
         if known:
             self._go_on(stream, known)
-        for window in self._align(map(self._words, stream)):
+        for window in self._align(map(self._cut, stream)):
             yield self._piece(window)
 
     def _go_on(self, stream: Iterator[Pair | BadLine], known: dict[str, Any]) -> None:
@@ -191,20 +197,30 @@ class CorpusStream:
                 torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
             )
             self._aligner.means = source, target
-        self.links = int(known.get("links", 0))
+        self.links, self.done = int(known.get("links", 0)), int(known.get("done", self.lines))
 
     def _words(self, record: Pair | BadLine) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The words of a record for the aligner, which asks for them on its reading thread."""
         if isinstance(record, BadLine):
-            self._waiting.append((record, None))
+            self._waiting.append((record, None, 1))
             return None
         if not self._raw:
-            self._waiting.append((record, None))
+            self._waiting.append((record, None, 1))
             return words_of(record.source), words_of(record.target)
-        sides = segments(record.source), segments(record.target)
-        self._waiting.append((record, sides))
+        sides = segments(record.source, self._raw), segments(record.target, self._raw)
+        self._waiting.append((record, sides, 1))
         source, target = (tuple(part.text for part in side) for side in sides)
         return source, target
+
+    def _sentences(self, record: Pair | BadLine) -> DocumentPair | None:
+        """The sentences of a record that is a pair of documents."""
+        if isinstance(record, BadLine):
+            self._waiting.append((record, None, 1))
+            return None
+        source, target = (cut_document(text, raw=self._raw) for text in (record.source, record.target))
+        places = (source[1], target[1]) if self._raw else None
+        self._waiting.append((record, places, len(source[0]) + len(target[0])))
+        return source[0], target[0]
 
     def _count(self, record: Pair | BadLine) -> None:
         self.lines += 1
@@ -219,8 +235,9 @@ class CorpusStream:
     def _piece(self, window: list[Any]) -> Piece:
         texts, bad = [], []
         for alignment in window:
-            record, sides = self._waiting.popleft()
+            record, sides, size = self._waiting.popleft()
             self._count(record)
+            self.done += size
             if isinstance(record, BadLine):
                 bad.append(record)
                 texts.append("")
@@ -234,6 +251,7 @@ class CorpusStream:
         known = {
             "lines": self.lines,
             "links": self.links,
+            "done": self.done,
             "sha256": self._hash.hexdigest(),
             "threads": torch.get_num_threads(),  # sums in another order end in other digits
             "means": None if means is None else [mean.tolist() for mean in means],
@@ -275,7 +293,8 @@ def extract_corpus(
     target: str | Path | None = None,
     format: str | None = None,
     scores: bool = False,
-    raw: bool = False,
+    raw: RawText = False,
+    documents: bool = False,
     input_format: str = "auto",
     on_error: str = "raise",
     resume: bool = False,
@@ -289,27 +308,31 @@ def extract_corpus(
     file = Path(output) if isinstance(output, str | Path) else None
     shape = check_extraction(corpus, file, format=format, resume=resume, overwrite=overwrite)
     check_outputs({"output": file}, [corpus, target])
-    records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=on_note)
-    stream = CorpusStream(aligner, LINE_FORMATS[shape], scores=scores, raw=raw, engine=engine)
+    read = read_documents if documents else read_pairs
+    records = read(corpus, target=target, format=input_format, on_error=on_error, note=on_note)
+    stream = CorpusStream(
+        aligner, LINE_FORMATS[shape], scores=scores, raw=raw, documents=documents, engine=engine
+    )
 
     def run(known: dict[str, Any], write: Callable[[Piece], object]) -> None:
-        on_progress(int(known.get("lines", 0)), None)
-        told, aligner.on_encoded = aligner.on_encoded, lambda pairs: on_progress(stream.lines + pairs, None)
+        on_progress(int(known.get("done", 0)), None)
+        told, aligner.on_encoded = aligner.on_encoded, lambda more: on_progress(stream.done + more, None)
         try:
             for piece in stream.pieces(records, known):
                 write(piece)
-                on_progress(stream.lines, None)
+                on_progress(stream.done, None)
                 for bad in piece.bad:
                     on_bad_line(bad)
         finally:
             aligner.on_encoded = told
-        on_progress(stream.lines, stream.lines)
+        on_progress(stream.done, stream.done)
 
     if file is None:
         assert not isinstance(output, str | Path)
         run({}, lambda piece: output.write(piece.text))
     else:
-        fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
+        cut = segmenters_of(raw) if raw else None
+        fingerprint = fingerprint_of(aligner, (shape, scores, cut, documents, input_format, on_error))
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
                 return done
@@ -319,8 +342,9 @@ def extract_corpus(
             ):
                 run(sink.known, lambda piece: sink.write(piece.text, piece.known))
                 sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
-    if (spaces := stream.spaces.note(str(corpus))) is not None:
-        on_note(spaces)
+    for said in (stream.spaces.note(str(corpus)), stream.spaces.raw_note(str(corpus))):
+        if said is not None:
+            on_note(said)
     return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256)
 
 
@@ -336,7 +360,7 @@ def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, 
         "settings": aligner.config.to_dict(),
         "layers": list(aligner.layers),
         "batch-tokens": aligner.batch_tokens,
-        "precision": str(PRECISIONS[aligner.precision]),
+        "precision": aligner.encoder.precision,
         "window": aligner.window,
         "format": list(rest),
     }

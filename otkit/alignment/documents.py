@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from otkit.alignment.beads import align_sentences
+from otkit.alignment.beads import Beads
 from otkit.alignment.links import PairLinks
-from otkit.alignment.settings import BeadSettings
-from otkit.encoders.encoder import Encoder
+from otkit.data.lines import words_of
+from otkit.data.segmentation import RawText, Segment, segments
 from otkit.encoders.tokens import Sentence
 
-__all__ = ["document_links", "sentence_spans"]
+__all__ = ["DocumentPair", "cut_document", "document_links", "sentence_spans", "sentences_of"]
 
 Span = tuple[int, int]
+DocumentPair = tuple[Sequence[Sentence], Sequence[Sentence]]
+"""Two texts, cut into sentences of words."""
 
 _MARKS = frozenset(".!?…。．｡！？।॥؟۔።")
 _MORE_MARKS = frozenset("\"'”’»)]}›」』】）")
@@ -46,6 +48,27 @@ def sentence_spans(words: Sequence[str]) -> list[Span]:
     return spans
 
 
+def sentences_of(words: Sentence) -> list[Sentence]:
+    """The sentences of a text of words."""
+    return [words[begin:end] for begin, end in sentence_spans(words)]
+
+
+def cut_document(text: str, *, raw: RawText) -> tuple[list[Sentence], list[Segment]]:
+    """The sentences of a document, which end at a line's end too, and of `raw` text its words with their places."""
+    sentences: list[Sentence] = []
+    found: list[Segment] = []
+    start = 0
+    for line in text.split("\n"):
+        if raw:
+            here = [Segment(word, start + begin, start + end) for word, begin, end in segments(line, raw)]
+            found += here
+            sentences += sentences_of(tuple(part.text for part in here))
+        else:
+            sentences += sentences_of(words_of(line))
+        start += len(line) + 1
+    return sentences, found
+
+
 def _is_final(word: str) -> bool:
     bare = word.rstrip("".join(_MORE_MARKS))
     if not bare or bare[-1] not in _MARKS:
@@ -58,32 +81,26 @@ def _is_final(word: str) -> bool:
 
 
 def document_links(
-    encoder: Encoder,
-    source: Sentence,
-    target: Sentence,
-    align: Callable[[list[tuple[Sentence, Sentence]]], Iterable[PairLinks]],
-    *,
-    settings: BeadSettings | None = None,
-    batch_tokens: int | None = None,
+    document: DocumentPair,
+    beads: Beads,
+    align: Callable[[Sequence[tuple[Sentence, Sentence]]], Iterable[PairLinks]],
 ) -> PairLinks:
     """The links of two texts, in the places of their words; without the plan.
 
     `align` finds those of the beads, pairs of words each. Null shares are those of the beads, and 1 for the words of
     sentences without a partner.
     """
-    sides = (source, target)
-    spans = [sentence_spans(side) for side in sides]
-    sentences = [[side[i:j] for i, j in of] for side, of in zip(sides, spans, strict=True)]
-    beads = align_sentences(encoder, *sentences, settings=settings, batch_tokens=batch_tokens)
+    ends = [np.cumsum([0, *map(len, side)]) for side in document]
+    words = [[word for sentence in side for word in sentence] for side in document]
     places = [
-        [slice(of[part[0]][0], of[part[-1]][1]) for of, part in zip(spans, bead, strict=True)]
+        [slice(int(end[part[0]]), int(end[part[-1] + 1])) for end, part in zip(ends, bead, strict=True)]
         for bead in beads.beads
         if bead.source and bead.target
     ]
     links: list[tuple[int, int, float]] = []
-    nulls = [np.ones(len(side), dtype=np.float32) for side in sides]
+    nulls = [np.ones(len(side), dtype=np.float32) for side in words]
     costs, weights = [], []
-    parts = [(source[rows], target[columns]) for rows, columns in places]
+    parts = [(tuple(words[0][rows]), tuple(words[1][columns])) for rows, columns in places]
     for (rows, columns), found in zip(places, align(parts), strict=True):
         links += [
             (rows.start + i, columns.start + j, score) for i, j, score in zip(*found.links, strict=True)

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
+from otkit.alignment.documents import cut_document
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
+from otkit.data.documents import sentences_in
+from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
+from otkit.files import write_file
 from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.variants import caption_of
@@ -28,6 +33,9 @@ Sentence = str | Sequence[str]
 """A sentence as a string, or as the list of its words."""
 Sentences = str | Sequence[Sentence]
 """One sentence as a string, or several, each a string or a list of words."""
+
+Document = str | Sequence[Sentence]
+"""A document as a string of lines or sentences, or as the list of its sentences."""
 
 _DRAWN = 20
 
@@ -102,13 +110,11 @@ class Aligner:
             if encoder is None or isinstance(encoder, str | Path)
             else encoder
         )
-        if precision == "int8":
-            from otkit.exports.cached import int8_encoder
+        if precision != self.encoder.precision:
+            from otkit.exports.cached import encoder_in
 
-            self.encoder = int8_encoder(self.encoder, self.settings.layers, progress=on_note)
-        self._aligner = WordAligner(
-            self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
-        )
+            self.encoder = encoder_in(precision, self.encoder, self.settings.layers, progress=on_note)
+        self._aligner = WordAligner(self.encoder, self.settings, batch_tokens=batch_tokens)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -120,12 +126,13 @@ class Aligner:
         return self._aligner.used()
 
     def align(
-        self, pairs: Iterable[tuple[Sentence, Sentence]], *, raw: bool = False, plans: bool = True
+        self, pairs: Iterable[tuple[Sentence, Sentence]], *, raw: RawText = False, plans: bool = True
     ) -> Iterator[Alignment]:
         """The alignment of each pair, in order, as a stream: a window of pairs is read ahead and encoded together.
 
-        A string is split at its spaces, or, with `raw`, by a segmenter that knows languages without spaces. Without
-        `plans` the (N, M) plans are left out, which saves memory. A side may be empty.
+        A string is split at its spaces, or, with `raw`, by what knows languages without spaces: the best that is
+        installed, or what `raw` names (see `otkit.data.segmentation.SEGMENTERS`). Without `plans` the (N, M) plans are
+        left out, which saves memory. A side may be empty.
 
         >>> [found.pharaoh for found in Aligner().align([("das Haus", "the house"), ("", "nothing")])]
         ['0-0 1-1', '']
@@ -135,7 +142,24 @@ class Aligner:
             plans=plans,
         )
 
-    def align_words(self, sources: Sentences, targets: Sentences, *, raw: bool = False) -> Alignments:
+    def align_documents(
+        self, documents: Iterable[tuple[Document, Document]], *, raw: RawText = False
+    ) -> Iterator[Alignment]:
+        """The alignment of each pair of documents, in order, as a stream: they are cut into sentences, those that say
+        the same are found in any order, and words are linked within these. Words are counted through the document.
+
+        A document is a string, whose sentences end at final marks and at line ends, or a list of its sentences, each a
+        string or a list of words. Plans are left out.
+
+        >>> pair = "Das Haus ist alt . Ich trinke Tee .", "I drink tea . The house is old ."
+        >>> [found.pharaoh for found in Aligner().align_documents([pair])]
+        ['0-4 1-5 2-6 3-7 4-8 5-0 6-1 7-2 8-3']
+        """
+        return self._aligner.align_documents(
+            (_document(source, raw=raw), _document(target, raw=raw)) for source, target in documents
+        )
+
+    def align_words(self, sources: Sentences, targets: Sentences, *, raw: RawText = False) -> Alignments:
         """The word alignment of each source sentence with the target sentence of the same place, as a list that draws
         itself in a notebook.
 
@@ -165,7 +189,8 @@ class Aligner:
         target: str | Path | None = None,
         format: str | None = None,
         scores: bool = False,
-        raw: bool = False,
+        raw: RawText = False,
+        documents: bool = False,
         input_format: str = "auto",
         on_error: str = "raise",
         resume: bool = False,
@@ -182,13 +207,17 @@ class Aligner:
         output        a file, packed where it ends in .gz, which has its name once it is whole; or an open text file
         format        pharaoh (`i-j`, from 0), words or jsonl; None goes by the ending of the output
         scores        write each link's share of mass too, in [0, 1]
-        raw           the text is raw: find its words first, in any script
+        raw           the text is raw: find its words first, in any script; or the name of what finds them (icu, jieba,
+                      sudachi, newmm)
+        documents     each pair is one of documents: they are cut into sentences, and aligned as `align_documents` does.
+                      Two files have a blank line between documents, and a line of links is written for each document
         input_format  auto, tsv, bars, jsonl or files
         on_error      "skip" leaves the line of a bad line empty, "raise" stops there with an InputError
         resume        go on with an interrupted run of the same settings, to the same bytes
         overwrite     replace an output, or start an interrupted run over
         engine        local, or ray for the workers of the Ray cluster at `address` (None: one of this machine alone)
-        on_progress   is told how many lines are done, and how many there are once that is known
+        on_progress   is told how many lines are done (of documents: sentences of both sides), and how many there are
+                      once that is known
 
         An output that another run made, or that otkit did not make, is an OutputError.
 
@@ -198,6 +227,12 @@ class Aligner:
         (32, 0)
         """
         choose(engine, ENGINES, what="engine", setting="engine")
+        if documents and engine != "local":
+            raise ConfigError(
+                "documents are aligned by one process",
+                remedy="use the local engine, or give each process documents of its own",
+                setting="engine",
+            )
         return extract_corpus(
             self._aligner,
             corpus,
@@ -206,6 +241,7 @@ class Aligner:
             format=format,
             scores=scores,
             raw=raw,
+            documents=documents,
             input_format=input_format,
             on_error=on_error,
             resume=resume,
@@ -216,10 +252,38 @@ class Aligner:
             on_bad_line=on_bad_line,
         )
 
+    def extract_beads(
+        self,
+        source: str | Path,
+        target: str | Path,
+        *,
+        output: str | Path | None = None,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Beads:
+        """Which sentences of two documents are translations of each other, in any order: groups of one to a few on
+        each side. With `output` they are written there too, in Vecalign's form (`[0, 1]:[2]`, counted from 0).
+
+        The files have a sentence a line; an empty line is a sentence too. `on_progress` is told how many sentences of
+        both sides are encoded.
+
+        >>> for name, text in (("de", "Das Haus ist alt .\\nIch trinke Tee .\\n"), ("en", "I drink tea .\\n")):
+        ...     _ = Path(f"tea.{name}").write_text(text)
+        >>> print(Aligner().extract_beads("tea.de", "tea.en").text, end="")
+        [0]:[]
+        [1]:[0]
+        """
+        sides = sentences_in(LineSource(source)), sentences_in(LineSource(target))
+        total = sum(map(len, sides))
+        found = self._aligner.beads(sides, progress=lambda done: on_progress(done, total))
+        if output is not None:
+            write_file(Path(output), found.text, overwrite=overwrite)
+        return found
+
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster
 
-        if self._aligner.precision == "int8":
+        if self.encoder.precision == "int8":
             raise ConfigError(
                 "the workers of a cluster compute in fp32 or a half precision",
                 remedy="leave int8 out, or export the encoder with quantize='int8' and give its folder",
@@ -235,7 +299,6 @@ class Aligner:
             self._aligner,
             model=self.encoder.origin,
             device=self._device,
-            precision=self._aligner.precision,
             address=address,
         )
 
@@ -248,7 +311,7 @@ def align_words(
     targets: Sentences,
     encoder: str | Path | Encoder | None = None,
     *,
-    raw: bool = False,
+    raw: RawText = False,
     recipe: str | Path | None = None,
     batch_tokens: int | None = None,
     precision: str = "fp32",
@@ -267,7 +330,7 @@ def align_words(
     return aligner.align_words(sources, targets, raw=raw)
 
 
-def _words(sentence: Sentence, *, raw: bool) -> tuple[str, ...]:
+def _words(sentence: Sentence, *, raw: RawText) -> tuple[str, ...]:
     if isinstance(sentence, str):
         return words_between(sentence, raw=raw)
     if raw:
@@ -277,7 +340,13 @@ def _words(sentence: Sentence, *, raw: bool) -> tuple[str, ...]:
     return tuple(sentence)
 
 
-def _sentences(side: str, texts: Sentences, *, raw: bool) -> list[tuple[str, ...]]:
+def _document(document: Document, *, raw: RawText) -> list[Sequence[str]]:
+    if isinstance(document, str):
+        return cut_document(document, raw=raw)[0]
+    return [_words(sentence, raw=raw) for sentence in document]
+
+
+def _sentences(side: str, texts: Sentences, *, raw: RawText) -> list[tuple[str, ...]]:
     sentences = []
     for number, text in enumerate([texts] if isinstance(texts, str) else texts, start=1):
         where = f"{side} sentence {number}"

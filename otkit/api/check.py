@@ -13,10 +13,11 @@ from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.data.lines import SpaceCount
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
+from otkit.exports.cached import encoder_in
 from otkit.files import check_file, check_outputs, format_of, hold, write_file
 from otkit.recipes import settings_of
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
@@ -80,12 +81,13 @@ def check(
     format: str | None = None,
     sort: str = "max",
     top: int = 1000,
-    raw: bool = False,
+    raw: RawText = False,
     input_format: str = "auto",
     on_error: str = "raise",
     recipe: str | Path | None = None,
     batch_tokens: int | None = None,
     device: str = "auto",
+    precision: str = "fp32",
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
     on_note: Callable[[str], None] = silent,
@@ -103,6 +105,7 @@ def check(
     sort        worst by: max (of both scores), hallucination or omission
     top         how many to keep; these are what memory holds
     raw         the text is raw: find its words first, in any script
+    precision   of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
     on_error    "skip" leaves bad lines out, "raise" stops there with an InputError
     on_progress is told how many lines are done, and how many there are once that is known
     settings    any of `CheckSettings`, such as omission_null=0.5; `otkit recipe keys check` lists them
@@ -133,6 +136,7 @@ def check(
         if encoder is None or isinstance(encoder, str | Path)
         else encoder
     )
+    opened = encoder_in(precision, opened, chosen.layers, progress=on_note)
     checker = TranslationChecker(opened, chosen, batch_tokens=batch_tokens)
     checker.on_encoded = lambda pairs: on_progress(worst.pairs + skipped + pairs, None)
 
@@ -152,8 +156,9 @@ def check(
             for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
                 worst.add(CheckedLine(place, pair.line, checked))
                 on_progress(worst.pairs + skipped, None)
-            if (said := spaces.note(place)) is not None:
-                on_note(said)
+            for said in (spaces.note(place), spaces.raw_note(place)):
+                if said is not None:
+                    on_note(said)
         on_progress(worst.pairs + skipped, worst.pairs + skipped)
         result = CheckResult(
             worst=tuple(worst.lines()),
@@ -165,7 +170,7 @@ def check(
             format=shape,
             output=file,
             model=opened.name,
-            used={"layers": list(checker.layers), **checker.used()},
+            used={"precision": opened.precision, "layers": list(checker.layers), **checker.used()},
         )
         if file is not None:
             write_file(file, result.text(), overwrite=overwrite)
@@ -178,7 +183,7 @@ def _checked(
     spaces: SpaceCount,
     bad: Callable[[BadLine], None],
     *,
-    raw: bool,
+    raw: RawText,
 ) -> Iterator[tuple[Pair, Any]]:
     """Each pair of an input with its scores; the input is read a window ahead."""
     waiting: deque[Pair] = deque()

@@ -13,6 +13,7 @@ from otkit.data.texts import languages_of_texts
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
+from otkit.exports.cached import encoder_in
 from otkit.vectors.embedder import Embedded, OpenEmbedder, embedder_of
 from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpora
 from otkit.vectors.search import Answer, open_search
@@ -53,6 +54,7 @@ def embed(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -65,6 +67,7 @@ def embed(
 
     files       text, parallel or a sentence a line, plain or .gz: see `Files`
     encoder     an open encoder, or what `open_encoder` takes (None is the sample encoder); device: where it is opened
+    precision   of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
     format      of the files: "auto", "tsv", "bars" (` ||| `), "jsonl", "files" or "text"
     langs       languages of the sides, where the names of the files do not tell them
     on_error    "raise" at a line that cannot be used, or "skip" it
@@ -104,7 +107,11 @@ def embed(
             remedy="save it, and give its folder",
             setting="engine",
         )
-    embedder = embedder_of(opened, chosen)
+    if engine == "ray" and precision != "fp32":
+        raise ConfigError(
+            "the workers of a cluster embed in fp32", remedy="leave the precision out", setting="precision"
+        )
+    embedder = embedder_of(encoder_in(precision, opened, progress=note), chosen)
     embedder.on_encoded = on_encoded
 
     def on_ray(windows: Iterable[tuple[str, ...]]) -> Iterator[Embedded]:

@@ -63,6 +63,7 @@ from otkit.evaluation.word_alignment import (
 from otkit.evaluation.word_retrieval import word_retrieval_task
 from otkit.evaluation.xnli import XNLI_METRICS, xnli_task
 from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
+from otkit.exports.cached import encoder_in
 from otkit.recipes import recipe_text, settings_of
 from otkit.reports.evaluation import layer_table, summary_document, summary_tables
 from otkit.reports.tables import Table
@@ -122,6 +123,8 @@ class RunOptions(TypedDict, total=False):
     seen         languages of the "seen" average; by default those that the encoder's otkit.json names
     on_error     "skip" leaves out, and counts, lines that cannot be used; by default they are errors
     device       of encoders that are opened by name: "auto", "cpu", "cuda", "cuda:N" or "mps"
+    precision    of the encoders: "fp32", "bf16", "fp16", or "int8", which makes a graph of each once and keeps it
+                 (`otkit cache`); for tasks that train nothing. translation_errors looks at too many layers for int8
     output       a folder that keeps finished parts; with `resume` they are used, with `overwrite` those of an
                  interrupted run are thrown away. Without it nothing is kept
     on_progress  called with what is done, of how much (None: not known), and of what
@@ -133,6 +136,7 @@ class RunOptions(TypedDict, total=False):
     seen: Sequence[str] | None
     on_error: str
     device: str
+    precision: str
     output: FilePath | None
     resume: bool
     overwrite: bool
@@ -242,7 +246,8 @@ def retrieval(
     reading = _reading(how)
     corpora = parallel_corpora(files, data, reading)
     task = retrieval_task(corpora, settings or RetrievalSettings(), on_error=reading.on_error)
-    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
+    layers = None if settings is None or settings.layer is None else (settings.layer,)
+    return _measured(task, encoder, how, layers=layers, pooling=pooling, prompt=prompt)
 
 
 def word_alignment(
@@ -276,7 +281,7 @@ def word_alignment(
         )
     pairs, notes = _linked(gold, texts, data, _reading(how), base=base)
     task = word_alignment_task(pairs, settings or AlignmentSettings(), notes=notes)
-    return _measured(task, encoder, how)
+    return _measured(task, encoder, how, layers=None if settings is None else settings.layers)
 
 
 def word_retrieval(
@@ -302,9 +307,8 @@ def word_retrieval(
     True
     """
     pairs, notes = _linked(gold, texts, data, _reading(how), base=base, alone=True)
-    return _measured(
-        word_retrieval_task(pairs, settings or WordRetrievalSettings(), notes=notes), encoder, how
-    )
+    task = word_retrieval_task(pairs, settings or WordRetrievalSettings(), notes=notes)
+    return _measured(task, encoder, how, layers=None if settings is None else settings.layers)
 
 
 def mining(
@@ -421,6 +425,8 @@ def translation_errors(
     task = translation_errors_task(
         read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
     )
+    if how.get("precision") == "int8":
+        encoder = _open_whole(encoder, how)
     return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
@@ -523,7 +529,7 @@ def word_alignment_by_layer(
     sets = gold_sets(gold, texts, data, reading, base=base)
     total, progress = sum(map(len, sets.values())), how.get("on_progress", unwatched)
     scores = aer_by_layer(
-        _open(encoder, how),
+        _open_whole(encoder, how),
         sets,
         config=settings,
         progress=lambda done: progress(done, total, "layers"),
@@ -575,7 +581,7 @@ def tune(
     """
     reading = _reading(how)
     sets = gold_sets(gold, texts, None, reading, base=base)
-    opened, progress = _open(encoder, how), how.get("on_progress", unwatched)
+    opened, progress = _open_whole(encoder, how), how.get("on_progress", unwatched)
     found = tune_word_alignment(
         opened,
         sets,
@@ -665,16 +671,21 @@ def _measured(
     how: RunOptions,
     *,
     seeds: Sequence[int] = (0,),
+    layers: Sequence[int] | None = None,
     pooling: str | None = None,
     prompt: str | None = None,
 ) -> Evaluation:
+    if task.trains and how.get("precision", "fp32") != "fp32":
+        raise ConfigError(
+            f"{task.name} trains the encoder", remedy="set the precision of its settings", setting="precision"
+        )
     encoders: dict[str, dict[str, Any]] = {}
     baseline, output = how.get("baseline"), how.get("output")
 
     def opener(role: str, given: EncoderLike) -> Callable[[], Encoder]:
         def opened() -> Encoder:
-            found = _open(given, how, pooling=pooling, prompt=prompt)
-            encoders[role] = {"name": found.name, **asdict(found.settings)}
+            found = _open(given, how, layers=layers, pooling=pooling, prompt=prompt)
+            encoders[role] = {"name": found.name, "precision": found.precision, **asdict(found.settings)}
             # Training changes the encoder: one that is the caller's stays as it is.
             return copy.deepcopy(found) if task.trains and found is given else found
 
@@ -704,23 +715,39 @@ def _measured(
 
 
 def _open(
-    encoder: EncoderLike, how: RunOptions, *, pooling: str | None = None, prompt: str | None = None
+    encoder: EncoderLike,
+    how: RunOptions,
+    *,
+    layers: Sequence[int] | None = None,
+    pooling: str | None = None,
+    prompt: str | None = None,
 ) -> Encoder:
     found = (
         open_encoder(encoder, device=how.get("device", "auto"))
         if encoder is None or isinstance(encoder, FilePath)
         else encoder
     )
-    if pooling is None and prompt is None:
-        return found
-    was = found.settings
-    found = copy.copy(found)
-    found.settings = replace(
-        was,
-        pooling=was.pooling if pooling is None else pooling,
-        prefix=was.prompt(prompt),
-    )
-    return found
+    if pooling is not None or prompt is not None:
+        was = found.settings
+        found = copy.copy(found)
+        found.settings = replace(
+            was,
+            pooling=was.pooling if pooling is None else pooling,
+            prefix=was.prompt(prompt),
+        )
+    precision = how.get("precision", "fp32")
+    return encoder_in(precision, found, layers, progress=how.get("on_note", _nowhere))
+
+
+def _open_whole(encoder: EncoderLike, how: RunOptions) -> Encoder:
+    """An encoder of which every layer is looked at."""
+    if how.get("precision") == "int8":
+        raise ConfigError(
+            "an int8 graph has the layers of one alignment alone, and others are asked for here",
+            remedy="use fp32 or a half precision",
+            setting="precision",
+        )
+    return _open(encoder, how)
 
 
 def aligned_on(encoder: EncoderLike) -> tuple[str, ...]:

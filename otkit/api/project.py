@@ -16,7 +16,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink
 from otkit.data.lines import LineSource, checked, counted
 from otkit.data.parallel import BadLine, Pair, read_pairs
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
@@ -265,7 +265,7 @@ def lexicon(
     links: FilePath | None = None,
     form: str = "tsv",
     input_format: str = "auto",
-    raw: bool = False,
+    raw: RawText = False,
     langs: tuple[str, str] = ("und", "und"),
     on_error: str = "raise",
     overwrite: bool = False,
@@ -314,12 +314,12 @@ def lexicon(
 Linked = tuple[Sequence[str], Sequence[str], Iterable[tuple[int, int, float]]]
 
 
-def _words(record: Pair, raw: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _words(record: Pair, raw: RawText) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return words_between(record.source, raw=raw), words_between(record.target, raw=raw)
 
 
 def _found_links(
-    records: Iterable[Pair | BadLine], aligner: WordAligner | None, engine: Engine | None, raw: bool
+    records: Iterable[Pair | BadLine], aligner: WordAligner | None, engine: Engine | None, raw: RawText
 ) -> Iterator[tuple[Pair | BadLine, Linked | None]]:
     waiting: deque[Pair | BadLine] = deque()
 
@@ -337,7 +337,7 @@ def _found_links(
 
 
 def _given_links(
-    records: Iterable[Pair | BadLine], links: FilePath, raw: bool
+    records: Iterable[Pair | BadLine], links: FilePath, raw: RawText
 ) -> Iterator[tuple[Pair | BadLine, Linked | None]]:
     for record, line in zip_longest(records, read_links(links)):
         if record is None or line is None:

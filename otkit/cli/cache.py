@@ -34,7 +34,7 @@ def cache(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show or delete the int8 graphs that extract keeps in your cache folder (--precision int8).
+    """Show or delete the int8 graphs that --precision int8 made and keeps in your cache folder.
 
     [bold]Examples[/bold]
 

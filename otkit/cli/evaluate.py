@@ -12,6 +12,7 @@ from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSetti
 from otkit.cli.command import Command
 from otkit.cli.evaluate_run import (
     NO_RUN,
+    NO_UNTRAINED_RUN,
     PARALLEL,
     TRANSFER,
     TRANSFER_TABLES,
@@ -21,6 +22,7 @@ from otkit.cli.evaluate_run import (
     Run,
     Seeds,
     Transfer,
+    UntrainedRun,
     grouped,
     measured,
     shows,
@@ -134,7 +136,7 @@ def word_alignment(
         ),
     ] = None,
     given: Given = NOTHING,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Compare the aligner's word links with links that people made: error rate, precision, recall, F1.
 
@@ -193,7 +195,7 @@ def retrieval(
     given: Given = NOTHING,
     pooling: Pooling = None,
     prompt: Prompt = None,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Look for the translation of each sentence among all sentences of the other language.
 
@@ -236,7 +238,7 @@ def word_retrieval(
     base: Base = None,
     data: Data = None,
     given: Given = NOTHING,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Look for the translation of each word in its sentence among the words of the other language.
 
@@ -274,7 +276,7 @@ def mining(
     given: Given = NOTHING,
     pooling: Pooling = None,
     prompt: Prompt = None,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Find the translations that are hidden in two collections of sentences, as in BUCC.
 
@@ -359,7 +361,7 @@ def translation_errors(
     given: Given = NOTHING,
     pooling: Pooling = None,
     prompt: Prompt = None,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Measure how well `otkit check` finds hallucinations and omissions that people marked, beside plain baselines.
 
@@ -398,7 +400,7 @@ def documents(
     ] = None,
     langs: Langs = None,
     given: Given = NOTHING,
-    run: Run = NO_RUN,
+    run: UntrainedRun = NO_UNTRAINED_RUN,
 ) -> None:
     """Measure how well sentences of documents are aligned: strict and lax F1 of beads against those of people.
 

@@ -25,6 +25,7 @@ from otkit.cli.options import (
     Model,
     OnError,
     Overwrite,
+    Precision,
     Quiet,
     Seed,
     SourceFile,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_RUN",
+    "NO_UNTRAINED_RUN",
     "PARALLEL",
     "TRANSFER",
     "TRANSFER_TABLES",
@@ -62,6 +64,7 @@ __all__ = [
     "Run",
     "Seeds",
     "Transfer",
+    "UntrainedRun",
     "Watch",
     "check_gates",
     "codes",
@@ -129,6 +132,16 @@ class Run:
 
 
 NO_RUN = Run()
+
+
+@dataclass(frozen=True)
+class UntrainedRun(Run):
+    """The same for a task that trains nothing."""
+
+    precision: Precision = "fp32"
+
+
+NO_UNTRAINED_RUN = UntrainedRun()
 
 
 @dataclass(frozen=True)
@@ -336,6 +349,8 @@ def measured(
         "overwrite": run.overwrite,
         "on_note": partial(note, quiet=run.quiet),
     }
+    if isinstance(run, UntrainedRun):
+        how["precision"] = run.precision
     with progress_bar(quiet=run.quiet) as bar, resumable(partial(unfinished, run.output)):
         outcome = work({**how, "on_progress": Watch(bar)})
     if not isinstance(outcome, Outcome):

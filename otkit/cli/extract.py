@@ -24,6 +24,7 @@ from otkit.cli.options import (
     Quiet,
     Raw,
     ResumeOutput,
+    SegmenterName,
     SourceFile,
     TargetFile,
     Threads,
@@ -39,6 +40,7 @@ from otkit.cli.values import Name
 from otkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from otkit.api.align import Aligner
     from otkit.data.parallel import BadLine
 
 __all__ = ["extract", "one_input"]
@@ -60,6 +62,15 @@ def extract(
     target: TargetFile = None,
     input_format: InputFormat = "auto",
     raw: Raw = False,
+    segmenter: SegmenterName = None,
+    documents: Annotated[
+        bool,
+        typer.Option(
+            "--documents",
+            help="Each line is a pair of documents; in two files blank lines stand between them. Sentences are found.",
+            rich_help_panel="Data",
+        ),
+    ] = False,
     on_error: OnError = "raise",
     given: Given = NOTHING,
     model: Model = None,
@@ -119,6 +130,8 @@ def extract(
 
     otkit extract sample_data/parallel/de-en.dev.tsv --output runs/de-en.align
 
+    otkit extract sample_data/parallel/fr-en.dev.tsv --documents | head
+
     otkit extract sample_data/parallel/zh-en.dev.tsv --output runs/zh.jsonl.gz --format jsonl --scores --resume
 
     cat corpus.tsv | otkit extract - --quiet | head
@@ -127,7 +140,15 @@ def extract(
     set_logging(verbose=verbose)
     set_threads(set_engine(engine, address, threads))
     if level == "sentence":
-        unused = {"raw": raw, "format": format, "scores": scores, "resume": resume, "json_path": json_path}
+        unused = {
+            "raw": raw,
+            "segmenter": segmenter,
+            "documents": documents,
+            "format": format,
+            "scores": scores,
+            "resume": resume,
+            "json_path": json_path,
+        }
         for name, value in unused.items():
             if value:
                 raise ConfigError(
@@ -137,18 +158,16 @@ def extract(
             raise ConfigError(
                 "two documents are needed", remedy="give --source and --target", setting="level"
             )
-        claim_files({"output": output}, [place, second, model], overwrite=overwrite)
-        _write_beads(place, second, output, model, device, batch_tokens, overwrite=overwrite, quiet=quiet)
-        return
     from otkit.alignment.corpus import check_extraction
     from otkit.alignment.sink import was_begun
     from otkit.api.align import Aligner
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal
     from otkit.cli.stopping import resumable
-    from otkit.encoders.device import slow_precision
 
-    shape = check_extraction(place, output, format=format, resume=resume, overwrite=overwrite)
+    shape = ""
+    if level == "word":
+        shape = check_extraction(place, output, format=format, resume=resume, overwrite=overwrite)
     outputs = {"output": output, "json": json_path}
     inputs = [place, second, model, given.recipe]
     claim_files(outputs, inputs, overwrite=overwrite or resume, but=["output"])
@@ -161,7 +180,9 @@ def extract(
         on_note=lambda text: note(text, quiet=quiet),
         **given.of("alignment"),
     )
-    note(slow_precision(aligner.encoder.device, precision), quiet=quiet)
+    if second is not None and level == "sentence":
+        _write_beads(aligner, place, second, output, overwrite=overwrite, quiet=quiet)
+        return
     named = 0
 
     def name_bad(bad: BadLine) -> None:
@@ -170,7 +191,8 @@ def extract(
         if named <= _SHOWN_BAD:
             note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
 
-    total = None if quiet or place == "-" else count_lines([place])
+    total = None if quiet or documents or place == "-" else count_lines([place])
+    unit, record = ("sentences", "document") if documents else ("lines", "line")
     # Lines on a terminal are progress enough, and a bar between them is none.
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
         try:
@@ -181,14 +203,15 @@ def extract(
                     target=second,
                     format=shape,
                     scores=scores,
-                    raw=raw,
+                    raw=segmenter or raw,
+                    documents=documents,
                     input_format=input_format,
                     on_error=on_error,
                     resume=resume,
                     overwrite=overwrite,
                     engine=engine,
                     address=address,
-                    on_progress=bar.step("extract", unit="lines", total=total).reached,
+                    on_progress=bar.step("extract", unit=unit, total=total).reached,
                     on_note=lambda text: note(text, quiet=quiet),
                     on_bad_line=name_bad,
                 )
@@ -200,7 +223,7 @@ def extract(
         note(f"{output} is {said}", quiet=quiet and known)
         return
     if done.skipped:
-        note(f"{done.skipped} of {done.lines} lines were skipped: their lines are empty", quiet=False)
+        note(f"{done.skipped} of {done.lines} {record}s were skipped: their lines are empty", quiet=False)
     if json_path is not None:
         figures = {
             "model": aligner.encoder.name,
@@ -216,8 +239,8 @@ def extract(
         }
         write_document(json_path, figures, overwrite=overwrite)
     last_line(
-        f"wrote {output or 'to stdout'}: {counted(done.lines, 'line')}, {counted(done.links or 0, 'link')}",
-        then="" if place == "-" or second is not None else f"otkit report {shlex.quote(place)}",
+        f"wrote {output or 'to stdout'}: {counted(done.lines, record)}, {counted(done.links or 0, 'link')}",
+        then="" if place == "-" or documents or second is not None else f"otkit report {shlex.quote(place)}",
         quiet=quiet,
     )
 
@@ -237,34 +260,17 @@ class _Stdout:
 
 
 def _write_beads(
-    source: str,
-    target: str,
-    output: Path | None,
-    model: str | None,
-    device: str,
-    batch_tokens: int | None,
-    *,
-    overwrite: bool,
-    quiet: bool,
+    aligner: Aligner, source: str, target: str, output: Path | None, *, overwrite: bool, quiet: bool
 ) -> None:
     """Which sentences of two documents are translations: a bead a line, in Vecalign's form."""
-    from otkit.alignment.beads import align_sentences
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
-    from otkit.encoders.open import open_encoder
-    from otkit.evaluation.documents import read_sentences
-    from otkit.files import write_file
 
-    sides = [read_sentences(source), read_sentences(target)]
     with progress_bar(quiet=quiet) as bar:
-        step = bar.step("extract", total=sum(map(len, sides)), unit="sentences")
-        found = align_sentences(
-            open_encoder(model, device=device), *sides, batch_tokens=batch_tokens, progress=step.update
-        )
+        told = bar.step("extract", unit="sentences").reached
+        found = aligner.extract_beads(source, target, output=output, overwrite=overwrite, on_progress=told)
     if output is None:
         write_data(found.text)
-    else:
-        write_file(output, found.text, overwrite=overwrite)
     last_line(f"wrote {output or 'to stdout'}: {counted(len(found.beads), 'bead')}", quiet=quiet)
 
 

@@ -22,6 +22,7 @@ from otkit.cli.options import (
     Overwrite,
     Quiet,
     Raw,
+    SegmenterName,
     SourceFile,
     TargetFile,
     Threads,
@@ -78,6 +79,7 @@ def lexicon(
     input_format: InputFormat = "auto",
     langs: Langs = None,
     raw: Raw = False,
+    segmenter: SegmenterName = None,
     links: Links = None,
     on_error: OnError = "raise",
     output: Annotated[
@@ -154,9 +156,7 @@ def lexicon(
         if engine == "ray":
             from otkit.alignment.cluster import align_on_cluster
 
-            workers = align_on_cluster(
-                aligner, model=model_place(model), device=device, precision="fp32", address=address
-            )
+            workers = align_on_cluster(aligner, model=model_place(model), device=device, address=address)
     with progress_bar(quiet=quiet) as bar:
         step = bar.step(
             "lexicon", unit="lines", total=None if quiet or place == "-" else count_lines([place])
@@ -170,7 +170,7 @@ def lexicon(
             links=links,
             form=shape,
             input_format=input_format,
-            raw=raw,
+            raw=segmenter or raw,
             langs=languages,
             on_error=on_error,
             overwrite=overwrite,

@@ -17,6 +17,7 @@ from otkit.errors import ConfigError
 if TYPE_CHECKING:
     from otkit.data.gold import GoldSet
     from otkit.data.parallel import ParallelCorpus
+    from otkit.data.segmentation import RawText
     from otkit.training.supervision import GoldCorpus
 
 __all__ = [
@@ -99,7 +100,7 @@ Precision = Annotated[
     typer.Option(
         metavar="fp32|bf16|fp16|int8",
         parser=Name("otkit.encoders.device:PRECISIONS", "precision"),
-        help="The precision of the encoder. bf16 is faster where the hardware has it; int8 makes a graph, once.",
+        help="The precision of the encoder: bf16 is faster where the hardware has it, int8 on most CPUs (otkit cache).",
         rich_help_panel="Run",
         hidden=True,
     ),
@@ -192,6 +193,19 @@ Raw = Annotated[
     bool,
     typer.Option("--raw", help="Find the words of raw text, in any script.", rich_help_panel="Data"),
 ]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter",
+        metavar="NAME",
+        parser=Name("otkit.data.segmentation:SEGMENTERS", "segmenter"),
+        help="What finds the words of raw text: icu, jieba (Chinese), sudachi (Japanese), newmm (Thai). "
+        "Default: for each language the one that is installed, else icu.",
+        show_default=False,
+        rich_help_panel="Data",
+        hidden=True,
+    ),
+]
 ResumeOutput = Annotated[
     bool,
     typer.Option(
@@ -277,12 +291,14 @@ def note(text: str | None, *, quiet: bool) -> None:
         typer.echo(f"note: {printable(with_options(text))}", err=True)
 
 
-def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, raw: bool = False) -> None:
+def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, raw: RawText = False) -> None:
     """Say how a corpus was read: its format, what was skipped, and words that other programs count otherwise, which
     raw text has none of."""
     for text in corpus.notes:
         note(text, quiet=quiet)
-    note(None if raw else corpus.spaces.note(corpus.name), quiet=quiet)
+    if not raw:
+        note(corpus.spaces.note(corpus.name), quiet=quiet)
+        note(corpus.spaces.raw_note(corpus.name), quiet=quiet)
 
 
 def set_threads(threads: int | None) -> None:

@@ -22,6 +22,7 @@ from otkit.cli.options import (
     Quiet,
     Raw,
     Seed,
+    SegmenterName,
     TargetFile,
     Threads,
     Verbose,
@@ -36,6 +37,7 @@ from otkit.errors import ConfigError, InputError
 from otkit.files import fresh_folder
 
 if TYPE_CHECKING:
+    from otkit.data.segmentation import RawText
     from otkit.reports.view import GoldLinks, GridView
 
 __all__ = ["report"]
@@ -57,6 +59,7 @@ def report(
         option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE", panel="Data"),
     ] = None,
     raw: Raw = False,
+    segmenter: SegmenterName = None,
     input_format: InputFormat = "auto",
     langs: Langs = None,
     on_error: OnError = "raise",
@@ -106,7 +109,7 @@ def report(
     config = given.settings("alignment", AlignmentSettings)
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
-    if gold is not None and (raw or target is not None):
+    if gold is not None and (raw or segmenter or target is not None):
         raise ConfigError(
             "--gold holds both sentences and their words", remedy="leave --raw and --target out"
         )
@@ -115,7 +118,9 @@ def report(
     else:
         assert file is not None
         reading = {"target": target, "format": input_format, "langs": langs, "on_error": on_error}
-        facts, examples = _from_corpus(file, reading, raw=raw, count=sample, seed=seed, quiet=quiet)
+        facts, examples = _from_corpus(
+            file, reading, raw=segmenter or raw, count=sample, seed=seed, quiet=quiet
+        )
     from otkit.alignment.aligner import WordAligner
     from otkit.cli.outputs import write_document
     from otkit.cli.progress import counted, last_line, progress_bar
@@ -182,7 +187,7 @@ def report(
 
 
 def _from_corpus(
-    file: str, settings: dict[str, Any], *, raw: bool, count: int, seed: int, quiet: bool
+    file: str, settings: dict[str, Any], *, raw: RawText, count: int, seed: int, quiet: bool
 ) -> tuple[dict[str, Any], list[Example]]:
     from otkit.data.parallel import open_corpus
     from otkit.data.segmentation import words_between

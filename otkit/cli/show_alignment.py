@@ -18,6 +18,7 @@ from otkit.cli.options import (
     Overwrite,
     Quiet,
     Raw,
+    SegmenterName,
     Threads,
     Verbose,
     name_option,
@@ -32,6 +33,7 @@ from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
 
 if TYPE_CHECKING:
+    from otkit.data.segmentation import RawText
     from otkit.encoders.encoder import Encoder
     from otkit.reports.view import GridView
 
@@ -64,6 +66,7 @@ def show_alignment(
         ),
     ] = None,
     raw: Raw = False,
+    segmenter: SegmenterName = None,
     given: Given = NOTHING,
     model: Model = None,
     compare: Compare = None,
@@ -123,7 +126,7 @@ def show_alignment(
     set_logging(verbose=verbose)
     config = given.settings("alignment", AlignmentSettings)
     words = [
-        _words(text, side=side, raw=raw, quiet=quiet)
+        _words(text, side=side, raw=segmenter or raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
     ]
     from otkit.reports.variants import pair_page, pair_view
@@ -181,13 +184,20 @@ def _format(name: str | None, output: Path | None) -> str:
     return name
 
 
-def _words(text: str, *, side: str, raw: bool, quiet: bool) -> tuple[str, ...]:
+def _words(text: str, *, side: str, raw: RawText, quiet: bool) -> tuple[str, ...]:
+    from otkit.data.lines import looks_raw
     from otkit.data.segmentation import words_between
 
     words = words_between(text, raw=raw)
     if not words:
         remedy = "give words: otkit show-alignment 'Das Haus' 'the house'"
         raise InputError(f"the {side} sentence is empty", remedy=remedy)
+    if not raw and looks_raw(text):
+        note(
+            f"the {side} sentence is in a script without spaces, and has none between its words: each stretch counts as"
+            " one word (`raw=True` finds the words)",
+            quiet=quiet,
+        )
     if raw and not quiet:
         from otkit.cli.progress import stderr_console
 

@@ -36,6 +36,7 @@ __all__ = [
     "counted",
     "joint_sha256",
     "located",
+    "looks_raw",
     "quote",
     "refuse_unwritable",
     "skipped_note",
@@ -93,6 +94,14 @@ FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 )
 
 
+# Scripts that write no spaces, without katakana, whose words are long; the most letters that words have on the mean.
+_UNSPACED = (
+    (re.compile("[\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"), 4),
+    (re.compile("[\u0e01-\u0e4e\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff]"), 9),
+)
+_NOTICED = 20  # one line in so many
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a tokenised sentence, as other aligners and gold sets count them: split at `SPACES`."""
     return tuple([word.decode("utf-8", "surrogatepass") for word in _bytes(text).split()])
@@ -107,14 +116,29 @@ def trimmed(text: str) -> str:
     return text.strip(SPACES)
 
 
+def looks_raw(text: str) -> bool:
+    """Whether what stands between the spaces of Chinese, Japanese, Thai and their like is phrases and no words."""
+    for script, most in _UNSPACED:
+        letters = len(script.findall(text))
+        if letters > most and letters > most * sum(bool(script.search(word)) for word in text.split()):
+            return True
+    return False
+
+
 class SpaceCount:
-    """Counts the lines of an input in which splitting at any Unicode white space would find more words."""
+    """Counts the lines of an input in which splitting at any Unicode white space would find more words, and those that
+    seem to have no words yet."""
 
     def __init__(self) -> None:
         self.lines = self.first = self._last = 0
+        self.raw = self.first_raw = self._looked = 0
 
     def look(self, line: int, *texts: str) -> None:
         """Take in a line, counted from 1, by its sentences; it may come sentence by sentence."""
+        self._looked += 1
+        if any(map(looks_raw, texts)):
+            self.raw += 1
+            self.first_raw = self.first_raw or line
         if line == self._last:
             return
         if any(OTHER_SPACE.search(text) and len(text.split()) != len(_bytes(text).split()) for text in texts):
@@ -128,6 +152,15 @@ class SpaceCount:
         return (
             f"{name}: {counted(self.lines, 'line')} (the first: line {self.first}) with a no-break space or "
             "its like, which is part of a word here: what splits at any Unicode white space counts more words"
+        )
+
+    def raw_note(self, name: str) -> str | None:
+        """A sentence for a person whose input is aligned word by word and has lines without words."""
+        if not self.raw or _NOTICED * self.raw < self._looked:
+            return None
+        return (
+            f"{name}: {counted(self.raw, 'line')} (the first: line {self.first_raw}) in a script without spaces, and "
+            "none between its words: each stretch between two spaces counts as one word (`raw=True` finds the words)"
         )
 
 

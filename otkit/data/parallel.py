@@ -38,9 +38,12 @@ __all__ = [
     "Pair",
     "PairReader",
     "ParallelCorpus",
+    "bad_line",
     "languages_of",
     "open_corpus",
     "read_pairs",
+    "silent",
+    "sources_of",
 ]
 
 FilePath = str | Path
@@ -97,7 +100,7 @@ class PairReader:
         note: Note = silent,
     ) -> None:
         choose(on_error, ON_ERROR, what="way to treat bad lines")
-        self._sources = _sources(path, target, format, line_limit)
+        self._sources = sources_of(path, target, format, line_limit=line_limit)
         self._format, self._on_error, self._note = format, on_error, note
         self.name = " + ".join(source.name for source in self._sources)
 
@@ -127,7 +130,10 @@ def read_pairs(
     )
 
 
-def _sources(path: FilePath, target: FilePath | None, format: str, line_limit: int) -> list[LineSource]:
+def sources_of(
+    path: FilePath, target: FilePath | None, format: str, *, line_limit: int = LINE_LIMIT
+) -> list[LineSource]:
+    """The files of one input, opened: one, or two where there is a target."""
     choose(format, FORMATS, what="format")
     if target is None:
         if format == "files":

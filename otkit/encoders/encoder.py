@@ -40,6 +40,8 @@ class Encoder(Protocol):
     origin: str | None
     """What opens it again: a folder's or file's full path, or a Hub name; None for the sample encoder, and for one that
     was made by hand."""
+    precision: str
+    """What it multiplies in, a name of `otkit.encoders.device.PRECISIONS`; its vectors are fp32 in any case."""
 
     @property
     def dimension(self) -> int: ...

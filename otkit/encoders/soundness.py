@@ -51,7 +51,8 @@ def refuse_not_finite(vectors: Tensor, encoder: Encoder, what: str, *, where: st
     if not vectors.numel() or _finite(vectors):
         return
     kind = encoder.device.type
-    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16:
+    around = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+    if around or encoder.precision == "fp16":
         what, remedy = f"{what}, in fp16,", "compute in fp32 or bf16: fp16 ends at 65504"
     else:
         remedy = "its weights are damaged or too large: train or convert it again"

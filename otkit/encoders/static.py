@@ -28,6 +28,7 @@ class StaticEncoder:
     """Hidden state 0 is all that it has: the row of each piece; a sentence is their mean."""
 
     origin: str | None = None
+    precision = "fp32"
     layers = 0
     max_tokens = _MOST_TOKENS
 

@@ -4,6 +4,7 @@ it needs it: what is exported runs without."""
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import normalize, pad
 
+from otkit.encoders.device import autocast
 from otkit.encoders.encoder import SETTINGS_FILE, EncoderSettings, resolve_layers, settings_document
 from otkit.encoders.families import (
     UNMASKED,
@@ -45,6 +47,7 @@ class TorchEncoder:
     them."""
 
     origin: str | None = None
+    precision: str = "fp32"
     hub_name: str | None = None
     """Its name on the Hugging Face Hub, where it was opened from there."""
 
@@ -93,6 +96,12 @@ class TorchEncoder:
         """The same with another model, such as a smaller one or one with merged weights."""
         tokenizer, name = tokenizer or self.tokenizer, name or self.name
         return TorchEncoder(model, tokenizer, name=name, settings=self.settings, head=self.head)
+
+    def in_precision(self, precision: str) -> TorchEncoder:
+        """The same, with the same weights, multiplying in fp32, bf16 or fp16 while nobody trains it."""
+        twin = copy.copy(self)
+        twin.precision = precision
+        return twin
 
     @property
     def dimension(self) -> int:
@@ -144,7 +153,10 @@ class TorchEncoder:
         asked = resolve_layers(layers, self.layers)
         refuse_too_long(tokens, self.max_tokens)
         tokens = tokens.to(self.device)
-        return self.states(tokens.ids, tokens.attention, asked)
+        if self.precision == "fp32":
+            return self.states(tokens.ids, tokens.attention, asked)
+        with autocast(self.device, self.precision):
+            return tuple(state.float() for state in self.states(tokens.ids, tokens.attention, asked))
 
     def states(
         self, ids: Tensor, attention: Tensor, layers: Sequence[int], *, types: Tensor | None = None

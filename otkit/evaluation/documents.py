@@ -12,7 +12,8 @@ import numpy as np
 
 from otkit.alignment.beads import Bead, align_sentences
 from otkit.alignment.settings import BeadSettings
-from otkit.data.lines import LineSource, joint_sha256, words_of
+from otkit.data.documents import sentences_in
+from otkit.data.lines import LineSource, joint_sha256
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.tokens import Sentence
 from otkit.errors import InputError
@@ -27,7 +28,6 @@ __all__ = [
     "documents_task",
     "read_beads",
     "read_document",
-    "read_sentences",
 ]
 
 _BEAD = re.compile(r"\[((?:\d+(?:, *\d+)*)?)\]:\[((?:\d+(?:, *\d+)*)?)\]")
@@ -75,26 +75,12 @@ def _beads(source: LineSource) -> tuple[Bead, ...]:
     return tuple(beads)
 
 
-def read_sentences(path: str | Path) -> tuple[Sentence, ...]:
-    """A document of one sentence a line; a line without a word is a sentence too, so that places stay."""
-    return _sentences(LineSource(path))
-
-
-def _sentences(source: LineSource) -> tuple[Sentence, ...]:
-    sentences = []
-    for line in source:
-        if isinstance(line, InputError):
-            raise line
-        sentences.append(words_of(line))
-    return tuple(sentences)
-
-
 def read_document(
     source: str | Path, target: str | Path, beads: str | Path, *, name: str = ""
 ) -> GoldDocument:
     """Both sides of a document, a sentence a line, with their gold beads."""
     sides = [LineSource(path) for path in (source, target, beads)]
-    first, second, gold = _sentences(sides[0]), _sentences(sides[1]), _beads(sides[2])
+    first, second, gold = sentences_in(sides[0]), sentences_in(sides[1]), _beads(sides[2])
     for bead in gold:
         for place, count, path in ((bead.source, len(first), source), (bead.target, len(second), target)):
             if place and place[-1] >= count:

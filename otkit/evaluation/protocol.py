@@ -232,9 +232,10 @@ def _run_cells(
 
 
 def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
-    """Name, settings and a hash of the weights."""
+    """Name, precision, settings and a hash of the weights."""
     return {
         "name": encoder.name,
+        "precision": encoder.precision,
         "settings": asdict(encoder.settings),
         "weights": encoder.weights_sha256(),
     }

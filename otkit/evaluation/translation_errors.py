@@ -145,7 +145,7 @@ def evaluate_translation_errors(
         if checker.layers == checkers[OURS].layers:
             checker.share_prices(checkers[OURS])
     ours = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
-    cut = [(segments(item.source), segments(item.target)) for item in items]
+    cut = [(segments(item.source, "icu"), segments(item.target, "icu")) for item in items]
     words = [tuple(word.text for word in side) for pair in cut for side in pair]
     sides: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in named}
     plain: dict[str, list[FloatArray]] = {COSINE: [], VALUE: [], COST: []}

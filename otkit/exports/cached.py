@@ -19,16 +19,24 @@ from pathlib import Path
 import torch
 
 from otkit import __version__
-from otkit.encoders.device import multiplies_in
+from otkit.encoders.device import PRECISIONS, multiplies_in, slow_precision
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.onnx import OnnxEncoder, open_onnx, read_manifest
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import CheckpointError, ConfigError
+from otkit.errors import CheckpointError, ConfigError, choose
 from otkit.exports.onnx import export_onnx
 from otkit.exports.settings import ExportSettings
 from otkit.files import hold, to_json
 
-__all__ = ["CachedGraph", "cache_folder", "cached_graphs", "clear_cache", "fastest_precision", "int8_encoder"]
+__all__ = [
+    "CachedGraph",
+    "cache_folder",
+    "cached_graphs",
+    "clear_cache",
+    "encoder_in",
+    "fastest_precision",
+    "int8_encoder",
+]
 
 _INT8 = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")  # abilities of processors, as Linux names them
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -49,6 +57,34 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "graphs"
+
+
+def encoder_in(
+    precision: str,
+    encoder: Encoder,
+    layers: Sequence[int] | None = None,
+    *,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Encoder:
+    """The encoder multiplying in a precision: as it is, in a half precision, or its int8 graph (see `int8_encoder`).
+
+    `progress` is told, too, of a precision that the device has no instructions for.
+    """
+    choose(precision, PRECISIONS, what="precision", setting="precision")
+    if precision == encoder.precision:
+        return encoder
+    if precision == "int8":
+        return int8_encoder(encoder, layers, progress=progress)
+    if not isinstance(encoder, TorchEncoder):
+        raise ConfigError(
+            f"{precision} is for encoders of torch",
+            setting="precision",
+            remedy="leave it out: an exported graph computes as it was exported",
+        )
+    slow = slow_precision(encoder.device, precision)
+    if slow is not None:
+        progress(slow)
+    return encoder.in_precision(precision)
 
 
 def int8_encoder(
@@ -76,21 +112,23 @@ def int8_encoder(
         encoder.settings,
         alignment_layers=resolve_layers(layers or encoder.settings.alignment_layers, encoder.layers),
     )
-    twin = TorchEncoder(encoder.model, encoder.tokenizer, name=encoder.name, settings=settings)
+    twin = TorchEncoder(
+        encoder.model, encoder.tokenizer, name=encoder.name, settings=settings, head=encoder.head
+    )
     folder = cache_folder() / _key(twin)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not _has(*_INT8):
+    if not _has(*_INT8) or multiplies_in(torch.device("cpu"), torch.bfloat16):
         progress(fastest_precision())
-    kept = _opened(folder, encoder.name)
-    if kept is not None:
-        return kept
-    with hold(folder):  # an error where another process is making it
-        kept = _opened(folder, encoder.name)
-        if kept is None:
-            progress(f"making an int8 graph of {encoder.name}, once; it is kept in {folder.parent}")
-            export_onnx(twin, folder, ExportSettings(quantize="int8"), progress=progress, overwrite=True)
-            kept = open_onnx(folder, name=encoder.name, device="cpu")
-    return kept
+    found = _opened(folder, encoder.name)
+    if found is None:
+        with hold(folder):  # an error where another process is making it
+            found = _opened(folder, encoder.name)
+            if found is None:
+                progress(f"making an int8 graph of {encoder.name}, once; it is kept in {folder.parent}")
+                export_onnx(twin, folder, ExportSettings(quantize="int8"), progress=progress, overwrite=True)
+                found = open_onnx(folder, name=encoder.name, device="cpu")
+    found.precision, found.origin, found.stands_for = "int8", encoder.origin, encoder.weights_sha256()
+    return found
 
 
 def _opened(folder: Path, name: str) -> OnnxEncoder | None:
@@ -130,7 +168,8 @@ def clear_cache() -> int:
 def fastest_precision() -> str:
     """What is fastest on this processor for encoding, in one sentence."""
     if _has(*_INT8):
-        return "this processor multiplies int8 directly: int8 is fastest"
+        both = " and bf16" if multiplies_in(torch.device("cpu"), torch.bfloat16) else ""
+        return f"this processor multiplies int8{both} directly: int8 is fastest"
     if multiplies_in(torch.device("cpu"), torch.bfloat16):
         return "this processor multiplies bf16 and not int8 directly: bf16 may be faster than int8"
     return "this processor multiplies neither int8 nor bf16 directly: int8 gains little over fp32"

@@ -101,7 +101,7 @@ def _cut(core: str, start: int) -> list[Segment]:
     if not _UNSPACED.search(core):
         return [Segment(core, start, start + len(core))]
     words: list[Segment] = []
-    for word, first, end in segments(core):
+    for word, first, end in segments(core, "icu"):
         before = words[-1] if words else None
         if before and _KATAKANA.fullmatch(word) and _KATAKANA.fullmatch(before.text):
             words[-1] = Segment(before.text + word, before.start, start + end)

@@ -27,7 +27,7 @@ class _OneForwardPass:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._states: dict[bytes, tuple[Tensor, ...]] = {}
-        self.name, self.origin = encoder.name, encoder.origin
+        self.name, self.precision = encoder.name, encoder.precision
         self.settings, self.subwords = encoder.settings, encoder.subwords
         self.dimension, self.layers = encoder.dimension, encoder.layers
         self.sentence_dimension = encoder.sentence_dimension

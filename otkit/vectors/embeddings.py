@@ -203,6 +203,7 @@ def _model_facts(embedder: Embedder) -> dict[str, Any]:
         "name": encoder.name,
         "path": encoder.origin,
         "sha256": encoder.weights_sha256(),
+        "precision": encoder.precision,
         "dimension": embedder.dimension,
         "settings": stated_settings(encoder.settings),
     }

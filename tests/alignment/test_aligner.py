@@ -261,14 +261,12 @@ def test_the_default_beats_mutual_argmax(sample_encoder: TorchEncoder) -> None:
 def test_half_precision_changes_next_to_nothing(sample_encoder: TorchEncoder) -> None:
     pair = [(tuple(GERMAN.split()), tuple(ENGLISH.split()))]
     (full,) = WordAligner(sample_encoder).align(pair)
-    (half,) = WordAligner(sample_encoder, precision="bf16").align(pair)
+    (half,) = WordAligner(sample_encoder.in_precision("bf16")).align(pair)
     assert full.plan is not None
     assert half.plan is not None
     assert half.plan.dtype == np.float32
     np.testing.assert_allclose(half.plan, full.plan, atol=5e-3)
     assert half.pairs == full.pairs
-    with pytest.raises(ConfigError, match="choose from: fp32, bf16, fp16"):
-        WordAligner(sample_encoder, precision="fp8")
 
 
 def test_joint_encoding_is_one_text_cut_in_two(tiny_encoder: TorchEncoder) -> None:

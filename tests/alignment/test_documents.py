@@ -7,7 +7,7 @@ import pytest
 
 from otkit.alignment import aligner as module
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.documents import sentence_spans
+from otkit.alignment.documents import cut_document, sentence_spans, sentences_of
 from otkit.encoders.torch import TorchEncoder
 
 PAIRS = [
@@ -62,7 +62,7 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
         length += len(pairs[place][1])
     source = [word for each, _ in pairs for word in each]
     target = [word for place in order for word in pairs[place][1]]
-    (found,) = aligner.align_documents([(source, target)])
+    (found,) = aligner.align_documents([(sentences_of(source), sentences_of(target))])
     assert found.pairs == expected
     assert list(found.links) == sorted(found.links)
     assert found.source == tuple(source)
@@ -72,10 +72,32 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
     assert 0 < found.cost < 1
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_document_is_cut_at_lines_and_marks(raw: bool) -> None:
+    text = "Das Haus ist klein. Ich trinke Wasser.\nzwei Katzen\n\nschlafen  hier"
+    sentences, places = cut_document(text, raw=raw)
+    words = [word for sentence in sentences for word in sentence]
+    assert [len(sentence) for sentence in sentences] == ([5, 4, 2, 2] if raw else [4, 3, 2, 2])
+    assert [text[start:end] for _, start, end in places] == (words if raw else [])
+
+
+def test_beads_are_aligned_as_they_stand(sample_encoder: TorchEncoder) -> None:
+    """A document of which all is one bead is not cut again and again."""
+    aligner = WordAligner(sample_encoder)
+    lines = ["Der Hund ,", "der bellt ,", "ist alt ."], ["The old dog", "that barks", "is ours ."]
+    source, target = ([line.split() for line in side] for side in lines)
+    (found,) = aligner.align_documents([(source, target)])
+    assert (found.source, found.target) == (
+        tuple(" ".join(lines[0]).split()),
+        tuple(" ".join(lines[1]).split()),
+    )
+
+
 def test_one_sentence_and_nothing_are_aligned_as_they_stand(sample_encoder: TorchEncoder) -> None:
     aligner = WordAligner(sample_encoder)
     pairs = [(PAIRS[0][0].split(), PAIRS[0][1].split()), (["a"], []), ([], ["A", ".", "B", "."])]
-    ours, theirs = list(aligner.align_documents(pairs)), list(aligner.align(pairs))
+    documents = [(sentences_of(source), sentences_of(target)) for source, target in pairs]
+    ours, theirs = list(aligner.align_documents(documents)), list(aligner.align(pairs))
     assert [each.to_dict() for each in ours] == [each.to_dict() for each in theirs]
 
 
@@ -86,7 +108,8 @@ def test_a_stream_aligns_pairs_that_are_too_large_sentence_by_sentence(
     half = sum(len(each[1].split()) for each in PAIRS[:3])
     lines = [(["das"], ["the"]), None, (first, second[half:] + second[:half]), ([], []), (["ein"], ["a"])]
     aligner = WordAligner(sample_encoder)
-    (expected,) = aligner.align_documents([lines[2]])
+    assert lines[2] is not None
+    (expected,) = aligner.align_documents([(sentences_of(lines[2][0]), sentences_of(lines[2][1]))])
     monkeypatch.setattr(module, "MOST_CELLS", 1000)
     (window,) = aligner.align_windows(lines)
     assert [None if each is None else each.pharaoh for each in window] == [

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -266,3 +267,74 @@ def test_settings_come_from_a_recipe(run: Run, model: Path, tmp_path: Path) -> N
     other = run(path, "--model", model, "--strategy", "backward", "--layer", "2").stdout
     assert other != direct
     assert run(path, "--model", model, "--recipe", recipe, "--set", "strategy=backward").stdout == other
+
+
+DOCUMENTS = {
+    "de": "Das Haus steht am See. Mein Bruder spielt Klavier.\nWir kaufen Brot.\n\n"
+    "Der Zug ist alt.\nIch trinke Tee.\n",
+    "en": "We buy bread.\nThe house stands by the lake.\nMy brother plays the piano.\n\n\n"
+    "I drink tea. The train is old.\n",
+}
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> list[object]:
+    for name, text in DOCUMENTS.items():
+        (tmp_path / f"book.{name}").write_text(text, encoding="utf-8")
+    return ["--source", tmp_path / "book.de", "--target", tmp_path / "book.en", "--documents", "--quiet"]
+
+
+def test_documents_are_aligned_in_any_order_of_their_sentences(run: Run, books: list[object]) -> None:
+    first, second = run(*books).stdout.decode().splitlines()
+    # das - The, Haus - house, steht - stands; Wir - We, Brot - bread; Zug - train, trinke - drink
+    assert {"0-3", "1-4", "2-5", "9-0", "11-2"} <= set(first.split())
+    assert {"1-4", "5-1"} <= set(second.split())
+
+
+def test_documents_in_every_form_and_from_one_file(run: Run, books: list[object], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in run(*books, "--format", "jsonl", "--raw").stdout.splitlines()]
+    assert [row["line"] for row in rows] == [1, 2]
+    for row, number in zip(rows, (0, 1), strict=True):
+        for side, name in (("source", "de"), ("target", "en")):
+            text = DOCUMENTS[name].strip().replace("\n\n\n", "\n\n").split("\n\n")[number]
+            assert [text[start:end] for start, end in row[f"{side}_places"]] == row[side]
+    one = tmp_path / "book.tsv"
+    texts = [[part.split("\n") for part in re.split("\n\n+", text.strip())] for text in DOCUMENTS.values()]
+    lines = [f"{' '.join(source)}\t{' '.join(target)}\n" for source, target in zip(*texts, strict=True)]
+    one.write_text("".join(lines), encoding="utf-8")
+    assert run(one, "--documents", "--quiet").stdout == run(*books).stdout
+
+
+def test_a_document_that_cannot_be_used_has_an_empty_line(
+    run: Run, books: list[object], tmp_path: Path
+) -> None:
+    whole = run(*books).stdout.decode().splitlines()
+    path = tmp_path / "book.de"
+    path.write_bytes(path.read_bytes().replace(b"Wir", b"\xff"))
+    assert b"book.de:2" in run(*books, code=1).stderr
+    ended = run(*books[:-1], "--on-error", "skip")
+    assert ended.stdout.decode().splitlines() == ["", whole[1]]
+    assert b"1 of 2 documents were skipped" in ended.stderr
+
+
+def test_documents_go_on(run: Run, model: Path, tmp_path: Path) -> None:
+    """After the first window of documents, to the same bytes."""
+    text = "".join("ein haus .\nein kind ist klein .\n\n" for _ in range(1200))
+    for side in ("x", "y"):
+        (tmp_path / side).write_text(text, encoding="utf-8")
+    begin(tmp_path / "x", tmp_path / "out", model, target=tmp_path / "y", documents=True)
+    files = (
+        "--source",
+        tmp_path / "x",
+        "--target",
+        tmp_path / "y",
+        "--documents",
+        "--model",
+        model,
+        "--quiet",
+    )
+    run(*files, "-o", tmp_path / "whole")
+    assert b"format" in run(*files[:4], *files[5:], "-o", tmp_path / "out", "--resume", code=1).stderr
+    run(*files, "-o", tmp_path / "out", "--resume")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert len((tmp_path / "out").read_bytes().splitlines()) == 1200

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from otkit.data.lines import SPACES, LineSource, SpaceCount, skipped_note, trimmed, words_of
+from otkit.data.lines import SPACES, LineSource, SpaceCount, looks_raw, skipped_note, trimmed, words_of
 from otkit.errors import InputError
 
 
@@ -255,3 +255,33 @@ def test_the_note_on_skipped_lines_names_the_first_of_them() -> None:
         skipped_note([bad[0], other], 2)
         == "2 lines were skipped: a:b.tsv:2 (bad 2); q.json: question 7 (bad)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "raw"),
+    [
+        ("她买了一辆二手自行车。", True),
+        ("她 买 了 一 辆 二手 自行车 。", False),
+        ("私は自転車を買いました。", True),
+        ("私 は 自転車 を 買い まし た 。", False),
+        ("インターネットエクスプローラー", False),
+        ("高高兴兴", False),
+        ("ทอมซื้อของที่ตลาด", True),
+        ("ทอม ซื้อ ของ ที่ ตลาด", False),
+        ("The house is small .", False),
+        ("一 twenty-one-letter-word", False),
+    ],
+)
+def test_text_that_has_no_words_yet_is_noticed(text: str, raw: bool) -> None:
+    assert looks_raw(text) is raw
+
+
+def test_what_is_said_of_text_without_words() -> None:
+    count = SpaceCount()
+    for line in range(1, 40):
+        count.look(line, "今天天气非常好" if line == 3 else "今天 天气", "fine")
+    assert count.raw_note("x.tsv") is None  # one line in forty may be anything
+    count.look(40, "今天天气非常好", "fine")
+    said = count.raw_note("x.tsv")
+    assert said is not None
+    assert said.startswith("x.tsv: 2 lines (the first: line 3) in a script without spaces")

@@ -184,10 +184,10 @@ def large_activations(encoder: TorchEncoder) -> None:
 
 def test_overflow_in_half_precision_names_encoder_layer_and_cure(tmp_path: Path) -> None:
     encoder = open_encoder(spoilt(tmp_path / "large", large_activations), device="cpu")
-    assert list(WordAligner(encoder, precision="bf16").align([PAIR]))
+    assert list(WordAligner(encoder.in_precision("bf16")).align([PAIR]))
     message = r"large: hidden state 1, in fp16, has values that are not finite .* compute in fp32 or bf16"
     with pytest.raises(CheckpointError, match=message):
-        list(WordAligner(encoder, precision="fp16").align([PAIR]))
+        list(WordAligner(encoder.in_precision("fp16")).align([PAIR]))
     with autocast(torch.device("cpu"), "fp16"), torch.inference_mode():
         with pytest.raises(CheckpointError, match=message):
             encode_words(encoder, [PAIR[0]], layers=[1])

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from otkit.alignment.beads import Bead
+from otkit.data.documents import sentences_in
+from otkit.data.lines import LineSource
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 from otkit.evaluation.documents import (
@@ -15,7 +17,6 @@ from otkit.evaluation.documents import (
     documents_task,
     read_beads,
     read_document,
-    read_sentences,
 )
 
 GOLD = [Bead((0,), (0,)), Bead((1,), (1, 2)), Bead((2, 3), (3,)), Bead((), (4,)), Bead((4,), ())]
@@ -55,7 +56,7 @@ def test_files(tmp_path: Path) -> None:
     assert read_beads(gold) == (Bead((0, 1), (0,)),)
     text = tmp_path / "text"
     text.write_text("a b\n\nc\n", encoding="utf-8")
-    assert read_sentences(text) == (("a", "b"), (), ("c",))
+    assert sentences_in(LineSource(text)) == (("a", "b"), (), ("c",))
     gold.write_text("[3]:[0]\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"names the sentence 3, and .* has 3"):
         read_document(text, text, gold)
