@@ -31,6 +31,7 @@ class OpenAligner:
     window: int
     precision: str
     means: tuple[Tensor, Tensor] | None = None
+    languages: tuple[str, str] | None = None
 
     def __call__(self) -> Callable[[list[SentencePair | None]], Aligned]:
         """Open the encoder here."""
@@ -41,6 +42,7 @@ class OpenAligner:
             batch_tokens=self.batch_tokens,
             window=self.window,
             precision=self.precision,
+            languages=self.languages,
         )
         aligner.means = self.means
         return aligner.align_window

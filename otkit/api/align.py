@@ -12,6 +12,7 @@ from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
+from otkit.data.languages import languages_of, languages_told
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import words_between
 from otkit.encoders.encoder import Encoder
@@ -69,6 +70,8 @@ class Aligner:
     recipe        the settings to start from: a recipe's name, a TOML file, or a folder that was trained
     batch_tokens  padded subwords of one forward pass; None chooses by the device
     precision     of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
+    langs         languages of the sides, such as "de-en", for an encoder whose tokenizer names them (NLLB, mBART); the
+                  corpus of `extract` may tell them by its name
     on_note       is told what takes time before the first sentence
     settings      any of `AlignmentSettings`, such as transport="balanced"; `otkit recipe keys alignment` lists them
 
@@ -91,6 +94,7 @@ class Aligner:
         batch_tokens: int | None = None,
         precision: str = "fp32",
         device: str = "auto",
+        langs: str | None = None,
         on_note: Callable[[str], None] = silent,
         **settings: Any,
     ) -> None:
@@ -107,7 +111,11 @@ class Aligner:
 
             self.encoder = int8_encoder(self.encoder, self.settings.layers, progress=on_note)
         self._aligner = WordAligner(
-            self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
+            self.encoder,
+            self.settings,
+            batch_tokens=batch_tokens,
+            precision=precision,
+            languages=None if langs is None else languages_of("", langs),
         )
 
     @property
@@ -198,6 +206,9 @@ class Aligner:
         (32, 0)
         """
         choose(engine, ENGINES, what="engine", setting="engine")
+        if self._aligner.languages is None and self.encoder.subwords.usual is not None:
+            # Where the name tells nothing, the tokenizer decides.
+            self._aligner.languages = languages_told(corpus, target=target)
         return extract_corpus(
             self._aligner,
             corpus,

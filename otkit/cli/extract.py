@@ -17,6 +17,7 @@ from otkit.cli.options import (
     Engine,
     InputFormat,
     JsonPath,
+    Langs,
     Model,
     OnError,
     Overwrite,
@@ -60,6 +61,7 @@ def extract(
     target: TargetFile = None,
     input_format: InputFormat = "auto",
     raw: Raw = False,
+    langs: Langs = None,
     on_error: OnError = "raise",
     given: Given = NOTHING,
     model: Model = None,
@@ -158,6 +160,7 @@ def extract(
         batch_tokens=batch_tokens,
         precision=precision,
         device=device,
+        langs=langs,
         on_note=lambda text: note(text, quiet=quiet),
         **given.of("alignment"),
     )
