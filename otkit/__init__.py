@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.project import lexicon, project, tags, transfer_tags
+    from otkit.api.push import push
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
@@ -41,6 +42,7 @@ __all__ = [
     "lexicon",
     "open_encoder",
     "project",
+    "push",
     "search",
     "tags",
     "train",
@@ -59,6 +61,7 @@ _HOMES = {
     "lexicon": "otkit.api.project",
     "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",
+    "push": "otkit.api.push",
     "search": "otkit.api.embed",
     "tags": "otkit.api.project",
     "train": "otkit.api.train",

@@ -18,6 +18,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from otkit.encoders.encoder import EncoderSettings
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
+from tests.hub import Hub, use
 
 BENCHMARK_DATA = Path(
     os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -108,3 +109,12 @@ def _word_piece(pieces: list[str]) -> PreTrainedTokenizerFast:
         mask_token="[MASK]",
         model_max_length=64,
     )
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A stand-in for the Hugging Face Hub, which this process takes for the real one."""
+    stand_in = Hub()
+    with stand_in.served() as address:
+        use(monkeypatch, address, tmp_path_factory.mktemp("hub"))
+        yield stand_in

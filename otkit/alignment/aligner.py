@@ -124,8 +124,11 @@ class WordAligner:
         *,
         batch_tokens: int | None = None,
         window: int = WINDOW_PAIRS,
+        languages: tuple[str, str] | None = None,
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignmentSettings(), window
+        self.languages = languages
+        """Of the sources and the targets, for an encoder whose tokenizer wants to know."""
         self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.means: tuple[Tensor, Tensor] | None = None
@@ -135,7 +138,9 @@ class WordAligner:
 
     def used(self) -> dict[str, Any]:
         """The settings as they were used, for a record: no default is left open, and figures have their unit."""
-        return {**self.config.used(), "layers": list(self.layers)}
+        spoken = self.languages if self.encoder.subwords.usual is not None else None
+        told = {} if spoken is None else {"languages": list(spoken)}
+        return {**self.config.used(), "layers": list(self.layers), **told}
 
     def align(self, pairs: Iterable[SentencePair], *, plans: bool = True) -> Iterator[Alignment]:
         """One alignment for each pair, in order; with `plans` the plan too, a matrix a pair."""
@@ -223,7 +228,12 @@ class WordAligner:
             texts = [index for index, pair in enumerate(kept) if pair is not None and _is_text(pair)]
         usual = [index for index, pair in enumerate(kept) if pair is not None and index not in texts]
         sentences = [*chain.from_iterable(kept[index] or () for index in usual)]
-        tokens = tokenise(self.encoder, sentences, joint=self.config.encoding == "joint")
+        tokens = tokenise(
+            self.encoder,
+            sentences,
+            joint=self.config.encoding == "joint",
+            languages=None if self.languages is None else self.languages * len(usual),
+        )
         return _Window(kept, tokens, usual, texts)
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:

@@ -32,6 +32,7 @@ class OpenAligner:
     window: int
     precision: str
     means: tuple[Tensor, Tensor] | None = None
+    languages: tuple[str, str] | None = None
 
     def __call__(self) -> Callable[[list[SentencePair | None]], Aligned]:
         """Open the encoder here."""
@@ -39,7 +40,13 @@ class OpenAligner:
         encoder = open_encoder(self.model, device=self.device)
         if isinstance(encoder, TorchEncoder):
             encoder = encoder.in_precision(self.precision)
-        aligner = WordAligner(encoder, self.config, batch_tokens=self.batch_tokens, window=self.window)
+        aligner = WordAligner(
+            encoder,
+            self.config,
+            batch_tokens=self.batch_tokens,
+            window=self.window,
+            languages=self.languages,
+        )
         aligner.means = self.means
         return aligner.align_window
 

@@ -125,9 +125,15 @@ def tokens_at_once(encoder: Encoder) -> int:
     return 1024 if encoder.device.type == "cpu" else 65536
 
 
-def tokenise(encoder: Encoder, sentences: Sequence[Sentence], *, joint: bool = False) -> TokenisedWindow:
+def tokenise(
+    encoder: Encoder,
+    sentences: Sequence[Sentence],
+    *,
+    joint: bool = False,
+    languages: Sequence[str | None] | None = None,
+) -> TokenisedWindow:
     """The part of the work that needs no encoder, for a thread of its own; `joint` takes sentences two by
-    two."""
+    two. languages: of each sentence, for a tokenizer that wants to know; both in one text are in none."""
     texts: list[tuple[Sentence, ...]] = [(sentence,) for sentence in sentences]
     if joint:
         texts = list(zip(sentences[::2], sentences[1::2], strict=True))
@@ -135,6 +141,8 @@ def tokenise(encoder: Encoder, sentences: Sequence[Sentence], *, joint: bool = F
     usual = [index for index, size in enumerate(sizes) if 0 < size <= _LONG_TEXT]
     long = tuple(index for index, size in enumerate(sizes) if size > _LONG_TEXT)
     tokens = _tokens(encoder, [texts[index] for index in usual]) if usual else None
+    if tokens is not None and languages is not None and not joint:
+        tokens = encoder.subwords.in_languages(tokens, [languages[index] for index in usual])
     counted = torch.tensor([letters_of(word) for word in chain(*chain(*texts))], dtype=torch.int64)
     starts = torch.tensor([0, *accumulate(sum(map(len, text)) for text in texts)], dtype=torch.int64)
     return TokenisedWindow(

@@ -15,6 +15,7 @@ from otkit.alignment.documents import cut_document
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
+from otkit.data.languages import languages_of, languages_told
 from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import RawText, words_between
@@ -77,6 +78,8 @@ class Aligner:
     recipe        the settings to start from: a recipe's name, a TOML file, or a folder that was trained
     batch_tokens  padded subwords of one forward pass; None chooses by the device
     precision     of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
+    langs         languages of the sides, such as "de-en", for an encoder whose tokenizer names them (NLLB, mBART); the
+                  corpus of `extract` may tell them by its name
     on_note       is told what takes time before the first sentence
     settings      any of `AlignmentSettings`, such as transport="balanced"; `otkit recipe keys alignment` lists them
 
@@ -99,6 +102,7 @@ class Aligner:
         batch_tokens: int | None = None,
         precision: str = "fp32",
         device: str = "auto",
+        langs: str | None = None,
         on_note: Callable[[str], None] = silent,
         **settings: Any,
     ) -> None:
@@ -114,7 +118,12 @@ class Aligner:
             from otkit.exports.cached import encoder_in
 
             self.encoder = encoder_in(precision, self.encoder, self.settings.layers, progress=on_note)
-        self._aligner = WordAligner(self.encoder, self.settings, batch_tokens=batch_tokens)
+        self._aligner = WordAligner(
+            self.encoder,
+            self.settings,
+            batch_tokens=batch_tokens,
+            languages=None if langs is None else languages_of("", langs),
+        )
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -233,6 +242,9 @@ class Aligner:
                 remedy="use the local engine, or give each process documents of its own",
                 setting="engine",
             )
+        if self._aligner.languages is None and self.encoder.subwords.usual is not None:
+            # Where the name tells nothing, the tokenizer decides.
+            self._aligner.languages = languages_told(corpus, target=target)
         return extract_corpus(
             self._aligner,
             corpus,

@@ -110,12 +110,14 @@ def export(
         texts = [file for file in files if file not in vocabularies]
         opened, trim = trim_vocabulary(opened, _lines(texts), also=named)
     folder, report = Path(output), None
+    origin = {} if opened.hub_name is None else {"hub_name": opened.hub_name}
     if to == "onnx":
         report = export_onnx(
             opened,
             folder,
             chosen,
             progress=on_progress,
+            metadata=origin,
             inputs=inputs,
             overwrite=overwrite,
         )
@@ -123,7 +125,13 @@ def export(
     else:
         on_progress(f"writing for {to}")
         written = export_folder(
-            opened, folder, to=to, gguf_type=chosen.gguf_type, inputs=inputs, overwrite=overwrite
+            opened,
+            folder,
+            to=to,
+            gguf_type=chosen.gguf_type,
+            metadata=origin,
+            inputs=inputs,
+            overwrite=overwrite,
         )
     return Exported(folder, written, opened.name, opened.settings, chosen, report, trim)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from otkit.alignment.aligner import WordAligner
 from otkit.data.batching import mix_languages
 from otkit.data.gold import GoldSet, read_gold
+from otkit.data.languages import languages_told
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
 from otkit.encoders.encoder import resolve_layers
@@ -495,6 +496,7 @@ class Figures:
 
 
 def _aer(aligner: WordAligner, gold: GoldSet) -> float:
+    aligner.languages = languages_told(gold.name)
     links = [
         {(link.source, link.target) for link in alignment.links}
         for alignment in aligner.align(((pair.source, pair.target) for pair in gold), plans=False)

@@ -13,9 +13,11 @@ import typer
 from otkit.alignment.settings import AlignmentSettings, CheckSettings
 from otkit.cli.command import with_options
 from otkit.cli.given import NOTHING, Given, takes
-from otkit.cli.options import note, set_logging, set_threads
+from otkit.cli.hub import check_hub, push_written
+from otkit.cli.options import Public, PushToHub, note, set_logging, set_threads
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, device_name, folder
+from otkit.data.hub import SCHEME
 from otkit.data.settings import BatchingSettings
 from otkit.errors import ConfigError
 from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
@@ -49,6 +51,10 @@ def align(
             show_default=False,
             hidden=True,
         ),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        _option("Data", "Parallel text of the Hugging Face Hub.", metavar="NAME[:CONFIG]"),
     ] = None,
     dev: Annotated[
         list[str] | None, _option("Data", "Held-out text. Default: a part of FILE.", metavar="FILE")
@@ -112,6 +118,8 @@ def align(
     output: Annotated[
         Path, _option("Output", "The aligned encoder.", "--output", "-o", metavar="DIR", parser=folder)
     ] = Path("runs/aligned"),
+    push_to_hub: PushToHub = None,
+    public: Public = False,
     log_to: Annotated[
         list[str] | None,
         _option(
@@ -152,6 +160,8 @@ def align(
     Each FILE is a language pair; without one, the sample data are used.
 
     otkit align de-en.tsv fr-en.tsv --recipe best --set objective.tau=0.2
+
+    otkit align --dataset Helsinki-NLP/opus-100:de-en:train[:50000]
     """
     set_logging(verbose=verbose)
     set_threads(threads)
@@ -162,7 +172,7 @@ def align(
     from otkit.cli.stopping import resume_command, stop_on_sigterm
     from otkit.training.processes import is_main_process
 
-    text = _text(files, source, target)
+    text = _text(files, source, target, dataset)
     main = is_main_process()
     quiet = quiet or not main
     if main:
@@ -177,6 +187,7 @@ def align(
             teacher,
         ]
         claim_files({"json": json_path}, inputs, overwrite=overwrite)
+        check_hub(push_to_hub, public=public)
     task: dict[str, Any] = {
         "recipe": given.recipe,
         "dev": dev or [],
@@ -236,15 +247,19 @@ def align(
         then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
         quiet=quiet,
     )
+    push_written(output, push_to_hub, public=public, quiet=quiet)
 
 
-def _text(files: Sequence[str] | None, source: str | None, target: str | None) -> list[Any]:
-    """The files, and two line-aligned ones as one entry."""
+def _text(
+    files: Sequence[str] | None, source: str | None, target: str | None, sets: Sequence[str] | None
+) -> list[Any]:
+    """The files, two line-aligned ones as one entry, and the addresses of sets on the Hub."""
     if (source is None) != (target is None):
         raise ConfigError(
             "--source and --target belong together", remedy="give both files, line by line alike"
         )
-    return [*([] if source is None else [(source, target)]), *(files or [])]
+    addresses = [f"{SCHEME}{name}" for name in sets or []]
+    return [*([] if source is None else [(source, target)]), *(files or []), *addresses]
 
 
 def forecast_table(plan: Forecast) -> Table:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otkit.cli.given import NOTHING, Given, takes
-from otkit.cli.options import JsonPath, Overwrite, Quiet, Threads, Verbose, set_logging, set_threads
+from otkit.cli.hub import check_hub, push_written
+from otkit.cli.options import (
+    JsonPath,
+    Overwrite,
+    Public,
+    PushToHub,
+    Quiet,
+    Threads,
+    Verbose,
+    set_logging,
+    set_threads,
+)
 from otkit.cli.outputs import claim_files, claim_folder, write_document
 from otkit.cli.values import folder
 from otkit.exports.settings import OUTPUT, ExportSettings
@@ -55,6 +66,8 @@ def export(
         ),
     ] = Path(OUTPUT),
     overwrite: Overwrite = False,
+    push_to_hub: PushToHub = None,
+    public: Public = False,
     json_path: JsonPath = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -78,6 +91,7 @@ def export(
     claim_files({"json": json_path}, [model, *files], overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
+    check_hub(push_to_hub, public=public)
     from otkit.api.export import export as run
     from otkit.cli.progress import last_line, progress_bar
     from otkit.cli.stdout import show
@@ -108,6 +122,7 @@ def export(
         then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}",
         quiet=quiet,
     )
+    push_written(output, push_to_hub, public=public, quiet=quiet)
 
 
 def onnx_table(report: ExportReport) -> Table:

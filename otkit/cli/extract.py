@@ -17,6 +17,7 @@ from otkit.cli.options import (
     Engine,
     InputFormat,
     JsonPath,
+    Langs,
     Model,
     OnError,
     Overwrite,
@@ -71,6 +72,7 @@ def extract(
             rich_help_panel="Data",
         ),
     ] = False,
+    langs: Langs = None,
     on_error: OnError = "raise",
     given: Given = NOTHING,
     model: Model = None,
@@ -177,6 +179,7 @@ def extract(
         batch_tokens=batch_tokens,
         precision=precision,
         device=device,
+        langs=langs,
         on_note=lambda text: note(text, quiet=quiet),
         **given.of("alignment"),
     )

@@ -43,6 +43,12 @@ def _on_hub(options: Options) -> bool:
     return bool((data and not Path(data).is_dir()) or (train and not Path(train).is_file()))
 
 
+def _streamed(options: Options) -> bool:
+    """Parallel text from a data set of the Hub."""
+    given = [each for value in options.values() for each in (value if isinstance(value, list) else [value])]
+    return bool(options.get("dataset")) or any(str(each).startswith("hf:/") for each in given)
+
+
 def _marked(*forms: str) -> Callable[[Options], object]:
     """A file with markup in one of these forms."""
 
@@ -63,6 +69,7 @@ NEEDS: tuple[Need, ...] = (
     Need("matplotlib", lambda given: given.get("chart"), "plots"),
     Need("matplotlib", _draws, "plots", commands=("show-alignment",)),
     Need("datasets", _on_hub, "hub", commands=("xnli", "xquad", "all")),
+    Need("datasets", _streamed, "hub"),
     Need("onnx", lambda given: given.get("to") in (None, "onnx"), package="onnx", commands=("export",)),
     Need(
         "onnxscript",

@@ -33,6 +33,8 @@ __all__ = [
     "OnError",
     "Overwrite",
     "Precision",
+    "Public",
+    "PushToHub",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -221,6 +223,20 @@ Overwrite = Annotated[
         help="Replace what stands at the output, even if otkit did not make it.",
         rich_help_panel="Output",
     ),
+]
+PushToHub = Annotated[
+    str | None,
+    typer.Option(
+        "--push-to-hub",
+        metavar="NAME",
+        help="Put it on the Hugging Face Hub too, private.",
+        show_default=False,
+        rich_help_panel="Output",
+    ),
+]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="Let everybody see what is pushed.", rich_help_panel="Output", hidden=True),
 ]
 OnError = Annotated[
     str,

@@ -14,6 +14,7 @@ from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     Compare,
     Device,
+    Langs,
     Model,
     Overwrite,
     Quiet,
@@ -67,6 +68,7 @@ def show_alignment(
     ] = None,
     raw: Raw = False,
     segmenter: SegmenterName = None,
+    langs: Langs = None,
     given: Given = NOTHING,
     model: Model = None,
     compare: Compare = None,
@@ -129,6 +131,7 @@ def show_alignment(
         _words(text, side=side, raw=segmenter or raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
     ]
+    from otkit.data.languages import languages_of
     from otkit.reports.variants import pair_page, pair_view
     from otkit.reports.view import parse_gold
 
@@ -139,6 +142,7 @@ def show_alignment(
         except InputError as error:  # here the links are no file's, but the option's value
             raise ConfigError(error.what, where=error.where, remedy=error.remedies) from error
     set_threads(threads)
+    languages = None if langs is None else languages_of("", langs)
     encoders = open_both(model, compare, device=device)
     from otkit.cli.progress import counted, last_line
 
@@ -146,7 +150,7 @@ def show_alignment(
         assert output is not None  # _format asked for it
         from otkit.reports.html import write_page
 
-        page = pair_page(encoders, config, *words, gold=links)
+        page = pair_page(encoders, config, *words, gold=links, languages=languages)
         write_page(page, output, overwrite=overwrite)
         last_line(
             f"wrote {output}: one pair in {len(page.variants)} views by model, layer and transport",
@@ -154,7 +158,10 @@ def show_alignment(
             quiet=quiet,
         )
         return
-    views = [pair_view(encoder, config, *words, name=name, gold=links) for name, encoder in encoders.items()]
+    views = [
+        pair_view(encoder, config, *words, name=name, gold=links, languages=languages)
+        for name, encoder in encoders.items()
+    ]
     if shape in _FILES:
         assert output is not None
         from otkit.reports.picture import write_picture

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
 from otkit.data.settings import BatchingSettings
-from otkit.data.views import MixedCorpus, PairCorpus
+from otkit.data.views import MixedCorpus, PairCorpus, languages_of_pairs
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.tokens import Sentence, Tokens, TooLongError, letters_of
 from otkit.errors import ConfigError, InputError
@@ -173,7 +173,10 @@ class PairSource:
                 where=corpus.name,
                 remedy=f"split sentences to at most {self.encoder.max_tokens} subwords",
             )
-        first, second = (self.encoder.tokenize(side, prefix="") for side in sides)
+        first, second = (
+            self.encoder.subwords.in_languages(self.encoder.tokenize(side, prefix=""), spoken)
+            for side, spoken in zip(sides, languages_of_pairs(corpus, kept), strict=True)
+        )
         return np.asarray(kept), first, second, (_letters(sides[0]), _letters(sides[1]))
 
     def _refuses(self, corpus: PairCorpus, pair: Pair, words: tuple[str, ...]) -> bool:

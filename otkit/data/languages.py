@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from otkit.encoders.languages import SHORT
 from otkit.errors import InputError
 
-__all__ = ["is_known", "language_of", "languages_of", "short_code"]
+__all__ = ["is_known", "language_of", "languages_of", "languages_told", "short_code"]
 
 # ISO 639-1, and the three-letter twins of those a corpus is likely to use
 _TWO = """
@@ -25,16 +26,6 @@ lav lit ltz mal mar mkd mlg mlt mon mri msa mya nep nld nno nob nor orm ory pan 
 rus sin slk slv snd som spa sqi srp swa swe swh tam tat tel tgk tgl tha tir tuk tur ukr urd uzb vie wol
 xho yid yor yue zho zul
 """
-# What files call by three letters, and its two.
-_PAIRS = """
-afr af ara ar arb ar ben bn bul bg cat ca ces cs cmn zh dan da deu de ell el eng en est et eus eu
-fas fa fin fi fra fr heb he hin hi hrv hr hun hu ind id ita it jav jv jpn ja kat ka kaz kk kor ko
-lav lv lit lt mal ml mar mr mkd mk msa ms mya my nld nl nob nb nor no pes fa pol pl por pt ron ro
-rus ru slk sk slv sl spa es sqi sq srp sr swa sw swe sv swh sw tam ta tel te tgl tl tha th tur tr
-ukr uk urd ur vie vi yor yo zho zh zul zu
-"""
-_CODES = _PAIRS.split()
-_SHORT = dict(zip(_CODES[::2], _CODES[1::2], strict=True))
 TWO, THREE = frozenset(_TWO.split()), frozenset(_THREE.split())
 CODE = r"[a-z]{2,3}(?:[_][A-Z][A-Za-z]{1,3})?"
 PAIR = re.compile(rf"(?<![A-Za-z0-9])(?=({CODE})-({CODE})(?![A-Za-z0-9]))")
@@ -90,6 +81,14 @@ def languages_of(
     raise InputError(what, where=where, remedy=REMEDY)
 
 
+def languages_told(path: str | Path, *, target: str | Path | None = None) -> tuple[str, str] | None:
+    """The same, and None where the names tell nothing."""
+    try:
+        return languages_of(path, target=target)
+    except InputError:
+        return None
+
+
 def language_of(path: str | Path) -> str | None:
     """The language of a file in one language, told by the ending of its name; None where nothing tells."""
     return _ending(Path(path).name)
@@ -105,4 +104,4 @@ def _ending(name: str) -> str | None:
 
 def short_code(language: str) -> str:
     """`de` for `deu`; a code without a short form stays as it is."""
-    return _SHORT.get(language, language)
+    return SHORT.get(language, language)

@@ -1,4 +1,5 @@
-"""Sentence pairs from TSV, ` ||| `, JSONL or two line-aligned files, plain or gzip, files or stdin.
+"""Sentence pairs from TSV, ` ||| `, JSONL or two line-aligned files, plain or gzip, files or stdin, or from a data set
+of the Hugging Face Hub.
 
 `read_pairs` streams; `open_corpus` spools to disk for random access. Neither holds a corpus in memory.
 """
@@ -17,6 +18,7 @@ from typing import Any, overload
 import numpy as np
 
 from otkit.data.formats import MARKS, PARSERS, forms_of
+from otkit.data.hub import Rows, data_set
 from otkit.data.languages import languages_of
 from otkit.data.lines import (
     LINE_LIMIT,
@@ -82,7 +84,8 @@ def silent(text: str) -> None:
 
 
 class PairReader:
-    """The pairs of one input in order, streamed, to be read once; `-` is stdin.
+    """The pairs of one input in order, streamed, to be read once; `-` is stdin, `hf://datasets/NAME:CONFIG` a set of
+    the Hub, whose rows count as lines.
 
     A bad line raises, or comes as a BadLine in its place. A missing file raises at once; a file that is no text, or two
     files of different length, whenever it is seen. `note` is told what was decided on the way. `sha256` is that of
@@ -95,20 +98,34 @@ class PairReader:
         *,
         target: FilePath | None = None,
         format: str = "auto",
+        langs: str | None = None,
         on_error: str = "raise",
         line_limit: int = LINE_LIMIT,
         note: Note = silent,
     ) -> None:
         choose(on_error, ON_ERROR, what="way to treat bad lines")
-        self._sources = sources_of(path, target, format, line_limit=line_limit)
+        found = data_set(path)
+        self._rows = None if found is None else Rows(found, langs)
+        self._sources = [] if found is not None else sources_of(path, target, format, line_limit=line_limit)
+        if found is not None and (target is not None or format != "auto"):
+            raise ConfigError("a data set of the Hub holds both sides, in its own form", where=str(found))
         self._format, self._on_error, self._note = format, on_error, note
-        self.name = " + ".join(source.name for source in self._sources)
+        self.name = str(found) if found is not None else " + ".join(source.name for source in self._sources)
 
     @property
     def sha256(self) -> str:
+        if self._rows is not None:
+            return self._rows.sha256
         return joint_sha256([source.sha256 for source in self._sources])
 
+    @property
+    def languages(self) -> tuple[str, str] | None:
+        """Of a data set of the Hub: the languages that it says it has, once a row was read."""
+        return None if self._rows is None else self._rows.languages
+
     def __iter__(self) -> Iterator[Pair | BadLine]:
+        if self._rows is not None:
+            return _of_rows(self._rows, self.name, self._on_error)
         if len(self._sources) == 2:
             source, target = self._sources
             return _two_files(source, target, self._on_error)
@@ -261,6 +278,14 @@ def _unknown_format(source: LineSource, seen: Sequence[Block], on_error: str) ->
     )
 
 
+def _of_rows(rows: Rows, name: str, on_error: str) -> Iterator[Pair | BadLine]:
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, InputError):
+            yield bad_line(row, f"{name}:{number}", number, on_error)
+        else:
+            yield Pair(*row, number)
+
+
 def _two_files(source: LineSource, target: LineSource, on_error: str) -> Iterator[Pair | BadLine]:
     for number, sides in enumerate(zip_longest(source, target), 1):
         texts = []
@@ -386,9 +411,16 @@ def open_corpus(
         languages = error
     notes: list[str] = []
     reader = PairReader(
-        path, target=target, format=format, on_error=on_error, line_limit=line_limit, note=notes.append
+        path,
+        target=target,
+        format=format,
+        langs=langs,
+        on_error=on_error,
+        line_limit=line_limit,
+        note=notes.append,
     )
     corpus = ParallelCorpus(iter(reader), name=reader.name, languages=languages)
+    corpus._languages = reader.languages or languages
     corpus.notes = (*notes, *corpus.notes)
     corpus.sha256 = reader.sha256
     return corpus

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from otkit.data.hub import data_set
 from otkit.data.languages import language_of, languages_of
 from otkit.data.lines import LINE_LIMIT, ON_ERROR, LineSource, trimmed
 from otkit.data.parallel import (
@@ -60,7 +61,7 @@ def read_texts(
     choose(on_error, ON_ERROR, what="way to treat bad lines")
     choose(format, TEXT_FORMATS, what="format")
     sides = choose(side, SIDES, what="side")
-    if target is not None or format not in ("auto", "text"):
+    if target is not None or format not in ("auto", "text") or data_set(path) is not None:
         return _sides(read_pairs(path, target=target, format=format, on_error=on_error, note=note), sides)
     return _one_file(LineSource(path, line_limit=LINE_LIMIT), format, sides, on_error, note)
 

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from otkit.data.parallel import Pair
 from otkit.errors import InputError
 
-__all__ = ["CorpusView", "MixedCorpus", "PairCorpus", "english_last", "files_of", "hold_out"]
+__all__ = [
+    "CorpusView",
+    "MixedCorpus",
+    "PairCorpus",
+    "english_last",
+    "files_of",
+    "hold_out",
+    "languages_of_pairs",
+]
 
 # Dev sentences past this many cost evaluation time and no longer sharpen the mean.
 _MOST_HELD_OUT = 200
@@ -79,9 +87,28 @@ class MixedCorpus:
     def __len__(self) -> int:
         return sum(map(len, self._members))
 
+    def part_of(self, index: int) -> PairCorpus:
+        """The corpus that a pair comes from."""
+        return self.parts[index % len(self.parts)]
+
     def __getitem__(self, index: int) -> Pair:
         place, number = divmod(index, len(self.parts))
         return self.parts[number][int(self._members[number][place])]
+
+
+def languages_of_pairs(
+    corpus: PairCorpus, members: Sequence[int]
+) -> tuple[list[str | None], list[str | None]]:
+    """The languages of the sources and of the targets of some pairs; None where a corpus does not know its own."""
+    try:
+        found = [_languages_at(corpus, index) for index in members]
+    except InputError:
+        return [None] * len(members), [None] * len(members)
+    return [first for first, _ in found], [second for _, second in found]
+
+
+def _languages_at(corpus: PairCorpus, index: int) -> tuple[str, str]:
+    return corpus.part_of(index).languages if isinstance(corpus, MixedCorpus) else corpus.languages
 
 
 def files_of(corpora: Sequence[PairCorpus]) -> list[PairCorpus]:

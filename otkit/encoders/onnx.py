@@ -252,6 +252,8 @@ def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
         unknown_id=numbers["unknown_id"],
         padding_id=numbers["padding_id"],
         limit=numbers["max_tokens"],
+        languages=facts.get("languages"),
+        usual=facts.get("usual_language"),
     )
     settings = read_settings(folder, layers=numbers["layers"])
     return OnnxEncoder(

@@ -69,7 +69,11 @@ def _open(model: str | Path | None, *, device: str) -> Encoder:
         return _open_gguf(_only_gguf(sample_encoder()), name="sample encoder", device=device)
     path = Path(model).expanduser()
     if path.is_dir():
-        return _open_folder(path, name=path.resolve().name, device=device)
+        encoder = _open_folder(path, name=path.resolve().name, device=device)
+        if isinstance(encoder, TorchEncoder) and (path / SETTINGS_FILE).is_file():
+            stated = read_json(path / SETTINGS_FILE).get("hub_name")
+            encoder.hub_name = stated if isinstance(stated, str) else None
+        return encoder
     if path.is_file():
         if path.suffix == ".gguf":
             return _open_gguf(path, name=path.stem, device=device)

@@ -41,6 +41,7 @@ def encode_sentences(
     layer: int | None = None,
     pooling: str | None = None,
     prompt: str | None = None,
+    languages: Sequence[str | None] | None = None,
     long: str = "error",
     batch_tokens: int = 4096,
     progress: Callable[[int], None] = lambda done: None,
@@ -49,7 +50,8 @@ def encode_sentences(
 
     A sentence is a text, or words, which stand between spaces then. It is cut into pieces as a whole, behind the
     prompt (None: the encoder's own), as sentence-transformers does. long: `error` raises TooLongError for one past
-    the encoder's limit; `cut` leaves its end away, as sentence-transformers does.
+    the encoder's limit; `cut` leaves its end away, as sentence-transformers does. languages: of each sentence, for an
+    encoder whose tokenizer wants to know.
 
     `batch_tokens` bounds the padded subwords of a forward pass, estimated from characters; `progress` gets the number
     of sentences done after each.
@@ -70,6 +72,8 @@ def encode_sentences(
             [texts[index] for index in members], prefix=prefix, limit=limit if long == "cut" else None
         )
         refuse_too_long(tokens, limit, numbers=members.tolist())
+        if languages is not None:
+            tokens = encoder.subwords.in_languages(tokens, [languages[index] for index in members])
         tokens = tokens.to(encoder.device)
         with torch.inference_mode():
             if layer is None and pooling is None:

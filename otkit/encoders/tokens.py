@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from otkit.encoders.device import send
+from otkit.encoders.languages import language_key
 from otkit.errors import CheckpointError, InputError, OtkitError
 
 __all__ = [
@@ -159,11 +160,23 @@ class SubwordTokenizer:
     dictionary look-up. Text that looks like a special token (`</s>`, `[SEP]`) is text here. A word without
     any piece (an empty string, or only characters that the tokenizer's normaliser deletes) is given the
     unknown token, so it stays a unit.
+
+    languages: the tokens that name the language of a text, where the tokenizer has such (NLLB, M2M100, mBART), by its
+    codes; `usual` is the one that it puts where nobody says.
     """
 
     REMEMBERED = 200_000  # words; about 50 MB, then the memory starts anew: a stream of any length stays flat
 
-    def __init__(self, backend: Tokenizer, *, unknown_id: int, padding_id: int, limit: int) -> None:
+    def __init__(
+        self,
+        backend: Tokenizer,
+        *,
+        unknown_id: int,
+        padding_id: int,
+        limit: int,
+        languages: Mapping[str, int] | None = None,
+        usual: int | None = None,
+    ) -> None:
         self.unknown_id, self.padding_id, self.limit = unknown_id, padding_id, limit
         with tokenizer_errors():
             self.backend = backend = own_tokenizer(backend)
@@ -176,6 +189,8 @@ class SubwordTokenizer:
                 remedy="check that tokenizer.json belongs to this encoder",
             )
         self._before, self._after = probe.ids[: inside[0]], probe.ids[inside[-1] + 1 :]
+        self.languages = dict(languages or {})
+        self.usual = usual if usual in (*self._before, *self._after) else None
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
@@ -223,6 +238,25 @@ class SubwordTokenizer:
         lead = len(self.backend.encode(_unicode(prefix)).ids) - len(self._after[:1]) if prefix else 0
         ids = ids.reshape(len(rows), width)
         return Tokens(ids, attention, torch.full_like(ids, -1), counts, lead)
+
+    def in_languages(self, tokens: Tokens, languages: str | Sequence[str | None] | None) -> Tokens:
+        """The same sentences, each said to be in its language (`de`, `deu_Latn`), one for all or one each; None leaves
+        the tokenizer's own choice. A tokenizer without tokens for languages changes nothing."""
+        if self.usual is None or languages is None or not len(tokens):
+            return tokens
+        asked = [languages] * len(tokens) if isinstance(languages, str) else languages
+        spoken = {code: self._language(code) for code in {*asked}}
+        own = torch.tensor([spoken[code] for code in asked], device=tokens.ids.device)
+        # By its place: the vocabulary of mBART has the codes as pieces of text too.
+        if self.usual in self._before:
+            place = torch.full_like(own, self._before.index(self.usual))
+        else:
+            place = tokens.lengths - len(self._after) + self._after.index(self.usual)
+        return replace(tokens, ids=tokens.ids.scatter(1, place[:, None], own[:, None]))
+
+    def _language(self, code: str | None) -> int:
+        assert self.usual is not None
+        return self.usual if code is None else self.languages[language_key(code, self.languages)]
 
     def of_pieces(self, rows: Sequence[Sequence[int]]) -> Tokens:
         """Subword ids between the special tokens, each a word of its own."""

@@ -25,6 +25,7 @@ from otkit.encoders.families import (
     shortened,
     table_rows,
 )
+from otkit.encoders.languages import language_tokens
 from otkit.encoders.pooling import pooled, poolings_of
 from otkit.encoders.stack import SentenceHead, write_stack
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, refuse_too_long, stack_tokens
@@ -49,7 +50,7 @@ class TorchEncoder:
     origin: str | None = None
     precision: str = "fp32"
     hub_name: str | None = None
-    """Its name on the Hugging Face Hub, where it was opened from there."""
+    """Its name on the Hugging Face Hub, where it was opened from there; or that of what it was made from."""
 
     def __init__(
         self,
@@ -69,11 +70,14 @@ class TorchEncoder:
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else config.pad_token_id
         unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else padding
         self.max_tokens = position_limit(model, tokenizer)
+        languages, usual = language_tokens(tokenizer)
         self.subwords = SubwordTokenizer(
             tokenizer.backend_tokenizer,
             unknown_id=unknown or 0,
             padding_id=padding or 0,
             limit=self.max_tokens,
+            languages=languages,
+            usual=usual,
         )
         rows = table_rows(model, name)
         pieces = tokenizer.backend_tokenizer.get_vocab_size()
@@ -95,7 +99,9 @@ class TorchEncoder:
     ) -> TorchEncoder:
         """The same with another model, such as a smaller one or one with merged weights."""
         tokenizer, name = tokenizer or self.tokenizer, name or self.name
-        return TorchEncoder(model, tokenizer, name=name, settings=self.settings, head=self.head)
+        other = TorchEncoder(model, tokenizer, name=name, settings=self.settings, head=self.head)
+        other.hub_name = self.hub_name
+        return other
 
     def in_precision(self, precision: str) -> TorchEncoder:
         """The same, with the same weights, multiplying in fp32, bf16 or fp16 while nobody trains it."""

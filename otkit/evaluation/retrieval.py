@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from otkit.data.languages import short_code
 from otkit.data.lines import unskipped, words_of
 from otkit.data.parallel import Pair
-from otkit.data.views import PairCorpus
+from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.tokens import TooLongError, refuse_too_long
@@ -171,6 +171,7 @@ def evaluate_retrieval(
             encoder,
             texts,
             layer=config.layer,
+            languages=[code for side in languages_of_pairs(corpus, range(len(pairs))) for code in side],
             batch_tokens=config.batch_tokens,
             progress=_shifted(progress, done),
         )
@@ -201,20 +202,24 @@ def encode_texts(
     texts: Sequence[str],
     *,
     layer: int | None = None,
+    languages: Sequence[str | None] | None = None,
     batch_tokens: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Vectors:
-    """(len(texts), D) unit vectors; a text that occurs twice is encoded once."""
-    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    """(len(texts), D) unit vectors; a text that occurs twice, in one language, is encoded once."""
+    spoken = [None] * len(texts) if languages is None or encoder.subwords.usual is None else languages
+    said = list(zip(texts, spoken, strict=True))
+    places = {each: place for place, each in enumerate(dict.fromkeys(said))}
     vectors = encode_sentences(
         encoder,
-        list(places),
+        [text for text, _ in places],
         layer=layer,
+        languages=[code for _, code in places],
         batch_tokens=batch_tokens,
         progress=progress,
     )
     progress(len(texts))
-    return vectors[[places[text] for text in texts]]
+    return vectors[[places[each] for each in said]]
 
 
 def score_retrieval(

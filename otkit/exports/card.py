@@ -5,13 +5,25 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING
 
+import yaml  # type: ignore[import-untyped]
+
 from otkit import __version__
 from otkit.encoders.torch import TorchEncoder
+from otkit.training.card import PLACE, based_on
 
 if TYPE_CHECKING:
     from otkit.exports.onnx import ExportReport
 
-__all__ = ["onnx_card"]
+__all__ = ["folder_card", "onnx_card"]
+
+
+def _front(encoder: TorchEncoder, library: str, *tags: str) -> str:
+    front = {
+        "library_name": library,
+        "tags": ["word-alignment", "sentence-similarity", "multilingual", *tags, "otkit"],
+        **based_on(encoder),
+    }
+    return str(yaml.safe_dump(front, default_style='"', allow_unicode=True, sort_keys=False, width=10**9))
 
 
 def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
@@ -25,9 +37,7 @@ def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
     )
     name = _one_line(encoder.name)
     return f"""---
-library_name: onnx
-tags: [word-alignment, sentence-similarity, multilingual, onnx]
----
+{_front(encoder, "onnx", "onnx")}---
 
 # `{name}`, as ONNX
 
@@ -50,7 +60,7 @@ Measured on {parity.sentences} real sentences against the torch encoder, on {pla
 | agreement of word links (F1) | {parity.link_agreement:.3f} |
 | retrieval accuracy before / after | {parity.retrieval_before:.1f} / {parity.retrieval_after:.1f} |
 
-`otkit show-alignment --model FOLDER SOURCE TARGET` uses it; with onnxruntime, numpy and tokenizers alone, see
+`otkit show-alignment --model {PLACE} SOURCE TARGET` uses it; with onnxruntime, numpy and tokenizers alone, see
 `examples/use_onnx.py` of otkit. `manifest.json` holds versions, hashes and every recipe that was tried.
 """
 
@@ -61,9 +71,9 @@ def _one_line(name: str) -> str:
 
 
 _USE = {
-    "transformers": 'AutoModel.from_pretrained("FOLDER")',
-    "sentence-transformers": 'SentenceTransformer("FOLDER").encode(["a sentence"])',
-    "gguf": "otkit show-alignment --model FOLDER SOURCE TARGET",
+    "transformers": f'AutoModel.from_pretrained("{PLACE}")',
+    "sentence-transformers": f'SentenceTransformer("{PLACE}").encode(["a sentence"])',
+    "gguf": f"otkit show-alignment --model {PLACE} SOURCE TARGET",
 }
 
 
@@ -71,9 +81,7 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
     """The README.md of an export in another layout than ONNX."""
     layers = ", ".join(map(str, encoder.settings.alignment_layers))
     return f"""---
-library_name: {to}
-tags: [word-alignment, sentence-similarity, multilingual]
----
+{_front(encoder, to)}---
 
 # `{_one_line(encoder.name)}`
 

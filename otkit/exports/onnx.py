@@ -208,6 +208,8 @@ def _write_companions(
                 "max_tokens": encoder.max_tokens,
                 "unknown_id": encoder.subwords.unknown_id,
                 "padding_id": encoder.subwords.padding_id,
+                "languages": encoder.subwords.languages,
+                "usual_language": encoder.subwords.usual,
             },
             "graph": {
                 "file": MODEL_FILE,

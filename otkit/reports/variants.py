@@ -70,9 +70,10 @@ def pair_view(
     *,
     name: str,
     gold: GoldLinks | None = None,
+    languages: tuple[str, str] | None = None,
 ) -> GridView:
     """What the encoder with these settings finds, under a caption that says which it is."""
-    aligner = WordAligner(encoder, config)
+    aligner = WordAligner(encoder, config, languages=languages)
     return view_of(
         next(aligner.align([(source, target)])),
         gold=gold,
@@ -88,6 +89,7 @@ def pair_page(
     target: Sequence[str],
     *,
     gold: GoldLinks | None = None,
+    languages: tuple[str, str] | None = None,
 ) -> Page:
     """A page of one pair: each model with its own layers and every single one, under each transport.
 
@@ -107,7 +109,9 @@ def pair_page(
                 variants.append(
                     Variant(name, f"layer {layers_name(layers)}", transport, settings.described())
                 )
-                views.append(pair_view(once, settings, source, target, name=name, gold=gold))
+                views.append(
+                    pair_view(once, settings, source, target, name=name, gold=gold, languages=languages)
+                )
     title = f"{' '.join(source[:12])} – {' '.join(target[:12])}"
     return Page(
         title=title,

@@ -14,7 +14,10 @@ from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.settings import ObjectiveSettings
 
-__all__ = ["FIGURES", "described", "model_card", "portable_name"]
+__all__ = ["FIGURES", "PLACE", "based_on", "described", "model_card", "portable_name"]
+
+PLACE = "path/to/this/folder"
+"""What cards call their own folder; on the Hub its name there stands instead."""
 
 FIGURES = {
     "divergence": ("held-out Sinkhorn divergence", "lower"),
@@ -35,8 +38,7 @@ def model_card(
         "tags": ["word-alignment", "cross-lingual", "optimal-transport", "otkit"],
         "language": sorted({language for file in files for language in file["languages"]}),
     }
-    if encoder.hub_name is not None:  # a folder's name is nobody's model on the Hub
-        front["base_model"] = encoder.hub_name
+    front |= based_on(encoder)
     # Quoted throughout: `no` is a language, and a folder may be called `a: b`.
     header = yaml.safe_dump(front, default_style='"', allow_unicode=True, sort_keys=False, width=10**9)
     data = "\n".join(
@@ -74,10 +76,16 @@ Everything needed to repeat the run is in `otkit.json`; every step is in `histor
 ```python
 from transformers import AutoModel, AutoTokenizer
 
-model = AutoModel.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = AutoModel.from_pretrained("{PLACE}")
+tokenizer = AutoTokenizer.from_pretrained("{PLACE}")
 ```
 """
+
+
+def based_on(encoder: TorchEncoder) -> dict[str, str]:
+    """The line of a card's front matter that names the model on the Hub that the encoder was made from; a folder's name
+    is nobody's model there."""
+    return {} if encoder.hub_name is None else {"base_model": encoder.hub_name}
 
 
 def described(settings: Recipe, count: int) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
 from otkit.data.lines import words_of
-from otkit.data.views import PairCorpus
+from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.device import multiplies_in, send
 from otkit.encoders.encoder import resolve_layers
 from otkit.encoders.families import layer_stack
@@ -179,11 +179,13 @@ class CachedStart:
         """The members of a block that fit into the encoder: no batch has the others."""
         sentences = [words_of(corpus[index].target) for index in members]
         try:
-            return members, self._encoder.tokenize(sentences, prefix="")
+            tokens = self._encoder.tokenize(sentences, prefix="")
         except TooLongError:
             kept = [place for place, sentence in enumerate(sentences) if self._fits(sentence)]
-            fitting = [sentences[place] for place in kept]
-            return [members[place] for place in kept], self._encoder.tokenize(fitting, prefix="")
+            members = [members[place] for place in kept]
+            tokens = self._encoder.tokenize([sentences[place] for place in kept], prefix="")
+        _, spoken = languages_of_pairs(corpus, members)
+        return members, self._encoder.subwords.in_languages(tokens, spoken)
 
     def _fits(self, sentence: tuple[str, ...]) -> bool:
         with contextlib.suppress(TooLongError):

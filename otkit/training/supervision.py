@@ -17,7 +17,7 @@ from otkit.data.languages import languages_of
 from otkit.data.lines import LineSource, checked, words_of
 from otkit.data.links import parse_links
 from otkit.data.parallel import Pair
-from otkit.data.views import PairCorpus
+from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.pooling import Encoded, pool_words
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
@@ -128,7 +128,8 @@ class Teacher:
         """(B,M,D') the words of the batch's target sentences."""
         corpus = self._corpora[batch.corpus]
         tokens = self.encoder.tokenize([words_of(corpus[index].target) for index in batch.indices])
-        tokens = tokens.to(self.encoder.device)
+        _, spoken = languages_of_pairs(corpus, batch.indices)
+        tokens = self.encoder.subwords.in_languages(tokens, spoken).to(self.encoder.device)
         with torch.no_grad():
             states = self.encoder.hidden_states(tokens, layers=self._layers)
             hidden = torch.stack([state.float() for state in states]).mean(0)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from otkit import __version__
+from otkit.data.hub import data_set
 from otkit.data.lines import SKIP, SpaceCount
 from otkit.data.parallel import BadLine
 from otkit.data.texts import Text, read_texts
@@ -53,7 +54,7 @@ class TextInput:
     def facts(self) -> dict[str, Any]:
         """What the manifest says; the hash is of the file's bytes, and unknown for streams."""
         files = [file for file in (self.path, self.target) if file is not None]
-        hashes = [None if file == "-" or is_stream(Path(file)) else sha256_of(Path(file)) for file in files]
+        hashes = [None if _passing(file) else sha256_of(Path(file)) for file in files]
         return {"files": files, "sha256": hashes, "languages": dict(self.languages), "format": self.format}
 
 
@@ -195,6 +196,11 @@ def _finished(folder: Path, fingerprint: Mapping[str, Any]) -> Vectors | None:
 
 def _here(embedder: Embedder) -> Engine:
     return lambda windows: map(embedder, windows)
+
+
+def _passing(file: str) -> bool:
+    """Whether there is no file to take the hash of: a pipe, or a data set of the Hub."""
+    return file == "-" or data_set(file) is not None or is_stream(Path(file))
 
 
 def _model_facts(embedder: Embedder) -> dict[str, Any]:

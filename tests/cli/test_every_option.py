@@ -36,6 +36,8 @@ from otkit.settings import declared, parse_text
 from otkit.training.recipe import Recipe
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
 from tests.conftest import make_tiny_encoder
+from tests.encoders.families import nllb_tokenizer, write_translator
+from tests.hub import Hub, Repo
 
 GROUP = typer.main.get_command(app)
 RUNNING = typer.main.get_command(app)  # built once: that takes longer than to refuse a value
@@ -411,6 +413,52 @@ def test_what_is_no_number_is_told(command: str, option: str) -> None:
 
 def having(option: str) -> list[str]:
     return [command for command in TABLE if option in TABLE[command] and not TABLE[command][option].same_as]
+
+
+def test_languages() -> None:
+    """They say which token a tokenizer like NLLB's puts beside each side; the others are as ever."""
+    write_translator(nllb_tokenizer(), transformers.M2M100Config, Path("nllb"))
+    try:
+        for name in ("show-alignment", "extract"):
+            words = BASES[name].replace("tiny", "nllb").replace("--format pairs", "--format json")
+            told, other, tiny = (
+                outcome(f"{line} --langs {langs}", Row())
+                for line, langs in ((words, "de-en"), (words, "fr-en"), (BASES[name], "fr-en"))
+            )
+            assert told.code == other.code == 0, told.stderr
+            assert told != other
+            assert tiny == outcome(BASES[name], Row())
+            refused = outcome(f"{words} --langs xx-en", Row())
+            assert (refused.code, refused.files) == (2, {})
+            assert "--langs: the tokenizer has no token for the language 'xx'" in refused.stderr
+            assert "expected two codes joined by a hyphen" in outcome(f"{words} --langs german", Row()).stderr
+    finally:
+        shutil.rmtree("nllb")
+
+
+def test_hub(hub: Hub) -> None:
+    rows = "".join(
+        json.dumps({"translation": {"de": source, "en": target}}) + "\n" for source, target in LINES[::-1]
+    )
+    hub.repos["datasets/ann/set"] = Repo(False, {"train.jsonl": rows.encode()})
+    for command in ("align", "export"):
+        words = f"{BASES[command]} --push-to-hub {command}"
+        assert outcome(words, Row()) == outcome(BASES[command], Row())
+        assert (hub.repos[f"ann/{command}"].private, hub.repos[f"ann/{command}"].commits) == (True, 1)
+        assert outcome(f"{words}-seen --public", Row()).code == 0
+        assert not hub.repos[f"ann/{command}-seen"].private
+        alone = outcome(f"{BASES[command]} --public", Row())
+        assert (alone.code, alone.files) == (2, {})
+    streamed = outcome(BASES["align"].replace("de-en.tsv", "--dataset ann/set --langs de-en"), Row())
+    assert streamed.code == 0, streamed.stderr
+    assert streamed.only("model.safetensors") != outcome(BASES["align"], Row()).only("model.safetensors")
+    # An address is a file for whatever reads parallel text.
+    address = "hf://datasets/ann/set"
+    for name in ("extract", "check", "lexicon", "embed", "report", "evaluate retrieval"):
+        found = outcome(BASES[name].replace("de-en.tsv", f"{address} --langs de-en"), Row())
+        if "langs" not in " ".join(parameters(name)):
+            found = outcome(BASES[name].replace("de-en.tsv", address), Row())
+        assert found.code == 0, (name, found.stderr)
 
 
 @pytest.mark.parametrize("command", having("--quiet"))

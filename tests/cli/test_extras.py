@@ -40,6 +40,8 @@ CASES = [
     ("matplotlib", "otkit[plots]", "show-alignment a b --model none/at/all --format svg --output a.svg"),
     ("datasets", "otkit[hub]", "evaluate xnli --data facebook/xnli --languages de"),
     ("datasets", "otkit[hub]", "evaluate xquad --train rajpurkar/squad"),
+    ("datasets", "otkit[hub]", "align --dataset Helsinki-NLP/opus-100:de-en"),
+    ("datasets", "otkit[hub]", "extract hf://datasets/Helsinki-NLP/opus-100:de-en"),
     ("onnx", "onnx", "export none/at/all"),
     ("onnxscript", "onnxscript", "export none/at/all --quantize int8"),
 ]

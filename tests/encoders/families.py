@@ -14,7 +14,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from otkit.resources import sample_data
 from tests.conftest import make_tiny_encoder
 
-__all__ = ["FAMILIES", "REFUSED", "TOKENIZERS", "raw_text", "write_family"]
+__all__ = [
+    "FAMILIES",
+    "REFUSED",
+    "TOKENIZERS",
+    "nllb_tokenizer",
+    "raw_text",
+    "write_family",
+    "write_translator",
+]
 
 POSITIONS = 64
 
@@ -228,6 +236,25 @@ def write_family(make: Make, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def write_translator(tokenizer: Any, config: Any, folder: Path) -> Path:
+    """A tiny random translation model, whose tokenizer names the language of a text."""
+    torch.manual_seed(1)
+    settings = config(
+        vocab_size=len(tokenizer), d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=64, pad_token_id=1,
+    )  # fmt: skip
+    model = getattr(hf, config.__name__.replace("Config", "ForConditionalGeneration"))(settings)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def nllb_tokenizer() -> Any:
+    """`NllbTokenizer` that spells with letters."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzäöüéßDE."]
+    return hf.NllbTokenizer(vocab={piece: n for n, piece in enumerate(pieces)}, merges=[])
 
 
 def raw_text(lines: int = 60) -> list[str]:
