@@ -22,7 +22,8 @@ from benchmarks.common import data, show
 from otkit.alignment.aligner import Alignment
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import Shares, shares_of
-from otkit.api.project import lexicon, open_aligner
+from otkit.api.lexicon import lexicon
+from otkit.api.project import open_aligner
 from otkit.data.gold import read_gold
 from otkit.projection.labelled import Labelled, Squad, decode
 from otkit.projection.lexicon import look_up

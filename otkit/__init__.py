@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from otkit.api.check import check
     from otkit.api.embed import embed, search
     from otkit.api.export import export
-    from otkit.api.project import lexicon, project, tags, transfer_tags
+    from otkit.api.lexicon import lexicon
+    from otkit.api.project import project, tags, transfer_tags
     from otkit.api.push import push
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
@@ -58,7 +59,7 @@ _HOMES = {
     "check": "otkit.api.check",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
-    "lexicon": "otkit.api.project",
+    "lexicon": "otkit.api.lexicon",
     "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",
     "push": "otkit.api.push",

@@ -19,6 +19,7 @@ FLOORS = {
     "alignment": "Alignment: plans to word links",
     "training": "Training",
     "evaluation": "Evaluation: figures, without a printed word",
+    "projection": "Projection: labels, tags and lexicons",
     "vectors": "Vectors: embed, index, search",
     "exports": "Exports",
     "reports": "Reports: text, pages and pictures",

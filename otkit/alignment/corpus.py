@@ -34,6 +34,7 @@ __all__ = [
     "check_extraction",
     "extract_corpus",
     "fingerprint_of",
+    "torch_threads",
 ]
 
 Segments = tuple[list[Segment], list[Segment]]
@@ -140,12 +141,12 @@ class CorpusStream:
 
     documents: whether the records are documents, which are cut into sentences first. `done` counts the lines that
     are aligned, of documents the sentences of both sides.
-    engine: what aligns windows of pairs, in order, where that is not the aligner itself.
+    engine: what aligns windows of pairs, in order, where that is not the aligner itself; there need be none then.
     """
 
     def __init__(
         self,
-        aligner: WordAligner,
+        aligner: WordAligner | None,
         line_format: LineFormat,
         *,
         scores: bool = False,
@@ -153,8 +154,10 @@ class CorpusStream:
         documents: bool = False,
         engine: Engine | None = None,
     ) -> None:
-        own = aligner.align_document_windows if documents else aligner.align_windows
-        self._align = engine or own
+        if engine is None:
+            assert aligner is not None
+            engine = aligner.align_document_windows if documents else aligner.align_windows
+        self._align = engine
         self._cut: Callable[[Pair | BadLine], Any] = self._sentences if documents else self._words
         self._aligner, self._format, self._scores, self._raw = aligner, line_format, scores, raw
         self._hash = hashlib.sha256()
@@ -192,7 +195,7 @@ class CorpusStream:
                 f"the first {known['lines']} lines are not those of the interrupted run",
                 remedy="give the same input, or start over with `overwrite=True`",
             )
-        if known["means"] is not None:
+        if known["means"] is not None and self._aligner is not None:
             source, target = (
                 torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
             )
@@ -247,7 +250,7 @@ class CorpusStream:
                 texts.append(self._format(Line(record.line, alignment), self._scores))
             else:
                 texts.append(self._format(Line.of_segments(record.line, alignment, sides), self._scores))
-        means = self._aligner.means
+        means = None if self._aligner is None else self._aligner.means
         known = {
             "lines": self.lines,
             "links": self.links,
@@ -338,7 +341,7 @@ def extract_corpus(
                 return done
             with (
                 Sink(file, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
-                _threads(sink.known.get("threads")),
+                torch_threads(sink.known.get("threads")),
             ):
                 run(sink.known, lambda piece: sink.write(piece.text, piece.known))
                 sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
@@ -393,7 +396,7 @@ def _lines_of(path: Path) -> int:
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def torch_threads(number: int | None) -> Iterator[None]:
     """Within the block torch has the threads of the run that is gone on with: sums in another order end in other
     digits.
     """

@@ -23,7 +23,7 @@ from otkit.files import (
     to_json,
 )
 
-__all__ = ["Sink", "finished_facts", "was_begun"]
+__all__ = ["Sink", "finished_facts", "partial_of", "was_begun"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 

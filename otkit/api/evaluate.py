@@ -64,8 +64,9 @@ from otkit.evaluation.word_retrieval import word_retrieval_task
 from otkit.evaluation.xnli import XNLI_METRICS, xnli_task
 from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
 from otkit.exports.cached import encoder_in
+from otkit.projection.scores import ProjectionScores, score_files
 from otkit.recipes import recipe_text, settings_of
-from otkit.reports.evaluation import layer_table, summary_document, summary_tables
+from otkit.reports.evaluation import layer_table, score_tables, summary_document, summary_tables
 from otkit.reports.tables import Table
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
@@ -78,6 +79,7 @@ __all__ = [
     "LayerFigures",
     "MiningSettings",
     "ParallelOptions",
+    "ProjectionFigures",
     "RetrievalSettings",
     "RunOptions",
     "TransferOptions",
@@ -89,6 +91,7 @@ __all__ = [
     "all_tasks",
     "documents",
     "mining",
+    "projection",
     "retrieval",
     "translation_errors",
     "tune",
@@ -459,6 +462,60 @@ def documents(
     if not read:
         raise InputError("there is no document", remedy="give its two sides and its gold beads")
     return _measured(documents_task({langs: read}, settings), encoder, how)
+
+
+@dataclass(frozen=True)
+class ProjectionFigures:
+    """How good labels or answers are that were carried over: figures in [0, 1] with their bootstrap intervals."""
+
+    scores: ProjectionScores
+
+    def value(self, metric: str) -> float:
+        """A figure: precision, recall and f1 of spans, exact and f1 of answers."""
+        figures = self.scores.figures
+        return choose(metric, figures, what="figure").value
+
+    def tables(self) -> list[Table]:
+        """The figures, and those of each label."""
+        return score_tables(self.scores.figures, self.scores.labels, title="projection")
+
+    def table(self) -> Table:
+        """The figures."""
+        return self.tables()[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        figures = {
+            name: {"value": each.value, "low": each.low, "high": each.high}
+            for name, each in self.scores.figures.items()
+        }
+        return {"figures": figures, "labels": self.scores.labels, "count": self.scores.count}
+
+
+def projection(
+    projected: FilePath,
+    gold: FilePath,
+    *,
+    column: int = -1,
+    language: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ProjectionFigures:
+    """Labels or answers that were carried to a translation against those of people: precision, recall and F1 of spans
+    as seqeval counts them (CoNLL), or exact match and F1 of answers as SQuAD does (both files .json), with 95 %
+    bootstrap intervals. With a `language` answers are counted as MLQA does, too.
+
+    InputError: a file cannot be used, or the two do not hold the same sentences.
+
+    >>> import otkit
+    >>> from otkit.resources import sample_data
+    >>> labels = sample_data() / "labels" / "de.conll"
+    >>> otkit.evaluate.projection(labels, labels).value("f1")
+    1.0
+    """
+    return ProjectionFigures(
+        score_files(projected, gold, column=column, language=language, resamples=resamples, seed=seed)
+    )
 
 
 def all_tasks(

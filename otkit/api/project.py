@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
+from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink
 from otkit.data.lines import LineSource, checked, counted
-from otkit.data.parallel import BadLine, Pair, read_pairs
-from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
-from otkit.errors import ConfigError, InputError, choose
+from otkit.errors import InputError, choose
 from otkit.files import write_file
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
 from otkit.projection.labelled import FORMS, form_of
-from otkit.projection.lexicon import LexiconCounts, look_up, open_lexicon
-from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.markup import SYNTAXES, syntax_of
-from otkit.projection.settings import LexiconSettings, SpanSettings
+from otkit.projection.settings import SpanSettings
 from otkit.projection.tagfiles import TAG_FORMS, open_tags, plain_text, tag_form_of
 from otkit.projection.transfer import transfer_tags as transfer
 
 __all__ = [
-    "LexiconResult",
     "ProjectionResult",
     "TagsResult",
-    "lexicon",
-    "look_up",
     "open_aligner",
     "open_projection",
     "project",
-    "shortlist_files",
     "tag_texts",
     "tags",
     "transfer_tags",
@@ -240,155 +228,3 @@ def _lines_of(path: FilePath, units: int) -> list[str | None]:
             remedy="give one line for each text, blank for one that is to stay as it is",
         )
     return [line if line.strip() else None for line in lines]
-
-
-@dataclass(frozen=True)
-class LexiconResult:
-    """How many sentence pairs were counted and how many lines were skipped, how many entries there are, and the text
-    where no file was asked for."""
-
-    pairs: int
-    skipped: int
-    entries: int
-    text: str | None
-
-
-Engine = Callable[[Iterable[SentencePair | None]], Iterator[list[Alignment | None]]]
-
-
-def lexicon(
-    corpus: FilePath,
-    output: FilePath | None = None,
-    *,
-    target: FilePath | None = None,
-    model: FilePath | Encoder | None = None,
-    links: FilePath | None = None,
-    form: str = "tsv",
-    input_format: str = "auto",
-    raw: RawText = False,
-    langs: tuple[str, str] = ("und", "und"),
-    on_error: str = "raise",
-    overwrite: bool = False,
-    settings: LexiconSettings | None = None,
-    alignment: AlignmentSettings | None = None,
-    device: str = "auto",
-    aligner: WordAligner | None = None,
-    engine: Engine | None = None,
-    note: Callable[[str], None] = lambda text: None,
-    on_progress: Callable[[int], object] = lambda lines: None,
-) -> LexiconResult:
-    """Count which words of a corpus belong together, as `otkit lexicon` does.
-
-    corpus  parallel text, or the source side of it where `target` is the other
-    output  a file in the given form (shortlist: two files, its name with .s2t and .t2s), or None for the text
-    links   Pharaoh lines instead of links found with `model`; engine: what aligns instead of this process
-    """
-    choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
-    if output is None and form not in LEXICON_FORMS:
-        raise ConfigError(f"the form {form!r} is of files", remedy="name one", setting="output")
-    records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
-    if links is None and aligner is None:
-        aligner = open_aligner(model, alignment, device=device)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "lexicon.sqlite"
-        counts = LexiconCounts(place, settings)
-        lines = skipped = 0
-        linked = (
-            _given_links(records, links, raw)
-            if links is not None
-            else _found_links(records, aligner, engine, raw)
-        )
-        for record, alignment_of_it in linked:
-            lines += 1
-            if isinstance(record, BadLine) or alignment_of_it is None:
-                skipped += 1
-            else:
-                counts.add(record.line, *alignment_of_it)
-            on_progress(lines)
-        entries = counts.finish({"corpus": str(corpus), "languages": "-".join(langs)})
-        counts.close()
-        text = _write_lexicon(place, output, form, langs, overwrite=overwrite)
-    return LexiconResult(lines - skipped, skipped, entries, text)
-
-
-Linked = tuple[Sequence[str], Sequence[str], Iterable[tuple[int, int, float]]]
-
-
-def _words(record: Pair, raw: RawText) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return words_between(record.source, raw=raw), words_between(record.target, raw=raw)
-
-
-def _found_links(
-    records: Iterable[Pair | BadLine], aligner: WordAligner | None, engine: Engine | None, raw: RawText
-) -> Iterator[tuple[Pair | BadLine, Linked | None]]:
-    waiting: deque[Pair | BadLine] = deque()
-
-    def pairs() -> Iterator[SentencePair | None]:
-        for record in records:
-            waiting.append(record)
-            yield None if isinstance(record, BadLine) else _words(record, raw)
-
-    if engine is None:
-        assert aligner is not None
-        engine = aligner.align_windows
-    for window in engine(pairs()):
-        for found in window:
-            yield waiting.popleft(), None if found is None else (found.source, found.target, found.links)
-
-
-def _given_links(
-    records: Iterable[Pair | BadLine], links: FilePath, raw: RawText
-) -> Iterator[tuple[Pair | BadLine, Linked | None]]:
-    for record, line in zip_longest(records, read_links(links)):
-        if record is None or line is None:
-            raise InputError(
-                "has more lines than the corpus" if record is None else "has fewer lines than the corpus",
-                where=str(links),
-                remedy="give a line of links for each pair, blank where it has none",
-            )
-        if isinstance(record, BadLine):
-            yield record, None
-            continue
-        source, target = _words(record, raw)
-        if any(i >= len(source) or j >= len(target) for i, j, _ in line):
-            raise InputError(
-                f"a link of line {record.line} is to a word that is not there",
-                where=str(links),
-                remedy="give links of this corpus",
-            )
-        yield record, (source, target, line)
-
-
-def _write_lexicon(
-    place: Path, output: FilePath | None, form: str, langs: tuple[str, str], *, overwrite: bool
-) -> str | None:
-    if form == "sqlite" and output is not None:
-        write_file(Path(output), lambda path: shutil.copyfile(place, path), overwrite=overwrite)
-        return None
-    base = open_lexicon(place)
-    try:
-        if form == "shortlist" and output is not None:
-            for path, reverse in zip(shortlist_files(output), (False, True), strict=True):
-                _write_pieces(path, shortlist(base, reverse=reverse), overwrite)
-            return None
-        pieces = LEXICON_FORMS[form](base, langs)
-        if output is None:
-            return "".join(pieces)
-        _write_pieces(Path(output), pieces, overwrite)
-        return None
-    finally:
-        base.close()
-
-
-def shortlist_files(output: FilePath) -> tuple[Path, Path]:
-    """The two files of a shortlist: NAME.s2t and NAME.t2s."""
-    name = str(output).removesuffix(".s2t").removesuffix(".t2s")
-    return Path(f"{name}.s2t"), Path(f"{name}.t2s")
-
-
-def _write_pieces(path: Path, pieces: Iterator[str], overwrite: bool) -> None:
-    def fill(place: Path) -> None:
-        with place.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-            file.writelines(pieces)
-
-    write_file(path, fill, overwrite=overwrite)

@@ -53,10 +53,9 @@ from otkit.training.settings import TransferSettings
 
 if TYPE_CHECKING:
     from otkit.api.evaluate import Evaluation, RunOptions
-    from otkit.projection.scores import ProjectionScores
     from otkit.reports.tables import Table
 
-__all__ = ["app", "score_tables"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="evaluate",
@@ -455,44 +454,19 @@ def projection(
     otkit evaluate projection sample_data/labels/de.conll --gold sample_data/labels/de.conll
     """
     claim_files({"json": json_path}, [projected, gold], overwrite=overwrite)
+    from otkit.api.evaluate import projection as measure
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
-    from otkit.projection.scores import score_files
 
-    found = score_files(projected, gold, column=column, language=language, seed=seed)
-    show(*score_tables(found))
+    found = measure(projected, gold, column=column, language=language, seed=seed)
+    show(*found.tables())
     if json_path is not None:
-        figures = {
-            name: {"value": e.value, "low": e.low, "high": e.high} for name, e in found.figures.items()
-        }
-        document = {
-            "figures": figures,
-            "labels": found.labels,
-            "column": column,
-            "language": language,
-            "seed": seed,
-        }
+        document = {**found.to_dict(), "column": column, "language": language, "seed": seed}
         write_document(json_path, document, overwrite=overwrite)
-    last_line(f"projection: {counted(found.count, 'item')} of {projected}", quiet=quiet)
+    last_line(f"projection: {counted(found.scores.count, 'item')} of {projected}", quiet=quiet)
 
 
 app.command("projection", cls=Command)(during_command(projection))
-
-
-def score_tables(found: ProjectionScores) -> list[Table]:
-    """The figures with their intervals, and those of each label."""
-    from otkit.reports.tables import Column, Table
-
-    columns = (Column("figure"), Column("value"), Column("from"), Column("to"))
-    rows = [(name, each.value, each.low, each.high) for name, each in found.figures.items()]
-    tables = [Table("", columns, tuple(rows))]
-    if found.labels:
-        names = ("precision", "recall", "f1")
-        labels = (Column("label"), *(Column(name) for name in names))
-        tables.append(
-            Table("", labels, tuple((name, *(each[n] for n in names)) for name, each in found.labels.items()))
-        )
-    return tables
 
 
 @_task("all", "data", "fine_tuning", "seeds", "recipe", "chart", *_COMMON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from otkit.cli.options import (
     Overwrite,
     Quiet,
     Raw,
+    ResumeOutput,
     SegmenterName,
     SourceFile,
     TargetFile,
@@ -42,7 +43,12 @@ from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
 from otkit.projection.settings import LexiconSettings
 
+if TYPE_CHECKING:
+    from otkit.data.parallel import BadLine
+
 __all__ = ["lexicon"]
+
+_SHOWN_BAD = 5
 
 _ENDINGS = {
     ".tsv": "tsv",
@@ -97,6 +103,7 @@ def lexicon(
             "-f",
         ),
     ] = None,
+    resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
     given: Given = NOTHING,
@@ -120,6 +127,10 @@ def lexicon(
     if look_up is not None:
         _show(look_up, corpus, most)
         return
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
+    if resume and (output is None or corpus == "-"):
+        raise ConfigError("--resume needs files on both ends", remedy="give --output FILE")
     place = corpus or source
     if (
         place is None
@@ -134,16 +145,18 @@ def lexicon(
     set_threads(set_engine(engine, address, threads))
     alignment = given.settings("alignment", AlignmentSettings)
     settings = given.settings("lexicon", LexiconSettings)
-    from otkit.api.project import lexicon as count
-    from otkit.api.project import open_aligner, shortlist_files
+    from otkit.api.lexicon import lexicon as count
+    from otkit.api.lexicon import lexicon_begun, shortlist_files, with_weak_links
+    from otkit.api.project import open_aligner
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
+    from otkit.cli.stopping import resumable
     from otkit.data.languages import languages_of
 
     outputs: dict[str, Path | None] = {"output": output, "json": json_path}
     if shape == "shortlist" and output is not None:
         outputs["output"], outputs["reverse"] = shortlist_files(output)
-    claim_files(outputs, [place, target, links, model, given.recipe], overwrite=overwrite)
+    claim_files(outputs, [place, target, links, model, given.recipe], overwrite=overwrite or resume)
     try:
         languages = languages_of(place, langs, target=target)
     except InputError:
@@ -152,12 +165,14 @@ def lexicon(
         languages = ("und", "und")
     aligner = workers = None
     if links is None:
+        alignment = with_weak_links(alignment, settings)
         aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
         if engine == "ray":
             from otkit.alignment.cluster import align_on_cluster
 
             workers = align_on_cluster(aligner, model=model_place(model), device=device, address=address)
-    with progress_bar(quiet=quiet) as bar:
+    bad: list[BadLine] = []
+    with progress_bar(quiet=quiet) as bar, resumable(lambda: lexicon_begun(output, shape)):
         step = bar.step(
             "lexicon", unit="lines", total=None if quiet or place == "-" else count_lines([place])
         )
@@ -173,13 +188,20 @@ def lexicon(
             raw=segmenter or raw,
             langs=languages,
             on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             settings=settings,
             aligner=aligner,
             engine=workers,
             note=lambda text: note(text, quiet=quiet),
+            on_bad_line=bad.append,
             on_progress=step.update,
         )
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
+    for each in bad[:_SHOWN_BAD]:
+        note(f"skipped: {each.error.where}: {each.error.what}", quiet=quiet)
     if result.text is not None:
         write_data(result.text)
     if result.skipped:

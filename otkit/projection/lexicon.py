@@ -1,26 +1,28 @@
 """A bilingual lexicon from word links: counts, probabilities and measures of association, with example sentences.
 
-A pair of words counts once for each link between them. With phrases, all pairs of at most n words on each side count
-that are consistent with the links (Koehn, Och and Marcu 2003, section 4.1; Koehn 2010, figure 5.5): at least one link
-within, and none from a word within to one without.
+A pair of words counts once for each link between them, or the share of each (`weigh`). With phrases, all pairs of at
+most n words on each side count that are consistent with the links (Koehn, Och and Marcu 2003, section 4.1; Koehn 2010,
+figure 5.5): at least one link within, and none from a word within to one without.
 
     p(t|s) = c(s,t) / c(s),  c(s) = sum_t c(s,t)      PMI = log2( c(s,t) N / (c(s) c(t)) ),  N = sum c
     log-likelihood ratio of the table (c(s,t), c(s) - c(s,t); c(t) - c(s,t), N - c(s) - c(t) + c(s,t))  (Dunning 1993)
 
-Counts are kept in memory up to a bound and then added to an SQLite file, so a corpus may be of any size.
+Counts are kept in memory up to a bound and then added to an SQLite file, so a corpus may be of any size, and a run that
+was killed goes on from what the file holds. Shares are summed as whole ten-thousandths: the sum does not depend on
+where a run was cut.
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otkit.errors import InputError
+from otkit.errors import ConfigError, InputError, OutputError
+from otkit.files import differences, parse_json, to_json
 from otkit.projection.settings import LexiconSettings
 
 __all__ = ["Entry", "Example", "LexiconCounts", "look_up", "phrase_pairs"]
@@ -28,7 +30,9 @@ __all__ = ["Entry", "Example", "LexiconCounts", "look_up", "phrase_pairs"]
 Links = Sequence[tuple[int, int]]
 Stretch = tuple[int, int]
 
-_HELD = 500_000  # entries in memory before they are added to the file: about 150 MB
+# Entries, and lines, in memory before they are added to the file: about 150 MB, and about a minute's work.
+_HELD, _HELD_LINES = 500_000, 20_000
+_UNIT = 10_000  # of shares
 
 
 @dataclass(frozen=True)
@@ -102,49 +106,103 @@ def phrase_pairs(links: Links, rows: int, columns: int, *, longest: int) -> Iter
 class LexiconCounts:
     """Counts of a corpus, sentence pair by sentence pair, in a file that is at last a lexicon.
 
-    The file is an SQLite database: `entries` with all figures, `examples` with their lines, `sentences` by line,
-    `about` with what it was made from.
+    The file is an SQLite database. While it grows it holds counts, and in `run` what a run needs to go on: one that is
+    there already is gone on with, if its `fingerprint` is the same. `finish` makes a lexicon of it: `entries` with all
+    figures, `examples` with their lines, `sentences` by line, `about` with what it was made from.
     """
 
-    def __init__(self, path: Path, settings: LexiconSettings | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: LexiconSettings | None = None,
+        *,
+        fingerprint: Mapping[str, Any] | None = None,
+    ) -> None:
         self.settings = settings or LexiconSettings()
+        if self.settings.weigh == "shares" and self.settings.phrases > 1:
+            raise ConfigError(
+                "phrases are counted by links, not by shares",
+                remedy="leave one of the two out",
+                setting="weigh",
+            )
+        self.known: dict[str, Any] = {}
+        """What the writer said when counts were kept last; empty at a new start."""
+        self.finished = False
+        begun = path.exists() and path.stat().st_size > 0
         self._base = sqlite3.connect(path, isolation_level=None)
-        self._base.executescript(_SCHEMA)
-        self._base.execute("BEGIN")
-        self._counts: Counter[tuple[str, str]] = Counter()
+        now = parse_json(to_json(fingerprint or {}))
+        if begun:
+            self._go_on(path, now)
+        else:
+            self._base.executescript(_SCHEMA)
+            self._base.execute("INSERT INTO run VALUES ('fingerprint', ?)", (to_json(now, indent=None),))
+        self._base.execute("PRAGMA synchronous = OFF")
+        self._counts: dict[tuple[str, str], list[int]] = {}
         self._seen: dict[tuple[str, str], list[int]] = {}
         self._sentences: dict[int, tuple[str, str]] = {}
-        self.pairs = 0
+        self._lines = 0
+
+    def _go_on(self, path: Path, now: Mapping[str, Any]) -> None:
+        try:
+            run = dict(self._base.execute("SELECT name, value FROM run"))
+            then, self.known = parse_json(run["fingerprint"]), parse_json(run.get("known", "{}"))
+            self.finished = "finished" in run
+        except (sqlite3.Error, KeyError, ValueError) as error:
+            raise InputError(
+                f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
+            ) from error
+        if changed := differences(then, now):
+            raise OutputError(
+                f"the interrupted run differs: {changed}",
+                where=str(path),
+                remedy="run it with the same settings, or start over with `overwrite=True`",
+            )
 
     def add(
         self, line: int, source: Sequence[str], target: Sequence[str], links: Iterable[tuple[int, int, float]]
     ) -> None:
         """Count a sentence pair."""
         settings = self.settings
-        kept = [(i, j) for i, j, score in links if score >= settings.min_score]
+        kept = [link for link in links if link[2] >= settings.min_score]
         if settings.lower:
             source, target = [word.lower() for word in source], [word.lower() for word in target]
-        self.pairs += 1
+        self._lines += 1
         if settings.phrases == 1:
-            found = [(source[i], target[j]) for i, j in kept]
-        else:
+            shares = settings.weigh == "shares"
             found = [
-                (" ".join(source[slice(*one)]), " ".join(target[slice(*other)]))
-                for one, other in phrase_pairs(kept, len(source), len(target), longest=settings.phrases)
+                (source[i], target[j], max(1, round(_UNIT * score)) if shares else _UNIT)
+                for i, j, score in kept
             ]
-        for pair in found:
-            self._counts[pair] += 1
-            lines = self._seen.setdefault(pair, []) if settings.examples else None
+        else:
+            pairs = [(i, j) for i, j, _ in kept]
+            found = [
+                (" ".join(source[slice(*one)]), " ".join(target[slice(*other)]), _UNIT)
+                for one, other in phrase_pairs(pairs, len(source), len(target), longest=settings.phrases)
+            ]
+        for one, other, weight in found:
+            sums = self._counts.setdefault((one, other), [0, 0])
+            sums[0] += 1
+            sums[1] += weight
+            lines = self._seen.setdefault((one, other), []) if settings.examples else None
             if lines is not None and len(lines) < settings.examples and line not in lines:
                 lines.append(line)
                 self._sentences[line] = (" ".join(source), " ".join(target))
-        if len(self._counts) >= _HELD:
-            self._flush()
+
+    def keep(self, known: Mapping[str, Any], *, now: bool = False) -> None:
+        """Go on from here, with `known`, if this run is killed: at once, or as soon as there is enough to be kept."""
+        if not now and len(self._counts) < _HELD and self._lines < _HELD_LINES:
+            return
+        self._base.execute("BEGIN")
+        self._flush()
+        self._base.execute("INSERT OR REPLACE INTO run VALUES ('known', ?)", (to_json(known, indent=None),))
+        self._base.execute("COMMIT")
+        self.known = dict(known)
 
     def _flush(self) -> None:
         self._base.executemany(
-            "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            ((source, target, count) for (source, target), count in self._counts.items()),
+            "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " count = count + excluded.count, weight = weight + excluded.weight",
+            ((*pair, *sums) for pair, sums in self._counts.items()),
         )
         self._base.executemany(
             "INSERT OR IGNORE INTO seen SELECT ?1, ?2, ?3"
@@ -158,42 +216,59 @@ class LexiconCounts:
         self._counts.clear()
         self._seen.clear()
         self._sentences.clear()
+        self._lines = 0
 
-    def finish(self, about: dict[str, str] | None = None) -> int:
-        """Work out the figures, drop what the settings do not keep, and give the number of entries."""
-        self._flush()
+    def finish(self, lexicon: Path, about: Mapping[str, str] | None = None) -> int:
+        """Work out the figures, drop what the settings do not keep, write it all to the new file `lexicon`, and give
+        the number of entries."""
+        base = self._base
+        if not self.finished:
+            base.execute("BEGIN")
+            self._flush()
+            self._work_out()
+            base.executemany("INSERT INTO about VALUES (?, ?)", (about or {}).items())
+            base.execute("INSERT INTO run VALUES ('finished', '')")
+            base.execute("COMMIT")
+            self.finished = True
+        base.execute("VACUUM INTO ?", (str(lexicon),))
+        with sqlite3.connect(lexicon, isolation_level=None) as copy:
+            # Whatever number of runs it took, the file is the same, byte for byte.
+            for table in ("counts", "seen", "run"):
+                copy.execute(f"DROP TABLE {table}")
+            copy.execute("VACUUM")
+        copy.close()
+        entries: int = base.execute("SELECT COUNT(*) FROM entries").fetchone()[0]
+        return entries
+
+    def _work_out(self) -> None:
         base, settings = self._base, self.settings
         base.create_function("association", 4, _association, deterministic=True)
         base.create_function("pmi", 4, _pmi, deterministic=True)
-        total = base.execute("SELECT TOTAL(count) FROM counts").fetchone()[0]
-        base.executescript(
-            "BEGIN;"
-            "CREATE TABLE s AS SELECT source AS w, SUM(count) AS n FROM counts GROUP BY source;"
-            "CREATE TABLE t AS SELECT target AS w, SUM(count) AS n FROM counts GROUP BY target;"
-            "CREATE UNIQUE INDEX s_w ON s (w); CREATE UNIQUE INDEX t_w ON t (w);"
-        )
+        total = base.execute(f"SELECT TOTAL(weight) / {_UNIT}.0 FROM counts").fetchone()[0]
+        for side, name in (("source", "s"), ("target", "t")):
+            base.execute(
+                f"CREATE TEMP TABLE {name} AS SELECT {side} AS w, SUM(weight) / {_UNIT}.0 AS n"
+                f" FROM counts GROUP BY {side}"
+            )
+            base.execute(f"CREATE UNIQUE INDEX temp.{name}_w ON {name} (w)")
         base.execute(
             "INSERT INTO entries (source, target, count, target_given_source, source_given_target,"
             " log_likelihood, pmi)"
-            " SELECT c.source, c.target, c.count, 1.0 * c.count / s.n, 1.0 * c.count / t.n,"
-            " association(c.count, s.n, t.n, ?1), pmi(c.count, s.n, t.n, ?1)"
-            " FROM counts c JOIN s ON s.w = c.source JOIN t ON t.w = c.target"
-            " WHERE c.count >= ?2 AND 1.0 * c.count / s.n >= ?3 AND 1.0 * c.count / t.n >= ?3"
-            " ORDER BY c.source, c.count DESC, c.target",
+            " SELECT c.source, c.target, c.count, c.w / s.n, c.w / t.n,"
+            " association(c.w, s.n, t.n, ?1), pmi(c.w, s.n, t.n, ?1)"
+            f" FROM (SELECT *, weight / {_UNIT}.0 AS w FROM counts) c"
+            " JOIN s ON s.w = c.source JOIN t ON t.w = c.target"
+            " WHERE c.count >= ?2 AND c.w / s.n >= ?3 AND c.w / t.n >= ?3"
+            " ORDER BY c.source, c.w DESC, c.target",
             (total, settings.min_count, settings.min_probability),
         )
-        base.executescript(
-            "BEGIN; INSERT INTO examples SELECT e.id, x.line FROM entries e"
-            " JOIN seen x ON x.source = e.source AND x.target = e.target ORDER BY e.id, x.line;"
-            "DELETE FROM sentences WHERE line NOT IN (SELECT line FROM examples);"
-            "DROP TABLE counts; DROP TABLE seen; DROP TABLE s; DROP TABLE t;"
-            "CREATE INDEX by_source ON entries (source COLLATE NOCASE);"
-            "CREATE INDEX by_target ON entries (target COLLATE NOCASE); COMMIT;"
+        base.execute(
+            "INSERT INTO examples SELECT e.id, x.line FROM entries e"
+            " JOIN seen x ON x.source = e.source AND x.target = e.target ORDER BY e.id, x.line"
         )
-        base.executemany("INSERT INTO about VALUES (?, ?)", (about or {}).items())
-        base.execute("VACUUM")
-        entries: int = base.execute("SELECT COUNT(*) FROM entries").fetchone()[0]
-        return entries
+        base.execute("DELETE FROM sentences WHERE line NOT IN (SELECT line FROM examples)")
+        for side in ("source", "target"):
+            base.execute(f"CREATE INDEX by_{side} ON entries ({side} COLLATE NOCASE)")
 
     def close(self) -> None:
         """Leave the file."""
@@ -201,8 +276,11 @@ class LexiconCounts:
 
 
 _SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
-CREATE TABLE counts (source TEXT, target TEXT, count INTEGER, PRIMARY KEY (source, target)) WITHOUT ROWID;
+PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
+CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE counts (
+  source TEXT, target TEXT, count INTEGER, weight INTEGER, PRIMARY KEY (source, target)
+) WITHOUT ROWID;
 CREATE TABLE seen (source TEXT, target TEXT, line INTEGER, PRIMARY KEY (source, target, line)) WITHOUT ROWID;
 CREATE TABLE sentences (line INTEGER PRIMARY KEY, source TEXT, target TEXT);
 CREATE TABLE entries (
@@ -214,7 +292,7 @@ CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT);
 """
 
 
-def _association(both: int, source: int, target: int, total: float) -> float:
+def _association(both: float, source: float, target: float, total: float) -> float:
     """Dunning's G2 of one pair against all others; negative where it is rarer than by chance."""
     table = (both, source - both, target - both, total - source - target + both)
     rows, columns = (source, total - source), (target, total - target)
@@ -226,7 +304,7 @@ def _association(both: int, source: int, target: int, total: float) -> float:
     return ratio if both * total >= source * target else -ratio
 
 
-def _pmi(both: int, source: int, target: int, total: float) -> float:
+def _pmi(both: float, source: float, target: float, total: float) -> float:
     return math.log2(both * total / (source * target))
 
 
@@ -261,15 +339,22 @@ def read_entries(base: sqlite3.Connection, where: str = "", values: Sequence[Any
         yield Entry(*(*figures, tuple(Example(*row) for row in examples)))
 
 
+_SURENESS = {
+    "source": lambda entry: -entry.target_given_source,
+    "target": lambda entry: -entry.source_given_target,
+}
+
+
 def look_up(path: str | Path, word: str, *, most: int = 20) -> list[Entry]:
-    """What a word, or phrase, is linked to, from either side: first as it is written, else whatever its capitals."""
+    """What a word, or phrase, is linked to, from either side, the surest first: as it is written, else whatever its
+    capitals."""
     base = open_lexicon(path)
     try:
         for same in ("", " COLLATE NOCASE"):
             for side in ("source", "target"):
                 found = list(read_entries(base, f"WHERE e.{side} = ?{same}", (word,)))
                 if found:
-                    return sorted(found, key=lambda entry: -entry.count)[:most]
+                    return sorted(found, key=_SURENESS[side])[:most]
     finally:
         base.close()
     return []

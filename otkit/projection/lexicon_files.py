@@ -73,7 +73,7 @@ def _xml(text: str) -> str:
 
 def shortlist(base: sqlite3.Connection, *, reverse: bool) -> Iterator[str]:
     """`target source p(t|s)` as in lex.s2t, or `source target p(s|t)` as in lex.t2s: what is given stands second."""
-    order = "target, count DESC, source" if reverse else "source, count DESC, target"
+    order = "target, source_given_target DESC, source" if reverse else "id"
     columns = "source, target, source_given_target" if reverse else "target, source, target_given_source"
     for first, second, probability in base.execute(f"SELECT {columns} FROM entries ORDER BY {order}"):
         yield f"{first} {second} {probability:.7f}\n"

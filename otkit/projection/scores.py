@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.significance import Interval, bootstrap
 from otkit.projection.labelled import read_answers, read_conll_labels
 
-__all__ = ["ProjectionScores", "answer_scores", "projection_table", "score_files", "span_scores"]
+__all__ = ["ProjectionScores", "answer_scores", "score_files", "span_scores"]
 
 Spans = Sequence[tuple[str, int, int]]
 
@@ -153,14 +152,3 @@ def score_files(
     return span_scores(
         [one.spans for one in ours], [one.spans for one in theirs], resamples=resamples, seed=seed
     )
-
-
-def projection_table(scores: ProjectionScores) -> list[list[Any]]:
-    """Rows of figures for a person, in percent: a name, the value and its interval, and by label the three scores."""
-    rows: list[list[Any]] = [["", "value", "95% interval"]]
-    for name, each in scores.figures.items():
-        rows.append([name, f"{100 * each.value:.1f}", f"{100 * each.low:.1f}-{100 * each.high:.1f}"])
-    for label, figures in scores.labels.items():
-        three = " ".join(f"{100 * figures[name]:.1f}" for name in ("precision", "recall", "f1"))
-        rows.append([label, three, f"{figures['gold']:.0f} gold"])
-    return rows

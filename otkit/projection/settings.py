@@ -21,6 +21,11 @@ RULE_NAMES = {
     "gaps": "linked words with gaps of at most `gap` words filled; of several runs the strongest",
 }
 
+WEIGHTS = {
+    "links": "each link counts one",
+    "shares": "each link counts its share, in [0, 1]",
+}
+
 
 @dataclass(frozen=True)
 class SpanSettings(Settings):
@@ -77,6 +82,12 @@ class LexiconSettings(Settings):
 
     phrases: int = setting(
         1, "The longest entry, in words of each side.", least=1, most=20, panel="Lexicon", everyday=True
+    )
+    weigh: str = setting(
+        "links",
+        "What a pair counts where it is linked. Shares find more with a low `alignment.threshold`, such as 0.02.",
+        choices=WEIGHTS,
+        panel="Lexicon",
     )
     min_count: int = setting(1, "How often an entry must be seen.", least=1, panel="Lexicon", everyday=True)
     min_probability: float = setting(

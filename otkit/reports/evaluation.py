@@ -7,11 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from otkit.evaluation.protocol import Metric
+from otkit.evaluation.significance import Interval
 from otkit.evaluation.summary import Figure, Summary
 from otkit.reports.charts import Bars
 from otkit.reports.tables import Column, Table, Value
 
-__all__ = ["layer_table", "overview", "summary_bars", "summary_document", "summary_tables"]
+__all__ = [
+    "layer_table",
+    "overview",
+    "score_tables",
+    "summary_bars",
+    "summary_document",
+    "summary_tables",
+]
 
 _INTERVAL_NOTE = (
     "change: model minus baseline, of the figures as shown; 95 %: the paired bootstrap interval of the difference over"
@@ -193,3 +201,20 @@ def layer_table(aer: Mapping[str, Mapping[int, float]]) -> Table:
     return Table(
         "AER by layer", tuple(columns), tuple(rows), notes=("layer 0: the embeddings; lower is better",)
     )
+
+
+def score_tables(
+    figures: Mapping[str, Interval], labels: Mapping[str, Mapping[str, float]], *, title: str = ""
+) -> list[Table]:
+    """Figures with their intervals, and, where there are any, precision, recall and F1 of each label."""
+    columns = (Column("figure"), Column("value"), Column("from"), Column("to"))
+    rows = tuple((name, each.value, each.low, each.high) for name, each in figures.items())
+    tables = [Table(title, columns, rows)]
+    if labels:
+        names = ("precision", "recall", "f1")
+        heads = (Column("label"), *(Column(name) for name in names), Column("gold", 0))
+        found: list[tuple[Value, ...]] = [
+            (label, *(each[name] for name in names), each["gold"]) for label, each in labels.items()
+        ]
+        tables.append(Table("", heads, tuple(found)))
+    return tables

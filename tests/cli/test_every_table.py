@@ -20,7 +20,6 @@ from rich.cells import cell_len
 import otkit
 from otkit.cli.align import forecast_table
 from otkit.cli.cache import graphs_table
-from otkit.cli.evaluate import score_tables
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import curve_table, facts_table
 from otkit.cli.search import answer_table
@@ -37,9 +36,8 @@ from otkit.exports.cached import CachedGraph
 from otkit.exports.gate import Parity
 from otkit.exports.onnx import Attempt, ExportReport
 from otkit.exports.trim import TrimReport
-from otkit.projection.scores import ProjectionScores
 from otkit.reports.corpus import figures_table, frequent_pairs, unlinked_words
-from otkit.reports.evaluation import layer_table, overview, summary_tables
+from otkit.reports.evaluation import layer_table, overview, score_tables, summary_tables
 from otkit.reports.tables import Table, before_after, by_language
 from otkit.training.forecast import CorpusForecast, Forecast
 from otkit.vectors.search import Answer, Hit
@@ -139,12 +137,9 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
             [CachedGraph(Path("graphs/0123456789abcdef"), "a/model-of-a-long-name", (6, 7), 53_000_000)]
         )
     ],
-    "cli/evaluate.py score_tables": lambda: score_tables(
-        ProjectionScores(
-            {name: Interval(0.912, 0.903, 0.921, 0.95) for name in ("precision", "recall", "f1")},
-            {"PER": {"precision": 0.912, "recall": 0.934, "f1": 0.923, "gold": 41.0}},
-            400,
-        )
+    "reports/evaluation.py score_tables": lambda: score_tables(
+        {name: Interval(0.912, 0.903, 0.921, 0.95) for name in ("precision", "recall", "f1")},
+        {"PER": {"precision": 0.912, "recall": 0.934, "f1": 0.923, "gold": 41.0}},
     ),
     "cli/info.py curve_table": lambda: [curve_table([0.123, 0.456, 0.789])],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],

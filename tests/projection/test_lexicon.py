@@ -13,10 +13,13 @@ import pytest
 from lxml import etree
 from scipy.stats import chi2_contingency
 
-from otkit.api.project import lexicon
-from otkit.errors import ConfigError, InputError
+from otkit.alignment.settings import AlignmentSettings
+from otkit.api import lexicon as of_api
+from otkit.api.lexicon import lexicon, lexicon_begun, shortlist_files, with_weak_links
+from otkit.data.parallel import BadLine
+from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import lexicon as module
-from otkit.projection.lexicon import look_up, phrase_pairs
+from otkit.projection.lexicon import LexiconCounts, look_up, phrase_pairs
 from otkit.projection.lexicon_files import LEXICON_FORM_NAMES, LEXICON_FORMS
 from otkit.projection.settings import LexiconSettings
 
@@ -182,3 +185,111 @@ def test_what_cannot_be_is_told(corpus: Path) -> None:
         lexicon(corpus / "de-en.tsv", links=corpus / "links")
     with pytest.raises(InputError, match="is no lexicon of otkit"):
         look_up(corpus / "de-en.tsv", "Haus")
+
+
+def test_shares_are_counted_as_they_are(corpus: Path) -> None:
+    settings = LexiconSettings(weigh="shares")
+    found = rows(lexicon(corpus / "de-en.tsv", links=corpus / "links", settings=settings).text)
+    # `Haus` has one link of share 1 and one of share 0.4; `Heim` has `house` too.
+    assert [float(x) for x in found["Haus", "house"][:3]] == pytest.approx([2, 1, 1.4 / 2.4], rel=1e-5)
+    assert float(found["Heim", "house"][2]) == pytest.approx(1 / 2.4, rel=1e-5)
+    with pytest.raises(ConfigError, match="phrases are counted by links"):
+        lexicon(
+            corpus / "de-en.tsv",
+            links=corpus / "links",
+            settings=LexiconSettings(weigh="shares", phrases=2),
+        )
+
+
+def test_weak_links_are_asked_for_where_shares_are_counted() -> None:
+    shares, links = LexiconSettings(weigh="shares"), LexiconSettings()
+    assert with_weak_links(None, links) == AlignmentSettings()
+    assert (with_weak_links(None, shares).threshold or 1) < 0.1
+    assert with_weak_links(AlignmentSettings(threshold=0.3), shares).threshold == 0.3
+
+
+@pytest.mark.parametrize("form", ["sqlite", "tsv", "shortlist"])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_killed_count_goes_on_to_the_same_bytes(
+    form: str, pieces: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = random.Random(0)
+    sides = [[" ".join(generator.choices("abcdefg", k=5)) for _ in range(60)] for _ in range(2)]
+    (tmp_path / "de-en.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*sides, strict=True)))
+    (tmp_path / "links").write_text(
+        "".join(f"0-{generator.randrange(5)}:0.{generator.randint(1, 9)} 3-3\n" for _ in range(60))
+    )
+    monkeypatch.setattr(of_api, "_WINDOW", 10)
+    monkeypatch.setattr(module, "_HELD_LINES", 20)
+    settings = LexiconSettings(weigh="shares")
+
+    def run(name: str, **how: bool) -> list[bytes]:
+        output = tmp_path / name
+        lexicon(tmp_path / "de-en.tsv", output, form=form, links=tmp_path / "links", settings=settings, **how)
+        files = shortlist_files(output) if form == "shortlist" else (output,)
+        return [file.read_bytes() for file in files]
+
+    whole = run("whole")
+    kept = LexiconCounts.keep
+    done: list[int] = []
+
+    def breaks(self: LexiconCounts, known: dict[str, object], *, now: bool = False) -> None:
+        if len(done) == 2 * pieces - 1:
+            raise KeyboardInterrupt
+        done.append(1)
+        kept(self, known, now=now)
+
+    monkeypatch.setattr(LexiconCounts, "keep", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        run("out")
+    monkeypatch.setattr(LexiconCounts, "keep", kept)
+    if pieces == 1:  # nothing was kept yet
+        assert not lexicon_begun(tmp_path / "out", form)
+        assert run("out") == whole
+        return
+    assert lexicon_begun(tmp_path / "out", form)
+    with pytest.raises(OutputError, match="an interrupted run left a part"):
+        run("out")
+    with pytest.raises(OutputError, match="the interrupted run differs"):
+        lexicon(tmp_path / "de-en.tsv", tmp_path / "out", form=form, links=tmp_path / "links", resume=True)
+    assert run("out", resume=True) == whole
+    assert not lexicon_begun(tmp_path / "out", form)
+    result = lexicon(
+        tmp_path / "de-en.tsv",
+        tmp_path / "out",
+        form=form,
+        links=tmp_path / "links",
+        settings=settings,
+        resume=True,
+    )
+    assert result.finished_before
+
+
+def test_another_text_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "de-en.tsv").write_text("a\tb\n" * 4)
+    (tmp_path / "links").write_text("0-0\n" * 4)
+    monkeypatch.setattr(of_api, "_WINDOW", 1)
+    monkeypatch.setattr(module, "_HELD_LINES", 1)
+
+    def stop(lines: int) -> None:
+        if lines == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lexicon(tmp_path / "de-en.tsv", tmp_path / "out", links=tmp_path / "links", on_progress=stop)
+    (tmp_path / "de-en.tsv").write_text("a\tc\n" * 4)
+    with pytest.raises(InputError, match="the first 3 lines are not those of the interrupted run"):
+        lexicon(tmp_path / "de-en.tsv", tmp_path / "out", links=tmp_path / "links", resume=True)
+
+
+def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:
+    (tmp_path / "de-en.tsv").write_text("a\tb\nno translation\nc\td\n")
+    (tmp_path / "links").write_text("0-0\n\n0-0\n")
+    with pytest.raises(InputError, match=r"de-en\.tsv:2"):
+        lexicon(tmp_path / "de-en.tsv", links=tmp_path / "links")
+    bad: list[BadLine] = []
+    result = lexicon(
+        tmp_path / "de-en.tsv", links=tmp_path / "links", on_error="skip", on_bad_line=bad.append
+    )
+    assert (result.pairs, result.skipped, [one.line for one in bad]) == (2, 1, [2])
+    assert set(rows(result.text)) == {("a", "b"), ("c", "d")}

@@ -1,0 +1,277 @@
+"""Bilingual lexicons: counted from a corpus, written in any form, looked up."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otkit import __version__
+from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
+from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.sink import finished_facts, partial_of
+from otkit.api.project import open_aligner
+from otkit.data.lines import counted
+from otkit.data.parallel import BadLine, read_pairs
+from otkit.data.segmentation import RawText
+from otkit.encoders.encoder import Encoder
+from otkit.errors import ConfigError, InputError, OutputError, choose
+from otkit.files import check_file, is_stream, write_file
+from otkit.projection.corpus import read_links
+from otkit.projection.lexicon import LexiconCounts, look_up, open_lexicon
+from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
+from otkit.projection.settings import LexiconSettings
+
+__all__ = [
+    "LexiconResult",
+    "lexicon",
+    "lexicon_begun",
+    "look_up",
+    "shortlist_files",
+    "with_weak_links",
+]
+
+FilePath = str | Path
+_WEAK = 0.02  # the share of a link that is worth counting where each counts its share
+_WINDOW = 1024  # lines with given links that are counted together
+
+
+@dataclass(frozen=True)
+class LexiconResult:
+    """How many sentence pairs were counted and how many lines were skipped, how many entries there are, and the text
+    where no file was asked for. `finished_before`: an earlier run had done all of it, and nothing is known of its
+    counts."""
+
+    pairs: int
+    skipped: int
+    entries: int
+    text: str | None
+    finished_before: bool = False
+
+
+def with_weak_links(alignment: AlignmentSettings | None, settings: LexiconSettings) -> AlignmentSettings:
+    """The settings of the aligner; where each link counts its share, weak links too, unless there is a threshold."""
+    alignment = alignment or AlignmentSettings()
+    if settings.weigh == "shares" and alignment.threshold is None and alignment.strategy == "threshold":
+        return alignment.changed(threshold=_WEAK)
+    return alignment
+
+
+def lexicon(
+    corpus: FilePath,
+    output: FilePath | None = None,
+    *,
+    target: FilePath | None = None,
+    model: FilePath | Encoder | None = None,
+    links: FilePath | None = None,
+    form: str = "tsv",
+    input_format: str = "auto",
+    raw: RawText = False,
+    langs: tuple[str, str] = ("und", "und"),
+    on_error: str = "raise",
+    resume: bool = False,
+    overwrite: bool = False,
+    settings: LexiconSettings | None = None,
+    alignment: AlignmentSettings | None = None,
+    device: str = "auto",
+    aligner: WordAligner | None = None,
+    engine: Engine | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    on_bad_line: Callable[[BadLine], object] = lambda bad: None,
+    on_progress: Callable[[int], object] = lambda lines: None,
+) -> LexiconResult:
+    """Count which words of a corpus belong together, as `otkit lexicon` does.
+
+    corpus  parallel text, or the source side of it where `target` is the other
+    output  a file in the given form (shortlist: two files, its name with .s2t and .t2s), or None for the text
+    links   Pharaoh lines instead of links found with `model`; engine: what aligns instead of this process
+    resume  go on with an interrupted run of the same settings, to the same bytes
+    """
+    choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
+    if output is None and form not in LEXICON_FORMS:
+        raise ConfigError(f"the form {form!r} is of files", remedy="name one", setting="output")
+    if resume and (output is None or str(corpus) == "-"):
+        raise ConfigError("`resume` needs files on both ends", remedy="name a corpus and an output")
+    settings = settings or LexiconSettings()
+    if links is None and aligner is None:
+        aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
+    rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
+    fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
+    place = _place(output, form)
+    if resume and place is not None and finished_facts(place, fingerprint) is not None:
+        return LexiconResult(0, 0, 0, None, finished_before=True)
+    with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
+        known = counts.known
+        if links is not None:
+            engine = _GivenLinks(links, int(known.get("lines", 0)))
+
+        def count(line: Line, scores: bool) -> str:
+            found = line.alignment
+            counts.add(line.number, found.source, found.target, found.links)
+            return ""
+
+        stream = CorpusStream(aligner, count, raw=raw, engine=engine)
+        records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
+        if counts.finished:  # it was killed while the lexicon was written
+            stream.lines, stream.skipped = int(known["lines"]), int(known["skipped"])
+        else:
+            with torch_threads(known.get("threads")):
+                for piece in stream.pieces(records, known):
+                    for bad in piece.bad:
+                        on_bad_line(bad)
+                    counts.keep({**piece.known, "skipped": stream.skipped})
+                    on_progress(stream.lines)
+            counts.keep({"lines": stream.lines, "skipped": stream.skipped}, now=True)
+        if isinstance(engine, _GivenLinks):
+            engine.check_end()
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / "lexicon.sqlite"
+            entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(langs)})
+            text = _written(made, output, form, langs, overwrite=overwrite, facts={"of": fingerprint})
+    return LexiconResult(stream.lines - stream.skipped, stream.skipped, entries, text)
+
+
+def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[str, Any]:
+    if aligner is None:
+        return {"version": __version__, "format": list(rest)}
+    return fingerprint_of(aligner, rest)
+
+
+def _place(output: FilePath | None, form: str) -> Path | None:
+    """The file beside which unfinished counts lie; None where there is none."""
+    if output is None or is_stream(Path(output)):
+        return None
+    return shortlist_files(output)[0] if form == "shortlist" else Path(output)
+
+
+def lexicon_begun(output: FilePath | None, form: str) -> bool:
+    """Whether an unfinished run left something to go on with."""
+    place = _place(output, form)
+    return place is not None and partial_of(place).exists()
+
+
+@contextmanager
+def _growing(
+    place: Path | None,
+    settings: LexiconSettings,
+    fingerprint: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> Iterator[LexiconCounts]:
+    """Counts beside their output, which a run that is killed leaves there; in a passing folder without one."""
+    with tempfile.TemporaryDirectory() as folder:
+        if place is None:
+            partial = Path(folder) / "counts.sqlite"
+        else:
+            partial = partial_of(check_file(place, overwrite=overwrite or resume))
+            if overwrite:
+                partial.unlink(missing_ok=True)
+            elif not resume and partial.exists():
+                raise OutputError(
+                    "an interrupted run left a part of this output",
+                    where=str(partial),
+                    remedy="go on with `resume=True`, or start over with `overwrite=True`",
+                )
+            partial.parent.mkdir(parents=True, exist_ok=True)
+        counts = LexiconCounts(partial, settings, fingerprint=fingerprint)
+        done = False
+        try:
+            yield counts
+            done = True
+        finally:
+            counts.close()
+            if done or not counts.known:  # nothing is in it: the next run starts without a word
+                partial.unlink(missing_ok=True)
+
+
+class _GivenLinks:
+    """Links of a file in the place of an aligner, from a line on."""
+
+    def __init__(self, path: FilePath, done: int) -> None:
+        self._name, self._lines = str(path), read_links(path)
+        self._read = sum(1 for _ in islice(self._lines, done))
+
+    def __call__(self, pairs: Iterable[SentencePair | None]) -> Iterator[list[Alignment | None]]:
+        stream = iter(pairs)
+        while window := list(islice(stream, _WINDOW)):
+            yield [self._linked(pair) for pair in window]
+
+    def _linked(self, pair: SentencePair | None) -> Alignment | None:
+        line = next(self._lines, None)
+        self._read += 1
+        if line is None:
+            raise self._unequal("has fewer lines than the corpus")
+        if pair is None:
+            return None
+        source, target = tuple(pair[0]), tuple(pair[1])
+        if any(i >= len(source) or j >= len(target) for i, j, _ in line):
+            raise InputError(
+                f"a link of line {self._read} is to a word that is not there",
+                where=f"{self._name}:{self._read}",
+                remedy="give links of this corpus",
+            )
+        nothing = np.zeros(0, dtype=np.float32)
+        links = tuple(Link(*each) for each in line)
+        return Alignment(source, target, links, None, nothing, nothing, float("nan"))
+
+    def check_end(self) -> None:
+        """An error where there are more links than lines."""
+        if next(self._lines, None) is not None:
+            raise self._unequal(f"has more lines than the corpus, which has {counted(self._read, 'line')}")
+
+    def _unequal(self, what: str) -> InputError:
+        return InputError(
+            what, where=self._name, remedy="give a line of links for each pair, blank where it has none"
+        )
+
+
+def _written(
+    place: Path,
+    output: FilePath | None,
+    form: str,
+    langs: tuple[str, str],
+    *,
+    overwrite: bool,
+    facts: dict[str, Any],
+) -> str | None:
+    if form == "sqlite" and output is not None:
+        write_file(Path(output), lambda path: shutil.copyfile(place, path), overwrite=overwrite, facts=facts)
+        return None
+    base = open_lexicon(place)
+    try:
+        if output is None:
+            return "".join(LEXICON_FORMS[form](base, langs))
+        files = shortlist_files(output)[::-1] if form == "shortlist" else (Path(output),)
+        for path in files:
+            pieces = (
+                shortlist(base, reverse=path == files[0])
+                if form == "shortlist"
+                else LEXICON_FORMS[form](base, langs)
+            )
+            write_file(path, _filler(pieces), overwrite=overwrite, facts=facts)
+        return None
+    finally:
+        base.close()
+
+
+def shortlist_files(output: FilePath) -> tuple[Path, Path]:
+    """The two files of a shortlist: NAME.s2t and NAME.t2s."""
+    name = str(output).removesuffix(".s2t").removesuffix(".t2s")
+    return Path(f"{name}.s2t"), Path(f"{name}.t2s")
+
+
+def _filler(pieces: Iterator[str]) -> Callable[[Path], None]:
+    def fill(place: Path) -> None:
+        with place.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+            file.writelines(pieces)
+
+    return fill
