@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.encoder import EncoderSettings, alignment_layers_rule
-from otkit.encoders.pooling import SENTENCE_POOLINGS
+from otkit.encoders.stack import POOLING_MODES
 from otkit.encoders.tokens import Tokens, letters_of
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, choose
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.recipe import Recipe
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["ObjectiveLoss", "TransportLoss", "word_ids_of"]
 
 Features = Mapping[str, Tensor]
+
+# Behind a Transformer: sentences are compared as unit vectors anyway, and dropout is for training alone.
+_COMPUTED = ("Pooling", "Normalize", "Dropout")
 
 
 class ObjectiveLoss(nn.Module):
@@ -70,6 +73,8 @@ class ObjectiveLoss(nn.Module):
         self.recipe = asked.for_encoder(encoder)
         config = self.recipe.objective
         _refuse(self.recipe)
+        if "sentences" in config.needs:
+            _refuse_modules(model)
         start = None
         if config.needs & {"start", "teacher"}:
             start = CopiedStart(
@@ -204,12 +209,36 @@ def _encoder(model: SentenceTransformer) -> TorchEncoder:
             "the model has no transformers encoder with a fast tokenizer",
             remedy="give a SentenceTransformer whose first module is a Transformer",
         )
-    pooling = next(
+    layers, _ = alignment_layers_rule(int(encoder.config.num_hidden_layers))
+    settings = EncoderSettings(layers, pooling=_pooling(model))
+    return TorchEncoder(encoder, tokenizer, name=str(encoder.config.name_or_path), settings=settings)
+
+
+def _pooling(model: SentenceTransformer) -> str:
+    """The model's pooling by otkit's name; several are joined as they are there."""
+    stated = next(
         (getattr(module, "pooling_mode", None) for module in model if hasattr(module, "pooling_mode")), None
     )
-    layers, _ = alignment_layers_rule(int(encoder.config.num_hidden_layers))
-    settings = EncoderSettings(layers, pooling=pooling if pooling in SENTENCE_POOLINGS else "mean")
-    return TorchEncoder(encoder, tokenizer, name=str(encoder.config.name_or_path), settings=settings)
+    modes = ["mean"] if stated is None else [stated] if isinstance(stated, str) else list(stated)
+    names = {theirs: ours for ours, theirs in POOLING_MODES.items()}
+    for mode in modes:
+        choose(mode, names, what="pooling of the model")
+    return "+".join(names[mode] for mode in modes)
+
+
+def _refuse_modules(model: SentenceTransformer) -> None:
+    """What stands between the token states and the sentence vector, and a loss on sentences would pass over."""
+    kinds = [type(module).__name__ for module in model]
+    others = [kind for kind in kinds[1:] if kind not in _COMPUTED]
+    if any(getattr(module, "include_prompt", True) is False for module in model):
+        others.append("Pooling without the prompt")
+    if others or "Pooling" not in kinds:
+        raise ConfigError(
+            f"the model's sentence vectors go through {', '.join(others) or 'no Pooling'}, which a loss on sentences"
+            " does not compute here",
+            remedy="train with otkit.train, or leave sentence-contrastive out",
+            setting="losses",
+        )
 
 
 def _refuse(recipe: Recipe) -> None:

@@ -26,13 +26,14 @@ from otkit.sentence_transformers import ObjectiveLoss, TransportLoss, word_ids_o
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
 
 
-def wrapped(encoder: TorchEncoder, folder: Path) -> Any:
-    """The encoder as a SentenceTransformer of its own weights."""
+def wrapped(encoder: TorchEncoder, folder: Path, *behind: torch.nn.Module, **pooling: Any) -> Any:
+    """The encoder as a SentenceTransformer of its own weights, with other modules behind its pooling."""
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     encoder.save(folder)
     body = Transformer(str(folder))
-    return library.SentenceTransformer(modules=[body, Pooling(encoder.dimension)], device="cpu")
+    pool = Pooling(encoder.dimension, **pooling)
+    return library.SentenceTransformer(modules=[body, pool, *behind], device="cpu")
 
 
 def gradients(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -139,6 +140,40 @@ def test_a_trainer_trains_on_real_text(tmp_path: Path, sample_encoder: TorchEnco
     moved = [name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])]
     assert moved
     assert all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "mode", ["cls", "mean_sqrt_len_tokens", ("cls", "mean"), ("lasttoken", "weightedmean")]
+)
+def test_sentences_are_pooled_as_the_model_pools_them(
+    tmp_path: Path, tiny_encoder: TorchEncoder, mode: str | tuple[str, ...]
+) -> None:
+    model = wrapped(tiny_encoder, tmp_path / "tiny", pooling_mode=mode)
+    loss = ObjectiveLoss(model, {"sentence-contrastive": 1.0}, objective={"temperature": 0.1})
+    columns = [list(side) for side in zip(*(line.split("\t") for line in TEXT.splitlines()), strict=True)]
+    found = loss([model.preprocess(column) for column in columns]).item()
+    with torch.no_grad():
+        u, v = (
+            torch.nn.functional.normalize(model.encode(c, convert_to_tensor=True), dim=-1) for c in columns
+        )
+        scores, own = u @ v.T / 0.1, torch.arange(len(u))
+        entropy = torch.nn.functional.cross_entropy
+        expected = (entropy(scores, own) + entropy(scores.T, own)) / 2
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_modules_that_a_loss_on_sentences_would_pass_over_are_refused(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    headed = wrapped(tiny_encoder, tmp_path / "dense", Dense(tiny_encoder.dimension, 8))
+    with pytest.raises(ConfigError, match="go through Dense, which a loss on sentences"):
+        ObjectiveLoss(headed, {"sentence-contrastive": 1.0})
+    without = wrapped(tiny_encoder, tmp_path / "prompt", include_prompt=False)
+    with pytest.raises(ConfigError, match="go through Pooling without the prompt"):
+        ObjectiveLoss(without, {"sentence-contrastive": 1.0})
+    ObjectiveLoss(headed, {"ot": 1.0})  # looks at words alone
 
 
 def test_what_the_loss_cannot_know_is_refused(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:

@@ -20,13 +20,21 @@ from otkit.encoders.encoder import EncoderSettings, read_json
 from otkit.errors import CheckpointError
 from otkit.files import to_json
 
-__all__ = ["SentenceHead", "Stack", "module_weights", "read_stack", "read_weights", "write_stack"]
+__all__ = [
+    "POOLING_MODES",
+    "SentenceHead",
+    "Stack",
+    "module_weights",
+    "read_stack",
+    "read_weights",
+    "write_stack",
+]
 
 MODULES = "modules.json"
 _PROMPTS, _TEXT = "config_sentence_transformers.json", "sentence_bert_config.json"
 _WEIGHTS = "model.safetensors"
 
-_MODES = {
+POOLING_MODES = {
     "cls": "cls",
     "mean": "mean",
     "max": "max",
@@ -34,6 +42,8 @@ _MODES = {
     "weightedmean": "weightedmean",
     "lasttoken": "lasttoken",
 }
+"""The poolings by their names, with those of sentence-transformers."""
+
 # Before version 6 there was a yes or no for each of them, in this order.
 _OLD_MODES = {
     "cls": "pooling_mode_cls_token",
@@ -293,8 +303,10 @@ def _pooling(folder: Path) -> dict[str, Any]:
     stated = read_json(path)
     modes = stated.get("pooling_mode")
     if modes is None:
-        modes = [_MODES[name] for name, key in _OLD_MODES.items() if stated.get(key) is True] or ["mean"]
-    names = {theirs: ours for ours, theirs in _MODES.items()}
+        modes = [POOLING_MODES[name] for name, key in _OLD_MODES.items() if stated.get(key) is True] or [
+            "mean"
+        ]
+    names = {theirs: ours for ours, theirs in POOLING_MODES.items()}
     modes = [modes] if isinstance(modes, str) else modes
     unknown = [str(mode) for mode in modes if mode not in names]
     unknown += [
@@ -304,7 +316,7 @@ def _pooling(folder: Path) -> dict[str, Any]:
     ]
     if unknown or not modes:
         raise CheckpointError(
-            f"its pooling ({', '.join(unknown) or 'none'}) is not one of {', '.join(_MODES)}",
+            f"its pooling ({', '.join(unknown) or 'none'}) is not one of {', '.join(POOLING_MODES)}",
             where=str(path),
             remedy=f"mend the file, or take {MODULES} away",
         )
@@ -406,7 +418,7 @@ def write_stack(
         **(
             {key: name in chosen for name, key in _OLD_MODES.items()}
             if ordered == chosen
-            else {"pooling_mode": [_MODES[name] for name in chosen]}
+            else {"pooling_mode": [POOLING_MODES[name] for name in chosen]}
         ),
         "include_prompt": settings.pool_prompt,  # E5's mean runs over the prefix too
     }
