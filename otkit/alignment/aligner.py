@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otkit.alignment.documents import document_links, sentence_spans
+from otkit.alignment.explain import Trace, trace_pair
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.device import PRECISIONS, autocast
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
-from otkit.errors import choose
+from otkit.errors import InputError, choose
 
 __all__ = ["Alignment", "AlignmentSettings", "Link", "SentencePair", "WordAligner", "cut_window"]
 
@@ -204,8 +205,33 @@ class WordAligner:
             for index, pair in enumerate(window.pairs)
         ]
 
+    def trace(self, pair: SentencePair) -> Trace:
+        """How the links of one pair come about: every figure of every cell, from the very computation that gives its
+        links. Both sides have words, and one cost matrix holds them."""
+        source, target = tuple(pair[0]), tuple(pair[1])
+        if not source or not target:
+            raise InputError("a side has no words, so there is no link to explain", remedy="give words")
+        if len(source) * len(target) > MOST_CELLS:
+            raise InputError(
+                f"{len(source)} times {len(target)} words are too many to explain at once",
+                remedy="give the sentence that the word is in, and its translation",
+            )
+        with torch.inference_mode():
+            store = self._store(self._tokenised([(source, target)]))
+            return trace_pair(store, self.config, source, target)
+
     def _window_links(self, window: _Window, *, plans: bool = False) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
+        store = self._store(window)
+        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
+        for index in window.texts:
+            pair = window.pairs[index]
+            assert pair is not None
+            found[index] = self._document(pair)
+        return dict(sorted(found.items()))
+
+    def _store(self, window: _Window) -> UnitStore:
+        """The word vectors of a window."""
         with autocast(self.encoder.device, self.precision):
             store = encode_window(
                 self.encoder,
@@ -216,14 +242,7 @@ class WordAligner:
                 batch_tokens=self.batch_tokens,
                 progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),
             )
-        if self.config.center == "corpus":
-            store = self._minus_corpus_means(store)
-        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
-        for index in window.texts:
-            pair = window.pairs[index]
-            assert pair is not None
-            found[index] = self._document(pair)
-        return dict(sorted(found.items()))
+        return self._minus_corpus_means(store) if self.config.center == "corpus" else store
 
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
         if self.means is None:
