@@ -112,6 +112,7 @@ class Trace:
     """What was weighed for every pair of words, as (N,M) arrays named as the fields of `Candidate`; with `subword`
     units, that of the two subwords whose share is largest.
 
+    source_vectors (N,D), target_vectors (M,D)  as the cost saw them; those of a word's subwords added up
     source_null (N,), target_null (M,)  the share of each word's mass that found no partner
     mean_cost   of the mass that moved
     """
@@ -131,6 +132,8 @@ class Trace:
     strength: FloatArray
     linked: NDArray[np.bool_]
     plan: FloatArray
+    source_vectors: FloatArray
+    target_vectors: FloatArray
     source_null: FloatArray
     target_null: FloatArray
     mean_cost: float
@@ -243,6 +246,8 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         strength=strength,
         linked=np.asarray(found.linked[0].cpu().numpy()),
         plan=plain(found.scores),
+        source_vectors=_summed(problem.source, sides[0].word_ids),
+        target_vectors=_summed(problem.target, sides[1].word_ids),
         source_null=plain(found.nulls[0]),
         target_null=plain(found.nulls[1]),
         mean_cost=float(found.cost[0]),
@@ -263,6 +268,11 @@ def _deciding(share: Tensor, source: Encoded, target: Encoded) -> Tensor:
     rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=share.device))
     best = cells.scatter_reduce(0, owner, rank, "amax", include_self=False)
     return order[best].view(height, width)
+
+
+def _summed(vectors: Tensor, words: Tensor) -> FloatArray:
+    total = vectors.new_zeros(int(words.max()) + 1, vectors.shape[-1]).index_add(0, words[0], vectors[0])
+    return np.asarray(total.double().cpu().numpy())
 
 
 def _part_of(masses: Tensor, dim: int) -> Tensor:
