@@ -37,6 +37,7 @@ from otkit.errors import ConfigError, OutputError, reason_of
 __all__ = [
     "MARKER",
     "PACKED",
+    "append_line",
     "check_file",
     "check_folder",
     "check_growing",
@@ -51,6 +52,7 @@ __all__ = [
     "hold",
     "is_as_stated",
     "is_stream",
+    "journal_lines",
     "made_here",
     "open_new",
     "own_kind",
@@ -272,6 +274,26 @@ def write_json(path: Path, document: Any, *, overwrite: bool = False) -> None:
     write_file(path, to_json(document), overwrite=overwrite)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a journal of otkit's, and return when it is on the disk: a kill or a power cut later loses none."""
+    with _told(path), path.open("ab") as file:
+        file.write(line.encode("utf-8") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def journal_lines(path: Path) -> list[str]:
+    """The lines of a journal; one that a kill cut in two at the end is cut off, for it was never confirmed."""
+    with _told(path):
+        if not path.exists():
+            return []
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.truncate(path, len(whole))
+    return whole.decode("utf-8").splitlines()
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
@@ -444,6 +466,7 @@ _KINDS = {
     "vectors": "vectors",
     "report": "a report",
     "evaluation": "an evaluation",
+    "annotations": "annotations",
 }
 
 

@@ -31,10 +31,11 @@ FLOORS = {
     "vectors": 7,
     "exports": 7,
     "reports": 8,
-    "api": 9,
-    "__init__": 10,
-    "cli": 11,
-    "__main__": 12,
+    "inspector": 9,
+    "api": 10,
+    "__init__": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 
 

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from otkit.alignment.beads import Beads, align_sentences
 from otkit.alignment.documents import DocumentPair, document_links, sentences_of
+from otkit.alignment.explain import Trace, trace_pair
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.tokens import Sentence
+from otkit.errors import InputError
 
 __all__ = ["Alignment", "AlignmentSettings", "Link", "SentencePair", "WordAligner", "cut_window"]
 
@@ -247,10 +249,35 @@ class WordAligner:
             for index, pair in enumerate(window.pairs)
         ]
 
+    def trace(self, pair: SentencePair) -> Trace:
+        """How the links of one pair come about: every figure of every cell, from the very computation that gives its
+        links. Both sides have words, and one cost matrix holds them."""
+        source, target = tuple(pair[0]), tuple(pair[1])
+        if not source or not target:
+            raise InputError("a side has no words, so there is no link to explain", remedy="give words")
+        if len(source) * len(target) > MOST_CELLS:
+            raise InputError(
+                f"{len(source)} times {len(target)} words are too many to explain at once",
+                remedy="give the sentence that the word is in, and its translation",
+            )
+        with torch.inference_mode():
+            store = self._store(self._tokenised([(source, target)], texts=()))
+            return trace_pair(store, self.config, source, target)
+
     def _window_links(
         self, window: _Window, *, plans: bool = False, progress: Callable[[int], None] = lambda texts: None
     ) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
+        store = self._store(window, progress=progress)
+        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
+        for index in window.texts:
+            pair = window.pairs[index]
+            assert pair is not None
+            found[index] = self._document((sentences_of(pair[0]), sentences_of(pair[1])))
+        return dict(sorted(found.items()))
+
+    def _store(self, window: _Window, *, progress: Callable[[int], None] = lambda texts: None) -> UnitStore:
+        """The word vectors of a window."""
         store = encode_window(
             self.encoder,
             window.tokens,
@@ -260,14 +287,7 @@ class WordAligner:
             batch_tokens=self.batch_tokens,
             progress=progress,
         )
-        if self.config.center == "corpus":
-            store = self._minus_corpus_means(store)
-        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
-        for index in window.texts:
-            pair = window.pairs[index]
-            assert pair is not None
-            found[index] = self._document((sentences_of(pair[0]), sentences_of(pair[1])))
-        return dict(sorted(found.items()))
+        return self._minus_corpus_means(store) if self.config.center == "corpus" else store
 
     def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
         if self.means is None:

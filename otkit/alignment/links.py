@@ -13,16 +13,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.plans import Problem, problem_of, similarity, solve, temperature
+from otkit.alignment.plans import Problem, lowered, problem_of, similarity, solver_of, temperature
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
-from otkit.alignment.strategies import extract_links
+from otkit.alignment.strategies import extract_links, strengths
 from otkit.encoders.pooling import Encoded
 from otkit.errors import ConfigError
 from otkit.transport.phrases import weighted_shares
 from otkit.transport.plan import shares
 
-__all__ = ["MOST_CELLS", "PairLinks", "by_size", "find_all", "find_links", "fold", "linked_shares"]
+__all__ = [
+    "MOST_CELLS",
+    "Decision",
+    "PairLinks",
+    "by_size",
+    "decide",
+    "find_all",
+    "find_links",
+    "fold",
+    "linked_shares",
+]
 
 Lengths = tuple[Tensor, Tensor]
 """(B,N) and (B,M) letters of the units' words, 0 for punctuation and padding."""
@@ -93,44 +103,88 @@ def find_links(
         return [
             _nothing(*sizes, plans=plans) for sizes in zip(*map(_word_counts, (source, target)), strict=True)
         ]
-    problem = problem_of(source, target, config)
+    found = decide(source, target, config, lengths=lengths)
+    sizes = [_word_counts(side) for side in (source, target)]
+    scores = found.scores if plans else None
+    return list(_split(found.linked, found.share, scores, found.nulls, found.cost, sizes))
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """How the links of B pairs came about.
+
+    problem    between their units; `paid` is the same with the cost that was paid in the end
+    masses     (B,N,M) that moved between the units; unit_share (B,N,M) their shares of row and column
+    scores     (B,W,V) between words: plan masses, or similarities where there is no transport
+    share      (B,W,V) of the words' mass;  strength  (B,W,V) what the strategy compares;  linked  (B,W,V) bool
+    nulls      (B,W) and (B,V) share of each word's mass that found no partner
+    cost       (B,) mean cost of the mass that moved
+    """
+
+    problem: Problem
+    paid: Problem
+    masses: Tensor
+    unit_share: Tensor
+    scores: Tensor
+    share: Tensor
+    strength: Tensor
+    linked: Tensor
+    nulls: tuple[Tensor, Tensor]
+    cost: Tensor
+
+
+def decide(
+    source: Encoded, target: Encoded, config: AlignmentSettings, *, lengths: Lengths | None = None
+) -> Decision:
+    """The plan, and what the strategy makes of it, for B pairs of which each side has a unit."""
+    problem = paid = problem_of(source, target, config)
     mask = problem.mask
     if config.transport == "none":
         masses = _soft(problem, config)
         # Similarities differ by too little for shares of them to mean anything: shares are those of softmaxes.
         share = shares(masses, mask)
-        scores, masses = similarity(problem, config), share
+        scores, weights = similarity(problem, config), share
         nulls = 1 - share.amax(2), 1 - share.amax(1)
     else:
-        scores = masses = solve(problem, config)
+        solver = solver_of(config)
+        paid = lowered(problem, config, solver)
+        scores = masses = weights = solver(paid)
         share = shares(scores, mask)
         nulls = _left(masses.sum(2), problem.a), _left(masses.sum(1), problem.b)
         mask = mask & (scores > 0)  # no mass, no link, whatever the strategy
-    cost = (masses * problem.ground_cost).sum((1, 2)) / masses.sum((1, 2))
-    linked = None
+    cost = (weights * problem.ground_cost).sum((1, 2)) / weights.sum((1, 2))
+    linked, unit_share, strength = None, share, share
     if config.strategy != "threshold":
         linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
+        strength = strengths(scores, mask, strategy=config.strategy)
     if config.granularity == "subword":
         words = source.word_ids, target.word_ids
         linked = None if linked is None else fold(linked.float(), *words, reduce="amax") > 0
-        share = fold(share, *words, reduce="amax")
+        share, strength = (fold(each, *words, reduce="amax") for each in (share, strength))
         # Masses add up, similarities do not.
         scores = fold(scores, *words, reduce="amax" if config.transport == "none" else "sum")
         nulls = _mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1])
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
-        linked = linked_shares(share, config, lengths)
-    sizes = [_word_counts(side) for side in (source, target)]
-    return list(_split(linked, share, scores if plans else None, nulls, cost, sizes))
+        strength = link_strengths(share, config, lengths)
+        linked = strength > _threshold(config)
+    return Decision(problem, paid, masses, unit_share, scores, share, strength, linked, nulls, cost)
 
 
 def linked_shares(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
-    """(B,N,M) bool: what the strategy `threshold` links, for shares (B,N,M) of a plan between words.
+    """(B,N,M) bool: what the strategy `threshold` links, for shares (B,N,M) of a plan between words."""
+    return link_strengths(share, config, lengths) > _threshold(config)
 
-    A share passes the threshold by itself, or weighed by the words' `lengths` where the settings say so.
-    """
+
+def _threshold(config: AlignmentSettings) -> float:
     threshold = config.compared_with
     assert threshold is not None  # of the strategy, which is threshold
+    return threshold
+
+
+def link_strengths(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
+    """(B,N,M) what the strategy `threshold` compares: the shares of a plan between words as they are, or weighed by
+    the words' `lengths` where the settings say so."""
     if config.weighs_lengths:
         if lengths is None:
             raise ConfigError(
@@ -142,9 +196,9 @@ def linked_shares(share: Tensor, config: AlignmentSettings, lengths: Lengths | N
             *lengths,
             power=config.length_power,
             attach_factor=config.attach_factor,
-            threshold=threshold,
+            threshold=_threshold(config),
         )
-    return share > threshold
+    return share
 
 
 def _soft(problem: Problem, config: AlignmentSettings) -> Tensor:

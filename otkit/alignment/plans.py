@@ -24,7 +24,17 @@ from otkit.transport.order import distortion_cost, neighbour_support
 from otkit.transport.plan import shares
 from otkit.transport.sinkhorn import sinkhorn
 
-__all__ = ["PLANS", "Problem", "Solver", "problem_of", "similarity", "solve", "temperature"]
+__all__ = [
+    "PLANS",
+    "Problem",
+    "Solver",
+    "lowered",
+    "problem_of",
+    "similarity",
+    "solve",
+    "solver_of",
+    "temperature",
+]
 
 # Relative error of a plan at which its links no longer change.
 _ERROR = 1e-3
@@ -231,17 +241,23 @@ def solve(problem: Problem, config: AlignmentSettings, solver: Solver | None = N
     Only the last of these plans has a gradient, where the `solver` gives one; it can see by
     `torch.is_grad_enabled()` which is asked for. Without a solver it is that of the settings' transport.
     """
-    solver = solver or _solver(config)
-    lowered = problem
+    solver = solver or solver_of(config)
+    return solver(lowered(problem, config, solver))
+
+
+def lowered(problem: Problem, config: AlignmentSettings, solver: Solver) -> Problem:
+    """The problem whose plan counts: its cost is lowered by what the neighbours of a cell say for it."""
+    last = problem
     for _ in range(config.rounds if config.agreement else 0):
         with torch.no_grad():
-            support = neighbour_support(shares(solver(lowered), problem.mask))
+            support = neighbour_support(shares(solver(last), problem.mask))
         discount = config.agreement * problem.unit[:, None, None] * support
-        lowered = problem.with_cost(problem.cost - discount)
-    return solver(lowered)
+        last = problem.with_cost(problem.cost - discount)
+    return last
 
 
-def _solver(config: AlignmentSettings) -> Solver:
+def solver_of(config: AlignmentSettings) -> Solver:
+    """The solver of the settings' transport, with a null word where they ask for one."""
     method = PLANS[config.transport]
     if config.null is None or config.transport in ("semi", "fgw"):
         return lambda problem: method(problem, config)

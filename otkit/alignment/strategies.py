@@ -24,6 +24,7 @@ __all__ = [
     "Strategy",
     "entmax15",
     "extract_links",
+    "strengths",
 ]
 
 Strategy = Callable[[Tensor, Tensor, float], Tensor]
@@ -134,16 +135,22 @@ def match(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
 def softmax(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
     """Pairs whose softmax over targets and over sources both pass the threshold: awesome-align, on raw dot
     products (Dou and Neubig 2021, section 2.1)."""
+    return _softmax_both(scores, mask) > threshold
+
+
+def _softmax_both(scores: Tensor, mask: Tensor) -> Tensor:
     scores = _cleared(scores, mask)
-    ahead, back = scores.softmax(2).nan_to_num(0.0), scores.softmax(1).nan_to_num(0.0)
-    return (ahead > threshold) & (back > threshold)
+    return torch.minimum(scores.softmax(2).nan_to_num(0.0), scores.softmax(1).nan_to_num(0.0))
 
 
 def entmax(scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
     """The same with the sparse 1.5-entmax in place of softmax."""
+    return _entmax_both(scores, mask) > threshold
+
+
+def _entmax_both(scores: Tensor, mask: Tensor) -> Tensor:
     scores = _cleared(scores, mask)
-    back = entmax15(scores.transpose(1, 2)).transpose(1, 2)
-    return (entmax15(scores) > threshold) & (back > threshold)
+    return torch.minimum(entmax15(scores), entmax15(scores.transpose(1, 2)).transpose(1, 2))
 
 
 def entmax15(scores: Tensor) -> Tensor:
@@ -178,6 +185,12 @@ def _among(scores: Tensor, k: int, dim: int) -> Tensor:
     k = min(k, scores.shape[dim])
     order = scores.sort(dim=dim, descending=True, stable=True).indices.narrow(dim, 0, k)
     return torch.zeros_like(scores, dtype=torch.bool).scatter(dim, order, True)
+
+
+def strengths(scores: Tensor, mask: Tensor, *, strategy: str) -> Tensor:
+    """(B,N,M) what a strategy compares: the smaller of both probabilities, or the scores as they are."""
+    compared = {"softmax": _softmax_both, "entmax": _entmax_both}.get(strategy)
+    return scores if compared is None else compared(scores, mask)
 
 
 STRATEGIES: Mapping[str, Strategy] = {

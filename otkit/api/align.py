@@ -12,6 +12,7 @@ from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.documents import cut_document
+from otkit.alignment.explain import Explanation, Trace
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
@@ -49,6 +50,27 @@ class DrawnAlignment(Alignment):
 
     caption: str = ""
     settings: str = ""
+    aligner: WordAligner | None = None
+
+    def explain(self, word: int | str, *, side: str = "source") -> Explanation:
+        """Why a word is linked as it is: its five best candidates with everything that was weighed.
+
+        word  its place, counted from 0, in the `source` or in the `target`; or the word itself, where it stands first
+
+        >>> (pair,) = align_words("das Haus", "the house")
+        >>> why = pair.explain("Haus")
+        >>> why.candidates[0].word, why.candidates[0].linked, why.threshold
+        ('house', True, 0.45)
+        """
+        if isinstance(word, str):
+            side, word = self.trace.places_of(word)[0]
+        return self.trace.explain(word, side=side)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Every figure of every pair of words, as arrays."""
+        assert self.aligner is not None  # align_words gave it
+        return self.aligner.trace((self.source, self.target))
 
     @cached_property
     def view(self) -> GridView:
@@ -186,7 +208,12 @@ class Aligner:
         caption = caption_of(self._aligner, name=self.encoder.name)
         used = self.settings.described()
         return Alignments(
-            DrawnAlignment(**{name: getattr(found, name) for name in _FIELDS}, caption=caption, settings=used)
+            DrawnAlignment(
+                **{name: getattr(found, name) for name in _FIELDS},
+                caption=caption,
+                settings=used,
+                aligner=self._aligner,
+            )
             for found in self._aligner.align(zip(*sides, strict=True))
         )
 

@@ -18,6 +18,7 @@ from otkit.cli.evaluate import app as evaluate
 from otkit.cli.export import export
 from otkit.cli.extract import extract
 from otkit.cli.info import info
+from otkit.cli.inspect import inspect
 from otkit.cli.lexicon import lexicon
 from otkit.cli.outputs import during_command
 from otkit.cli.project import project
@@ -56,7 +57,7 @@ app = typer.Typer(
 # The commands in the panels of the help; an app is one with commands of its own.
 _PANELS: dict[str, tuple[Any, ...]] = {
     "Train and measure": (align, evaluate),
-    "Look": (show_alignment, report, check),
+    "Look": (show_alignment, inspect, report, check),
     "Produce": (extract, project, tags, lexicon, embed, search, export),
     "Know": (info, recipe, cache),
 }

@@ -77,6 +77,8 @@ NEEDS: tuple[Need, ...] = (
         package="onnxscript",
         commands=("export",),
     ),
+    Need("starlette", lambda given: True, "serve", commands=("inspect",)),
+    Need("uvicorn", lambda given: True, "serve", commands=("inspect",)),
     Need("lxml", _marked("xliff", "tmx"), "tags", commands=("tags",)),
     Need("polib", _marked("po"), "tags", commands=("tags",)),
     Need("faiss", lambda given: given.get("index") not in (None, "none"), package="faiss-cpu"),

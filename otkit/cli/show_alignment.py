@@ -51,6 +51,7 @@ FORMATS = {
     "svg": "a heat map",
 }
 _FILES = ("html", "png", "svg")
+_EXPLAINED = ("grid", "text", "json")
 _ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "grid"}}
 
 
@@ -63,6 +64,14 @@ def show_alignment(
         option(
             "Links made by hand to compare with, counted from 0: '0-0 1p2', p for possible.",
             "LINKS",
+            panel="Data",
+        ),
+    ] = None,
+    explain: Annotated[
+        str | None,
+        option(
+            "Show why a word is linked as it is, instead of the plan: the word, or its place as source:0 or target:0.",
+            "WORD",
             panel="Data",
         ),
     ] = None,
@@ -124,6 +133,12 @@ def show_alignment(
         raise ConfigError(
             f"received {width}, and {shape} has no columns", remedy="leave it out", setting="width"
         )
+    if explain is not None and shape not in _EXPLAINED:
+        raise ConfigError(
+            f"received {explain!r}, and {shape} shows no reasons",
+            remedy=f"use one of: {', '.join(_EXPLAINED)}",
+            setting="explain",
+        )
     claim_files({"output": output}, [model, compare, given.recipe], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = given.settings("alignment", AlignmentSettings)
@@ -146,6 +161,11 @@ def show_alignment(
     encoders = open_both(model, compare, device=device)
     from otkit.cli.progress import counted, last_line
 
+    if explain is not None:
+        _explain(
+            explain, encoders, config, words, shape=shape, output=output, width=width, overwrite=overwrite
+        )
+        return
     if shape == "html":
         assert output is not None  # _format asked for it
         from otkit.reports.html import write_page
@@ -180,6 +200,59 @@ def show_alignment(
         then="the same with --output page.html shows every layer and transport",
         quiet=quiet,
     )
+
+
+def _explain(
+    word: str,
+    encoders: dict[str, Encoder],
+    config: AlignmentSettings,
+    words: Sequence[tuple[str, ...]],
+    *,
+    shape: str,
+    output: Path | None,
+    width: int | None,
+    overwrite: bool,
+) -> None:
+    """Write why a word is linked as it is, as each encoder has it."""
+    from otkit.alignment.aligner import WordAligner
+    from otkit.reports.explained import ExplainedPicture
+
+    found = {}
+    for name, encoder in encoders.items():
+        trace = WordAligner(encoder, config).trace((words[0], words[1]))
+        side, colon, place = word.partition(":")
+        if colon and side in ("source", "target") and place.isdecimal():
+            places = [(side, int(place))]
+        else:
+            places = trace.places_of(word)
+        found[name] = [trace.explain(index, side=side) for side, index in places]
+    if shape == "json":
+        from otkit.files import to_json
+
+        document = [
+            {"model": name, **explanation.to_dict()} for name, each in found.items() for explanation in each
+        ]
+        _print_text([to_json(document).rstrip("\n")], output, overwrite=overwrite)
+        return
+    tables = [
+        ExplainedPicture(explanation, model=name if len(found) > 1 else "")
+        for name, each in found.items()
+        for explanation in each
+    ]
+    if output is None:
+        from otkit.cli.stdout import show
+
+        show(*tables, width=width, piped=80)
+        return
+    from rich.console import Console
+
+    from otkit.files import write_file
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            Console(file=file, width=width or 100, highlight=False).print(*tables, sep="\n")
+
+    write_file(output, write, overwrite=overwrite)
 
 
 def _format(name: str | None, output: Path | None) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor
-
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import DEFAULT_THRESHOLDS, AlignmentSettings
 from otkit.encoders.encoder import Encoder
-from otkit.encoders.tokens import Sentence, Tokens
+from otkit.encoders.remembered import Remembering
 from otkit.reports.html import Page, PagePair, Variant
 from otkit.reports.view import GoldLinks, GridView, view_of
 
@@ -18,38 +16,6 @@ __all__ = ["caption_of", "layers_name", "page_threshold", "pair_page", "pair_vie
 
 # Those that a reader would compare; fused Gromov-Wasserstein is slow and looks like its neighbours.
 _TRANSPORTS = ("unbalanced", "balanced", "semi", "partial", "exact", "none")
-
-
-class _OneForwardPass:
-    """An encoder that runs once for each batch of tokens and then answers for any layer: 70 views of one pair
-    cost one pass."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._states: dict[bytes, tuple[Tensor, ...]] = {}
-        self.name, self.precision = encoder.name, encoder.precision
-        self.settings, self.subwords = encoder.settings, encoder.subwords
-        self.dimension, self.layers = encoder.dimension, encoder.layers
-        self.sentence_dimension = encoder.sentence_dimension
-        self.max_tokens, self.device, self.origin = encoder.max_tokens, encoder.device, encoder.origin
-
-    def tokenize(self, sentences: Sequence[Sentence], *, prefix: str | None = None) -> Tokens:
-        return self._encoder.tokenize(sentences, prefix=prefix)
-
-    def hidden_states(self, tokens: Tokens, *, layers: Sequence[int]) -> tuple[Tensor, ...]:
-        key = tokens.ids.cpu().numpy().tobytes()
-        if key not in self._states:
-            self._states[key] = self._encoder.hidden_states(tokens, layers=range(self.layers + 1))
-        return tuple(self._states[key][layer] for layer in layers)
-
-    def encode_sentences(self, tokens: Tokens) -> Tensor:
-        return self._encoder.encode_sentences(tokens)
-
-    def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
-        return self._encoder.pool(hidden, tokens)
-
-    def weights_sha256(self) -> str:
-        return self._encoder.weights_sha256()
 
 
 def layers_name(layers: Sequence[int]) -> str:
@@ -99,7 +65,7 @@ def pair_page(
     views: list[GridView] = []
     for name, encoder in encoders.items():
         own = WordAligner(encoder, config).layers
-        once = _OneForwardPass(encoder)
+        once = Remembering(encoder)
         singles = [(layer,) for layer in range(1, encoder.layers + 1) if (layer,) != own]
         for transport in dict.fromkeys((config.transport, *_TRANSPORTS)):
             for layers in (own, *singles):

@@ -340,6 +340,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--gold": Row("0-0", base="show-alignment grid", wrong="0-99 first"),
         "--segmenter": Row(same_as="extract"),
         "--langs": Row(own="languages"),
+        "--explain": Row("haus", base="show-alignment grid", wrong="source:99 mice"),
         "--raw": Row(instead="SOURCE", beside="'das haus, klein.'"),
         "--width": Row("50", base="show-alignment grid", wrong="10 5000"),
         **ALIGNER_ELSEWHERE,

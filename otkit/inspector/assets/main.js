@@ -1,0 +1,149 @@
+import { Annotate } from "./annotate.js";
+import { ask, latest } from "./api.js";
+import { Controls } from "./controls.js";
+import { Corpus } from "./corpus.js";
+import { byId, el, number, percent } from "./dom.js";
+import { interlinear } from "./interlinear.js";
+import { showLayers } from "./layers.js";
+import { Matrix } from "./matrix.js";
+import { showSpace } from "./space.js";
+import { showWhy } from "./why.js";
+
+const START = ["Gestern hat die Regierung ein neues Gesetz zum Schutz der Wälder beschlossen .", "Yesterday the government passed a new law to protect the forests ."];
+const LONG = 24; // words of a side, from which words over words are easier to read than a matrix
+
+const state = { facts: null, controls: null, corpus: null, annotate: null, found: null, word: null, cell: null };
+
+function problem(error) {
+  const place = byId("problem");
+  place.hidden = !error;
+  place.textContent = error ? error.message : "";
+}
+
+const texts = () => ({ source: byId("source").value, target: byId("target").value });
+const asked = () => ({ ...texts(), model: state.controls.model === "*" ? state.facts.models[0].name : state.controls.model, settings: state.controls.changes });
+
+const matrix = new Matrix(byId("picture"), {
+  onWord: chooseWord,
+  onCell: (i, j) => { if (state.annotate?.cell(i, j)) return; state.cell = [i, j]; chooseWord("source", i); layers(); },
+  onKey: (key, i, j) => state.annotate?.key(key, i, j) ?? false,
+});
+
+function draw() {
+  const found = state.found;
+  if (!found) return;
+  const shape = byId("shape").value, long = Math.max(found.source.length, found.target.length) > LONG;
+  const changed = state.controls.model === "*";
+  if (shape === "matrix" || changed || state.annotate?.on || (shape === "auto" && !long))
+    matrix.draw({ ...found, marks: state.annotate?.marks, nulls: [found.source_no_partner, found.target_no_partner] });
+  else { matrix.key = ""; interlinear(byId("picture"), found, { onWord: chooseWord }); }
+  legend(changed);
+  mark();
+}
+
+function legend(changed) {
+  const item = (...parts) => el("li", {}, ...parts);
+  const items = changed
+    ? [item("share of mass: −1 ", el("span", { class: "scale both" }), " +1"), item("+ link gained"), item("− link lost")]
+    : [item("share of mass: 0% ", el("span", { class: "scale" }), " 100%"), item("● link"), item("∅ no partner")];
+  if (state.annotate?.on) items.push(item("solid frame: sure by hand"), item("dashed frame: possible by hand"), item("keys: arrows, s, p, x, u, n"));
+  byId("legend").replaceChildren(...items);
+}
+
+const align = latest(async () => {
+  const begun = performance.now();
+  if (!texts().source.trim() || !texts().target.trim()) return;
+  if (state.controls.model === "*") {
+    const answer = await ask("/compare", { ...texts(), settings: state.controls.changes });
+    const after = answer.alignments[1];
+    state.found = { ...after, difference: answer.difference, gained: answer.gained, lost: answer.lost, shown: [...answer.gained, ...answer.lost] };
+    byId("status").textContent = `${answer.kept.length} links kept, ${answer.gained.length} gained, ${answer.lost.length} lost from ${answer.models[0]} to ${answer.models[1]}`;
+  } else {
+    const { alignments: [found], milliseconds } = await ask("/align", asked());
+    state.found = found;
+    byId("status").textContent = `${found.model}, layer ${found.layers.join("+")}: ${found.links.length} links, cost ${number(found.cost)} (lower is closer); ${milliseconds} ms`;
+  }
+  problem(null);
+  if (state.cell && (state.cell[0] >= state.found.source.length || state.cell[1] >= state.found.target.length)) state.cell = null;
+  draw();
+  document.documentElement.dataset.drawn = Number(document.documentElement.dataset.drawn ?? 0) + 1;
+  document.documentElement.dataset.took = Math.round(performance.now() - begun);
+  history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify({ ...texts(), settings: state.controls.changes }))}`);
+  if (state.word) await explain();
+}, problem);
+
+async function explain() {
+  const [side, word] = state.word, words = state.found[side];
+  if (word >= words.length) { state.word = null; return; }
+  const request = asked();
+  if (state.controls.model === "*") request.model = state.facts.models[1].name;
+  showWhy(byId("why"), await ask("/explain", { ...request, side, word }));
+  mark();
+}
+
+const explaining = latest(explain, problem);
+const layers = latest(async () => {
+  if (!state.found) return;
+  showLayers(byId("layers"), await ask("/layers", asked()), { ...state.found, cell: state.cell, onLayer: (layer) => state.controls.setLayer(layer) });
+}, problem);
+const space = latest(async () => {
+  if (!state.found) return;
+  const models = state.controls.model === "*" ? state.facts.models.map(({ name }) => name) : [state.controls.model];
+  showSpace(byId("space"), await ask("/space", { ...texts(), models, settings: state.controls.changes }));
+}, problem);
+
+function chooseWord(side, index) {
+  state.word = [side, index];
+  explaining();
+}
+
+function mark() {
+  for (const node of document.querySelectorAll("#picture .word")) {
+    const chosen = state.word && node.dataset.side === state.word[0] && Number(node.dataset.index) === state.word[1];
+    node.classList.toggle("chosen", Boolean(chosen));
+    node.setAttribute("aria-pressed", String(Boolean(chosen)));
+  }
+}
+
+let resting;
+function changed() {
+  align();
+  // The pictures below may wait until the hand rests.
+  clearTimeout(resting);
+  resting = setTimeout(() => { layers(); space(); }, 350);
+}
+
+function newText() {
+  state.word = state.cell = null;
+  byId("why").replaceChildren(el("h2", {}, "Why this link"), el("p", { class: "soft" }, "Choose a word: its best candidates, and what decides between them."));
+  changed();
+  state.annotate?.load();
+}
+
+async function begin() {
+  state.facts = await ask("/settings");
+  state.controls = new Controls(byId("controls"), state.facts, changed);
+  let kept = {};
+  try { kept = JSON.parse(decodeURIComponent(location.hash.slice(1))); } catch { /* an address without a pair */ }
+  byId("source").value = kept.source ?? START[0];
+  byId("target").value = kept.target ?? START[1];
+  if (kept.settings && typeof kept.settings === "object") { Object.assign(state.controls.changes, kept.settings); for (const name of ["transport", "strategy"]) if (kept.settings[name]) byId(name).value = kept.settings[name]; state.controls.show(); }
+  for (const id of ["source", "target"]) byId(id).addEventListener("input", newText);
+  byId("shape").addEventListener("change", draw);
+  addEventListener("resize", () => { if (matrix.frame?.isConnected) matrix.fit(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layers);
+  if (state.facts.annotations) {
+    state.annotate = new Annotate(byId("annotating"), {
+      pair: () => state.found && { source: state.found.source, target: state.found.target }, links: () => state.found.links,
+      onChange: draw, onNext: async () => { if (state.corpus) await state.corpus.next(); }, onError: problem });
+  }
+  if (state.facts.corpus) {
+    state.corpus = new Corpus(byId("corpus"), state.facts.corpus, { models: state.facts.models.length, onError: problem,
+      onPair: (row) => { byId("source").value = row.source; byId("target").value = row.target; newText(); byId("text").scrollIntoView({ block: "nearest" }); } });
+    state.corpus.load();
+  }
+  changed();
+  document.documentElement.dataset.ready = "1";
+}
+
+begin().catch(problem);

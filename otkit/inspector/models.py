@@ -1,0 +1,156 @@
+"""The encoders that an inspector looks through, and what they say of one pair under any settings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.explain import Trace
+from otkit.alignment.settings import AlignmentSettings
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.remembered import Remembering
+from otkit.errors import choose
+
+__all__ = ["Models", "compared", "described", "in_space", "over_layers"]
+
+Pair = tuple[Sequence[str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Encoders by name, and the settings to start from. The hidden states of the last pairs are kept, so that other
+    settings of the same words cost one solve; one thread at a time computes."""
+
+    encoders: Mapping[str, Encoder]
+    remembering: Mapping[str, Encoder]
+    settings: AlignmentSettings
+    lock: threading.Lock
+
+    @classmethod
+    def of(cls, encoders: Mapping[str, Encoder], settings: AlignmentSettings) -> Models:
+        """These encoders."""
+        kept = {name: Remembering(encoder) for name, encoder in encoders.items()}
+        return cls(encoders, kept, settings, threading.Lock())
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.encoders)
+
+    def aligner(self, name: str | None, changes: Mapping[str, Any]) -> WordAligner:
+        """An encoder, the first where none is named, with the settings and what a request changes of them."""
+        encoder = choose(name or self.names[0], self.remembering, what="model", setting="model")
+        return WordAligner(encoder, self.settings.changed(**AlignmentSettings.read(changes)))
+
+    def plain_aligner(self, name: str) -> WordAligner:
+        """The same for texts that are read once: they would push out the pair that is looked at."""
+        return WordAligner(self.encoders[name], self.settings)
+
+    def trace(self, pair: Pair, name: str | None, changes: Mapping[str, Any]) -> Trace:
+        """How the links of a pair come about."""
+        with self.lock:
+            return self.aligner(name, changes).trace((tuple(pair[0]), tuple(pair[1])))
+
+
+def described(trace: Trace, *, model: str, layers: Sequence[int]) -> dict[str, Any]:
+    """One pair as programs read it: links, shares, strengths and masses, with the settings as they were used."""
+    return {
+        "model": model,
+        "layers": list(layers),
+        "source": list(trace.source),
+        "target": list(trace.target),
+        "links": [[i, j, round(share, 4)] for i, j, share in trace.links],
+        "share": _rounded(trace.share, 4),
+        "strength": _rounded(trace.strength, 4),
+        "plan": _rounded(trace.plan, 6),
+        "source_no_partner": _rounded(trace.source_null, 4),
+        "target_no_partner": _rounded(trace.target_null, 4),
+        "cost": round(trace.mean_cost, 4),
+        "settings": trace.settings.used(),
+        "units": trace.settings.units(),
+    }
+
+
+def over_layers(models: Models, pair: Pair, name: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The same pair in every single hidden state: shares, links, and the share of words that are each other's
+    nearest, which is highest where the two languages agree best."""
+    encoder = models.aligner(name, changes).encoder
+    layers = []
+    for layer in range(encoder.layers + 1):
+        trace = models.trace(pair, name, {**changes, "layers": [layer]})
+        layers.append({
+            "layer": layer,
+            "share": _rounded(trace.share, 2),
+            "links": [[i, j] for i, j, _ in trace.links],
+            "mutual": round(_mutual(trace.cosine), 4),
+            "cost": round(trace.mean_cost, 4),
+        })  # fmt: skip
+    most = max(each["mutual"] for each in layers)
+    best = [each["layer"] for each in layers if each["mutual"] == most]
+    return {
+        "model": name or models.names[0],
+        "used": list(models.aligner(name, changes).layers),
+        "layers": layers,
+        "verdict": f"The words agree best in hidden state{'s' if best[1:] else ''} {', '.join(map(str, best))}: "
+        f"{most:.0%} of them are each other's nearest",
+    }  # fmt: skip
+
+
+def _mutual(cosine: NDArray[np.float64]) -> float:
+    ahead, back = cosine.argmax(1), cosine.argmax(0)
+    return 2 * float((back[ahead] == np.arange(len(ahead))).sum()) / sum(cosine.shape)
+
+
+def compared(before: Trace, after: Trace) -> dict[str, Any]:
+    """What the second model has gained and lost, and the difference of the strengths."""
+    first, second = ({(i, j) for i, j, _ in trace.links} for trace in (before, after))
+    return {
+        "kept": sorted(first & second),
+        "gained": sorted(second - first),
+        "lost": sorted(first - second),
+        "difference": _rounded(after.share - before.share, 4),
+    }
+
+
+def in_space(traces: Sequence[Trace]) -> list[dict[str, Any]]:
+    """Two coordinates of every word of one model or of several, along the main axes (PCA) of both clouds together.
+
+    Models of one width share their axes, so that the way of a word from one to the other can be drawn.
+    """
+    clouds = [_unit(np.concatenate([trace.source_vectors, trace.target_vectors])) for trace in traces]
+    widths = {cloud.shape[1] for cloud in clouds}
+    groups = [clouds] if len(widths) == 1 else [[cloud] for cloud in clouds]
+    placed: list[tuple[NDArray[np.float64], float]] = []
+    for group in groups:
+        every = np.concatenate(group)
+        mean = every.mean(0)
+        _, sizes, axes = np.linalg.svd(every - mean, full_matrices=False)
+        shown = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12))
+        placed += [((cloud - mean) @ axes[:2].T, shown) for cloud in group]
+    return [
+        {
+            "source": _rounded(_two_wide(places[: len(trace.source)]), 4),
+            "target": _rounded(_two_wide(places[len(trace.source) :]), 4),
+            "variance": round(shown, 4),
+        }
+        for trace, (places, shown) in zip(traces, placed, strict=True)
+    ]
+
+
+def _two_wide(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With a second coordinate where two words leave one axis."""
+    return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit: NDArray[np.float64] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def _rounded(values: NDArray[np.float64], digits: int) -> Any:
+    return np.asarray(values, dtype=np.float64).round(digits).tolist()
