@@ -104,6 +104,10 @@ def embed(
             remedy="save it, and give its folder",
             setting="engine",
         )
+    if opened.subwords.usual is not None:
+        note(
+            "the tokenizer names the language of a text; all texts get the token that it puts where nobody says"
+        )
     embedder = embedder_of(opened, chosen)
     embedder.on_encoded = on_encoded
 
