@@ -246,6 +246,7 @@ def _refuse(recipe: Recipe) -> None:
     objective = recipe.objective
     refused = [
         ("links are given", objective.links == "given" or "gold" in objective.needs, "losses"),
+        ("static vectors are given", "static" in objective.needs, "losses"),
         ("words weigh by document frequencies", objective.weights == "idf", "weights"),
         ("languages have weights", bool(objective.language_weights), "language_weights"),
     ]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +39,7 @@ class Hub:
 
     refuse  paths (as patterns) that are answered with a status, or with no answer (0)
     asked   what was asked, as `METHOD path`
+    before  is called with that before the answer
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class Hub:
         self.uploads: dict[str, bytes] = {}
         self.refuse: dict[str, int] = {}
         self.asked: list[str] = []
+        self.before: Callable[[str], object] = lambda asked: None
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -80,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
+        self.hub.before(f"{self.command} {path}")
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         for pattern, status in self.hub.refuse.items():

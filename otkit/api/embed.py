@@ -111,6 +111,10 @@ def embed(
         raise ConfigError(
             "the workers of a cluster embed in fp32", remedy="leave the precision out", setting="precision"
         )
+    if opened.subwords.usual is not None:
+        note(
+            "the tokenizer names the language of a text; all texts get the token that it puts where nobody says"
+        )
     embedder = embedder_of(encoder_in(precision, opened, progress=note), chosen)
     embedder.on_encoded = on_encoded
 

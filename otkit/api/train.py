@@ -33,6 +33,7 @@ from otkit.training.protocols import Observer
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.run import align_encoder, check_output
+from otkit.training.static import StaticVectors
 from otkit.training.supervision import GivenLinks, Teacher, gold_corpus, read_links
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def train(
     links: Sequence[str | Path] = (),
     gold: Sequence[str | Path] = (),
     teacher: str | Path | TorchEncoder | None = None,
+    static_vectors: Sequence[str | Path] = (),
     langs: str | None = None,
     input_format: str = "auto",
     device: str = "auto",
@@ -175,6 +177,7 @@ def train(
     links         word links of each file, in order: Pharaoh, or gold TSV
     gold          gold word links (TSV) whose AER is measured before, after and at evaluations
     teacher       the encoder that `ot-distill` learns from; by default the start
+    static_vectors  files of word vectors (fastText's `.vec`, `cc.de.300.vec.gz`) that `static-anchor` holds on to
     langs         languages such as "de-en", where a file's name does not say
     log_to        trackers: tensorboard, wandb, mlflow ...
     on_progress   is called with a `Progress` now and then
@@ -188,10 +191,13 @@ def train(
     folder, main = Path(output), is_main_process()
     asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
     _check_teacher(teacher, asked)
-    inputs = [*_paths(files), *dev, *links, *gold, _path(encoder), _path(teacher)]
+    _check_static(static_vectors, asked)
+    inputs = [*_paths(files), *dev, *links, *gold, *static_vectors, _path(encoder), _path(teacher)]
     check_output(folder, inputs=inputs, resume=resume, overwrite=overwrite)
     with hold(folder) if main else nullcontext():
-        task = _open(encoder, files, asked, dev, links, teacher, langs, input_format, device, watch)
+        task = _open(
+            encoder, files, asked, dev, links, teacher, static_vectors, langs, input_format, device, watch
+        )
         figures = Figures(
             task.encoder, task.dev, _gold(gold, files, links, task.recipe, watch), task.recipe, watch.progress
         )
@@ -207,6 +213,7 @@ def train(
             should_stop=should_stop,
             links=task.links,
             teacher=task.teacher,
+            static=task.static,
             log_to=log_to,
             inputs=inputs,
             overwrite=overwrite,
@@ -237,6 +244,7 @@ def forecast_training(
     dev: Sequence[str | Path] = (),
     links: Sequence[str | Path] = (),
     teacher: str | Path | TorchEncoder | None = None,
+    static_vectors: Sequence[str | Path] = (),
     langs: str | None = None,
     input_format: str = "auto",
     device: str = "auto",
@@ -248,13 +256,17 @@ def forecast_training(
     watch = _Told(on_progress)
     asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
     _check_teacher(teacher, asked)
-    task = _open(encoder, files, asked, dev, links, teacher, langs, input_format, device, watch)
+    _check_static(static_vectors, asked)
+    task = _open(
+        encoder, files, asked, dev, links, teacher, static_vectors, langs, input_format, device, watch
+    )
     plan = forecast(
         task.encoder,
         task.corpora,
         task.recipe,
         links=task.links,
         teacher=task.teacher,
+        static=task.static,
         processes=launched_processes(),
         observer=watch,
     )
@@ -287,6 +299,7 @@ class _Task:
     recipe: Recipe
     links: GivenLinks | None
     teacher: Teacher | None
+    static: StaticVectors | None
 
 
 def _recipe(
@@ -335,6 +348,22 @@ def _check_teacher(teacher: str | Path | TorchEncoder | None, recipe: Recipe) ->
         )
 
 
+def _check_static(files: Sequence[str | Path], recipe: Recipe) -> None:
+    wanted = "static" in recipe.objective.needs
+    if wanted and not files:
+        raise ConfigError(
+            "the loss static-anchor needs vectors of words",
+            remedy="give files such as cc.de.300.vec.gz",
+            setting="static_vectors",
+        )
+    if files and not wanted:
+        raise ConfigError(
+            f"received {str(files[0])!r}, and no loss holds on to static vectors",
+            remedy="leave it out, or add the loss static-anchor",
+            setting="static_vectors",
+        )
+
+
 def _open(
     encoder: str | Path | TorchEncoder | None,
     files: Sequence[File],
@@ -342,6 +371,7 @@ def _open(
     dev: Sequence[str | Path],
     links: Sequence[str | Path],
     teacher: str | Path | TorchEncoder | None,
+    static_vectors: Sequence[str | Path],
     langs: str | None,
     input_format: str,
     device: str,
@@ -367,7 +397,8 @@ def _open(
     tutor = None
     if teacher is not None:
         tutor = Teacher(_torch(teacher, device, "teach", "its torch folder"), corpora)
-    return _Task(opened, corpora, held_out, recipe, given, tutor)
+    static = StaticVectors(static_vectors, corpora) if static_vectors else None
+    return _Task(opened, corpora, held_out, recipe, given, tutor, static)
 
 
 def _torch(model: str | Path | TorchEncoder | None, device: str, what: str, instead: str) -> TorchEncoder:

@@ -98,6 +98,15 @@ def align(
             hidden=True,
         ),
     ] = None,
+    static_vectors: Annotated[
+        list[str] | None,
+        _option(
+            "Data",
+            "Word vectors (fastText's .vec, a language each) for static-anchor.",
+            metavar="FILE",
+            hidden=True,
+        ),
+    ] = None,
     given: Given = NOTHING,
     device: Annotated[
         str,
@@ -160,8 +169,6 @@ def align(
     Each FILE is a language pair; without one, the sample data are used.
 
     otkit align de-en.tsv fr-en.tsv --recipe best --set objective.tau=0.2
-
-    otkit align --dataset Helsinki-NLP/opus-100:de-en:train[:50000]
     """
     set_logging(verbose=verbose)
     set_threads(threads)
@@ -181,6 +188,7 @@ def align(
             *(dev or []),
             *(gold or []),
             *(link_files or []),
+            *(static_vectors or []),
             source,
             target,
             model,
@@ -193,6 +201,7 @@ def align(
         "dev": dev or [],
         "links": link_files or [],
         "teacher": teacher,
+        "static_vectors": static_vectors or [],
         "langs": langs,
         "input_format": input_format,
         "device": device,

@@ -119,7 +119,6 @@ def push_folder(folder: Path, name: str, *, public: bool = False) -> Pushed:
         )
     name = check_push(name, public=public)
     api = huggingface_hub.HfApi()
-    card = (folder / _CARD).read_text(encoding="utf-8").replace(PLACE, name)
     again = f"the folder {folder} holds it all; when that is mended, push it again"
     with _told(name, remedy=f'{again}: python -c "import otkit; otkit.push({str(folder)!r}, {name!r})"'):
         url = api.create_repo(name, private=not public, exist_ok=True)
@@ -128,17 +127,18 @@ def push_folder(folder: Path, name: str, *, public: bool = False) -> Pushed:
             name,
             [
                 *(huggingface_hub.CommitOperationDelete(old) for old in sorted(there - set(files))),
-                *(
-                    huggingface_hub.CommitOperationAdd(
-                        file, card.encode() if file == _CARD else folder / file
-                    )
-                    for file in files
-                ),
+                *(huggingface_hub.CommitOperationAdd(file, _content(folder / file, name)) for file in files),
             ],
             commit_message=f"Pushed by otkit {__version__}",
         )
+        private = bool(api.model_info(name).private)  # what was there before stays as it was
     size = sum((folder / file).stat().st_size for file in files)
-    return Pushed(name, str(url), tuple(files), size, not public)
+    return Pushed(name, str(url), tuple(files), size, private)
+
+
+def _content(path: Path, name: str) -> bytes | Path:
+    """What is pushed of a file: of the card, with the name on the Hub in place of a folder's."""
+    return path.read_text(encoding="utf-8").replace(PLACE, name).encode() if path.name == _CARD else path
 
 
 def encoder_files(folder: Path) -> list[str]:
@@ -160,17 +160,18 @@ def _told(name: str, remedy: str | None = None) -> Iterator[None]:
         if isinstance(error, RepositoryNotFoundError) and remedy is None:
             raise
         status = getattr(getattr(error, "response", None), "status_code", None)
-        advice = remedy
         if isinstance(error, OfflineModeIsEnabled):
-            what, advice = "the Hub is switched off (HF_HUB_OFFLINE)", remedy or "unset it"
+            what, advice = "the Hub is switched off (HF_HUB_OFFLINE)", "unset it"
         elif status == 401:
-            what, advice = "the Hub does not take the token", remedy or "run: hf auth login"
+            what, advice = "the Hub does not take the token", "run: hf auth login"
         elif status == 403:
-            what, advice = "the token may not write there", remedy or "make one that may"
-        elif status is not None:
-            first = (str(error).strip().splitlines() or [""])[0]
-            what, advice = f"the Hub refuses: {first}", remedy or "try again later"
+            what, advice = "the token may not write there", "make one that may"
+        elif status is not None or isinstance(error, ValueError | RuntimeError):
+            what, advice = (
+                f"the Hub refuses: {(str(error).strip().splitlines() or [''])[0]}",
+                "try again later",
+            )
         else:
             what = f"the Hub cannot be reached ({type(error).__name__})"
-            advice = remedy or "check the network, or leave out the push: the folder can be pushed later"
-        raise OutputError(what, where=name, remedy=advice) from error
+            advice = "check the network, or leave out the push: the folder can be pushed later"
+        raise OutputError(what, where=name, remedy=remedy or advice) from error

@@ -209,6 +209,10 @@ def _parts(objective: ObjectiveSettings) -> list[tuple[str, str]]:
     if "projection" in needs:
         head = "no head" if objective.projection is None else f"a head of width {objective.projection}"
         rows.append(("contrast of words", f"temperature {objective.temperature:g}, {head}"))
+    if any(name == "window-ot" for name, _ in objective.losses):
+        rows.append(("windows", f"{objective.context_words} words around a linked word"))
+    if "static" in needs:
+        rows.append(("static vectors", "through a linear map fitted to the encoder as it starts"))
     if needs & {"masked", "joint"}:
         rows.append(("hidden words", f"{objective.mask_share:g} of them"))
     if "start" in needs or any(name == "l2" for name, _ in objective.losses):

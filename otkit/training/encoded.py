@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 
-__all__ = ["EncodedPairs", "Joint", "Losses", "Masked", "Part"]
+__all__ = ["Aims", "EncodedPairs", "Joint", "Losses", "Masked", "Part"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class Joint:
 
 
 @dataclass(frozen=True)
+class Aims:
+    """Where the words of one side are to go.
+
+    vectors  (B,N,D) their static vectors in the encoder's space, less its middle (D,)
+    mask     (B,N) bool, the words that have one
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    middle: Tensor
+
+
+@dataclass(frozen=True)
 class EncodedPairs:
     """The units of a batch of pairs as vectors, ready for any objective.
 
@@ -61,6 +74,7 @@ class EncodedPairs:
     read       (B,N,M) bool, links that the word aligner read some steps ago
     letters    (B,N) and (B,M) letters of the units, which are words; 0 for punctuation and padding
     teacher    Encoded (B,M',D') target units of a frozen teacher
+    static     Aims of both sides
     sentences  two (B,D) unit vectors a pair
     masked     both sides, each by itself, with words hidden
     joint      both sides as one text, with words hidden
@@ -81,6 +95,7 @@ class EncodedPairs:
     read: Tensor | None = None
     letters: tuple[Tensor, Tensor] | None = None
     teacher: Encoded | None = None
+    static: tuple[Aims, Aims] | None = None
     sentences: tuple[Tensor, Tensor] | None = None
     masked: tuple[Masked, ...] = ()
     joint: Joint | None = None

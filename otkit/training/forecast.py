@@ -32,6 +32,7 @@ from otkit.training.recipe import Recipe
 from otkit.training.records import peak_memory, present_memory
 from otkit.training.run import build_model
 from otkit.training.schedule import total_steps
+from otkit.training.static import StaticVectors
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import copy_layers_above, layers_kept
 
@@ -93,6 +94,7 @@ def forecast(
     *,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
+    static: StaticVectors | None = None,
     processes: int = 1,
     observer: Observer | None = None,
 ) -> Forecast:
@@ -107,7 +109,14 @@ def forecast(
         encoder, layers_kept(encoder, settings.tuning)
     )  # memory that the run will take
     module = build_model(
-        encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
+        encoder,
+        corpora,
+        settings,
+        observer=observer,
+        links=links,
+        teacher=teacher,
+        static=static,
+        processes=processes,
     ).train()
     steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
     standing, peak = present_memory(device), peak_memory(device)

@@ -29,6 +29,7 @@ __all__ = [
     "link_likelihood",
     "own_links",
     "self_training",
+    "single_links",
 ]
 
 # awesome-align's default threshold on both softmaxes.
@@ -194,14 +195,19 @@ def _given(pairs: EncodedPairs) -> Tensor:
     return pairs.links
 
 
+def single_links(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
+    """(B,N,M) bool: the given links, or the encoder's own, that are one to one."""
+    links = _given(pairs) if config.links == "given" else own_links(pairs, config)
+    return (links.sum(2, keepdim=True) == 1) & (links.sum(1, keepdim=True) == 1) & links
+
+
 def _linked(pairs: EncodedPairs, config: ObjectiveSettings) -> tuple[Tensor, Tensor, Tensor]:
     """(L,D) every source unit with its partner, L = B*N, and (L,) whether it has one.
 
     Links that are not one to one are dropped, as both papers do. Units without a link stay in as rows that
     the losses leave out: picking the linked ones would need a host sync for their number.
     """
-    links = _given(pairs) if config.links == "given" else own_links(pairs, config)
-    single = (links.sum(2, keepdim=True) == 1) & (links.sum(1, keepdim=True) == 1) & links
+    single = single_links(pairs, config)
     partner = single.to(torch.int8).argmax(2)  # (B,N)
     sides = pairs.compared(config.center)
     index = partner[..., None].expand(-1, -1, sides[1].vectors.shape[2])

@@ -21,7 +21,7 @@ from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder, states_of_both
 from otkit.errors import ConfigError
-from otkit.training.anchors import parameter_anchor, stay_close
+from otkit.training.anchors import parameter_anchor, static_anchor, stay_close
 from otkit.training.cloud_losses import gaussian_w2, mmd
 from otkit.training.encoded import EncodedPairs, Losses, Part
 from otkit.training.frozen import FrozenStart
@@ -39,6 +39,7 @@ from otkit.training.modules import build_heads
 from otkit.training.reading import ReadLinks
 from otkit.training.sentence_losses import sentence_contrastive
 from otkit.training.settings import ObjectiveSettings
+from otkit.training.static import MappedWords
 from otkit.training.supervision import GivenLinks, Teacher, spread_links
 from otkit.training.transport_losses import (
     optimal_transport,
@@ -47,6 +48,7 @@ from otkit.training.transport_losses import (
     ot_value,
     word_alignment_supervised,
 )
+from otkit.training.window_losses import window_ot
 from otkit.transport.marginals import MARGINALS
 
 __all__ = [
@@ -68,6 +70,7 @@ OBJECTIVES: dict[str, Objective] = {
     "ot-linear": ot_linear,
     "anchor": stay_close,
     "parameter-anchor": parameter_anchor,
+    "static-anchor": static_anchor,
     "l2": l2,
     "contrastive-weak": contrastive_weak,
     "contrastive-strong": contrastive_strong,
@@ -82,6 +85,7 @@ OBJECTIVES: dict[str, Objective] = {
     "word-alignment-supervised": word_alignment_supervised,
     "gaussian-w2": gaussian_w2,
     "mmd": mmd,
+    "window-ot": window_ot,
 }
 
 
@@ -113,6 +117,7 @@ class AlignmentModel(nn.Module):
         inverse_document_frequency: Tensor | None = None,
         links: GivenLinks | None = None,
         teacher: Teacher | None = None,
+        static: MappedWords | None = None,
         read: ReadLinks | None = None,
         alignment: AlignmentSettings | None = None,
         seed: int = 0,
@@ -129,6 +134,7 @@ class AlignmentModel(nn.Module):
         ).to(encoder.device)
         # Plain attributes inside a tuple: what is frozen must not count as part of the trained module.
         self._beside = (encoder, start, links, teacher)
+        self.static = static
         self.read, self.alignment = read, alignment or AlignmentSettings()
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         moving = trained if "weights" in config.needs else []
@@ -233,6 +239,9 @@ class AlignmentModel(nn.Module):
                 if frozen is None
                 else (sides[1].with_vectors(frozen))
             )
+        aims = None
+        if "static" in needs and self.static is not None:
+            aims = self.static.aims(batch, sides)
         letters = None
         if config.weighs_lengths:
             letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
@@ -259,6 +268,7 @@ class AlignmentModel(nn.Module):
                     letters=letters,
                     links=None if links is None else spread_links(links, source, target),
                     teacher=tutor if tutor is None or teacher is not None else self._of_layer(tutor, layer),
+                    static=aims,
                     sentences=(sentences[0], sentences[1]) if sentences else None,
                     heads=dict(self.heads.items()),
                     alignment=self.alignment,

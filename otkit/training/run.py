@@ -31,6 +31,7 @@ from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.schedule import total_steps
 from otkit.training.solver import sync_free_objective
+from otkit.training.static import StaticVectors, map_words
 from otkit.training.supervision import GivenLinks, Teacher
 from otkit.training.tuning import (
     as_saved,
@@ -63,6 +64,7 @@ def align_encoder(
     should_stop: Callable[[], bool] = lambda: False,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
+    static: StaticVectors | None = None,
     log_to: Sequence[str] = (),
     inputs: Iterable[str | Path | None] = (),
     overwrite: bool = False,
@@ -86,7 +88,14 @@ def align_encoder(
     weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
-        encoder, corpora, settings, observer=observer, links=links, teacher=teacher, processes=processes
+        encoder,
+        corpora,
+        settings,
+        observer=observer,
+        links=links,
+        teacher=teacher,
+        static=static,
+        processes=processes,
     )
     _note_discarded(encoder, settings, observer)
     reader = None
@@ -114,10 +123,11 @@ def align_encoder(
         "held-out data": _hashes(dev),
         "links": links.sha256 if links is not None else None,
         "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
+        "static vectors": static.sha256 if static is not None else None,
     }
     used = used_settings(settings, module, source, processes=processes)
     remembered = {RECIPE_FILE: recipe_text(used.tables(), source=_origin(settings))}
-    metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher)
+    metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher, static=static)
     metadata["processes"] = processes
     if main:
         _begin(folder, fingerprint, resume=resume, overwrite=overwrite, inputs=inputs)
@@ -171,6 +181,7 @@ def build_model(
     observer: Observer | None,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
+    static: StaticVectors | None = None,
     processes: int = 1,
 ) -> AlignmentModel:
     """The module that a run trains: the encoder set up for it, its objectives, and what these need."""
@@ -184,6 +195,13 @@ def build_model(
     rarity = None
     if objective.weights == "idf":
         rarity = inverse_document_frequency(encoder, corpora, observer=observer).to(encoder.device)
+    mapped = None
+    if static is not None:
+        mapped = map_words(
+            static, encoder, files_of(corpora), lambda which, tokens: encode_units(which, tokens, objective)
+        )
+        if observer is not None:
+            observer.note(f"static vectors: {len(static):,} of the text's words have one")
     prepare_encoder(encoder, settings.tuning, seed=settings.training.seed)
     return AlignmentModel(
         encoder,
@@ -192,6 +210,7 @@ def build_model(
         inverse_document_frequency=rarity,
         links=links,
         teacher=teacher,
+        static=mapped,
         alignment=settings.alignment,
         seed=settings.training.seed,
     )
@@ -287,6 +306,7 @@ def run_metadata(
     *,
     links: GivenLinks | None = None,
     teacher: Teacher | None = None,
+    static: StaticVectors | None = None,
 ) -> dict[str, Any]:
     """What otkit.json remembers of a run: settings as they were used, versions, data hashes, seeds."""
     return {
@@ -306,6 +326,7 @@ def run_metadata(
         ],
         "links": None if links is None else links.sha256,
         "teacher": None if teacher is None else teacher.encoder.name,
+        "static_vectors": None if static is None else {"files": list(static.names), "sha256": static.sha256},
         "seed": settings.training.seed,
     }
 

@@ -33,6 +33,10 @@ LOSSES: Mapping[str, tuple[str, str]] = {
         "weights",
         "the squared distance of the weights to their start (Wu and Dredze 2020)",
     ),
+    "static-anchor": (
+        "static",
+        "the angle of words to a linear map of their static vectors (Hämmerl et al. 2022)",
+    ),
     "l2": ("links pairing", "the squared distance of linked words (Cao et al. 2020)"),
     "contrastive-weak": (
         "links pairing projection",
@@ -53,6 +57,7 @@ LOSSES: Mapping[str, tuple[str, str]] = {
     "word-alignment-supervised": ("gold tanh plan", "the plan against gold links (OTAlign)"),
     "gaussian-w2": ("", "the distance of Gaussians fitted to both clouds of words"),
     "mmd": ("", "the maximum mean discrepancy of both clouds of words"),
+    "window-ot": ("links plan", "the divergence between the windows around linked words (UniPSDA)"),
 }
 """Every loss with what it needs beside the units' vectors, and what it is."""
 
@@ -211,7 +216,17 @@ class ObjectiveSettings(Settings):
         panel=_RECIPE,
     )
 
+    context_words: int = setting(
+        5, "The words of a window that window-ot compares: an odd number.", least=1, most=999, panel=_RECIPE
+    )
+
     def agree(self) -> None:
+        if self.context_words % 2 == 0:
+            raise ConfigError(
+                f"a window of {self.context_words} words has no middle",
+                remedy=f"give {self.context_words + 1}",
+                setting="context_words",
+            )
         object.__setattr__(self, "losses", tuple(each for each in self.losses if each[1] > 0))
         if not self.losses:
             raise ConfigError(
@@ -225,6 +240,12 @@ class ObjectiveSettings(Settings):
                 f"{len(self.layer_weights)} layer weights for {count} layers",
                 remedy="give one a layer",
                 setting="layer_weights",
+            )
+        if "static" in self.needs and (self.granularity == "subword" or self.layer_weights is not None):
+            raise ConfigError(
+                "static vectors are of words, of one space",
+                remedy="use the granularity word, and leave layer_weights out",
+                setting="granularity" if self.granularity == "subword" else "layer_weights",
             )
         if self.weighs_lengths and self.granularity == "subword":
             raise ConfigError(

@@ -291,6 +291,10 @@ TABLE: dict[str, dict[str, Row]] = {
         "--dataset": Row(own="hub", wrong="a:b:c:d a[1:2]"),
         "--links": Row("links.txt", beside="--objective l2", of="model.safetensors"),
         "--teacher": Row("other", beside="--objective ot-distill", of="model.safetensors"),
+        "--static-vectors": Row(
+            "cc.en.vec", beside="--objective static-anchor --static-vectors cc.de.vec", of="model.safetensors"
+        ),
+        "--context-words": Row("3", beside="--objective window-ot", wrong="0 2", of="model.safetensors"),
         "--freeze": Row("1", wrong="-1", of="model.safetensors"),
         "--freeze-above": Row("1", wrong="-1", of="model.safetensors"),
         "--head-layers": Row("1", wrong="-1 top", of="model.safetensors"),

@@ -162,6 +162,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(f"y.{side}", [pair[number] for pair in LINES[::-1]])
     write("de-en.gold.tsv", [f"{pair}\t0-0 1-1" for pair in pairs[:2]] + [f"{pairs[2]}\t0-1 1-2"])
     write("more.de-en.gold.tsv", [f"{pair}\t0-1 1-0" for pair in pairs[:2]])
+    for side, number in (("de", 0), ("en", 1)):
+        words = sorted({word for pair in LINES for word in pair[number].split()})
+        write(f"cc.{side}.vec", [f"{word} {place % 3} 1 {place % 5}" for place, word in enumerate(words)])
     write("raw.tsv", ["das haus, klein.\tthe house, small."])
     write("links1.txt", ["0-0 1-3"])
     write("links2.txt", ["0-0 1-2", "0-1"])

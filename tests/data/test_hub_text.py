@@ -93,6 +93,24 @@ def test_a_pair_is_found_the_other_way_round_or_made_of_two_languages(hub: Hub) 
         pairs_of("lab/flores_plus:deu_Latn-fra_Latn")
 
 
+def test_parquet_as_opus_has_it_is_streamed_in_parts(hub: Hub, tmp_path: Path) -> None:
+    pair = datasets.Translation(languages=("de", "en"))
+    rows = {"translation": [{"de": f"Satz {n} .", "en": f"Sentence {n} ."} for n in range(3000)]}
+    made = datasets.Dataset.from_dict(rows, features=datasets.Features({"translation": pair}))
+    made.to_parquet(str(tmp_path / "part.parquet"), batch_size=500)
+    card = (
+        "---\nconfigs:\n- config_name: de-en\n  data_files:\n  - split: train\n    path: de-en/train-*\n---\n"
+    )
+    files = {
+        f"de-en/train-0000{n}-of-00002.parquet": (tmp_path / "part.parquet").read_bytes() for n in (0, 1)
+    }
+    hub.repos["datasets/lab/opus-100"] = Repo(False, {"README.md": card.encode(), **files})
+    pairs, languages = pairs_of("lab/opus-100:de-en:train[:3100]")
+    assert (len(pairs), languages) == (3100, ("de", "en"))
+    assert pairs[2999:3001] == [("Satz 2999 .", "Sentence 2999 ."), ("Satz 0 .", "Sentence 0 .")]
+    assert not list((tmp_path).rglob("*.arrow"))
+
+
 def test_splits_and_limits(hub: Hub) -> None:
     rows = translation(("de", DE), ("en", EN))
     put(hub, "ann/set", **{"de-en": {"test": rows[:1], "train": rows, "validation": rows[1:2]}})

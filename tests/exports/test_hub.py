@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 import otkit
-from otkit.cli.app import app
+from otkit.cli.app import app, main
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, OtkitError, OutputError
 from tests.hub import READS, Hub, Repo, use
@@ -83,7 +86,6 @@ def test_a_trained_encoder_comes_back_from_the_hub_as_it_was(hub: Hub, saved: Pa
 
 
 def test_a_new_push_takes_the_place_of_the_old_one_and_of_nothing_else(hub: Hub, saved: Path) -> None:
-    (saved / "README.md").write_text("---\n---\n")
     first = otkit.push(saved, "tiny")
     assert (first.name, first.private) == ("ann/tiny", True)
     (saved / "vocab.txt").write_text("a\n")
@@ -100,6 +102,8 @@ def test_a_new_push_takes_the_place_of_the_old_one_and_of_nothing_else(hub: Hub,
     with pytest.raises(OutputError, match="and is public; say that it may be: `public=True`"):
         otkit.push(saved, "ann/tiny")
     assert not otkit.push(saved, "ann/tiny", public=True).private
+    hub.repos["ann/tiny"].private = True
+    assert otkit.push(saved, "ann/tiny", public=True).private  # as it was
     assert not otkit.push(saved, "lab/new", public=True).private
     assert not hub.repos["lab/new"].private
 
@@ -182,6 +186,39 @@ def test_a_push_that_breaks_off_leaves_both_ends_as_they_were(hub: Hub, saved: P
     hub.refuse = {}
     otkit.push(saved, "ann/tiny")
     assert b"more" in hub.repos["ann/tiny"].files["otkit.json"]
+
+
+def test_an_interrupted_push_says_how_it_is_made_up_for(
+    hub: Hub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(asked: str) -> None:
+        if "/commit/" in asked:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+
+    hub.before = interrupt
+    out = tmp_path / "out"
+    words = [
+        "export",
+        str(saved),
+        "--to",
+        "transformers",
+        "--output",
+        str(out),
+        "--push-to-hub",
+        "tiny",
+        "-q",
+    ]
+    monkeypatch.setattr("sys.argv", ["otkit", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    said = capsys.readouterr().err
+    assert f"{out} is whole and was not pushed; do it with: python -c" in said
+    assert f"otkit.push({str(out)!r}, 'tiny')" in said
+    assert otkit.open_encoder(out, device="cpu").dimension == 32
+    hub.before = lambda asked: None
+    assert otkit.push(out, "tiny").name == "ann/tiny"
 
 
 def test_what_is_no_folder_of_an_encoder_and_public_alone_are_refused(hub: Hub, tmp_path: Path) -> None:

@@ -19,14 +19,21 @@ from otkit.data.settings import BatchingSettings
 from otkit.encoders.pooling import Encoded, pool_words
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
-from otkit.training.encoded import EncodedPairs, Joint, Masked
+from otkit.training.encoded import Aims, EncodedPairs, Joint, Masked
 from otkit.training.frozen import CopiedStart
 from otkit.training.objectives import OBJECTIVES, AlignmentModel, encode_units
 from otkit.training.settings import NEEDS, ObjectiveSettings
+from otkit.training.static import StaticVectors, map_words
 from otkit.training.supervision import GivenLinks, Teacher, read_links
 
 CONFIG = ObjectiveSettings(
-    losses=(("ot", 1.0),), cost="cosine", epsilon=0.1, iterations=2000, tolerance=1e-7, links="given"
+    losses=(("ot", 1.0),),
+    cost="cosine",
+    epsilon=0.1,
+    iterations=2000,
+    tolerance=1e-7,
+    links="given",
+    context_words=3,
 )
 MASKS = ([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0], [1, 1, 1]])
 LINKS = [[(0, 0), (2, 1)], [(0, 2), (1, 0)]]
@@ -69,6 +76,10 @@ def random_pairs() -> EncodedPairs:
         targets=5,
         links=links,
         teacher=Encoded(randn(2, 3, 5) * masks[1][..., None], masks[1]),
+        static=(
+            Aims(randn(2, 4, 5), masks[0] & torch.tensor([1, 0, 1, 1]).bool(), randn(5)),
+            Aims(randn(2, 3, 5), masks[1], randn(5)),
+        ),
         sentences=(functional.normalize(randn(2, 5), dim=1), functional.normalize(randn(2, 5), dim=1)),
         masked=(masked, replace(masked, answers=torch.tensor([2, 2]))),
         joint=joint,
@@ -102,12 +113,13 @@ def entropic(cost: np.ndarray) -> tuple[np.ndarray, float]:
     return plan, float((plan * cost).sum() + 0.1 * (plan * np.log(plan / np.outer(a, b))).sum())
 
 
-def reference_ot(pairs: EncodedPairs) -> float:
-    def divergence(x: np.ndarray, y: np.ndarray) -> float:
-        terms = [entropic(cosine_cost(u, v))[1] for u, v in ((x, y), (x, x), (y, y))]
-        return terms[0] - terms[1] / 2 - terms[2] / 2
+def divergence_of(x: np.ndarray, y: np.ndarray) -> float:
+    terms = [entropic(cosine_cost(u, v))[1] for u, v in ((x, y), (x, x), (y, y))]
+    return terms[0] - terms[1] / 2 - terms[2] / 2
 
-    return float(np.mean([divergence(x, y) for x, y in clouds(pairs)]))
+
+def reference_ot(pairs: EncodedPairs) -> float:
+    return float(np.mean([divergence_of(x, y) for x, y in clouds(pairs)]))
 
 
 def reference_linear(sets: list[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -234,6 +246,24 @@ def reference_likelihood(pairs: EncodedPairs) -> float:
     return total / 2
 
 
+def reference_static(pairs: EncodedPairs) -> float:
+    assert pairs.static is not None
+    apart = []
+    for side, aims in zip((pairs.source, pairs.target), pairs.static, strict=True):
+        words = (side.vectors - aims.middle)[aims.mask].double().numpy()
+        apart += list(np.diag(cosine_cost(words, aims.vectors[aims.mask].double().numpy())))
+    return float(np.mean(apart))
+
+
+def reference_window(pairs: EncodedPairs) -> float:
+    values = []
+    for (x, y), links in zip(clouds(pairs), LINKS, strict=True):
+        for i, j in links:
+            around = x[max(i - 1, 0) : i + 2], y[max(j - 1, 0) : j + 2]
+            values.append(divergence_of(*around))
+    return float(np.mean(values))
+
+
 def reference_mmd(pairs: EncodedPairs) -> float:
     def mean(x: np.ndarray, y: np.ndarray) -> float:
         squared = ((x[:, None] - y[None]) ** 2).sum(2)
@@ -269,6 +299,8 @@ REFERENCES: dict[str, Callable[[EncodedPairs], float]] = {
     "word-alignment-supervised": reference_supervised,
     "gaussian-w2": reference_w2,
     "mmd": reference_mmd,
+    "static-anchor": reference_static,
+    "window-ot": reference_window,
 }
 
 
@@ -308,6 +340,7 @@ def ideal_pairs() -> EncodedPairs:
         targets=4,
         links=torch.eye(4, dtype=torch.bool)[None],
         teacher=side,
+        static=(Aims(words, mask, torch.zeros(4)), Aims(words, mask, torch.zeros(4))),
         sentences=(simplex(4), simplex(4)),
         masked=(masked,),
         joint=Joint(torch.tensor([0]), masked, side, side, everything),
@@ -339,6 +372,8 @@ FLOORS = {
     "link-likelihood": np.log1p(np.exp(-5.5)) + 3 * np.log1p(np.exp(-4.5)),  # shares of 1 and of 0
     "gaussian-w2": 0.0,
     "mmd": 0.0,
+    "static-anchor": 0.0,
+    "window-ot": 0.0,
 }
 
 
@@ -386,6 +421,7 @@ MOVES: dict[str, set[str]] = {
     "word-alignment-supervised": BELOW | {"heads.tanh"},
 }
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
+STATIC = "5 3\ndas 1 0 0\nhaus 0 2 0\nist 0 0 1\nein 1 1 0\nklein 0 1 1\n"
 PHARAOH = "0-0 1-1 2-2 3-3 4-4\n0-0 1-1\n0-0 1-1 2-2 3-3\n"
 
 
@@ -398,12 +434,16 @@ def prepared(
     (batch,) = next(PairSource(corpora, encoder, BatchingSettings(batch_size=3), seed=4).micro_steps(0, 1))
     config = replace(CONFIG, losses=((name, 1.0),), layers=(1,), mask_share=0.6, projection=7, iterations=50)
     config = replace(config, **changes)
+    (folder / "cc.de.5.vec").write_text(STATIC, encoding="utf-8")
+    static = StaticVectors([folder / "cc.de.5.vec"], corpora)
+    mapped = map_words(static, encoder, corpora, lambda e, t: encode_units(e, t, config))
     module = AlignmentModel(
         encoder,
         config,
         start=CopiedStart(encoder, lambda e, t: encode_units(e, t, config), dtype=torch.float32),
         links=GivenLinks(corpora, [read_links(folder / "links")]),
         teacher=None if other is None else Teacher(other, corpora),
+        static=mapped if "static" in config.needs else None,
     )
     return module, batch
 
