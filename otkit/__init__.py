@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.lexicon import lexicon
-    from otkit.api.project import project, tags, transfer_tags
+    from otkit.api.project import project
+    from otkit.api.tags import tags, transfer_tags
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
@@ -61,9 +62,9 @@ _HOMES = {
     "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",
     "search": "otkit.api.embed",
-    "tags": "otkit.api.project",
+    "tags": "otkit.api.tags",
     "train": "otkit.api.train",
-    "transfer_tags": "otkit.api.project",
+    "transfer_tags": "otkit.api.tags",
 }
 _MODULES = {"errors": "otkit.errors", "evaluate": "otkit.api.evaluate"}
 

@@ -80,7 +80,7 @@ def project(
     keep: Annotated[
         str,
         name_option(
-            "all sentences, or the complete ones: every span found, in a plausible order.",
+            "all sentences, or the complete ones: every span found, surely and in a plausible order.",
             "otkit.projection.corpus:KEEP",
             "sentences to keep",
         ),
@@ -98,7 +98,11 @@ def project(
         ),
     ] = None,
     scores: Annotated[
-        bool, typer.Option("--scores", help="CoNLL: the confidence of each span in a last column.")
+        bool,
+        typer.Option(
+            "--scores",
+            help="CoNLL: the confidence of each span in a last column, and a comment for each that is lost.",
+        ),
     ] = False,
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
@@ -134,7 +138,7 @@ def project(
         [labels, target, links, model, given.recipe],
         overwrite=overwrite or resume,
     )
-    from otkit.alignment.corpus import fingerprint_of
+    from otkit.alignment.corpus import fingerprint_of, torch_threads
     from otkit.alignment.sink import Sink, finished_facts, was_begun
     from otkit.api.project import open_aligner, open_projection
     from otkit.cli.progress import counted, last_line, progress_bar
@@ -145,8 +149,6 @@ def project(
     form = form_of(labels) if input_format == "auto" else input_format
     if target is None and form != "jsonl":
         raise ConfigError("there is no translation", remedy="give its file", setting="target")
-    if resume and form == "squad":
-        raise ConfigError("a SQuAD file is written at the end", remedy="leave --resume out")
     aligner = None
     if links is None:
         aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
@@ -179,6 +181,7 @@ def project(
             with (
                 Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
                 resumable(lambda: was_begun(output)),
+                torch_threads(sink.known.get("threads")),
             ):
                 for piece in stream.pieces(sink.known):
                     sink.write(piece.text, piece.known)

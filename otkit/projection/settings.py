@@ -65,7 +65,15 @@ class SpanSettings(Settings):
         panel=_PANEL,
     )
     floor: float = setting(
-        0.3, "The confidence below which a span is lost.", least=0, most=1, panel=_PANEL, everyday=True
+        0.3,
+        "The confidence below which a span is lost: how likely it is that people would put it there.",
+        least=0,
+        most=1,
+        panel=_PANEL,
+        everyday=True,
+    )
+    surety: float = setting(
+        0.7, "The least confidence of every span of a complete sentence.", least=0, most=1, panel=_PANEL
     )
     marks: bool = setting(
         False, "Keep punctuation at the edges of a span where its source has it too.", panel=_PANEL
