@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otkit import errors
     from otkit.api import evaluate
     from otkit.api.align import Aligner, align_words
+    from otkit.api.augment import augment
     from otkit.api.check import check
     from otkit.api.embed import embed, search
     from otkit.api.export import export
@@ -35,6 +36,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "align_words",
+    "augment",
     "check",
     "embed",
     "errors",
@@ -55,6 +57,7 @@ _HOMES = {
     "Aligner": "otkit.api.align",
     "Recipe": "otkit.training.recipe",
     "align_words": "otkit.api.align",
+    "augment": "otkit.api.augment",
     "check": "otkit.api.check",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",

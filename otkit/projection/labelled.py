@@ -43,6 +43,7 @@ FORM_NAMES = {
     "conll": "a token a line, labels in a column, a blank line between sentences",
     "jsonl": 'an object a line: {"text": "...", "spans": [{"start": 0, "end": 4, "label": "PER"}]}',
     "squad": "SQuAD or XQuAD",
+    "nli": "XNLI, to be augmented: premise, hypothesis and label between tabs",
 }
 SCHEMES = {
     "auto": "as the source has it",

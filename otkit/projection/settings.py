@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from otkit.settings import Settings, setting
 
-__all__ = ["RULE_NAMES", "LexiconSettings", "SpanSettings"]
+__all__ = ["RULE_NAMES", "SHARE", "LexiconSettings", "SpanSettings"]
 
 _PANEL = "Projection"
+SHARE = 0.3
+"""The probability of a word to be replaced in code-switched examples."""
 RULE_NAMES = {
     "auto": "price for labels of words, overlap for answers and tags",
     "price": "the contiguous span of the largest total share less a price a word",
