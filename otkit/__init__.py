@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from otkit import errors
     from otkit.api import evaluate
     from otkit.api.align import Aligner, align_words
+    from otkit.api.augment import augment
     from otkit.api.check import check
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.lexicon import lexicon
-    from otkit.api.project import project, tags, transfer_tags
+    from otkit.api.project import project
     from otkit.api.push import push
+    from otkit.api.tags import tags, transfer_tags
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
     from otkit.training.recipe import Recipe
@@ -35,6 +37,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "align_words",
+    "augment",
     "check",
     "embed",
     "errors",
@@ -56,6 +59,7 @@ _HOMES = {
     "Aligner": "otkit.api.align",
     "Recipe": "otkit.training.recipe",
     "align_words": "otkit.api.align",
+    "augment": "otkit.api.augment",
     "check": "otkit.api.check",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
@@ -64,9 +68,9 @@ _HOMES = {
     "project": "otkit.api.project",
     "push": "otkit.api.push",
     "search": "otkit.api.embed",
-    "tags": "otkit.api.project",
+    "tags": "otkit.api.tags",
     "train": "otkit.api.train",
-    "transfer_tags": "otkit.api.project",
+    "transfer_tags": "otkit.api.tags",
 }
 _MODULES = {"errors": "otkit.errors", "evaluate": "otkit.api.evaluate"}
 

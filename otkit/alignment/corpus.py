@@ -34,6 +34,8 @@ __all__ = [
     "check_extraction",
     "extract_corpus",
     "fingerprint_of",
+    "go_on_with",
+    "known_of",
     "torch_threads",
 ]
 
@@ -195,11 +197,7 @@ class CorpusStream:
                 f"the first {known['lines']} lines are not those of the interrupted run",
                 remedy="give the same input, or start over with `overwrite=True`",
             )
-        if known["means"] is not None and self._aligner is not None:
-            source, target = (
-                torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
-            )
-            self._aligner.means = source, target
+        go_on_with(self._aligner, known)
         self.links, self.done = int(known.get("links", 0)), int(known.get("done", self.lines))
 
     def _words(self, record: Pair | BadLine) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -250,16 +248,30 @@ class CorpusStream:
                 texts.append(self._format(Line(record.line, alignment), self._scores))
             else:
                 texts.append(self._format(Line.of_segments(record.line, alignment, sides), self._scores))
-        means = None if self._aligner is None else self._aligner.means
         known = {
             "lines": self.lines,
             "links": self.links,
             "done": self.done,
             "sha256": self._hash.hexdigest(),
-            "threads": torch.get_num_threads(),  # sums in another order end in other digits
-            "means": None if means is None else [mean.tolist() for mean in means],
+            **known_of(self._aligner),
         }
         return Piece("".join([f"{text}\n" for text in texts]), len(window), tuple(bad), known)
+
+
+def known_of(aligner: WordAligner | None) -> dict[str, Any]:
+    """What an aligner must be given to go on as it would have."""
+    means = None if aligner is None else aligner.means
+    return {
+        "threads": torch.get_num_threads(),  # sums in another order end in other digits
+        "means": None if means is None else [mean.tolist() for mean in means],
+    }
+
+
+def go_on_with(aligner: WordAligner | None, known: Mapping[str, Any]) -> None:
+    """Give an aligner the means of the run that goes on; `torch_threads` gives torch its threads."""
+    if aligner is not None and known["means"] is not None:
+        source, target = (torch.tensor(mean, device=aligner.encoder.device) for mean in known["means"])
+        aligner.means = source, target
 
 
 class Written(Protocol):

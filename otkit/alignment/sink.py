@@ -129,8 +129,20 @@ class Sink:
         state = {"bytes": self._written, "of": self._fingerprint, "known": dict(known)}
         replace_file(self._state, to_json(state, indent=None))
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """Give the file its name; `facts` (lines, hash of the input) let a later run see whether it is the same."""
+    def kept(self) -> str:
+        """The pieces of the run that goes on."""
+        if not self._written:
+            return ""
+        raw = self._partial.read_bytes()[: self._written]
+        return (gzip.decompress(raw) if self._packed else raw).decode("utf-8", "surrogatepass")
+
+    def finish(self, facts: Mapping[str, Any], *, whole: str | None = None) -> None:
+        """Give the file its name; `facts` (lines, hash of the input) let a later run see whether it is the same.
+
+        whole: what the file holds in the end, where the pieces are only what it is made from.
+        """
+        if whole is not None:
+            self._replace(whole)
         if self._stream:
             self._file.close()
             return
@@ -143,6 +155,17 @@ class Sink:
             raise _unwritable(self.path, error) from error
         self._state.unlink(missing_ok=True)
         remember(self._place, {"of": self._fingerprint, **facts})
+
+    def _replace(self, whole: str) -> None:
+        """Put the end of the work in the place of its pieces; they stay until it is written."""
+        text = whole.encode("utf-8", "surrogatepass")
+        content = gzip.compress(text, compresslevel=6, mtime=0) if self._packed else text
+        if self._stream:
+            self._file.write(content)
+            return
+        self._file.close()
+        replace_file(self._partial, content)
+        self._file = self._partial.open("r+b")
 
     def __enter__(self) -> Self:
         return self

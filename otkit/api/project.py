@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,27 +10,18 @@ from typing import Any
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink
-from otkit.data.lines import LineSource, checked, counted
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
-from otkit.errors import InputError, choose
-from otkit.files import write_file
+from otkit.errors import choose
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
 from otkit.projection.labelled import FORMS, form_of
-from otkit.projection.markup import SYNTAXES, syntax_of
 from otkit.projection.settings import SpanSettings
-from otkit.projection.tagfiles import TAG_FORMS, open_tags, plain_text, tag_form_of
-from otkit.projection.transfer import transfer_tags as transfer
 
 __all__ = [
     "ProjectionResult",
-    "TagsResult",
     "open_aligner",
     "open_projection",
     "project",
-    "tag_texts",
-    "tags",
-    "transfer_tags",
 ]
 
 FilePath = str | Path
@@ -72,11 +63,12 @@ def open_projection(
     name = form_of(source) if form == "auto" else form
     make = choose(name, FORMS, what="form", setting="input_format")
     own = dict(options or {}) if name == "conll" else {}
-    if name == "squad":
-        own["complete"] = keep == "complete"
+    spans = spans or SpanSettings()
+    if name == "squad" and keep == "complete":
+        own["surety"] = spans.surety
     return ProjectionStream(
         make(source, target, on_error=on_error, **own),
-        spans or SpanSettings(),
+        spans,
         aligner=aligner,
         links=None if links is None else read_links(links),
         keep=keep,
@@ -133,98 +125,3 @@ def project(
             on_progress(stream.tally)
         sink.finish({"sentences": stream.tally.sentences})
     return ProjectionResult(stream.tally, None)
-
-
-@dataclass(frozen=True)
-class TagsResult:
-    """How many texts a file has, how many got their tags, and what was written where no file was asked for."""
-
-    units: int
-    filled: int
-    text: str | None
-
-
-def transfer_tags(
-    sources: Sequence[str],
-    targets: Sequence[str],
-    model: FilePath | Encoder | None = None,
-    *,
-    syntax: str = "auto",
-    alignment: AlignmentSettings | None = None,
-    device: str = "auto",
-) -> list[str]:
-    """Each plain target with the markup of the source of the same place: every tag once, and well-formed."""
-    if isinstance(sources, str) or isinstance(targets, str) or len(sources) != len(targets):
-        raise InputError("expected as many sources as targets", remedy="give two lists of strings")
-    known = _syntax(syntax)
-    pairs = [(source, target, known) for source, target in zip(sources, targets, strict=True)]
-    return [text or "" for text in transfer(pairs, open_aligner(model, alignment, device=device))]
-
-
-def tags(
-    source: FilePath,
-    target: FilePath | None = None,
-    output: FilePath | None = None,
-    *,
-    model: FilePath | Encoder | None = None,
-    links: FilePath | None = None,
-    form: str = "auto",
-    syntax: str = "auto",
-    overwrite: bool = False,
-    alignment: AlignmentSettings | None = None,
-    device: str = "auto",
-    aligner: WordAligner | None = None,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> TagsResult:
-    """Put the markup of `source` into its plain translation, as `otkit tags` does.
-
-    source  HTML, XLIFF, TMX, PO, JSONL, or a string a line; form says which, where the name does not
-    target  its translation, a line for each text (see `tag_texts`); without it, the translations within the file
-    """
-    file = open_tags(source, _tag_form(source, form))
-    plain = [unit.target for unit in file.units] if target is None else _lines_of(target, len(file.units))
-    wanted = _syntax(syntax)
-    pairs = [(unit.source, text, unit.syntax or wanted) for unit, text in zip(file.units, plain, strict=True)]
-    if links is None and aligner is None:
-        aligner = open_aligner(model, alignment, device=device)
-    done: list[str | None] = []
-    for text in transfer(pairs, aligner, links=None if links is None else read_links(links)):
-        done.append(text)
-        on_progress(len(done), len(pairs))
-    written = file.filled(done)
-    filled = sum(text is not None for text in done)
-    if output is None:
-        return TagsResult(len(done), filled, written)
-    write_file(Path(output), written, overwrite=overwrite)
-    return TagsResult(len(done), filled, None)
-
-
-def tag_texts(source: FilePath, *, form: str = "auto") -> list[str]:
-    """The plain texts of a file with markup, in order: what a translator gets."""
-    file = open_tags(source, _tag_form(source, form))
-    return [plain_text(unit.source, unit.syntax or syntax_of(unit.source)) for unit in file.units]
-
-
-def _syntax(name: str) -> str | None:
-    """The syntax of that name; None where each string shows its own."""
-    if name == "auto":
-        return None
-    choose(name, SYNTAXES, what="syntax", setting="syntax")
-    return name
-
-
-def _tag_form(source: FilePath, form: str) -> str:
-    name = tag_form_of(source) if form == "auto" else form
-    choose(name, TAG_FORMS, what="form", setting="input_format")
-    return name
-
-
-def _lines_of(path: FilePath, units: int) -> list[str | None]:
-    lines = [checked(line) for line in LineSource(path)]
-    if len(lines) != units:
-        raise InputError(
-            f"has {counted(len(lines), 'line')}, and the file has {counted(units, 'text')}",
-            where=str(path),
-            remedy="give one line for each text, blank for one that is to stay as it is",
-        )
-    return [line if line.strip() else None for line in lines]

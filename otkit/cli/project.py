@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from otkit.cli.options import (
     Overwrite,
     Quiet,
     ResumeOutput,
+    Seed,
     Threads,
     Verbose,
     name_option,
@@ -28,7 +30,10 @@ from otkit.cli.options import (
 from otkit.cli.outputs import claim_files, write_document
 from otkit.cli.values import Ending, Number
 from otkit.errors import ConfigError
-from otkit.projection.settings import SpanSettings
+from otkit.projection.settings import SHARE, SpanSettings
+
+if TYPE_CHECKING:
+    from otkit.alignment.aligner import WordAligner
 
 __all__ = ["Links", "project"]
 
@@ -57,7 +62,10 @@ def project(
         ),
     ] = None,
     input_format: Annotated[
-        str, name_option("auto, conll, jsonl or squad.", "otkit.projection.labelled:FORM_NAMES", "form")
+        str,
+        name_option(
+            "auto, conll, jsonl or squad; nli with --augment.", "otkit.projection.labelled:FORM_NAMES", "form"
+        ),
     ] = "auto",
     column: Annotated[
         int,
@@ -76,11 +84,36 @@ def project(
             "scheme",
         ),
     ] = "auto",
+    augment: Annotated[
+        bool,
+        typer.Option(
+            "--augment",
+            help="Write the labelled text itself, SQuAD or XNLI, with a share of its words in the other language.",
+        ),
+    ] = False,
+    lexicons: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lexicon",
+            metavar="FILE",
+            help="With --augment: take words from this lexicon (.sqlite) instead of --target; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    share: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            parser=Number(float, least=0, most=1),
+            help="With --augment: the probability of a word to be replaced.",
+        ),
+    ] = SHARE,
+    seed: Seed = 0,
     links: Links = None,
     keep: Annotated[
         str,
         name_option(
-            "all sentences, or the complete ones: every span found, in a plausible order.",
+            "all sentences, or the complete ones: every span found, surely and in a plausible order.",
             "otkit.projection.corpus:KEEP",
             "sentences to keep",
         ),
@@ -98,7 +131,11 @@ def project(
         ),
     ] = None,
     scores: Annotated[
-        bool, typer.Option("--scores", help="CoNLL: the confidence of each span in a last column.")
+        bool,
+        typer.Option(
+            "--scores",
+            help="CoNLL: the confidence of each span in a last column, and a comment for each that is lost.",
+        ),
     ] = False,
     resume: ResumeOutput = False,
     overwrite: Overwrite = False,
@@ -120,6 +157,8 @@ def project(
     otkit project sample_data/labels/en.conll --target sample_data/labels/de.txt --output runs/de.conll
 
     otkit project sample_data/qa/en.json --target sample_data/qa/de.json --keep complete --output runs/de.json
+
+    otkit project sample_data/nli/en.tsv --augment --target sample_data/nli/de.tsv --share 0.5 --output runs/mixed.tsv
     """
     if resume and (output is None or labels == "-"):
         raise ConfigError("--resume needs files on both ends", remedy="give --output FILE")
@@ -131,12 +170,39 @@ def project(
     spans = given.settings("projection", SpanSettings)
     claim_files(
         {"output": output, "json": json_path},
-        [labels, target, links, model, given.recipe],
+        [labels, target, links, model, given.recipe, *(lexicons or [])],
         overwrite=overwrite or resume,
     )
-    from otkit.alignment.corpus import fingerprint_of
-    from otkit.alignment.sink import Sink, finished_facts, was_begun
     from otkit.api.project import open_aligner, open_projection
+
+    if augment:
+        beside = {"links": links, "resume": resume, "scores": scores, "keep": keep != "all"}
+        for name, value in beside.items():
+            if value:
+                raise ConfigError(
+                    "examples that are augmented keep their labels", remedy="leave it out", setting=name
+                )
+        _augment(
+            labels,
+            target,
+            output,
+            lexicons or [],
+            share=share,
+            seed=seed,
+            form=input_format,
+            on_error=on_error,
+            overwrite=overwrite,
+            aligner=lambda: open_aligner(model, alignment, device=device, batch_tokens=batch_tokens),
+            json_path=json_path,
+            quiet=quiet,
+        )
+        return
+    if lexicons:
+        raise ConfigError(
+            "a lexicon has words, and labels go by links", remedy="add --augment", setting="lexicons"
+        )
+    from otkit.alignment.corpus import fingerprint_of, torch_threads
+    from otkit.alignment.sink import Sink, finished_facts, was_begun
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
@@ -145,8 +211,6 @@ def project(
     form = form_of(labels) if input_format == "auto" else input_format
     if target is None and form != "jsonl":
         raise ConfigError("there is no translation", remedy="give its file", setting="target")
-    if resume and form == "squad":
-        raise ConfigError("a SQuAD file is written at the end", remedy="leave --resume out")
     aligner = None
     if links is None:
         aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
@@ -179,6 +243,7 @@ def project(
             with (
                 Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
                 resumable(lambda: was_begun(output)),
+                torch_threads(sink.known.get("threads")),
             ):
                 for piece in stream.pieces(sink.known):
                     sink.write(piece.text, piece.known)
@@ -202,6 +267,72 @@ def project(
     last_line(
         f"wrote {output or 'to stdout'}: {counted(tally.written, 'sentence')}, "
         f"{found} of {counted(tally.spans, 'span')} found",
+        then="",
+        quiet=quiet,
+    )
+
+
+def _augment(
+    source: str,
+    target: str | None,
+    output: Path | None,
+    lexicons: list[str],
+    *,
+    share: float,
+    seed: int,
+    form: str,
+    on_error: str,
+    overwrite: bool,
+    aligner: Callable[[], WordAligner],
+    json_path: Path | None,
+    quiet: bool,
+) -> None:
+    """Examples with words of another language."""
+    from otkit.api.augment import augment
+    from otkit.cli.progress import counted, last_line, progress_bar
+    from otkit.cli.stdout import write_data
+
+    with progress_bar(quiet=quiet) as bar:
+        step = bar.step("augment", unit="texts")
+        opened = None if lexicons or target is None else aligner()
+        if opened is not None:
+            opened.on_encoded = step.under_way
+        result = augment(
+            source,
+            output,
+            target=target,
+            lexicons=lexicons,
+            share=share,
+            seed=seed,
+            form=form,
+            on_error=on_error,
+            overwrite=overwrite,
+            aligner=opened,
+            on_progress=lambda done, total: step.update(done, total=total),
+        )
+    if result.text is not None:
+        write_data(result.text)
+    for error in result.bad[:5]:
+        note(f"skipped: {error.where}: {error.what}", quiet=quiet)
+    if result.skipped:
+        note(f"{result.skipped} examples were skipped", quiet=False)
+    if json_path is not None:
+        figures = {
+            "model": None if opened is None else opened.encoder.name,
+            "lexicons": lexicons,
+            "share": share,
+            "seed": seed,
+            "counts": {
+                "examples": result.examples,
+                "words": result.words,
+                "replaced": result.replaced,
+                "skipped": result.skipped,
+            },
+        }
+        write_document(json_path, figures, overwrite=overwrite)
+    last_line(
+        f"wrote {output or 'to stdout'}: {counted(result.examples, 'example')}, "
+        f"{result.replaced} of {counted(result.words, 'word')} replaced",
         then="",
         quiet=quiet,
     )

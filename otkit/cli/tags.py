@@ -13,11 +13,14 @@ from otkit.cli.options import (
     BatchTokens,
     Device,
     Model,
+    OnError,
     Overwrite,
     Quiet,
+    ResumeOutput,
     Threads,
     Verbose,
     name_option,
+    note,
     set_logging,
     set_threads,
 )
@@ -61,6 +64,7 @@ def tags(
         bool, typer.Option("--texts", help="Write the plain texts of FILE, a line each, to be translated.")
     ] = False,
     links: Links = None,
+    on_error: OnError = "raise",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -72,6 +76,7 @@ def tags(
             show_default=False,
         ),
     ] = None,
+    resume: ResumeOutput = False,
     overwrite: Overwrite = False,
     model: Model = None,
     given: Given = NOTHING,
@@ -91,18 +96,29 @@ def tags(
     """
     if texts and (translation is not None or links is not None):
         raise ConfigError("the plain texts need no translation", remedy="leave TRANSLATION and --links out")
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
+    if resume and (output is None or texts or "-" in (source, translation)):
+        raise ConfigError("--resume needs files on both ends", remedy="give --output FILE")
     set_logging(verbose=verbose)
     set_threads(threads)
     alignment = given.settings("alignment", AlignmentSettings)
-    claim_files({"output": output}, [source, translation, links, model, given.recipe], overwrite=overwrite)
-    from otkit.api.project import open_aligner, tag_texts
-    from otkit.api.project import tags as carry
+    claim_files(
+        {"output": output},
+        [source, translation, links, model, given.recipe],
+        overwrite=overwrite or resume,
+    )
+    from otkit.alignment.sink import was_begun
+    from otkit.api.project import open_aligner
+    from otkit.api.tags import tag_texts
+    from otkit.api.tags import tags as carry
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
+    from otkit.cli.stopping import resumable
     from otkit.files import write_file
 
     if texts:
-        plain = tag_texts(source, form=input_format)
+        plain = tag_texts(source, form=input_format, on_error=on_error)
         text = "".join(f"{line}\n" for line in plain)
         if output is None:
             write_data(text)
@@ -115,7 +131,10 @@ def tags(
         if links is not None
         else open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
     )
-    with progress_bar(quiet=quiet) as bar:
+    with (
+        progress_bar(quiet=quiet) as bar,
+        resumable(lambda: output is not None and was_begun(output)),
+    ):
         step = bar.step("tags", unit="texts")
         if aligner is not None:
             aligner.on_encoded = step.under_way
@@ -126,10 +145,19 @@ def tags(
             links=links,
             form=input_format,
             syntax=syntax,
+            on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             aligner=aligner,
             on_progress=lambda done, total: step.update(done, total=total),
         )
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
+    for error in result.bad[:5]:
+        note(f"skipped: {error.where}: {error.what}", quiet=quiet)
+    if result.bad:
+        note(f"{counted(len(result.bad), 'line')} skipped: their texts have no tags", quiet=False)
     if result.text is not None:
         write_data(result.text)
     last_line(

@@ -6,12 +6,13 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.corpus import go_on_with, known_of
 from otkit.alignment.shares import Shares, shares_of, shares_of_links
 from otkit.data.lines import LineSource, checked, quote
 from otkit.data.parallel import BadLine
@@ -33,7 +34,7 @@ __all__ = [
 
 KEEP = {
     "all": "every sentence",
-    "complete": "sentences of which every span was found, in a plausible order",
+    "complete": "sentences of which every span was found, surely enough and in a plausible order",
 }
 
 
@@ -54,13 +55,18 @@ class Tally:
     skipped: int = 0
     spans: int = 0
     lost: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Of lost spans, how many for each reason."""
 
     def count(self, projected: Projected, *, written: bool) -> None:
         self.sentences += 1
         self.written += written
         self.skipped += isinstance(projected.item, BadLine)
         self.spans += len(projected.placed)
-        self.lost += sum(each.lost is not None for each in projected.placed)
+        for each in projected.placed:
+            if each.lost is not None:
+                self.lost += 1
+                self.reasons[each.lost] = self.reasons.get(each.lost, 0) + 1
 
 
 _LINK = re.compile(r"(\d+)[-p?](\d+)(?::(\d*\.?\d+))?")
@@ -90,19 +96,25 @@ def project_items(
     links: Iterator[list[tuple[int, int, float]]] | None = None,
     settings: SpanSettings,
     copies: bool,
-) -> Iterator[Projected]:
-    """Each of them in order, with links of the aligner, or given ones: a line for each, bad ones counted."""
-    for item, shares in _with_links(items, links) if links is not None else _aligned(items, aligner):
-        if isinstance(item, BadLine) or shares is None:
-            yield Projected(item)
-        else:
-            found = carry_places(shares, item.source, item.target, item.places, settings, copies=copies)
-            yield Projected(item, tuple(found))
+) -> Iterator[list[Projected]]:
+    """Each of them in order, with links of the aligner, or given ones: a line for each, bad ones counted. They come in
+    windows: a stream that begins anew behind one goes on with the very same batches."""
+    for window in _with_links(items, links) if links is not None else _aligned(items, aligner):
+        yield [
+            Projected(item)
+            if isinstance(item, BadLine) or shares is None
+            else Projected(
+                item,
+                tuple(carry_places(shares, item.source, item.target, item.places, settings, copies=copies)),
+            )
+            for item, shares in window
+        ]
 
 
-def _aligned(
-    items: Iterable[Labelled | BadLine], aligner: WordAligner | None
-) -> Iterator[tuple[Labelled | BadLine, Shares | None]]:
+_Window = list[tuple[Labelled | BadLine, Shares | None]]
+
+
+def _aligned(items: Iterable[Labelled | BadLine], aligner: WordAligner | None) -> Iterator[_Window]:
     assert aligner is not None
     waiting: deque[Labelled | BadLine] = deque()
 
@@ -113,17 +125,27 @@ def _aligned(
             yield (item.source.bare, item.target.bare) if usable and not isinstance(item, BadLine) else None
 
     for window in aligner.align_windows(pairs(), plans=True):
+        found: _Window = []
         for alignment in window:
             item = waiting.popleft()
             if isinstance(item, BadLine):
-                yield item, None
+                found.append((item, None))
             elif alignment is None or alignment.plan is None:  # there is nothing to carry
-                yield item, shares_of_links((), len(item.source.words), len(item.target.words))
+                found.append((item, shares_of_links((), len(item.source.words), len(item.target.words))))
             else:
-                yield item, shares_of(alignment.plan)
+                found.append((item, shares_of(alignment.plan)))
+        yield found
 
 
 def _with_links(
+    items: Iterable[Labelled | BadLine], links: Iterator[list[tuple[int, int, float]]]
+) -> Iterator[_Window]:
+    stream = _each_with_links(items, links)
+    while window := list(islice(stream, _WINDOW)):
+        yield window
+
+
+def _each_with_links(
     items: Iterable[Labelled | BadLine], links: Iterator[list[tuple[int, int, float]]]
 ) -> Iterator[tuple[Labelled | BadLine, Shares | None]]:
     number = 0
@@ -145,10 +167,12 @@ def _with_links(
         )
 
 
-def complete(projected: Projected) -> bool:
-    """Whether every span was found once, so that kinds and counts agree on both sides, and in a plausible order: of the
-    pairs of spans, more than half keep theirs."""
-    if isinstance(projected.item, BadLine) or any(len(each.stretches) != 1 for each in projected.placed):
+def complete(projected: Projected, surety: float) -> bool:
+    """Whether every span was found once, so that kinds and counts agree on both sides, with this confidence at least,
+    and in a plausible order: of the pairs of spans, more than half keep theirs."""
+    if isinstance(projected.item, BadLine) or any(
+        len(each.stretches) != 1 or each.confidence < surety for each in projected.placed
+    ):
         return False
     order = [each.stretches[0] for each in sorted(projected.placed, key=lambda one: one.place.start)]
     apart = [(one, other) for at, one in enumerate(order) for other in order[at + 1 :]]
@@ -189,6 +213,8 @@ class ProjectionStream:
         items = iter(self._form.read())
         if known:
             self._go_on(items, known)
+            if known["ended"]:
+                return
         stream = project_items(
             items,
             aligner=self._aligner,
@@ -196,11 +222,19 @@ class ProjectionStream:
             settings=self._settings,
             copies=self._form.copies,
         )
-        while some := list(islice(stream, _PIECE)):
-            text = "".join(map(self._written, some))
-            yield Piece(text, {**asdict(self.tally), "sha256": self._hash.hexdigest()})
+        for window in stream:
+            yield Piece("".join(map(self._written, window)), self._known())
         if last := self._form.end():
-            yield Piece(last, {**asdict(self.tally), "sha256": self._hash.hexdigest()})
+            yield Piece(last, {**self._known(), "ended": True})
+
+    def _known(self) -> dict[str, Any]:
+        return {
+            **asdict(self.tally),
+            "sha256": self._hash.hexdigest(),
+            "ended": False,
+            "form": dict(self._form.state),
+            **known_of(self._aligner),
+        }
 
     def _go_on(self, items: Iterator[Labelled | BadLine], known: Mapping[str, Any]) -> None:
         done = int(known["sentences"])
@@ -213,7 +247,9 @@ class ProjectionStream:
             )
         if self._links is not None:
             next(islice(self._links, done - 1, done), None)
-        self.tally = Tally(**{name: int(known[name]) for name in asdict(self.tally)})
+        self._form.state.update(known["form"])
+        go_on_with(self._aligner, known)
+        self.tally = Tally(**{name: known[name] for name in asdict(self.tally)})
 
     def _read(self, item: Labelled | BadLine) -> None:
         text = "" if isinstance(item, BadLine) else f"{item.source.text}\t{item.target.text}"
@@ -227,9 +263,9 @@ class ProjectionStream:
                 self.bad.append(item.error)
             self.tally.count(projected, written=False)
             return self._form.skipped(item) if self._keep == "all" else ""
-        kept = self._keep == "all" or self._form.chooses or complete(projected)
+        kept = self._keep == "all" or self._form.chooses or complete(projected, self._settings.surety)
         self.tally.count(projected, written=kept)
         return self._form.write(item, projected.placed) if kept else ""
 
 
-_PIECE = 256  # sentences
+_WINDOW = 1024  # sentences with given links

@@ -43,6 +43,7 @@ FORM_NAMES = {
     "conll": "a token a line, labels in a column, a blank line between sentences",
     "jsonl": 'an object a line: {"text": "...", "spans": [{"start": 0, "end": 4, "label": "PER"}]}',
     "squad": "SQuAD or XQuAD",
+    "nli": "XNLI, to be augmented: premise, hypothesis and label between tabs",
 }
 SCHEMES = {
     "auto": "as the source has it",
@@ -75,6 +76,8 @@ class Form(Protocol):
     """The rule for its spans, where none is given."""
     chooses: bool
     """Whether it leaves out incomplete parts of a text itself."""
+    state: dict[str, int]
+    """What has been written, as far as what follows depends on it: an interrupted run goes on with it."""
 
     def read(self) -> Iterator[Item]:
         """What the files hold, in order; a bad one in its place or raised."""
@@ -190,6 +193,7 @@ class Conll:
     copies: bool = False
     rule: str = "price"
     chooses: bool = False
+    state: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, column in (("column", self.column), ("token_column", self.token_column)):
@@ -272,7 +276,12 @@ class Conll:
                 spans.append((each.place.label, first, last))
                 scores[first:last] = [f"{each.confidence:.2f}"] * (last - first)
         labels = encode(spans, len(item.target.words), self.scheme)
-        return self._lines(item.target.bare, labels, scores, item.record)
+        lost = "".join(
+            f"# lost: {each.place.label} {item.source.text[each.place.start : each.place.end]}: {each.lost}\n"
+            for each in placed
+            if self.scores and each.lost is not None
+        )
+        return lost + self._lines(item.target.bare, labels, scores, item.record)
 
     def skipped(self, item: BadLine) -> str:
         words = item.words if isinstance(item, _Skipped) else ()
@@ -365,6 +374,7 @@ class Jsonl:
     copies: bool = True
     rule: str = "price"
     chooses: bool = False
+    state: dict[str, int] = field(default_factory=dict)
 
     def read(self) -> Iterator[Item]:
         lines = LineSource(self.source)
@@ -405,7 +415,8 @@ class Jsonl:
                 found = {"start": start, "end": end, **rest, "text": text}
                 spans.append({**found, "confidence": round(each.confidence, 4)})
             if each.lost is not None:
-                lost.append({"start": each.place.start, "end": each.place.end, **rest, "reason": each.lost})
+                found = {"start": each.place.start, "end": each.place.end, **rest, "reason": each.lost}
+                lost.append({**found, "confidence": round(each.confidence, 4)})
         kept = {key: value for key, value in record.items() if key not in (*_TARGET_KEYS, *keys.values())}
         document = {**kept, keys["text"]: item.target.text, keys["spans"]: spans, "lost": lost}
         return to_json(document, indent=None)
@@ -472,21 +483,26 @@ def _json_place(span: Any, text: str) -> Place:
 
 @dataclass
 class Squad:
-    """SQuAD files. The target has the same paragraphs: another such file, or one context a line."""
+    """SQuAD files. The target has the same paragraphs: another such file, or one context a line.
+
+    A paragraph is written as soon as its answers are known: `state` says how far the file is.
+    """
 
     source: str | Path
     target: str | Path
     on_error: str = "raise"
-    complete: bool = False
+    surety: float | None = None
+    """Leave out questions with a less sure answer, and those with a lost one."""
     copies: bool = True
     rule: str = "overlap"
     chooses: bool = True
-    _written: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    state: dict[str, int] = field(default_factory=lambda: {"article": -1})
     _titles: list[str] = field(default_factory=list)
     _version: Any = "1.1"
 
     def read(self) -> Iterator[Item]:
         content = _json_file(self.source)
+        self._version = content.get("version", "1.1") if isinstance(content, dict) else "1.1"
         contexts, questions = self._targets()
         number = 0
         for a, article in enumerate(_list_of(content, "data", str(self.source))):
@@ -512,7 +528,6 @@ class Squad:
                 where=str(self.target),
                 remedy="give one for each",
             )
-        self._version = content.get("version", "1.1")
 
     def _targets(self) -> tuple[list[str], dict[str, str]]:
         """The contexts in order, and the questions by id where the file has them."""
@@ -569,25 +584,33 @@ class Squad:
                 for start, end in each.stretches[:1]
             ]
             lost = [each.lost for each in mine if each.lost is not None]
-            if lost and self.complete:
+            if lost and self.surety is not None:
+                continue
+            if self.surety is not None and any(each.confidence < self.surety for each in mine):
                 continue
             qas.append(
                 {"id": name, "question": question, "answers": answers, **({"lost": lost} if lost else {})}
             )
-        if qas:
-            self._written.append((article, {"context": item.target.text, "qas": qas}))
-        return ""
+        if not qas:
+            return ""
+        paragraph = to_json({"context": item.target.text, "qas": qas}, indent=None).rstrip("\n")
+        before, self.state["article"] = self.state["article"], article
+        if article == before:
+            return f",\n{paragraph}"
+        title = to_json(self._titles[article], indent=None).rstrip("\n")
+        head = f'"title": {title}, ' if self._titles[article] else ""
+        return f'{self._begun(before)}{{{head}"paragraphs": [\n{paragraph}'
+
+    def _begun(self, article: int) -> str:
+        """What stands before the next article: the head of the file, or the end of the article before."""
+        version = to_json(self._version, indent=None).rstrip("\n")
+        return f'{{"version": {version}, "data": [\n' if article < 0 else "\n]},\n"
 
     def skipped(self, item: BadLine) -> str:
         return ""
 
     def end(self) -> str:
-        data = []
-        for article, title in enumerate(self._titles):
-            paragraphs = [paragraph for a, paragraph in self._written if a == article]
-            if paragraphs:
-                data.append({**({"title": title} if title else {}), "paragraphs": paragraphs})
-        return to_json({"version": self._version, "data": data})
+        return self._begun(-1) + "]}\n" if self.state["article"] < 0 else "\n]}\n]}\n"
 
 
 def _json_file(path: str | Path) -> Any:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from otkit.settings import Settings, setting
 
-__all__ = ["RULE_NAMES", "LexiconSettings", "SpanSettings"]
+__all__ = ["RULE_NAMES", "SHARE", "LexiconSettings", "SpanSettings"]
 
 _PANEL = "Projection"
+SHARE = 0.3
+"""The probability of a word to be replaced in code-switched examples."""
 RULE_NAMES = {
     "auto": "price for labels of words, overlap for answers and tags",
     "price": "the contiguous span of the largest total share less a price a word",
@@ -65,7 +67,15 @@ class SpanSettings(Settings):
         panel=_PANEL,
     )
     floor: float = setting(
-        0.3, "The confidence below which a span is lost.", least=0, most=1, panel=_PANEL, everyday=True
+        0.3,
+        "The confidence below which a span is lost: how likely it is that people would put it there.",
+        least=0,
+        most=1,
+        panel=_PANEL,
+        everyday=True,
+    )
+    surety: float = setting(
+        0.7, "The least confidence of every span of a complete sentence.", least=0, most=1, panel=_PANEL
     )
     marks: bool = setting(
         False, "Keep punctuation at the edges of a span where its source has it too.", panel=_PANEL

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from otkit.alignment.shares import Shares
 from otkit.errors import choose
+from otkit.projection.confidence import confidence_of, signs_of
 from otkit.projection.settings import SpanSettings
 from otkit.projection.words import BRACKETS, after_inflection, is_punctuation, leans, same_mark
 
@@ -50,7 +51,7 @@ class Carried:
     """Where a span went: target words [start, end) and how sure, or why it has none.
 
     stretches   one; several under the rule `words`; none where the span is lost
-    confidence  the mean over its source words of their largest share with a target word of the span
+    confidence  how likely it is that people would put it there (`otkit.projection.confidence`)
     """
 
     span: Span
@@ -205,11 +206,9 @@ def carry_spans(
         if not kept:
             results[index] = Carried(span, lost="only punctuation is its own")
             continue
-        covered = np.concatenate([part[:, start:end] for start, end in kept], axis=1)
-        confidence = min(1.0, float(covered.max(1).mean()))
+        confidence = confidence_of(signs_of(shares, (span.start, span.end), kept))
         if confidence < settings.floor:
-            why = f"its confidence is {confidence:.2f}"
-            results[index] = Carried(span, confidence=confidence, lost=why)
+            results[index] = Carried(span, confidence=confidence, lost="its confidence is below the floor")
         else:
             results[index] = Carried(span, kept, confidence)
     return [results[index] for index in range(len(spans))]

@@ -8,16 +8,15 @@ off.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otkit.data.lines import LineSource, checked, quote
-from otkit.errors import InputError, require_extra
-from otkit.files import to_json
+from otkit.data.lines import ON_ERROR, LineSource, checked, located, quote, unskipped
+from otkit.errors import InputError, choose, require_extra
+from otkit.files import parse_json, to_json
 from otkit.projection.markup import TAG, parse_markup
 
 __all__ = ["TAG_FORMS", "TagFile", "Unit", "open_tags", "plain_text", "tag_form_of"]
@@ -35,12 +34,14 @@ TAG_FORM_NAMES = {
 
 @dataclass(frozen=True)
 class Unit:
-    """A source with markup, its plain translation or None, the syntax (None: seen from the source), and where."""
+    """A source with markup, its plain translation or None, the syntax (None: seen from the source), and where; or what
+    is wrong with it."""
 
     source: str
     target: str | None
     where: str
     syntax: str | None = None
+    bad: InputError | None = None
 
 
 @dataclass(frozen=True)
@@ -61,38 +62,43 @@ def _read(path: str | Path) -> tuple[str, str]:
     return "\n".join(checked(line) for line in source), source.name
 
 
-def _lines(path: str | Path) -> TagFile:
-    text, name = _read(path)
-    units = tuple(
-        Unit(line, None, f"{name}:{number}")
-        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1)
-    )
+def _lines(path: str | Path, on_error: str) -> TagFile:
+    source = LineSource(path)
+    units = []
+    for number, line in enumerate(source, 1):
+        where = f"{source.name}:{number}"
+        try:
+            units.append(Unit(checked(line), None, where))
+        except InputError as error:
+            units.append(_bad(error, where, on_error))
 
     def filled(targets: Sequence[str | None]) -> str:
         return "".join(f"{target or ''}\n" for target in targets)
 
-    return TagFile(units, filled)
+    return TagFile(tuple(units), filled)
 
 
-def _jsonl(path: str | Path) -> TagFile:
-    text, name = _read(path)
+def _bad(error: InputError, where: str, on_error: str) -> Unit:
+    """A line that cannot be used, in the place of its unit, or raised."""
+    if on_error == "raise":
+        raise unskipped(error, where) from None
+    return Unit("", None, where, bad=located(error, where))
+
+
+def _jsonl(path: str | Path, on_error: str) -> TagFile:
+    source = LineSource(path)
     records, units = [], []
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(source, 1):
+        where = f"{source.name}:{number}"
         try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise InputError(
-                f"is no JSON ({error})", where=f"{name}:{number}", remedy="write one object a line"
-            ) from None
-        if not isinstance(record, dict) or not isinstance(record.get("source"), str):
-            raise InputError(
-                f"received {quote(line)}",
-                where=f"{name}:{number}",
-                remedy='expected {"source": "...", "target": "..."}',
-            )
+            record = _record(checked(line))
+        except InputError as error:
+            records.append({"skipped": error.what})
+            units.append(_bad(error, where, on_error))
+            continue
         target = record.get("target")
         records.append(record)
-        units.append(Unit(record["source"], target if isinstance(target, str) else None, f"{name}:{number}"))
+        units.append(Unit(record["source"], target if isinstance(target, str) else None, where))
 
     def filled(targets: Sequence[str | None]) -> str:
         return "".join(
@@ -101,6 +107,16 @@ def _jsonl(path: str | Path) -> TagFile:
         )
 
     return TagFile(tuple(units), filled)
+
+
+def _record(line: str) -> dict[str, Any]:
+    try:
+        record = parse_json(line)
+    except ValueError as error:
+        raise InputError(f"is no JSON ({error})", remedy="write one object a line") from None
+    if not isinstance(record, dict) or not isinstance(record.get("source"), str):
+        raise InputError(f"received {quote(line)}", remedy='expected {"source": "...", "target": "..."}')
+    return record
 
 
 # --- HTML
@@ -199,7 +215,7 @@ def _add(
         found.append((start, end))
 
 
-def _html(path: str | Path) -> TagFile:
+def _html(path: str | Path, on_error: str) -> TagFile:
     page, name = _read(path)
     page += "\n"
     places = html_texts(page)
@@ -235,7 +251,9 @@ def _tree(path: str | Path) -> tuple[Any, Any, str]:
     try:
         root = etree.fromstring(text.encode("utf-8", "surrogatepass"), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise InputError(f"is no well-formed XML ({error})", where=name, remedy="mend it") from None
+        line = getattr(error, "lineno", None)
+        where = f"{name}:{line}" if line else name
+        raise InputError(f"is no well-formed XML ({error})", where=where, remedy="mend it") from None
     return etree, root, name
 
 
@@ -336,7 +354,7 @@ def _language(variant: Any) -> str:
     return str(variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or "")
 
 
-def _po(path: str | Path) -> TagFile:
+def _po(path: str | Path, on_error: str) -> TagFile:
     polib = require_extra("polib", extra="tags")
     text, name = _read(path)
     try:
@@ -372,12 +390,12 @@ def _po(path: str | Path) -> TagFile:
     return TagFile(tuple(units), filled)
 
 
-TAG_FORMS: Mapping[str, Callable[[str | Path], TagFile]] = {
+TAG_FORMS: Mapping[str, Callable[[str | Path, str], TagFile]] = {
     "lines": _lines,
     "jsonl": _jsonl,
     "html": _html,
-    "xliff": lambda path: _xml_file(path, _xliff_pairs),
-    "tmx": lambda path: _xml_file(path, _tmx_pairs),
+    "xliff": lambda path, on_error: _xml_file(path, _xliff_pairs),
+    "tmx": lambda path, on_error: _xml_file(path, _tmx_pairs),
     "po": _po,
 }
 _ENDINGS = {
@@ -398,6 +416,7 @@ def tag_form_of(path: str | Path) -> str:
     return _ENDINGS.get(Path(str(path).removesuffix(".gz")).suffix.lower(), "lines")
 
 
-def open_tags(path: str | Path, form: str) -> TagFile:
-    """A file with markup, whole in memory."""
-    return TAG_FORMS[form](path)
+def open_tags(path: str | Path, form: str, on_error: str = "raise") -> TagFile:
+    """A file with markup, whole in memory; lines that cannot be used are bad units, or raised."""
+    choose(on_error, ON_ERROR, what="way to treat bad lines")
+    return TAG_FORMS[form](path, on_error)

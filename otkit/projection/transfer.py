@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from otkit.projection.markup import parse_markup, syntax_of, write_markup
 from otkit.projection.places import Text
 from otkit.projection.tags import Marked
 
-__all__ = ["transfer_tags"]
+__all__ = ["transfer_tags", "transfer_windows"]
 
 Job = tuple[Marked, Text, Text, str]
 Links = Iterator[list[tuple[int, int, float]]]
@@ -29,6 +30,17 @@ def transfer_tags(
 
     links  a line for each pair instead of the aligner's, between the words of `Text.of` on both sides
     """
+    for window in transfer_windows(pairs, aligner, links=links):
+        yield from window
+
+
+def transfer_windows(
+    pairs: Iterable[tuple[str, str | None, str | None]],
+    aligner: WordAligner | None,
+    *,
+    links: Links | None = None,
+) -> Iterator[list[str | None]]:
+    """The same in windows: a stream that begins anew behind one goes on with the very same batches."""
     waiting: deque[Job | None] = deque()
 
     def texts() -> Iterator[tuple[Sequence[str], Sequence[str]] | None]:
@@ -44,27 +56,33 @@ def transfer_tags(
             yield (job[1].bare, job[2].bare) if marked.nodes and job[1].words and job[2].words else None
 
     if links is not None:
-        for pair in texts():
-            line, job = next(links, []), waiting.popleft()
-            if job is None:
-                yield None
-            elif pair is None:
-                yield _written(job, None)
-            else:
-                yield _written(job, shares_of_links(line, len(pair[0]), len(pair[1])))
+        stream = texts()
+        while some := list(islice(stream, _WINDOW)):
+            done: list[str | None] = []
+            for pair in some:
+                line, job = next(links, []), waiting[len(done)]
+                linked = None if pair is None else shares_of_links(line, len(pair[0]), len(pair[1]))
+                done.append(_written(job, linked))
+            waiting.clear()
+            yield done
         return
     assert aligner is not None
     for window in aligner.align_windows(texts(), plans=True):
-        for alignment in window:
-            job = waiting.popleft()
-            if job is None:
-                yield None
-            else:
-                plan = None if alignment is None or alignment.plan is None else shares_of(alignment.plan)
-                yield _written(job, plan)
+        yield [
+            _written(
+                waiting.popleft(),
+                None if alignment is None or alignment.plan is None else shares_of(alignment.plan),
+            )
+            for alignment in window
+        ]
 
 
-def _written(job: Job, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None) -> str:
+_WINDOW = 1024  # texts with given links
+
+
+def _written(job: Job | None, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None) -> str | None:
+    if job is None:
+        return None
     marked, source, target, syntax = job
     if shares is None:
         shares = np.zeros((len(source.words), len(target.words)))

@@ -53,6 +53,8 @@ _UNSPACED = re.compile(
 )
 _KATAKANA = re.compile("[\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f]+")
 _HIRAGANA = re.compile("[\u3041-\u309f]+")
+# Within a word: a hyphen between letters or digits, and the end of a sentence without a space behind it.
+_SEAM = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)|(?<=[^\W\d_A-Z])[.!?](?=[^\W\d_a-z])")
 _SHORT = 3  # letters of the longest word that may lean on another
 
 
@@ -77,7 +79,8 @@ def same_mark(one: str, other: str) -> bool:
 
 
 def text_words(text: str) -> list[Segment]:
-    """The words of raw text with their places: between spaces, with the punctuation around them as words of its own.
+    """The words of raw text with their places: between spaces, with the punctuation around them as words of its own,
+    and the parts of a word with a hyphen: a span may end there ("Qing-Dynastie").
 
     Text in scripts without spaces is cut by ICU's dictionaries, but a run of katakana is one word: the dictionary does
     not know most of them. In `Segment`, places count characters.
@@ -91,6 +94,10 @@ def text_words(text: str) -> list[Segment]:
         last = end
         while last > start and is_punctuation(text[last - 1]):
             last -= 1
+        for seam in _SEAM.finditer(text, start, last):
+            found += _cut(text[start : seam.start()], start)
+            found.append(Segment(seam[0], seam.start(), seam.end()))
+            start = seam.end()
         if start < last:
             found += _cut(text[start:last], start)
         found += (Segment(text[place], place, place + 1) for place in range(last, end))

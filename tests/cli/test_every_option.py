@@ -201,6 +201,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("labels.en", [pair[1] for pair in LINES[:2]])
     write("labels2.en", [pair[1] for pair in LINES[1::-1]])
     write("marked.txt", ["das <b>hausboot</b> ist kleiner ."])
+    (folder / "bad.txt").write_bytes(b"das <b>hausboot</b> \xff\n")
     write("marked2.txt", ["das hausboot ist <i>kleiner</i> ."])
     write("marked.en", ["the houseboat is smaller ."])
     write("marked2.en", ["smaller is the houseboat ."])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import itertools
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from otkit.alignment.shares import shares_of, shares_of_links
+from otkit.alignment.shares import Shares, shares_of, shares_of_links
 from otkit.errors import ConfigError
-from otkit.projection.places import Place, Text, carry_places
+from otkit.projection.confidence import WEIGHTS, Signs, confidence_of, signs_of
+from otkit.projection.corpus import Projected, complete
+from otkit.projection.labelled import Labelled
+from otkit.projection.places import Place, Placed, Text, carry_places
 from otkit.projection.settings import RULE_NAMES, SpanSettings
 from otkit.projection.spans import RULES, Span, carry_spans
 from otkit.projection.words import is_punctuation, leans, same_mark, text_words
@@ -119,11 +123,53 @@ def test_nested_spans_may_be_nested_and_a_span_without_shares_is_lost_with_a_rea
 def test_places_of_characters_and_copies_of_parts_of_words() -> None:
     source, target = Text.of("The Mozilla foundation."), Text.of("Die Mozilla-Stiftung.")
     shares = np.zeros((len(source.words), len(target.words)))
-    shares[0, 0] = shares[1, 1] = shares[2, 1] = shares[3, 2] = 0.9
-    [found] = carry_places(shares, source, target, [Place("a", 4, 11)])
-    assert target.text[slice(*found.stretches[0])] == "Mozilla"
-    [whole] = carry_places(shares, source, target, [Place("a", 4, 11)], copies=False)
+    assert target.bare == ("Die", "Mozilla", "-", "Stiftung", ".")
+    shares[0, 0] = shares[1, 1] = shares[2, 3] = shares[3, 4] = 0.9
+    for copies in (True, False):
+        places = [Place("part", 4, 11)]
+        [part] = carry_places(shares, source, target, places, copies=copies)
+        assert target.text[slice(*part.stretches[0])] == "Mozilla"
+    [whole] = carry_places(shares, source, target, [Place("whole", 4, 22)])
     assert target.text[slice(*whole.stretches[0])] == "Mozilla-Stiftung"
+    source, target = Text.of("The fund of Mozilla"), Text.of("Der Mozillafonds")
+    [copy] = carry_places(np.full((4, 2), 0.4), source, target, [Place("copy", 12, 19)])
+    assert target.text[slice(*copy.stretches[0])] == "Mozilla"
+
+
+def test_confidence_is_surer_where_there_is_more_to_see() -> None:
+    """Of a span on the diagonal: full shares, weak ones, ones that other words have too, and a border that leaks."""
+    shares = np.eye(6) * 0.95
+
+    def sure(shares: Shares, span: tuple[int, int] = (1, 3), stretch: tuple[int, int] = (1, 3)) -> float:
+        return confidence_of(signs_of(shares, span, [stretch]))
+
+    full = sure(shares)
+    assert 0.9 < full < 1
+    assert sure(shares * 0.5) < full
+    assert sure(shares, stretch=(1, 2)) < full
+    assert sure(shares, stretch=(1, 6)) < sure(shares, stretch=(1, 4)) < full
+    leaking = shares.copy()
+    leaking[1, 0] = 0.9
+    assert sure(leaking) < full
+    assert sure(np.zeros((6, 6))) < 0.2
+    assert len(WEIGHTS) == len(fields(Signs))
+    [found] = carry_spans(shares, words(6), words(6), [Span("A", 1, 3)])
+    assert found.confidence == full
+
+
+def test_complete_sentences_are_sure_ones() -> None:
+    item = Labelled(Text.of("a b"), Text.of("c d"), (), 1)
+
+    def projected(*confidences: float) -> Projected:
+        placed = (
+            Placed(Place("A", n, n + 1), ((n, n + 1),), sure, None) for n, sure in enumerate(confidences)
+        )
+        return Projected(item, tuple(placed))
+
+    assert complete(projected(0.9, 0.8), 0.7)
+    assert not complete(projected(0.9, 0.6), 0.7)
+    assert complete(projected(), 0.7)
+    assert not complete(Projected(item, (Placed(Place("A", 0, 1), (), 0.9, "no word is its own"),)), 0.7)
 
 
 def test_words_of_raw_text() -> None:
@@ -140,7 +186,9 @@ def test_words_of_raw_text() -> None:
     assert "デスクトップコンピューター" in [
         word.text for word in text_words("デスクトップコンピューターを使う")
     ]
-    assert [word.text for word in text_words("(see “Beta-1”)")] == ["(", "see", "“", "Beta-1", "”", ")"]
+    assert [word.text for word in text_words("(see “Beta-1”)")] == [
+        "(", "see", "“", "Beta", "-", "1", "”", ")",
+    ]  # fmt: skip
     assert leans("der")
     assert not leans("EU")
     assert not leans("Haus")

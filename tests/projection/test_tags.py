@@ -12,8 +12,9 @@ import pytest
 from lxml import etree
 
 from otkit.alignment.shares import shares_of_links
-from otkit.api.project import tag_texts, tags
-from otkit.errors import InputError
+from otkit.api.tags import TagsResult, tag_texts, tags
+from otkit.errors import InputError, OutputError
+from otkit.projection import transfer
 from otkit.projection.markup import (
     SYNTAX_NAMES,
     SYNTAXES,
@@ -250,3 +251,67 @@ def test_po_and_jsonl(tmp_path: Path) -> None:
     )
     text = tags(tmp_path / "a.jsonl", links=tmp_path / "links").text or ""
     assert text == '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture <b>rouge</b>"}\n'
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_killed_transfer_goes_on_to_the_same_bytes(
+    pieces: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.html").write_text("".join(f"<p>a <b>red</b> car {n}</p>\n" for n in range(25)))
+    (tmp_path / "t").write_text("".join(f"une voiture rouge {n}\n" for n in range(25)))
+    (tmp_path / "links").write_text("0-0 1-2 2-1 3-3\n" * 25)
+    monkeypatch.setattr(transfer, "_WINDOW", 10)
+
+    def run(output: str, resume: bool = False, stop: int = 0) -> TagsResult:
+        def progress(done: int, total: int) -> None:
+            assert total == 25
+            if done == stop:
+                raise KeyboardInterrupt
+
+        return tags(
+            tmp_path / "a.html",
+            tmp_path / "t",
+            tmp_path / output,
+            links=tmp_path / "links",
+            resume=resume,
+            on_progress=progress,
+        )
+
+    run("whole.html")
+    with pytest.raises(KeyboardInterrupt):
+        run("out.html", stop=10 * pieces)
+    assert not (tmp_path / "out.html").exists()
+    with pytest.raises(OutputError, match="an interrupted run left a part"):
+        run("out.html")
+    result = run("out.html", resume=True)
+    assert (result.units, result.filled) == (25, 25)
+    assert (tmp_path / "out.html").read_bytes() == (tmp_path / "whole.html").read_bytes()
+    assert not list(tmp_path.glob("out.html.*"))
+    assert run("out.html", resume=True).finished_before
+    (tmp_path / "t").write_text("la voiture\n" * 25)
+    with pytest.raises(OutputError, match="the finished output differs"):
+        run("out.html", resume=True)
+
+
+def test_lines_that_cannot_be_used_are_named_or_skipped(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"source": "A <b>red</b> car", "target": "Une voiture rouge"}\n{"source": 1}\n'
+    )
+    (tmp_path / "links").write_text("0-0 1-2 2-1\n\n")
+    with pytest.raises(InputError, match=r"a\.jsonl:2"):
+        tags(tmp_path / "a.jsonl", links=tmp_path / "links")
+    result = tags(tmp_path / "a.jsonl", links=tmp_path / "links", on_error="skip")
+    assert [str(error.where).rpartition("/")[2] for error in result.bad] == ["a.jsonl:2"]
+    first, second = (result.text or "").splitlines()
+    assert "<b>rouge</b>" in first
+    assert second.startswith('{"skipped": ')
+    (tmp_path / "s.txt").write_bytes(b"a <b>red</b> car\n\xff\n")
+    (tmp_path / "t.txt").write_bytes(b"une voiture rouge\n\xfe\n")
+    with pytest.raises(InputError, match=r"s\.txt:2"):
+        tags(tmp_path / "s.txt", tmp_path / "t.txt", links=tmp_path / "links")
+    result = tags(tmp_path / "s.txt", tmp_path / "t.txt", links=tmp_path / "links", on_error="skip")
+    assert result.text == "une voiture <b>rouge</b>\n\n"
+    assert len(result.bad) == 2
+    (tmp_path / "bad.xlf").write_text("<xliff>\n<source>\n</xliff>")
+    with pytest.raises(InputError, match=r"bad\.xlf:3"):
+        tags(tmp_path / "bad.xlf", links=tmp_path / "links")

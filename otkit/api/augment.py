@@ -1,0 +1,222 @@
+"""Code-switched training data: labelled examples with words of other languages in them, labels and answers exact."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.shares import shares_of
+from otkit.api.project import open_aligner
+from otkit.data.tasks import read_nli, read_qa
+from otkit.encoders.encoder import Encoder
+from otkit.errors import ConfigError, InputError, choose
+from otkit.files import to_json, write_file
+from otkit.projection.places import Place, Text
+from otkit.projection.settings import SHARE
+from otkit.projection.switching import LexiconWords, Switched, aligned_words, chosen, switch
+
+__all__ = ["AUGMENT_FORMS", "AugmentResult", "augment"]
+
+FilePath = str | Path
+_SAMPLE = 2000  # words that show which side of a lexicon is the text's
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text of an example, its places (answers), its translation where there is one, and what draws its words."""
+
+    text: Text
+    places: tuple[Place, ...]
+    target: Text | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The texts of a file, how many examples they make, and how it is written with others in their places."""
+
+    parts: tuple[Part, ...]
+    count: int
+    written: Callable[[Sequence[Switched]], str]
+    skipped: int
+    bad: tuple[InputError, ...]
+
+
+@dataclass(frozen=True)
+class AugmentResult:
+    """How many examples there are, how many words their texts have, how many of them were replaced, how many items
+    were skipped (`bad` holds the errors of the first), and the text where no file was asked for."""
+
+    examples: int
+    words: int
+    replaced: int
+    skipped: int
+    bad: tuple[InputError, ...]
+    text: str | None
+
+
+def augment(
+    source: FilePath,
+    output: FilePath | None = None,
+    *,
+    target: FilePath | None = None,
+    lexicons: Sequence[FilePath] = (),
+    share: float = SHARE,
+    seed: int = 0,
+    form: str = "auto",
+    on_error: str = "raise",
+    overwrite: bool = False,
+    model: FilePath | Encoder | None = None,
+    alignment: AlignmentSettings | None = None,
+    device: str = "auto",
+    aligner: WordAligner | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> AugmentResult:
+    """Labelled examples with a share of their words in other languages, as `otkit project --augment` writes them.
+
+    source    XNLI (premise, hypothesis, label between tabs: form nli) or SQuAD JSON (form squad)
+    target    the same examples in another language: words are replaced by those that they are aligned with
+    lexicons  of `otkit lexicon` (.sqlite) instead: of each word one is drawn, and from it a translation
+    share     the probability of a word to be replaced; those without a translation stay
+    seed      the same seed and input give the same text
+    """
+    name = (
+        ("squad" if str(source).removesuffix(".gz").endswith(".json") else "nli") if form == "auto" else form
+    )
+    read = choose(name, AUGMENT_FORMS, what="form", setting="input_format")
+    if not 0 <= share <= 1:
+        raise ConfigError(f"the share is {share}", remedy="give one from 0 to 1", setting="share")
+    if (target is None) == (not lexicons):
+        raise ConfigError(
+            "words come from a translation or from lexicons", remedy="give one of the two", setting="lexicon"
+        )
+    examples = read(source, target, on_error)
+    if target is not None and aligner is None:
+        aligner = open_aligner(model, alignment, device=device)
+    switched = []
+    for one in _switched(examples.parts, aligner, lexicons, share, seed):
+        switched.append(one)
+        on_progress(len(switched), len(examples.parts))
+    text = examples.written(switched)
+    if output is not None:
+        write_file(Path(output), text, overwrite=overwrite)
+    return AugmentResult(
+        examples.count,
+        sum(len(part.text.words) for part in examples.parts),
+        sum(each.replaced for each in switched),
+        examples.skipped,
+        examples.bad,
+        text if output is None else None,
+    )
+
+
+def _switched(
+    parts: Sequence[Part],
+    aligner: WordAligner | None,
+    lexicons: Sequence[FilePath],
+    share: float,
+    seed: int,
+) -> Iterator[Switched]:
+    if lexicons:
+        sample = [word for part in parts[:_SAMPLE] for word in part.text.bare][:_SAMPLE]
+        with closing(LexiconWords(lexicons, sample)) as lexicon:
+            for part in parts:
+                generator = random.Random(f"{seed} {part.key}")
+                indices = chosen(part.text, share, generator)
+                yield switch(part.text, part.places, lexicon.words(part.text, indices, generator))
+        return
+    assert aligner is not None
+    waiting: deque[Part] = deque()
+
+    def pairs() -> Iterator[tuple[Sequence[str], Sequence[str]] | None]:
+        for part in parts:
+            waiting.append(part)
+            usable = part.target is not None and part.text.words and part.target.words
+            yield (part.text.bare, part.target.bare) if usable and part.target is not None else None
+
+    for window in aligner.align_windows(pairs(), plans=True):
+        for found in window:
+            part = waiting.popleft()
+            if found is None or found.plan is None or part.target is None:
+                yield switch(part.text, part.places, {})
+                continue
+            indices = chosen(part.text, share, random.Random(f"{seed} {part.key}"))
+            words = aligned_words(part.text, part.target, shares_of(found.plan), indices)
+            yield switch(part.text, part.places, words)
+
+
+def _nli(source: FilePath, target: FilePath | None, on_error: str) -> Examples:
+    found = read_nli(source, on_error=on_error)
+    others = None if target is None else list(read_nli(target, on_error=on_error))
+    if others is not None and len(others) != len(found):
+        raise InputError(
+            f"has {len(others)} examples, and {source} has {len(found)}",
+            where=str(target),
+            remedy="give the same examples in the same order",
+        )
+    parts = []
+    for number, item in enumerate(found):
+        for side in ("premise", "hypothesis"):
+            other = None if others is None else Text.of(getattr(others[number], side))
+            parts.append(Part(Text.of(getattr(item, side)), (), other, f"{number} {side}"))
+    labels = [item.label for item in found]
+
+    def written(switched: Sequence[Switched]) -> str:
+        rows = zip(switched[::2], switched[1::2], labels, strict=True)
+        return "".join(
+            "\t".join([one.text, other.text, *([] if label is None else [label])]) + "\n"
+            for one, other, label in rows
+        )
+
+    return Examples(tuple(parts), len(found), written, found.skipped, found.bad)
+
+
+def _squad(source: FilePath, target: FilePath | None, on_error: str) -> Examples:
+    found = read_qa(source, on_error=on_error)
+    others = {} if target is None else {item.id: item for item in read_qa(target, on_error=on_error)}
+    paragraphs = [(context, list(items)) for context, items in groupby(found, key=lambda item: item.context)]
+    parts = []
+    for number, (context, items) in enumerate(paragraphs):
+        places = [
+            Place(item.id, answer.start, answer.start + len(answer.text))
+            for item in items
+            for answer in item.answers
+        ]
+        other = next((others[item.id] for item in items if item.id in others), None)
+        parts.append(
+            Part(Text.of(context), tuple(places), other and Text.of(other.context), f"{number} context")
+        )
+        for item in items:
+            theirs = others.get(item.id)
+            parts.append(
+                Part(Text.of(item.question), (), theirs and Text.of(theirs.question), f"question {item.id}")
+            )
+
+    def written(switched: Sequence[Switched]) -> str:
+        stream, data = iter(switched), []
+        for _, items in paragraphs:
+            context = next(stream)
+            answers: Mapping[str, list[dict[str, object]]] = {item.id: [] for item in items}
+            for place in context.places:
+                text = context.text[place.start : place.end]
+                answers[place.label].append({"text": text, "answer_start": place.start})
+            qas = [
+                {"id": item.id, "question": next(stream).text, "answers": answers[item.id]} for item in items
+            ]
+            data.append({"context": context.text, "qas": qas})
+        return to_json({"version": "1.1", "data": [{"paragraphs": data}]})
+
+    return Examples(tuple(parts), len(found), written, found.skipped, found.bad)
+
+
+AUGMENT_FORMS: Mapping[str, Callable[[FilePath, FilePath | None, str], Examples]] = {
+    "nli": _nli,
+    "squad": _squad,
+}

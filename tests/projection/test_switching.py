@@ -1,0 +1,136 @@
+"""Code-switched examples: spans and labels exact whatever is replaced, the same seed the same text."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otkit.api.augment import augment
+from otkit.api.lexicon import lexicon
+from otkit.data.tasks import read_nli, read_qa
+from otkit.errors import ConfigError, InputError
+from otkit.projection.places import Place, Text
+from otkit.projection.switching import aligned_words, switch
+from otkit.resources import sample_data
+
+SAMPLE = Path(str(sample_data()))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_places_hold_the_same_words_before_and_after(seed: int) -> None:
+    generator = random.Random(seed)
+    text = Text.of(" ".join(f"w{generator.randrange(1000)}" for _ in range(12)) + " .")
+    # Whole words of the text, and places that cut one.
+    starts = [word.start for word in text.words] + [text.words[3].start + 1]
+    places = []
+    for _ in range(4):
+        first, last = sorted(generator.choices(range(len(text.words)), k=2))
+        start = generator.choice([text.words[first].start, starts[-1]])
+        end = max(start + 1, text.words[last].end)
+        places.append(Place("A", start, end))
+    words = {
+        index: generator.choice(["x", "ein Wort", "länger"])
+        for index in range(12)
+        if generator.random() < 0.6
+    }
+    found = switch(text, places, words)
+    cut = {
+        index
+        for index, word in enumerate(text.words)
+        for place in places
+        if word.start < place.start < word.end or word.start < place.end < word.end
+    }
+    kept = {index: word for index, word in words.items() if index not in cut}
+    assert found.replaced == len(kept)
+    for place, moved in zip(places, found.places, strict=True):
+        inside = text.text[place.start : place.end]
+        expected = switch(
+            Text.of(inside),
+            (),
+            {
+                at: kept[index]
+                for index, word in enumerate(text.words)
+                if index in kept and place.start <= word.start and word.end <= place.end
+                for at, other in enumerate(Text.of(inside).words)
+                if other.start == word.start - place.start
+            },
+        )
+        assert found.text[moved.start : moved.end] == expected.text
+
+
+def test_aligned_words_are_the_surest_and_no_punctuation() -> None:
+    text, target = Text.of("the red car ."), Text.of("la voiture rouge .")
+    shares = np.array([[0.8, 0, 0, 0], [0, 0.2, 0.9, 0], [0, 0.4, 0, 0], [0, 0, 0, 0.9]])
+    assert aligned_words(text, target, shares, range(4)) == {0: "la", 1: "rouge"}
+
+
+@pytest.fixture
+def lexicons(tmp_path: Path) -> list[Path]:
+    made = []
+    for name, words in (("de-en", "das haus steht"), ("en-fr", "la maison est")):
+        pair = (words, "the house stands") if name == "de-en" else ("the house is", words)
+        (tmp_path / f"{name}.tsv").write_text("\t".join(pair) + "\n")
+        (tmp_path / "links").write_text("0-0 1-1 2-2\n")
+        made.append(tmp_path / f"{name}.sqlite")
+        lexicon(tmp_path / f"{name}.tsv", made[-1], links=tmp_path / "links", form="sqlite")
+    return made
+
+
+def test_examples_through_lexicons_of_either_direction(lexicons: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "en.tsv").write_text(
+        "premise\thypothesis\tlabel\n" + "The house stands .\tA house is there .\tneutral\n" * 40
+    )
+    result = augment(tmp_path / "en.tsv", lexicons=lexicons, share=0.8)
+    assert result.examples == 40
+    assert 0 < result.replaced < result.words
+    words = set((result.text or "").split())
+    assert {"das", "haus", "la", "maison", "est", "steht", "there"} <= words
+    assert result.text == augment(tmp_path / "en.tsv", lexicons=lexicons, share=0.8).text
+    assert result.text != augment(tmp_path / "en.tsv", lexicons=lexicons, share=0.8, seed=1).text
+    (tmp_path / "mixed.tsv").write_text(result.text or "")
+    assert [item.label for item in read_nli(tmp_path / "mixed.tsv")] == ["neutral"] * 40
+    nothing = augment(tmp_path / "en.tsv", lexicons=lexicons, share=0)
+    assert nothing.replaced == 0
+    assert (nothing.text or "").splitlines()[0] == "The house stands .\tA house is there .\tneutral"
+
+
+def test_examples_through_their_translation() -> None:
+    """All labels, ids and answers of the sample stay exact, and German words stand in English text."""
+    nli = augment(SAMPLE / "nli" / "en.tsv", target=SAMPLE / "nli" / "de.tsv", share=0.5)
+    lines = [line.split("\t") for line in (nli.text or "").splitlines()]
+    assert [line[2] for line in lines] == [item.label for item in read_nli(SAMPLE / "nli" / "en.tsv")]
+    assert 0.2 * nli.words < nli.replaced < 0.5 * nli.words
+    assert {"die", "der", "und"} & set(" ".join(line[0] for line in lines).split())
+
+
+def test_answers_stay_in_their_contexts(tmp_path: Path) -> None:
+    result = augment(
+        SAMPLE / "qa" / "en.json", tmp_path / "mixed.json", target=SAMPLE / "qa" / "de.json", share=0.5
+    )
+    before, after = read_qa(SAMPLE / "qa" / "en.json"), read_qa(tmp_path / "mixed.json")
+    assert [item.id for item in after] == [item.id for item in before]
+    assert [len(item.answers) for item in after] == [len(item.answers) for item in before]
+    assert result.replaced > 50
+    changed = [one.answers != other.answers for one, other in zip(before, after, strict=True)]
+    assert any(changed)
+
+
+def test_what_cannot_be_augmented_is_told(lexicons: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("p\th\tneutral\nbad\n")
+    with pytest.raises(InputError, match=r"a\.tsv:2"):
+        augment(tmp_path / "a.tsv", lexicons=lexicons)
+    skipped = augment(tmp_path / "a.tsv", lexicons=lexicons, on_error="skip")
+    assert (skipped.examples, skipped.skipped) == (1, 1)
+    with pytest.raises(ConfigError, match="words come from a translation or from lexicons"):
+        augment(tmp_path / "a.tsv")
+    with pytest.raises(ConfigError, match="the share is 2"):
+        augment(tmp_path / "a.tsv", lexicons=lexicons, share=2)
+    (tmp_path / "b.tsv").write_text("p\th\tneutral\n" * 2)
+    (tmp_path / "c.tsv").write_text("p\th\tneutral\n")
+    with pytest.raises(InputError, match="has 1 examples, and"):
+        augment(tmp_path / "b.tsv", target=tmp_path / "c.tsv")
+    with pytest.raises(InputError, match="is no lexicon of otkit"):
+        augment(tmp_path / "b.tsv", lexicons=[tmp_path / "c.tsv"])
