@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from otkit.alignment.documents import document_links, sentence_spans
+from otkit.alignment.layers import layers_of, read_texts
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.device import PRECISIONS, autocast
-from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.space import Space
 from otkit.encoders.tokens import Sentence
 from otkit.errors import choose
 
@@ -114,8 +115,8 @@ def cut_window(lines: Iterator[SentencePair | None], most: int) -> list[Sentence
 class WordAligner:
     """An encoder with the settings of a transport problem and a strategy.
 
-    A pair's alignment does not depend on the pairs around it, but for `center="corpus"`, whose mean vectors
-    are those of the first window and stay, and for the rounding of a half `precision`.
+    A pair's alignment does not depend on the pairs around it, but for a `space`, which is measured on the
+    first window, or on `space_text`, and stays, and for the rounding of a half `precision`.
     """
 
     def __init__(
@@ -128,12 +129,14 @@ class WordAligner:
         precision: str = "fp32",
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or AlignmentSettings(), window
-        self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
+        self.layers = layers_of(encoder, self.config.layers)
+        if isinstance(self.config.layers, str):  # who opens the encoder elsewhere need not choose again
+            self.config = self.config.changed(layers=self.layers)
         choose(precision, PRECISIONS, what="precision")
         self.precision = precision
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
-        self.means: tuple[Tensor, Tensor] | None = None
-        """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
+        self.spaces: tuple[Space, Space] | None = None
+        """What the vectors of each side share, once it is known."""
         self.on_encoded: Callable[[int], None] = lambda pairs: None
         """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
 
@@ -206,18 +209,13 @@ class WordAligner:
 
     def _window_links(self, window: _Window, *, plans: bool = False) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
-        with autocast(self.encoder.device, self.precision):
-            store = encode_window(
-                self.encoder,
-                window.tokens,
-                layers=self.layers,
-                unit=self.config.granularity,
-                word_vector=self.config.word_vector,
-                batch_tokens=self.batch_tokens,
-                progress=lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2),
-            )
-        if self.config.center == "corpus":
-            store = self._minus_corpus_means(store)
+        store = self._encode(
+            window.tokens, lambda texts: self.on_encoded(texts if window.tokens.joint else texts // 2)
+        )
+        if self.config.space != "none":
+            if self.spaces is None:
+                self.spaces = self._measured(store)
+            store = store.without(self.spaces)
         found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
         for index in window.texts:
             pair = window.pairs[index]
@@ -225,10 +223,27 @@ class WordAligner:
             found[index] = self._document(pair)
         return dict(sorted(found.items()))
 
-    def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
-        if self.means is None:
-            self.means = store.means_of_sides()
-        return store.minus(self.means)
+    def _encode(
+        self, tokens: TokenisedWindow, progress: Callable[[int], None] = lambda texts: None
+    ) -> UnitStore:
+        with autocast(self.encoder.device, self.precision):
+            return encode_window(
+                self.encoder,
+                tokens,
+                layers=self.layers,
+                unit=self.config.granularity,
+                word_vector=self.config.word_vector,
+                batch_tokens=self.batch_tokens,
+                progress=progress,
+            )
+
+    def _measured(self, store: UnitStore) -> tuple[Space, Space]:
+        """What the sides share, of the text that is given, or of these units."""
+        if self.config.space_text is not None:
+            pairs = read_texts(self.config.space_text, most=WINDOW_PAIRS)
+            sentences = [side for pair in pairs for side in pair]
+            store = self._encode(tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
+        return store.spaces(self.config.space)
 
 
 def _is_text(pair: SentencePair) -> bool:

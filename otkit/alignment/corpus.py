@@ -20,6 +20,7 @@ from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
 from otkit.encoders.device import PRECISIONS
+from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -186,11 +187,9 @@ class CorpusStream:
                 f"the first {known['lines']} lines are not those of the interrupted run",
                 remedy="give the same input, or start over with `overwrite=True`",
             )
-        if known["means"] is not None:
-            source, target = (
-                torch.tensor(mean, device=self._aligner.encoder.device) for mean in known["means"]
-            )
-            self._aligner.means = source, target
+        if known["spaces"] is not None:
+            source, target = map(Space.from_dict, known["spaces"])
+            self._aligner.spaces = source, target
         self.links = int(known.get("links", 0))
 
     def _words(self, record: Pair | BadLine) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -230,13 +229,13 @@ class CorpusStream:
                 texts.append(self._format(Line(record.line, alignment), self._scores))
             else:
                 texts.append(self._format(Line.of_segments(record.line, alignment, sides), self._scores))
-        means = self._aligner.means
+        spaces = self._aligner.spaces
         known = {
             "lines": self.lines,
             "links": self.links,
             "sha256": self._hash.hexdigest(),
             "threads": torch.get_num_threads(),  # sums in another order end in other digits
-            "means": None if means is None else [mean.tolist() for mean in means],
+            "spaces": None if spaces is None else [space.to_dict() for space in spaces],
         }
         return Piece("".join([f"{text}\n" for text in texts]), len(window), tuple(bad), known)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
+from otkit.alignment.layers import layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.parallel import BadLine, silent
@@ -105,7 +106,9 @@ class Aligner:
         if precision == "int8":
             from otkit.exports.cached import int8_encoder
 
-            self.encoder = int8_encoder(self.encoder, self.settings.layers, progress=on_note)
+            layers = layers_of(self.encoder, self.settings.layers)
+            self.encoder = int8_encoder(self.encoder, layers, progress=on_note)
+            self.settings = self.settings.changed(layers=layers)
         self._aligner = WordAligner(
             self.encoder, self.settings, batch_tokens=batch_tokens, precision=precision
         )
