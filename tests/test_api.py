@@ -24,6 +24,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import settings_of
 from otkit.reports.fragment import fragment_html
+from otkit.resources import sample_data
 from tests.reports.views import random_view, small_view
 
 DE, EN = "das haus ist klein .", "the house is small ."
@@ -211,12 +212,15 @@ def test_settings_change_the_answer(tiny_encoder: TorchEncoder) -> None:
 SETTINGS = {
     "transport": "balanced", "cost": "euclidean", "epsilon": 0.9, "unit": "cost", "tau": 3.0, "mass": 0.2,
     "null": 0.01, "weights": "norm", "granularity": "subword", "word_vector": "first", "layers": (2,),
-    "encoding": "joint", "center": "none", "distortion": 3.0, "agreement": 0.0, "rounds": 0, "structure": 1.0,
+    "encoding": "joint", "center": "none", "space": "zscore",
+    "space_text": str(sample_data() / "parallel" / "de-en.dev.tsv"), "distortion": 3.0,
+    "agreement": 0.0, "rounds": 0, "structure": 1.0,
     "distances": "position", "length_power": 9.0, "attach_factor": 1.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
     "attach_factor": {"threshold": 0.4},
     "mass": {"transport": "partial"},
+    "space_text": {"space": "center"},
     "structure": {"transport": "fgw"},
     "distances": {"transport": "fgw", "structure": 1.0},
 }

@@ -103,12 +103,14 @@ def test_a_killed_worker_changes_no_byte(
 
 
 def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_path: Path) -> None:
-    """Centred on the first window's means, which every worker has to know."""
+    """Less the first window's means, which every worker has to know."""
     lines = corpus(tmp_path / "c.tsv", 200).read_text().splitlines()
     records = [Pair(*line.split("\t"), number) for number, line in enumerate(lines, 1)]
 
     def extract(*, on_ray: bool) -> str:
-        aligner = WordAligner(open_encoder(model), AlignmentSettings(center="corpus"), window=32)
+        aligner = WordAligner(
+            open_encoder(model), AlignmentSettings(center="none", space="center"), window=32
+        )
         engine = align_on_cluster(aligner, model=str(model), device="cpu", address=None)
         stream = CorpusStream(
             aligner, LINE_FORMATS["pharaoh"], scores=True, engine=engine if on_ray else None
@@ -120,9 +122,11 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
 
 def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
     lines = corpus(tmp_path / "c.tsv", 1500)
-    aligner = Aligner(model, device="cpu", center="corpus")
+    aligner = Aligner(model, device="cpu", center="none", space="center")
     done = aligner.extract(lines, output=tmp_path / "there", scores=True, engine="ray")
-    Aligner(model, device="cpu", center="corpus").extract(lines, output=tmp_path / "here", scores=True)
+    Aligner(model, device="cpu", center="none", space="center").extract(
+        lines, output=tmp_path / "here", scores=True
+    )
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
     assert done.lines == 1500
 

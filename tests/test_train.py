@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import pytest
 import torch
 
 import otkit
+from otkit.alignment.layers import CHOOSES, kept_choice, layer_curves, stated_choice
 from otkit.api.train import Progress, TrainingRun, forecast_training, train
+from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.resources import sample_data
+from otkit.training.card import FIGURES
 from otkit.training.recipe import Recipe
+from otkit.training.settings import SELECTIONS
 from tests.conftest import make_tiny_encoder
 
 LINES = "".join(f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {n} .\n" for n in range(1, 41))
@@ -68,6 +73,51 @@ def test_a_run_says_what_it_does_and_what_changed(
     # What was asked for is the paper's recipe, changed; what is remembered is what was used.
     assert run.recipe == Recipe.read("paper").changed(**QUICK).for_encoder(tiny_encoder)
     assert Recipe.read(run.folder).objective.layers == (1,)
+
+
+@pytest.mark.parametrize("select", SELECTIONS)
+def test_the_best_encoder_is_that_of_the_figure_asked_for(tmp_path: Path, text: Path, select: str) -> None:
+    """Three evaluations of a run that goes somewhere: `best` holds the encoder at which the figure was best."""
+    quick = {**QUICK, "training": {**QUICK["training"], "eval_every": 1, "select": select, "lr": 0.05}}
+    run = otkit.train(make_tiny_encoder(), [text], dev=[text], output=tmp_path / "out", **quick)
+    measured = [record for record in run.history if "divergence" in record]
+    assert len(measured) == 4
+    assert all((select in record) and ("score" in record) == (select == "score") for record in measured)
+    sign = 1 if FIGURES[select][1] == "lower" else -1
+    best = min(measured, key=lambda record: sign * float(record[select]))
+    assert run.best == best
+    if select == "score":
+        encoder = open_encoder(tmp_path / "out", device="cpu")
+        words = [
+            (one.split(), other.split()) for one, other in (line.split("\t") for line in LINES.splitlines())
+        ]
+        found = layer_curves(encoder, {"de-en": words}, layers=[encoder.settings.alignment_layers])
+        assert found[CHOOSES][0] == pytest.approx(run.after["score"], abs=1e-6)
+    if best["step"]:  # the start is not kept again
+        document = json.loads((tmp_path / "out" / "best" / "otkit.json").read_text(encoding="utf-8"))
+        assert document["best"]["step"] == best["step"]
+
+
+def test_a_run_may_choose_the_layer_of_what_it_wrote(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
+    heard: list[Progress] = []
+    otkit.train(
+        make_tiny_encoder(),
+        [text],
+        output=tmp_path / "out",
+        on_progress=heard.append,
+        alignment={"layers": "auto"},
+        **QUICK,
+    )
+    encoder = open_encoder(tmp_path / "out", device="cpu")
+    choice = stated_choice(encoder)
+    assert choice is not None
+    assert encoder.settings.alignment_layers == (choice.layer,)
+    assert choice == kept_choice(encoder), "of these very weights"
+    assert any(f"hidden state {choice.layer}, {choice.reason}" in each.note for each in heard)
+    assert otkit.Aligner(tmp_path / "out", recipe=tmp_path / "out").layers == (choice.layer,)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, text: Path) -> None:

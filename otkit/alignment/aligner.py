@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from otkit.alignment.beads import Beads, align_sentences
 from otkit.alignment.documents import DocumentPair, document_links, sentences_of
 from otkit.alignment.explain import Trace, trace_pair
+from otkit.alignment.layers import layers_of, read_texts
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
-from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.space import Space
 from otkit.encoders.tokens import Sentence
 from otkit.errors import InputError
 
@@ -115,8 +116,8 @@ def cut_window(lines: Iterator[SentencePair | None], most: int) -> list[Sentence
 class WordAligner:
     """An encoder with the settings of a transport problem and a strategy.
 
-    A pair's alignment does not depend on the pairs around it, but for `center="corpus"`, whose mean vectors
-    are those of the first window and stay, and for the rounding of an encoder in a half precision.
+    A pair's alignment does not depend on the pairs around it, but for a `space`, which is measured on the
+    first window, or on `space_text`, and stays, and for the rounding of an encoder in a half precision.
     """
 
     def __init__(
@@ -131,10 +132,12 @@ class WordAligner:
         self.encoder, self.config, self.window = encoder, config or AlignmentSettings(), window
         self.languages = languages
         """Of the sources and the targets, for an encoder whose tokenizer wants to know."""
-        self.layers = resolve_layers(self.config.layers or encoder.settings.alignment_layers, encoder.layers)
+        self.layers = layers_of(encoder, self.config.layers)
+        if isinstance(self.config.layers, str):  # who opens the encoder elsewhere need not choose again
+            self.config = self.config.changed(layers=self.layers)
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
-        self.means: tuple[Tensor, Tensor] | None = None
-        """(K, D) mean vectors of both sides, once `center="corpus"` has seen its first window."""
+        self.spaces: tuple[Space, Space] | None = None
+        """What the vectors of each side share, once it is known."""
         self.on_encoded: Callable[[int], None] = lambda pairs: None
         """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
 
@@ -261,14 +264,14 @@ class WordAligner:
                 remedy="give the sentence that the word is in, and its translation",
             )
         with torch.inference_mode():
-            store = self._store(self._tokenised([(source, target)], texts=()))
+            store = self._store(self._tokenised([(source, target)], texts=()).tokens)
             return trace_pair(store, self.config, source, target)
 
     def _window_links(
         self, window: _Window, *, plans: bool = False, progress: Callable[[int], None] = lambda texts: None
     ) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
-        store = self._store(window, progress=progress)
+        store = self._store(window.tokens, progress)
         found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
         for index in window.texts:
             pair = window.pairs[index]
@@ -276,23 +279,37 @@ class WordAligner:
             found[index] = self._document((sentences_of(pair[0]), sentences_of(pair[1])))
         return dict(sorted(found.items()))
 
-    def _store(self, window: _Window, *, progress: Callable[[int], None] = lambda texts: None) -> UnitStore:
-        """The word vectors of a window."""
-        store = encode_window(
+    def _store(
+        self, tokens: TokenisedWindow, progress: Callable[[int], None] = lambda texts: None
+    ) -> UnitStore:
+        """The word vectors of a window, less what the settings take off the space of each side."""
+        store = self._encode(tokens, progress)
+        if self.config.space == "none":
+            return store
+        if self.spaces is None:
+            self.spaces = self._measured(store)
+        return store.without(self.spaces)
+
+    def _encode(
+        self, tokens: TokenisedWindow, progress: Callable[[int], None] = lambda texts: None
+    ) -> UnitStore:
+        return encode_window(
             self.encoder,
-            window.tokens,
+            tokens,
             layers=self.layers,
             unit=self.config.granularity,
             word_vector=self.config.word_vector,
             batch_tokens=self.batch_tokens,
             progress=progress,
         )
-        return self._minus_corpus_means(store) if self.config.center == "corpus" else store
 
-    def _minus_corpus_means(self, store: UnitStore) -> UnitStore:
-        if self.means is None:
-            self.means = store.means_of_sides()
-        return store.minus(self.means)
+    def _measured(self, store: UnitStore) -> tuple[Space, Space]:
+        """What the sides share, of the text that is given, or of these units."""
+        if self.config.space_text is not None:
+            pairs = read_texts(self.config.space_text, most=WINDOW_PAIRS)
+            sentences = [side for pair in pairs for side in pair]
+            store = self._encode(tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
+        return store.spaces(self.config.space)
 
 
 def _is_text(pair: SentencePair) -> bool:

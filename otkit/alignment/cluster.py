@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner, cut_window
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import map_windows
 from otkit.encoders.open import open_encoder
+from otkit.encoders.space import Space
 from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["OpenAligner", "align_on_cluster"]
@@ -31,7 +31,7 @@ class OpenAligner:
     batch_tokens: int
     window: int
     precision: str
-    means: tuple[Tensor, Tensor] | None = None
+    spaces: tuple[Space, Space] | None = None
     languages: tuple[str, str] | None = None
 
     def __call__(self) -> Callable[[list[SentencePair | None]], Aligned]:
@@ -47,7 +47,7 @@ class OpenAligner:
             window=self.window,
             languages=self.languages,
         )
-        aligner.means = self.means
+        aligner.spaces = self.spaces
         return aligner.align_window
 
 
@@ -64,8 +64,8 @@ def align_on_cluster(
     def align_windows(pairs: Iterable[SentencePair | None]) -> Iterator[Aligned]:
         lines = iter(pairs)
         windows = iter(lambda: cut_window(lines, aligner.window), [])
-        if aligner.config.center == "corpus" and aligner.means is None:
-            # The first window of a corpus gives the means to all others: it is aligned here.
+        if aligner.config.space != "none" and aligner.spaces is None:
+            # The first window of a corpus is measured for all others: it is aligned here.
             first = next(windows, None)
             if first is None:
                 return
@@ -79,7 +79,8 @@ def align_on_cluster(
             aligner.batch_tokens,
             aligner.window,
             aligner.encoder.precision,
-            aligner.means,
+            aligner.spaces,
+            aligner.languages,
         )
         yield from map_windows(opener, windows, address=address, threads=threads, gpus=int("cuda" in device))
 

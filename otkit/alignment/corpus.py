@@ -21,6 +21,7 @@ from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
+from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
@@ -260,18 +261,18 @@ class CorpusStream:
 
 def known_of(aligner: WordAligner | None) -> dict[str, Any]:
     """What an aligner must be given to go on as it would have."""
-    means = None if aligner is None else aligner.means
+    spaces = None if aligner is None else aligner.spaces
     return {
         "threads": torch.get_num_threads(),  # sums in another order end in other digits
-        "means": None if means is None else [mean.tolist() for mean in means],
+        "spaces": None if spaces is None else [space.to_dict() for space in spaces],
     }
 
 
 def go_on_with(aligner: WordAligner | None, known: Mapping[str, Any]) -> None:
-    """Give an aligner the means of the run that goes on; `torch_threads` gives torch its threads."""
-    if aligner is not None and known["means"] is not None:
-        source, target = (torch.tensor(mean, device=aligner.encoder.device) for mean in known["means"])
-        aligner.means = source, target
+    """Give an aligner the spaces of the run that goes on; `torch_threads` gives torch its threads."""
+    if aligner is not None and known["spaces"] is not None:
+        source, target = map(Space.from_dict, known["spaces"])
+        aligner.spaces = source, target
 
 
 class Written(Protocol):

@@ -1,54 +1,314 @@
-"""Which hidden states agree across languages, told without gold links: how many words of a pair are each other's
-nearest."""
+"""Which hidden states agree across languages, told without gold links: measures of each state on sentences and their
+translations, and the state that is chosen by one of them, once for an encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from otkit.encoders.encoder import Encoder
-from otkit.encoders.pooling import Encoded
-from otkit.encoders.sentences import encode_words
+from otkit.alignment.plans import problem_of, solve
+from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.store import averaged, encode_layers, tokenise, tokens_at_once
+from otkit.data.lines import words_of
+from otkit.data.parallel import Pair, read_pairs
+from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
+from otkit.encoders.pooling import Encoded, centred
+from otkit.errors import InputError, OutputError
+from otkit.files import parse_json, replace_file, to_json
+from otkit.resources import sample_data
+from otkit.transport.plan import shares
 
-__all__ = ["mutual_share_by_layer"]
+__all__ = [
+    "CHOICE",
+    "CHOOSES",
+    "MEASURES",
+    "LayerChoice",
+    "Texts",
+    "choose_layer",
+    "kept_choice",
+    "layer_curves",
+    "layers_of",
+    "pair_words",
+    "read_texts",
+    "sample_texts",
+    "stated_choice",
+]
 
-_BATCH = 16
+CHOICE = "layer_choice"
+"""Where otkit.json has a choice."""
+
+Texts = Mapping[str, Sequence[tuple[Sequence[str], Sequence[str]]]]
+"""Translated sentences as words, by the name of their languages."""
+Measure = Callable[[Encoded, Encoded, Encoded], Tensor]
+"""Sentences, their translations, and other sentences of the translations' language to (B,) figures; higher is
+better."""
+
+# Pairs that are encoded together; a sentence is sought among the translations of so many.
+_BATCH = 32
+_VERSION = 1
+_PLAN = AlignmentSettings()
+_BALANCED = AlignmentSettings(transport="balanced", center="none", distortion=0.0, agreement=0.0)
 
 
-def mutual_share_by_layer(
-    encoder: Encoder,
-    source: Sequence[Sequence[str]],
-    target: Sequence[Sequence[str]],
-    *,
-    progress: Callable[[int], None] = lambda done: None,
-) -> list[float]:
-    """For each hidden state, 0 (embeddings) to the last, the mean share of a pair's words that are each other's
-    nearest by cosine, in [0, 1]; source[i] and target[i] are translations.
+def mutual_nearest(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """The share of a pair's words that are each other's nearest by cosine.
 
-    In the sample encoder it is highest where its alignments are best. Less what sentences that are no translations
-    share, it is not: its last states keep other sentences apart, and the words of one sentence together.
+    Less what sentences that are no translations share, it misleads: the last states keep other sentences apart, and
+    the words of one sentence together.
     """
-    layers = range(encoder.layers + 1)
-    sums = torch.zeros(len(layers), dtype=torch.float64)
-    for start in range(0, len(source), _BATCH):
-        rows = slice(start, start + _BATCH)
-        with torch.inference_mode():
-            sides = [
-                encode_words(encoder, side[rows], layers=layers, long="window", prefix="")
-                for side in (source, target)
-            ]
-        sums += torch.stack([_share(x, y).sum() for x, y in zip(*sides, strict=True)]).cpu()
-        progress(min(rows.stop, len(source)))
-    return [float(total) / len(source) for total in sums]
-
-
-def _share(x: Encoded, y: Encoded) -> Tensor:
-    """(B,) twice the mutual nearest words of each pair, over the words of both sides."""
-    unit = [torch.nn.functional.normalize(side.vectors.double(), dim=-1) for side in (x, y)]
-    cosine = unit[0] @ unit[1].mT
-    cosine = cosine.masked_fill(~(x.mask[:, :, None] & y.mask[:, None, :]), -torch.inf)
+    cosine = normalize(source.vectors.double(), dim=-1) @ normalize(target.vectors.double(), dim=-1).mT
+    cosine = cosine.masked_fill(~(source.mask[:, :, None] & target.mask[:, None, :]), -torch.inf)
     ahead, back = cosine.argmax(2), cosine.argmax(1)
-    mutual = (back.gather(1, ahead) == torch.arange(x.mask.shape[1], device=ahead.device)) & x.mask
-    return 2 * mutual.sum(1).double() / (x.mask.sum(1) + y.mask.sum(1)).clamp(min=1)
+    mutual = (back.gather(1, ahead) == torch.arange(cosine.shape[1], device=ahead.device)) & source.mask
+    return 2 * mutual.sum(1).double() / _words(source, target)
+
+
+def mutual_centred(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """The same without the mean vector of both sentences, which the aligner takes off too."""
+    x, y = centred(source.vectors, target.vectors, source.mask, target.mask)
+    return mutual_nearest(source.with_vectors(x), target.with_vectors(y), other)
+
+
+def cheaper_than_others(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """How much cheaper balanced transport to the translation is than to another sentence, as a share."""
+    return 1 - _transported(source, target) / _transported(source, other)
+
+
+def sentence_found(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """1 where the mean of a sentence's words and that of its translation are each other's nearest of the batch (MEXA:
+    Kargaran et al. 2024)."""
+    unit = [
+        normalize((side.vectors * side.mask[..., None]).double().sum(1), dim=-1) for side in (source, target)
+    ]
+    cosine = unit[0] @ unit[1].mT
+    own = cosine.diagonal()
+    others = cosine.clone().fill_diagonal_(-torch.inf)
+    return ((own > others.amax(0)) & (own > others.amax(1))).double()
+
+
+def partner_share(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """The mean over words of the largest share of their mass that goes to one word, in the aligner's own plan."""
+    problem = problem_of(source, target, _PLAN)
+    share = shares(solve(problem, _PLAN), problem.mask)
+    return (share.amax(2).sum(1) + share.amax(1).sum(1)).double() / _words(source, target)
+
+
+def plan_certainty(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
+    """What the aligner's plan tells of a word by its partner: mutual information over the marginals' mean entropy."""
+    plan = solve(problem_of(source, target, _PLAN), _PLAN).double()
+    plan = plan / plan.sum((1, 2), keepdim=True).clamp_min(1e-30)
+    rows, columns, whole = (_entropy(p.flatten(1)) for p in (plan.sum(2), plan.sum(1), plan))
+    return (rows + columns - whole) / ((rows + columns) / 2).clamp_min(1e-9)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "mutual": mutual_nearest,
+    "centred": mutual_centred,
+    "cost": cheaper_than_others,
+    "sentences": sentence_found,
+    "share": partner_share,
+    "certainty": plan_certainty,
+}
+CHOOSES = "centred"
+"""The measure that a layer is chosen by: the choice of `benchmarks/layers.py`."""
+
+
+def _words(source: Encoded, target: Encoded) -> Tensor:
+    return (source.mask.sum(1) + target.mask.sum(1)).clamp_min(1).double()
+
+
+def _transported(source: Encoded, target: Encoded) -> Tensor:
+    problem = problem_of(source, target, _BALANCED)
+    plan = solve(problem, _BALANCED)
+    return ((plan * problem.ground_cost).sum((1, 2)) / plan.sum((1, 2)).clamp_min(1e-30)).double()
+
+
+def _entropy(p: Tensor) -> Tensor:
+    terms: Tensor = torch.special.entr(p)
+    return terms.sum(1)
+
+
+def layer_curves(
+    encoder: Encoder,
+    texts: Texts,
+    measures: Sequence[str] = (CHOOSES,),
+    *,
+    layers: Sequence[Sequence[int]] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, list[float]]:
+    """Each measure at each hidden state, 0 (embeddings) to the last, or at the mean of each group of `layers`: the mean
+    over languages of the mean over pairs. `progress` gets the number of pairs done."""
+    groups = [(layer,) for layer in range(encoder.layers + 1)] if layers is None else [*map(tuple, layers)]
+    found = {name: torch.zeros(len(groups), dtype=torch.float64) for name in measures}
+    done = 0
+    for pairs in texts.values():
+        for start in range(0, len(pairs), _BATCH):
+            batch = pairs[start : start + _BATCH]
+            with torch.inference_mode():
+                figures = _of_batch(encoder, batch, measures, groups)
+            for name, values in figures.items():
+                found[name] += values * len(batch) / len(pairs) / len(texts)
+            done += len(batch)
+            progress(done)
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def _of_batch(
+    encoder: Encoder,
+    pairs: Sequence[tuple[Sequence[str], Sequence[str]]],
+    measures: Sequence[str],
+    groups: Sequence[tuple[int, ...]],
+) -> dict[str, Tensor]:
+    """The mean of each measure over the pairs, a value a group of layers."""
+    asked = sorted({layer for group in groups for layer in resolve_layers(group, encoder.layers)})
+    stores = encode_layers(
+        encoder,
+        tokenise(encoder, [side for pair in pairs for side in pair]),
+        layers=asked,
+        unit="word",
+        word_vector="mean",
+        batch_tokens=tokens_at_once(encoder),
+    )
+    rows = torch.arange(len(pairs), device=encoder.device)
+    places = 2 * rows, 2 * rows + 1, 2 * rows.roll(-1) + 1
+    figures: dict[str, list[Tensor]] = {name: [] for name in measures}
+    for group in groups:
+        store = averaged([stores[asked.index(layer)] for layer in resolve_layers(group, encoder.layers)])
+        sides = [store.gather(place) for place in places]
+        for name, values in figures.items():
+            values.append(MEASURES[name](*sides).mean().cpu())
+    return {name: torch.stack(values) for name, values in figures.items()}
+
+
+def sample_texts() -> Texts:
+    """The held-out pairs that come with otkit, in ten languages beside English."""
+    return {
+        path.name.partition(".")[0]: read_texts(path)
+        for path in sorted((sample_data() / "parallel").glob("*-en.dev.tsv"))
+    }
+
+
+def read_texts(path: str | Path, *, most: int | None = None) -> list[tuple[Sequence[str], Sequence[str]]]:
+    """The first pairs of a file of parallel text, as words."""
+    found = list(islice(pair_words(pair for pair in read_pairs(path) if isinstance(pair, Pair)), most))
+    if not found:
+        raise InputError("holds no pair of sentences", where=str(path), remedy="give parallel text")
+    return found
+
+
+def pair_words(pairs: Iterable[Pair]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Their words, of those that have words on both sides."""
+    for pair in pairs:
+        source, target = words_of(pair.source), words_of(pair.target)
+        if source and target:
+            yield source, target
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """The hidden state that words are aligned at, and why.
+
+    layer   it has the largest of `shares`, one a hidden state: how many words of a pair are each other's nearest, once
+            the mean of both sentences is taken off
+    pairs   translated sentences that this was measured on, in so many `languages`
+    key     a hash of the weights and of what they were measured with
+    """
+
+    layer: int
+    shares: tuple[float, ...]
+    pairs: int
+    languages: int
+    key: str
+
+    @property
+    def reason(self) -> str:
+        """In one sentence."""
+        return (
+            f"measured without links: at no other hidden state are as many words each other's nearest"
+            f" ({self.shares[self.layer]:.1%} of those of {self.pairs} translated sentences)"
+        )
+
+
+def choose_layer(
+    encoder: Encoder, texts: Texts | None = None, *, progress: Callable[[int], None] = lambda done: None
+) -> LayerChoice:
+    """The hidden state at which most words of translated sentences are each other's nearest; the embeddings are none.
+
+    texts: by default those that come with otkit. A choice is kept in the user's cache folder, and a folder that
+    `otkit align` wrote may hold it: the same weights are measured once.
+    """
+    given = sample_texts() if texts is None else texts
+    key = _key(encoder, given)
+    kept = _kept(encoder, key)
+    if kept is not None:
+        return kept
+    curve = layer_curves(encoder, given, progress=progress)[CHOOSES]
+    first = min(1, encoder.layers)
+    layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
+    choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
+    with contextlib.suppress(OutputError):  # without a cache folder it is measured again
+        replace_file(_place(key), to_json(asdict(choice)))
+    return choice
+
+
+def layers_of(encoder: Encoder, asked: Sequence[int] | str | None) -> tuple[int, ...]:
+    """The hidden states that a setting means: those named, those of the encoder (None), or the one chosen (`auto`)."""
+    if isinstance(asked, str):
+        return (choose_layer(encoder).layer,)
+    return resolve_layers(asked or encoder.settings.alignment_layers, encoder.layers)
+
+
+def kept_choice(encoder: Encoder) -> LayerChoice | None:
+    """What `auto` takes for this encoder, if that is known already."""
+    return _kept(encoder, _key(encoder, sample_texts()))
+
+
+def stated_choice(encoder: Encoder) -> LayerChoice | None:
+    """The choice in the folder that the encoder was opened from, where there is one."""
+    file = Path(encoder.origin or "") / SETTINGS_FILE
+    return _read(file, CHOICE) if encoder.origin is not None and file.is_file() else None
+
+
+def _kept(encoder: Encoder, key: str) -> LayerChoice | None:
+    """The choice with this key, of the encoder's folder or of the cache."""
+    for found in (stated_choice(encoder), _read(_place(key))):
+        if (
+            found is not None
+            and found.key == key
+            and 0 <= found.layer < len(found.shares) == encoder.layers + 1
+        ):
+            return found
+    return None
+
+
+def _read(file: Path, *inside: str) -> LayerChoice | None:
+    """A choice that a file holds; None where it holds none, or is damaged."""
+    try:
+        document = parse_json(file.read_bytes())
+        for name in inside:
+            document = document[name]
+        shares = tuple(map(float, document["shares"]))
+        layer, pairs, languages = (int(document[name]) for name in ("layer", "pairs", "languages"))
+        return LayerChoice(layer, shares, pairs, languages, str(document["key"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key(encoder: Encoder, texts: Texts) -> str:
+    """What a choice depends on: change `_VERSION` with what is measured."""
+    facts = [_VERSION, CHOOSES, encoder.weights_sha256(), encoder.settings.prefix, texts]
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:32]
+
+
+def _place(key: str) -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "layers" / f"{key}.json"

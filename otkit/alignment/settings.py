@@ -17,11 +17,15 @@ from otkit.settings import Settings, declared, setting
 __all__ = [
     "DEFAULT_THRESHOLDS",
     "OTHER_DESIGNS",
+    "SPACES",
     "TRANSPORTS",
     "UNITS",
     "AlignmentSettings",
     "BeadSettings",
     "CheckSettings",
+    "check_space",
+    "space_setting",
+    "space_text_setting",
 ]
 
 UNITS = {
@@ -31,7 +35,11 @@ UNITS = {
 CENTERS = {
     "none": "vectors as they are",
     "sentence": "minus the mean vector of both sentences",
-    "corpus": "minus the mean vector of each side over the first lines of the corpus",
+}
+SPACES = {
+    "none": "vectors as they are",
+    "center": "minus the mean vector of their language",
+    "zscore": "the same, over the standard deviation of each number (Zhao et al. 2021)",
 }
 COSTS = {
     "cosine": "1 minus the cosine",
@@ -108,6 +116,31 @@ _MEAN_COST = "mean cost of the pair"
 _PANEL = "Word alignment"
 
 
+def space_setting(panel: str) -> Any:
+    """The setting `space`, which those that compare vectors of languages share."""
+    return setting(
+        "none", "What the vectors of each language share and is taken off them.", choices=SPACES, panel=panel
+    )
+
+
+def check_space(space: str, text: str | None) -> None:
+    """Text that nothing is measured on is a slip."""
+    if text is not None and space == "none":
+        raise ConfigError(
+            f"received {text!r}, and space is none", remedy="set space too", setting="space_text"
+        )
+
+
+def space_text_setting(panel: str) -> Any:
+    """The setting `space_text`, of those that read text as a stream."""
+    return setting(
+        None,
+        "A file of text in these languages that space is measured on. Without it, the first texts of the corpus.",
+        metavar="FILE",
+        panel=panel,
+    )
+
+
 @dataclass(frozen=True)
 class AlignmentSettings(Settings):
     """How words are aligned. The defaults were chosen on gold links of 12 language pairs."""
@@ -160,11 +193,14 @@ class AlignmentSettings(Settings):
     )
     granularity: str = setting("word", "What is aligned.", choices=GRANULARITIES, panel=_PANEL)
     word_vector: str = setting("mean", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_PANEL)
-    layers: tuple[int, ...] | None = setting(
+    layers: tuple[int, ...] | str | None = setting(
         None,
         "The hidden states to use, averaged; negative numbers count from the end. Without it, those of the encoder.",
+        choices={
+            "auto": "the one where most words of translated sentences are each other's nearest, measured once"
+        },
         option="--layer",
-        metavar="N[,N...]",
+        metavar="N[,N...]|auto",
         panel=_PANEL,
         everyday=True,
     )
@@ -174,6 +210,8 @@ class AlignmentSettings(Settings):
     center: str = setting(
         "sentence", "The mean vector to subtract from the word vectors.", choices=CENTERS, panel=_PANEL
     )
+    space: str = space_setting(_PANEL)
+    space_text: str | None = space_text_setting(_PANEL)
     distortion: float = setting(
         0.1,
         "The price of a link far off the diagonal; 0 for none.",
@@ -230,6 +268,7 @@ class AlignmentSettings(Settings):
 
     def agree(self) -> None:
         self._check_threshold()
+        check_space(self.space, self.space_text)
         if self.cost == "dot" and self.transport != "none":
             raise ConfigError(
                 "the dot product is no transport cost", remedy="use it with transport none", setting="cost"

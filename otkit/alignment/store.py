@@ -13,6 +13,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.sentences import token_states
 from otkit.encoders.soundness import refuse_not_finite
+from otkit.encoders.space import Moments, Space
 from otkit.encoders.tokens import Sentence, Tokens, letters_of
 
 __all__ = [
@@ -90,15 +91,19 @@ class UnitStore:
         words = torch.where(ahead, self.words, self.words - firsts[text])
         return UnitStore(self.vectors, words, starts, counts, self.lengths)
 
-    def means_of_sides(self) -> tuple[Tensor, Tensor]:
-        """(D,) mean vectors of the even and of the odd sentences."""
-        odd = self._odd()
-        first, second = (self.vectors[odd == side] for side in (0, 1))
-        return tuple(x.sum(0) / max(len(x), 1) for x in (first, second))  # type: ignore[return-value]
+    def spaces(self, kind: str) -> tuple[Space, Space]:
+        """What the even and what the odd sentences share."""
+        odd, found = self._odd(), []
+        for side, name in enumerate(("the first side", "the second side")):
+            moments = Moments()
+            moments.add(self.vectors[odd == side])
+            found.append(moments.space(kind, of=name))
+        return found[0], found[1]
 
-    def minus(self, means: tuple[Tensor, Tensor]) -> UnitStore:
-        """The same units, less one vector for those of even sentences and another for those of odd ones."""
-        return replace(self, vectors=self.vectors - torch.stack(means)[self._odd()])
+    def without(self, spaces: tuple[Space, Space]) -> UnitStore:
+        """The same units, without what those of even and those of odd sentences share."""
+        odd = self._odd()[:, None] == 1
+        return replace(self, vectors=torch.where(odd, spaces[1](self.vectors), spaces[0](self.vectors)))
 
     def _places(self, sentences: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) mask, and which of the U units stand there, 0 at padding."""

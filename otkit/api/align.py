@@ -13,6 +13,7 @@ from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.documents import cut_document
 from otkit.alignment.explain import Explanation, Trace
+from otkit.alignment.layers import layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
@@ -139,7 +140,9 @@ class Aligner:
         if precision != self.encoder.precision:
             from otkit.exports.cached import encoder_in
 
-            self.encoder = encoder_in(precision, self.encoder, self.settings.layers, progress=on_note)
+            layers = layers_of(self.encoder, self.settings.layers)
+            self.encoder = encoder_in(precision, self.encoder, layers, progress=on_note)
+            self.settings = self.settings.changed(layers=layers)
         self._aligner = WordAligner(
             self.encoder,
             self.settings,

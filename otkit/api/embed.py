@@ -80,7 +80,8 @@ def embed(
     on_encoded  gets the number of texts of a window that are through the encoder
     note        gets what a person should know of the files
     settings    fields of `EmbeddingSettings`: unit ("sentence", "word"), raw, side, prompt (one of the encoder's by its
-                name, or a text), long ("error", "cut"), truncate_dim (numbers of a vector that are kept), dtype,
+                name, or a text), long ("error", "cut"), truncate_dim (numbers of a vector that are kept), space
+                ("center", "zscore": what each language shares is taken off), space_text (where it is measured), dtype,
                 shards, shard_rows (vectors a shard), index ("flat", "hnsw", "ivf", "none"), batch_tokens (subwords)
 
     Rows stand in the order of the files, and vectors have length 1. `InputError` names the file and line of text that

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from otkit.alignment.layers import layers_of
 from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
@@ -728,7 +729,7 @@ def _measured(
     how: RunOptions,
     *,
     seeds: Sequence[int] = (0,),
-    layers: Sequence[int] | None = None,
+    layers: Sequence[int] | str | None = None,
     pooling: str | None = None,
     prompt: str | None = None,
 ) -> Evaluation:
@@ -775,7 +776,7 @@ def _open(
     encoder: EncoderLike,
     how: RunOptions,
     *,
-    layers: Sequence[int] | None = None,
+    layers: Sequence[int] | str | None = None,
     pooling: str | None = None,
     prompt: str | None = None,
 ) -> Encoder:
@@ -793,7 +794,8 @@ def _open(
             prefix=was.prompt(prompt),
         )
     precision = how.get("precision", "fp32")
-    return encoder_in(precision, found, layers, progress=how.get("on_note", _nowhere))
+    named = layers_of(found, layers) if isinstance(layers, str) else layers
+    return encoder_in(precision, found, named, progress=how.get("on_note", _nowhere))
 
 
 def _open_whole(encoder: EncoderLike, how: RunOptions) -> Encoder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.layers import CHOOSES, layer_curves, pair_words
 from otkit.data.batching import mix_languages
 from otkit.data.gold import GoldSet, read_gold
 from otkit.data.languages import languages_told
@@ -47,6 +48,7 @@ File = str | Path | tuple[str | Path, str | Path]
 CURVE_PANELS = {
     "held-out divergence (lower is better)": ["divergence"],
     "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
+    "held-out words that are each other's nearest (higher is better)": ["score"],
     "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
 }
 """The panels of a run's curve: what is better higher and what is better lower do not share one."""
@@ -94,7 +96,7 @@ class TrainingRun:
     step, steps  done, and asked for; `interrupted` where it was stopped between them, to be resumed
     seconds      of training, without evaluations
     history      one record a step (or so) and one an evaluation, as in history.jsonl
-    best         the evaluation with the lowest divergence
+    best         the evaluation with the best figure of `select`
     metadata     what otkit.json records
     main         True in the one process of several that writes
     no_curve     why no curve was drawn, where none was
@@ -494,6 +496,7 @@ class Figures:
         progress: Callable[[str, int, int], None],
     ) -> None:
         self._encoder, self._dev, self._gold, self._progress = encoder, dev, gold, progress
+        self._scores = recipe.training.select == "score"
         # Alignments are read where the encoder says they are best, which need not be where it is trained.
         self._aligners = {"aer": WordAligner(encoder, recipe.alignment)}
         trained = resolve_layers(recipe.objective.compared, encoder.layers)
@@ -501,7 +504,7 @@ class Figures:
             self._aligners["aer_trained"] = WordAligner(encoder, replace(recipe.alignment, layers=trained))
 
     def __call__(self) -> Record:
-        """Means over languages (retrieval: over both directions too), each in [0, 1]."""
+        """Means over languages (retrieval: over both directions too), each in [0, 1]; the score where it selects."""
         record: Record = {}
         self._encoder.eval()
         for name, aligner in self._aligners.items() if self._gold else ():
@@ -523,7 +526,26 @@ class Figures:
             self._progress("measuring retrieval", total, total)
             retrieval = [score.mean for score in found.values()]
             record["retrieval"] = sum(retrieval) / len(retrieval)
+        if self._dev and self._scores:
+            record["score"] = self._score()
         return record
+
+    def _score(self) -> float:
+        """The share of held-out words that are each other's nearest, where the encoder says they are aligned best."""
+        total = sum(map(len, self._dev))
+        self._progress("measuring nearest words", 0, total)
+        layers = self._aligners["aer"].layers
+        texts = {
+            corpus.name: list(pair_words(corpus[index] for index in range(len(corpus))))
+            for corpus in self._dev
+        }
+        found = layer_curves(
+            self._encoder,
+            texts,
+            layers=[layers],
+            progress=lambda done: self._progress("measuring nearest words", done, total),
+        )
+        return found[CHOOSES][0]
 
 
 def _aer(aligner: WordAligner, gold: GoldSet) -> float:

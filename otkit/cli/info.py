@@ -32,7 +32,7 @@ def info(
         typer.Option(
             "--layers",
             metavar="FILE",
-            help="Parallel text, to show for each hidden state how many words are each other's nearest.",
+            help="Parallel text, to show how far each hidden state agrees across languages, by measures without links.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,10 @@ def info(
     tables = [table]
     if layers is not None:
         found = _agreement(encoder, layers, quiet=quiet)
-        document["layers"] = [{"layer": layer, "mutual_share": share} for layer, share in enumerate(found)]
+        document["layers"] = [
+            {"layer": layer, **{name: curve[layer] for name, curve in found.items()}}
+            for layer in range(encoder.layers + 1)
+        ]
         tables.append(curve_table(found))
     if json_path is not None:
         write_document(json_path, document, overwrite=overwrite)
@@ -78,35 +81,35 @@ def info(
     )
 
 
-def _agreement(encoder: Encoder, path: str, *, quiet: bool) -> list[float]:
-    """The agreement of each hidden state on the first pairs of a file."""
-    from itertools import islice
-
-    from otkit.alignment.layers import mutual_share_by_layer
+def _agreement(encoder: Encoder, path: str, *, quiet: bool) -> dict[str, list[float]]:
+    """The measures of each hidden state on the first pairs of a file."""
+    from otkit.alignment.layers import MEASURES, layer_curves, read_texts
     from otkit.cli.progress import progress_bar
-    from otkit.data.lines import words_of
-    from otkit.data.parallel import Pair, read_pairs
 
-    pairs = list(islice((pair for pair in read_pairs(path) if isinstance(pair, Pair)), _PAIRS))
-    source, target = ([words_of(getattr(pair, side)) for pair in pairs] for side in ("source", "target"))
+    pairs = read_texts(path, most=_PAIRS)
     with progress_bar(quiet=quiet) as bar:
-        step = bar.step("encode", unit="pairs", total=None)
-        return mutual_share_by_layer(encoder, source, target, progress=step.update)
+        step = bar.step("encode", unit="pairs", total=len(pairs))
+        return layer_curves(encoder, {path: pairs}, tuple(MEASURES), progress=step.update)
 
 
-def curve_table(shares: list[float]) -> Table:
+def curve_table(curves: dict[str, list[float]]) -> Table:
+    """A row for each hidden state; the one that `--layer auto` would take on this text is marked."""
+    from otkit.alignment.layers import CHOOSES
     from otkit.reports.tables import Column, Table
 
-    best = shares.index(max(shares))
+    deciding = curves[CHOOSES]
+    best = max(range(min(1, len(deciding) - 1), len(deciding)), key=deciding.__getitem__)
     rows = tuple(
-        (str(layer), share, "highest" if layer == best else "") for layer, share in enumerate(shares)
+        (str(layer), *(curve[layer] for curve in curves.values()), "auto" if layer == best else "")
+        for layer in range(len(deciding))
     )
-    columns = (Column("hidden state"), Column("share"), Column(""))
-    return Table("words of a pair that are each other's nearest", columns, rows)
+    columns = (Column("hidden state"), *(Column(name) for name in curves), Column(""))
+    return Table("how far each hidden state agrees across languages, without links", columns, rows)
 
 
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
+    from otkit.alignment.layers import kept_choice, stated_choice
     from otkit.encoders.encoder import alignment_layers_rule
     from otkit.encoders.static import StaticEncoder
     from otkit.encoders.torch import TorchEncoder
@@ -115,7 +118,10 @@ def facts_table(encoder: Encoder) -> Table:
     settings = encoder.settings
     ruled, reason = alignment_layers_rule(encoder.layers)
     layers = ", ".join(map(str, settings.alignment_layers))
-    if settings.alignment_layers != ruled:
+    choice, kept = stated_choice(encoder), kept_choice(encoder)
+    if choice is not None and settings.alignment_layers == (choice.layer,):
+        reason = choice.reason
+    elif settings.alignment_layers != ruled:
         reason = "stated by its otkit.json"
     rows: list[tuple[str, str]] = [
         ("encoder", encoder.name),
@@ -123,6 +129,7 @@ def facts_table(encoder: Encoder) -> Table:
         ("width", str(encoder.dimension)),
         ("longest sentence, in subwords", str(encoder.max_tokens)),
         ("alignment layers", f"{layers} ({reason})"),
+        ("layer auto", "not measured yet" if kept is None else f"{kept.layer} ({kept.reason})"),
         ("sentence vector", _sentence_vector(encoder)),
         ("longest text of a sentence vector", str(settings.most_tokens(encoder.max_tokens))),
     ]

@@ -20,9 +20,10 @@ from otkit.data.lines import (
     words_of,
 )
 from otkit.encoders.encoder import Encoder
+from otkit.encoders.space import normalised_rows
 from otkit.errors import InputError, choose
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
-from otkit.evaluation.retrieval import centred, encode_texts, equal_rows
+from otkit.evaluation.retrieval import encode_texts, equal_rows
 from otkit.evaluation.search import search_both_ways
 from otkit.evaluation.settings import MiningSettings, SearchSettings
 
@@ -139,8 +140,8 @@ def evaluate_mining(
     texts = [*data.source, *data.target]
     vectors = encode_texts(encoder, texts, batch_tokens=config.batch_tokens, progress=progress)
     source, target = vectors[: len(data.source)], vectors[len(data.source) :]
-    if config.center == "language":
-        source, target = centred(source), centred(target)
+    source = normalised_rows(source, config.space, of="the source")
+    target = normalised_rows(target, config.space, of="the target")
     found = mine(source, target, config)
     return score_mined(found, data, config)
 

@@ -20,6 +20,7 @@ from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_sentences
+from otkit.encoders.space import normalised_rows
 from otkit.encoders.tokens import TooLongError, refuse_too_long
 from otkit.errors import InputError
 from otkit.evaluation.metrics import FloatArray, accuracy_at, column_mean, hubness, reciprocal_rank
@@ -32,7 +33,6 @@ __all__ = [
     "RETRIEVAL_METRICS",
     "Direction",
     "RetrievalScores",
-    "centred",
     "encode_texts",
     "equal_rows",
     "evaluate_retrieval",
@@ -234,8 +234,8 @@ def score_retrieval(
     """Scores of unit vectors (N, D) and (M, D) whose first `linked` rows (None: all) are translations; `equals`
     has the `equal_rows` of both sides (None: no two rows are equal)."""
     count = len(source) if linked is None else linked
-    if config.center == "language":
-        source, target = centred(source), centred(target)
+    source = normalised_rows(source, config.space, of="the source")
+    target = normalised_rows(target, config.space, of="the target")
     found = search_both_ways(source, target, config)
     matched = (source[:count] * target[:count]).sum(axis=1)
     everything = float(source.sum(axis=0, dtype=np.float64) @ target.sum(axis=0, dtype=np.float64))
@@ -286,12 +286,6 @@ def random_cosine(vectors: Vectors) -> float:
     total = vectors.sum(axis=0, dtype=np.float64)
     squares = float((vectors.astype(np.float64) ** 2).sum())
     return (float(total @ total) - squares) / max(len(vectors) * (len(vectors) - 1), 1)
-
-
-def centred(vectors: Vectors) -> Vectors:
-    """Unit vectors (N, D) minus their mean, again of length 1."""
-    less = vectors - vectors.mean(axis=0, keepdims=True)
-    return np.asarray(less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def _usable(encoder: Encoder, corpus: PairCorpus, on_error: str) -> tuple[list[Pair], int]:

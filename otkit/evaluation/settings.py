@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from otkit.alignment.settings import WORD_VECTORS
+from otkit.alignment.settings import WORD_VECTORS, space_setting
 from otkit.settings import Settings, setting
 from otkit.training.settings import PRECISIONS, TrainingSettings
 
 __all__ = [
-    "CENTERS",
     "FINE_TUNINGS",
     "INDEXES",
     "POOLS",
@@ -37,7 +36,6 @@ INDEXES = {
     "hnsw": "a graph of neighbours: approximate, for large pools",
     "ivf": "cells: approximate, for large pools",
 }
-CENTERS = {"none": "vectors as they are", "language": "minus the mean vector of each language"}
 POOLS = {
     "aligned": "the linked words of the other language",
     "all": "every word of the other language's sentences",
@@ -85,9 +83,7 @@ class SearchSettings(Settings):
         most=100_000,
         panel=_SEARCH,
     )
-    center: str = setting(
-        "none", "The mean vector to subtract before comparing.", choices=CENTERS, panel=_SEARCH
-    )
+    space: str = space_setting(_SEARCH)
     batch_tokens: int = setting(4096, "The most padded subwords of one forward pass.", least=1, panel="Run")
 
     most: ClassVar[int] = 1024

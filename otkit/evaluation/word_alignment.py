@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.layers import layers_of
 from otkit.alignment.links import find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
@@ -160,8 +161,8 @@ def score_store(
     store: UnitStore, pairs: Sequence[GoldPair], config: AlignmentSettings, *, links: str = "sure"
 ) -> FloatArray:
     """The `alignment_table` of encoded gold pairs under some settings."""
-    if config.center == "corpus":
-        store = store.minus(store.means_of_sides())
+    if config.space != "none":
+        store = store.without(store.spaces(config.space))
     with torch.inference_mode():
         found = find_all(store, config, plans=False)
     return alignment_table(
@@ -269,16 +270,16 @@ def tune_word_alignment(
     stores = {name: encode_gold(encoder, pairs, layers=every, config=config) for name, pairs in sets.items()}
 
     def figure(trial: AlignmentSettings) -> float:
-        places = [every.index(layer) for layer in trial.layers or ()]
+        places = [every.index(layer) for layer in layers_of(encoder, trial.layers)]
         tables = (
             score_store(averaged([stores[name][place] for place in places]), pairs, trial)
             for name, pairs in sets.items()
         )
         return float(np.mean([statistic(table.sum(axis=0)) for table in tables]))
 
-    best = config.changed(layers=tuple(config.layers or encoder.settings.alignment_layers))
+    best = config.changed(layers=layers_of(encoder, config.layers))
     found = figure(best)
-    trials = [Trial("start", list(best.layers or ()), found, kept=True)]
+    trials = [Trial("start", list(layers_of(encoder, best.layers)), found, kept=True)]
     candidates = {"layers": [*((layer,) for layer in every), *pairwise(every)], **grid}
     total = sum(map(len, candidates.values()))
     done = 0

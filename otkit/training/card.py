@@ -24,6 +24,7 @@ FIGURES = {
     "aer": ("word-alignment AER", "lower"),
     "aer_trained": ("word-alignment AER of the trained layers", "lower"),
     "retrieval": ("sentence retrieval, accuracy@1", "higher"),
+    "score": ("held-out words that are each other's nearest", "higher"),
 }
 """What an evaluation measures: its name for people, and which way is better."""
 

@@ -81,6 +81,7 @@ def train(
     resume: bool = False,
     evaluate: Callable[[], Record] | None = None,
     best_by: str = "divergence",
+    better: str = "lower",
     keep_best: Callable[[Record], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     log_to: Sequence[str] = (),
@@ -90,7 +91,8 @@ def train(
     """Train `module` (batch -> object with `.parts` and `.metrics`) and return how it went.
 
     `fingerprint` says what must not change between a run and its resumption (settings, data hashes);
-    `evaluate` returns figures of which `best_by` is minimised, and `keep_best` is called when it improves.
+    `evaluate` returns figures of which the one called `best_by` is `better` when it is "lower" or "higher", and
+    `keep_best` is called when it improves.
     `log_to` names trackers of accelerate, which write under `folder`/logs.
 
     R processes (`accelerate launch`) share the micro-steps out: process r takes every R-th from the r-th on,
@@ -132,7 +134,7 @@ def train(
         if evaluate is None:
             return
         module.eval()
-        run.assess(evaluate, best_by, keep_best)
+        run.assess(evaluate, best_by, better, keep_best)
         module.train()
 
     if progress.step == 0:
@@ -274,15 +276,22 @@ class _Run:
             self.accelerator.log(numbers, step=self.progress.step)
 
     def assess(
-        self, evaluate: Callable[[], Record], best_by: str, keep_best: Callable[[Record], None] | None
+        self,
+        evaluate: Callable[[], Record],
+        best_by: str,
+        better: str,
+        keep_best: Callable[[Record], None] | None,
     ) -> None:
         """Evaluate, and keep the encoder where it is the best so far."""
         progress = self.progress
         with whole_weights(self.model):
             figures: Record = {"step": progress.step, **evaluate()}
         self.log(figures)
-        found = float(figures[best_by])
-        if not math.isfinite(found) or (progress.best is not None and found >= float(progress.best[best_by])):
+        sign = 1 if better == "lower" else -1
+        found = sign * float(figures[best_by])
+        if not math.isfinite(found) or (
+            progress.best is not None and found >= sign * float(progress.best[best_by])
+        ):
             return
         progress.best = figures
         # Without evaluations on the way the best is the last, which the caller saves anyway, as it has the start.

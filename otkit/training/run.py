@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from otkit import __version__
+from otkit.alignment.layers import CHOICE, choose_layer
 from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
 from otkit.encoders.encoder import read_json, resolve_layers
@@ -19,7 +20,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError, TrainingError
 from otkit.files import MARKER, check_growing, differences, grow_folder, replace_file, to_json, versions
 from otkit.recipes import RECIPE_FILE, recipe_text
-from otkit.training.card import model_card, portable_name
+from otkit.training.card import FIGURES, model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
 from otkit.training.loop import TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
@@ -73,7 +74,7 @@ def align_encoder(
     """Fine-tune `encoder` in place and write it to `folder`, beside its history, settings and checkpoints.
 
     Every evaluation measures the divergence on `dev` and adds what `figures` returns; the encoder that is
-    best by the divergence is kept in `folder/best`. The recipe as it was used, resolved for this encoder, is in
+    best by the figure of `select` is kept in `folder/best`. The recipe as it was used, resolved for this encoder, is in
     `recipe.toml` and `otkit.json` of both. `links` and `teacher` are for the objectives that need
     them. Of several processes one writes, the `main` one. `folder` must be new or otkit's; with `overwrite` an
     earlier run in it goes.
@@ -132,14 +133,16 @@ def align_encoder(
     if main:
         _begin(folder, fingerprint, resume=resume, overwrite=overwrite, inputs=inputs)
 
-    def save(write: Callable[[TorchEncoder], None]) -> None:
+    def save(write: Callable[[TorchEncoder, dict[str, Any]], None]) -> None:
         plain = plain_encoder(encoder, settings.tuning)
         with as_saved(plain, untouched):
-            write(plain)
+            write(plain, _measured_layer(plain, observer) if settings.alignment.layers == "auto" else {})
 
     def keep_best(found: Record) -> None:
         noted = {**metadata, "best": found}
-        save(lambda best: best.save(folder / "best", noted, texts=remembered, overwrite=True))
+        save(
+            lambda best, chosen: best.save(folder / "best", noted | chosen, texts=remembered, overwrite=True)
+        )
 
     result = train(
         module,
@@ -150,6 +153,8 @@ def align_encoder(
         observer=observer,
         resume=resume,
         evaluate=evaluate if dev else None,
+        best_by=settings.training.select,
+        better=FIGURES[settings.training.select][1],
         keep_best=keep_best,
         should_stop=should_stop,
         log_to=log_to,
@@ -159,7 +164,7 @@ def align_encoder(
     encoder.eval()
     if result.main and not result.interrupted:
         metadata |= {"steps": result.step, "seconds": result.seconds}
-        save(lambda last: _save_beside_history(last, folder, metadata, remembered))
+        save(lambda last, chosen: _save_beside_history(last, folder, metadata | chosen, remembered))
         replace_file(folder / "README.md", model_card(encoder, used, metadata, result.history))
     exchange(encoder, untouched)
     result = replace(result, metadata=metadata)
@@ -171,6 +176,15 @@ def align_encoder(
         )
     observer.note(f"padding: {padding_share(source):.1%} of the subwords")
     return result
+
+
+def _measured_layer(encoder: TorchEncoder, observer: Observer) -> dict[str, Any]:
+    """Give the encoder the layer that the recipe's `auto` finds in it now; what otkit.json says of the choice."""
+    encoder.eval()
+    choice = choose_layer(encoder)
+    observer.note(f"words are aligned at hidden state {choice.layer}, {choice.reason}")
+    encoder.settings = replace(encoder.settings, alignment_layers=(choice.layer,))
+    return {CHOICE: asdict(choice)}
 
 
 def build_model(

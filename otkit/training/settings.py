@@ -302,6 +302,11 @@ class ObjectiveSettings(Settings):
 
 
 PRECISIONS = {"fp32": "no autocast", "bf16": "autocast to bfloat16", "fp16": "autocast to float16"}
+SELECTIONS = {
+    "divergence": "the lowest divergence of held-out pairs",
+    "retrieval": "the highest accuracy at finding a held-out sentence's translation",
+    "score": "the most held-out words that are each other's nearest, at the layers that words are aligned with",
+}
 SCHEDULES = {"linear": "a linear fall to 0", "constant": "the peak until the end"}
 
 
@@ -342,6 +347,12 @@ class TrainingSettings(Settings):
         least=1,
         panel=_RUN,
         everyday=True,
+    )
+    select: str = setting(
+        "divergence",
+        "What chooses the best encoder among the evaluations; none of it needs links.",
+        choices=SELECTIONS,
+        panel=_RUN,
     )
     save_every: int | None = setting(None, "Save a checkpoint every N steps.", least=1, panel=_OUTPUT)
     save_minutes: float | None = setting(

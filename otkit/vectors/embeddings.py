@@ -16,15 +16,17 @@ from otkit import __version__
 from otkit.data.hub import data_set
 from otkit.data.lines import SKIP, SpaceCount
 from otkit.data.parallel import BadLine
-from otkit.data.texts import Text, read_texts
+from otkit.data.texts import Text, languages_of_texts, read_texts
 from otkit.encoders.encoder import stated_settings
-from otkit.errors import InputError, OutputError
+from otkit.encoders.space import Space
+from otkit.errors import ConfigError, InputError, OutputError
 from otkit.files import differences, is_stream, sha256_of, to_json, versions
 from otkit.vectors.embedder import Embedded, Embedder
 from otkit.vectors.folder import Vectors, growing, open_vectors
 from otkit.vectors.index import Recall, build_index, measure_recall, open_index
 from otkit.vectors.settings import EmbeddingSettings
 from otkit.vectors.shards import Row
+from otkit.vectors.spaces import in_spaces, languages_and_texts, measure_spaces
 from otkit.vectors.writer import MANIFEST, VectorWriter, working_folder
 
 __all__ = ["Embedding", "Progress", "TextInput", "embed_corpora"]
@@ -126,6 +128,7 @@ def embed_corpora(
         for one in inputs
     ]
     model = _model_facts(embedder)
+    spaces = _spaces(embedder, inputs, config, on_error=on_error, note=note)
     facts = {
         "otkit": __version__,
         "versions": versions(),
@@ -133,6 +136,7 @@ def embed_corpora(
         "config": {**config.to_dict(), "batch_tokens": embedder.batch_tokens},
         "threads": torch.get_num_threads(),  # sums in another order end in other digits
         "inputs": [one.facts() for one in inputs],
+        **({"spaces": {name: space.to_dict() for name, space in spaces.items()}} if spaces else {}),
     }
     if resume and (done := _finished(folder, {**facts, "on_error": on_error})) is not None:
         note(f"{folder} is finished: nothing to resume")
@@ -159,7 +163,10 @@ def embed_corpora(
             raise too_long[0]
         bad = (*window.bad, *too_long)
         texts, skipped = texts + window.records - len(bad), skipped + len(bad)
-        writer.add(rows, embedded.vectors, {"texts": texts, "skipped": skipped})
+        vectors = embedded.vectors
+        if spaces:
+            vectors = in_spaces(embedded, [row.language or row.side for row in rows], spaces)
+        writer.add(rows, vectors, {"texts": texts, "skipped": skipped})
         progress(Progress(texts, writer.rows, skipped, bad))
     writer.close({"texts": texts, "skipped": skipped})
     if not writer.rows:
@@ -167,15 +174,45 @@ def embed_corpora(
             f"all {skipped} lines were skipped: there is nothing to embed",
             remedy="check their format (`format`)",
         )
-    vectors = growing(writer, embedder.dimension, config.shards)
+    made = growing(writer, embedder.dimension, config.shards)
     note("building the index")
-    index, recall = build_index(vectors, config.index), None
+    index, recall = build_index(made, config.index), None
     if index is not None and config.index != "flat":
         note("measuring its recall")
-        recall = measure_recall(vectors, open_index(vectors, index))
+        recall = measure_recall(made, open_index(made, index))
         index["recall"] = asdict(recall)
     writer.finish({**facts, "on_error": on_error, "texts": texts, "skipped": skipped, "index": index})
-    return Embedding(replace(vectors, folder=folder), config, texts, skipped, recall)
+    return Embedding(replace(made, folder=folder), config, texts, skipped, recall)
+
+
+def _spaces(
+    embedder: Embedder,
+    inputs: Sequence[TextInput],
+    config: EmbeddingSettings,
+    *,
+    on_error: str,
+    note: Callable[[str], None],
+) -> dict[str, Space]:
+    """What each language shares, where the settings want it taken off."""
+    if config.space == "none":
+        return {}
+    if config.space_text is not None:
+        inputs = [TextInput(config.space_text, languages=languages_of_texts(config.space_text, None))]
+    if any("-" in (one.path, one.target) for one in inputs):
+        raise ConfigError(
+            "standard input cannot be read twice, and the space of its languages is measured first",
+            remedy="name a file to measure it on",
+            setting="space_text",
+        )
+    note(f"measuring what each language shares ({config.space})")
+    texts = languages_and_texts(
+        (
+            read_texts(one.path, target=one.target, format=one.format, side=config.side, on_error=on_error),
+            one.languages,
+        )
+        for one in inputs
+    )
+    return measure_spaces(embedder, texts, config.space)
 
 
 def _finished(folder: Path, fingerprint: Mapping[str, Any]) -> Vectors | None:

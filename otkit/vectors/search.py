@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
+from otkit.encoders.space import Space
 from otkit.errors import CheckpointError, ConfigError, ExportError, InputError
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.folder import Vectors, open_vectors
 from otkit.vectors.index import exact, open_index
 from otkit.vectors.settings import NEIGHBOURS
 from otkit.vectors.shards import Row
+from otkit.vectors.spaces import Spaces, question_in_space
 from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
@@ -38,11 +40,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class VectorSearch:
-    """A folder of vectors with its encoder and its index (None: the shards are read for each search)."""
+    """A folder of vectors with its encoder and its index (None: the shards are read for each search), and what was
+    taken off the vectors of each language."""
 
     vectors: Vectors
     embedder: Embedder
     index: Any
+    spaces: Spaces = field(default_factory=dict)
 
     def __call__(self, queries: Sequence[str], *, k: int = NEIGHBOURS) -> list[Answer]:
         """The k nearest rows of each query, or of each word of it."""
@@ -58,6 +62,8 @@ class VectorSearch:
             raise InputError(
                 f"question {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"
             )
+        if self.spaces:
+            found = replace(found, vectors=question_in_space(found, self.spaces))
         labels = [word for _, word in found.words] or list(queries)
         k = min(k, len(self.vectors))
         if self.index is None:
@@ -119,4 +125,5 @@ def open_search(
         truncate_dim=kept,
     )
     index = vectors.facts["index"]
-    return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index))
+    spaces = {name: Space.from_dict(space) for name, space in vectors.facts.get("spaces", {}).items()}
+    return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index), spaces)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from otkit.alignment.settings import check_space, space_setting, space_text_setting
 from otkit.errors import ConfigError
 from otkit.settings import Settings, setting
 
@@ -88,6 +89,8 @@ class EmbeddingSettings(Settings):
         least=1,
         panel="Output",
     )
+    space: str = space_setting("Output")
+    space_text: str | None = space_text_setting("Output")
     index: str = setting(
         "flat",
         "The FAISS index. Choose hnsw for quick answers from many vectors, ivf where memory is short.",
@@ -112,6 +115,7 @@ class EmbeddingSettings(Settings):
     )
 
     def agree(self) -> None:
+        check_space(self.space, self.space_text)
         for name, usual in (("prompt", None), ("long", "error"), ("truncate_dim", None)):
             if self.unit == "word" and getattr(self, name) != usual:
                 raise ConfigError(

@@ -7,6 +7,7 @@ import math
 import random
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from otkit.alignment.corpus import LINE_FORMATS, Line
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import encode_window, tokenise
 from otkit.encoders.pooling import pool_words
+from otkit.encoders.sentences import encode_words
 from otkit.encoders.tokens import letters_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
@@ -153,19 +155,48 @@ def test_the_stream_leaves_gradients_alone(tiny_encoder: TorchEncoder) -> None:
     assert torch.ones(1, requires_grad=True).sum().requires_grad
 
 
-def test_corpus_centring_keeps_the_first_means(tiny_encoder: TorchEncoder) -> None:
-    pairs = random_pairs(30)
-    aligner = WordAligner(tiny_encoder, AlignmentSettings(center="corpus"), window=20)
+@pytest.mark.parametrize("space", ["center", "zscore"])
+def test_a_space_is_measured_on_the_first_window_and_stays(tiny_encoder: TorchEncoder, space: str) -> None:
+    pairs, config = random_pairs(30), AlignmentSettings(space=space, center="none")
+    aligner = WordAligner(tiny_encoder, config, window=20)
     found = list(aligner.align(pairs))
-    assert aligner.means is not None
-    again = WordAligner(tiny_encoder, AlignmentSettings(center="corpus"), window=20)
-    again.means = aligner.means
+    assert aligner.spaces is not None
+    again = WordAligner(tiny_encoder, config, window=20)
+    again.spaces = aligner.spaces
     for one, other in zip(found[20:], again.align(pairs[20:]), strict=True):
         same(one, other)
-    means = WordAligner(tiny_encoder, AlignmentSettings(center="corpus"), window=20)
-    list(means.align(pairs[:20]))
-    assert means.means is not None
-    torch.testing.assert_close(means.means[0], aligner.means[0])
+    alone = WordAligner(tiny_encoder, config, window=20)
+    list(alone.align(pairs[:20]))
+    assert alone.spaces is not None
+    torch.testing.assert_close(alone.spaces[0].mean, aligner.spaces[0].mean)
+    # By hand: all words of the first side together.
+    with torch.inference_mode():
+        sides = [
+            encode_words(tiny_encoder, [pair[0]], layers=[1])[0].vectors[0].double()
+            for pair in pairs[:20]
+            if pair[0]
+        ]
+    words = torch.cat(sides)
+    torch.testing.assert_close(aligner.spaces[0].mean, words.mean(0), rtol=1e-5, atol=1e-6)
+    scale = words.std(0, correction=0) if space == "zscore" else torch.ones(words.shape[1]).double()
+    torch.testing.assert_close(aligner.spaces[0].scale, scale, rtol=1e-4, atol=1e-6)
+
+
+def test_a_space_may_be_measured_on_other_text(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    text = tmp_path / "de-en.tsv"
+    text.write_text("das haus\tthe house\nein haus ist klein\ta house is small\n", encoding="utf-8")
+    given = WordAligner(tiny_encoder, AlignmentSettings(space="zscore", space_text=str(text)))
+    found = list(given.align(random_pairs(3)))
+    own = WordAligner(tiny_encoder, AlignmentSettings(space="zscore"))
+    own_pairs = [tuple(side.split() for side in line.split("\t")) for line in text.read_text().splitlines()]
+    list(own.align(own_pairs))  # type: ignore[arg-type]
+    assert given.spaces is not None
+    assert own.spaces is not None
+    torch.testing.assert_close(given.spaces[1].scale, own.spaces[1].scale)
+    for one, other in zip(found, own.align(random_pairs(3)), strict=True):
+        same(one, other)
+    with pytest.raises(ConfigError, match="space is none; set space too"):
+        AlignmentSettings(space_text="x.tsv")
 
 
 def test_words_past_the_encoders_limit_are_aligned(sample_encoder: TorchEncoder) -> None:

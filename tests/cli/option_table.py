@@ -143,7 +143,9 @@ ALIGNER = {
     "--layer": Row("2", wrong="6-8 first 9"),
     "--word-vector": Row("first", wrong="middle"),
     "--weights": Row("norm", wrong="equal idf"),
-    "--center": Row("none", wrong="paragraph"),
+    "--center": Row("none", wrong="paragraph corpus"),
+    "--space": Row("center", beside="--center none", wrong="whiten"),
+    "--space-text": Row("fr-en.tsv", beside="--center none --space zscore"),
     "--distortion": Row("3", wrong="-1"),
     "--agreement": Row("0", wrong="-1"),
     "--rounds": Row("0", wrong="-1 1.5"),
@@ -182,7 +184,7 @@ SEARCHES = {
     "--candidates": Row("3", beside="--score csls --index hnsw", wrong="0"),
     "--effort": Row("7", beside="--index hnsw", wrong="0"),
     "--batch-tokens": BATCH,
-    "--center": Row("language", wrong="paragraph sentence"),
+    "--space": Row("center", wrong="whiten sentence"),
 }
 SENTENCES = {"--pooling": Row("cls", wrong="middle"), "--prompt": Row("das")}
 SEEDS = {"--seeds": Row("2", wrong="0"), "--seed": Row("3", wrong="-1")}
@@ -317,6 +319,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--dev": Row("fr-en.tsv", of="history.jsonl"),
         "--gold": Row("de-en.gold.tsv", of="history.jsonl"),
         "--eval-every": Row("1", wrong="0", of="history.jsonl"),
+        "--select": Row("score", beside="--eval-every 1", wrong="aer", of="history.jsonl"),
         "--save-every": Row("1", wrong="0"),
         "--save-minutes": Row("5", wrong="-1"),
         "--resume": Row(after=True),
@@ -396,6 +399,8 @@ TABLE: dict[str, dict[str, Row]] = {
         "--prompt": Row("das "),
         "--long": Row("cut", wrong="shorten"),
         "--truncate-dim": Row("5", wrong="0"),
+        "--space": Row("center", wrong="whiten"),
+        "--space-text": Row("fr-en.tsv", beside="--space zscore --langs fr-en"),
         "--on-error": Row("skip", base="embed bad", **ON_ERROR),
         "--output": Row("out2", wrong="vectors.npy vectors.zip"),
         "--unit": Row("word", wrong="letter"),

@@ -276,13 +276,13 @@ def test_mining_finds_what_was_hidden(otkit: Run, folder: Path) -> None:
         (folder / name).write_text("".join(f"{n}\tdas haus {word}\n" for n, word in enumerate(words)))
     (folder / "de-en.pairs").write_text("".join(f"{n}\t{n}\n" for n in range(len(words))))
     files = ("--source", "source", "--target", "target", "--gold", "de-en.pairs")
-    code, _, err = otkit("mining", *files, "--dev-share", "0.5", "--center", "language", "--json", "x.json")
+    code, _, err = otkit("mining", *files, "--dev-share", "0.5", "--space", "center", "--json", "x.json")
     assert code == 0, err
     task = json.loads((folder / "x.json").read_text())["tasks"]["mining"]
     assert task["languages"]["de"]["recall"]["mean"] == 1.0
-    assert (task["settings"]["config"]["dev_share"], task["settings"]["config"]["center"]) == (
+    assert (task["settings"]["config"]["dev_share"], task["settings"]["config"]["space"]) == (
         0.5,
-        "language",
+        "center",
     )
 
 

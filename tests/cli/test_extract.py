@@ -159,7 +159,7 @@ def test_long_lines_are_aligned(run: Run, model: Path, tmp_path: Path, longest: 
 @pytest.mark.parametrize("ending", [pytest.param("", marks=pytest.mark.slow), ".gz"])
 def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path: Path, ending: str) -> None:
     path = corpus(tmp_path / "c.tsv", many(4500))
-    options = (path, "--model", model, "--scores", "--quiet", "--on-error", "skip", "--center", "corpus")
+    options = (path, "--model", model, "--scores", "--quiet", "--on-error", "skip", "--space", "zscore")
     run(*options, "-o", tmp_path / f"whole{ending}", "--threads", 1)
     output = tmp_path / f"cut{ending}"
     state = output.with_name(output.name + ".state")

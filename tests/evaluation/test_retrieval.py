@@ -114,8 +114,8 @@ def test_centring_undoes_a_constant_shift_of_one_language() -> None:
     shifted = target + 3 * unit(1, seed=9)
     shifted = (shifted / np.linalg.norm(shifted, axis=1, keepdims=True)).astype(np.float32)
     plain, centred = (
-        score_retrieval(source, shifted, config=RetrievalSettings(center=center))
-        for center in ("none", "language")
+        score_retrieval(source, shifted, config=RetrievalSettings(space=space))
+        for space in ("none", "center")
     )
     assert centred.forward.accuracy(1) > plain.forward.accuracy(1)
     assert centred.gap > plain.gap + 0.3

@@ -290,6 +290,21 @@ def test_the_best_evaluation_is_kept(tmp_path: Path) -> None:
     assert result.best == {"step": 4, "divergence": 1.0}
 
 
+def test_of_what_is_better_higher_the_highest_is_kept(tmp_path: Path) -> None:
+    figures = iter([0.4, 0.3, float("nan"), 0.6])
+    kept: list[Record] = []
+    _, _, result = run(
+        tmp_path,
+        TrainingSettings(steps=6, eval_every=2),
+        evaluate=lambda: {"divergence": 1.0, "retrieval": next(figures)},
+        best_by="retrieval",
+        better="higher",
+        keep_best=kept.append,
+    )
+    assert [record["step"] for record in kept] == [6]
+    assert result.best == {"step": 6, "divergence": 1.0, "retrieval": 0.6}
+
+
 def test_old_checkpoints_make_room(tmp_path: Path) -> None:
     run(tmp_path, TrainingSettings(steps=8, save_every=2, keep=2))
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
