@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otkit.api import evaluate
     from otkit.api.align import Aligner, align_words
     from otkit.api.check import check
+    from otkit.api.compare import compare
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.project import lexicon, project, tags, transfer_tags
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "align_words",
     "check",
+    "compare",
     "embed",
     "errors",
     "evaluate",
@@ -54,6 +56,7 @@ _HOMES = {
     "Recipe": "otkit.training.recipe",
     "align_words": "otkit.api.align",
     "check": "otkit.api.check",
+    "compare": "otkit.api.compare",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
     "lexicon": "otkit.api.project",

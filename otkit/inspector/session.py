@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import torch
 
 from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.checking import Checked, TranslationChecker
 from otkit.errors import OtkitError
 from otkit.inspector.annotations import Annotations
 from otkit.inspector.corpus import CorpusIndex, Line
@@ -18,8 +20,9 @@ from otkit.inspector.models import Models
 
 __all__ = ["Session"]
 
-# Pairs between two looks of the page: it has the first of them soon, and requests come in between.
-_WINDOW = 32
+# Pairs between two looks of the page: it has the first of them soon, and requests come in between, for which a moment
+# without the lock is left.
+_WINDOW, _MOMENT = 8, 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,7 @@ class Session:
     lines: Sequence[Line] = ()
     corpus: CorpusIndex | None = None
     annotations: Annotations | None = None
+    _checkers: dict[str, TranslationChecker] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -44,7 +48,7 @@ class Session:
         """A session, with an index where there are lines."""
         corpus = None
         if lines:
-            corpus = CorpusIndex(len(lines), gold=lines[0].gold is not None, models=len(models.names))
+            corpus = CorpusIndex(len(lines), gold=lines[0].gold is not None)
         return cls(models, name, lines, corpus, annotations)
 
     def fill(self, stop: threading.Event) -> None:
@@ -57,8 +61,17 @@ class Session:
                 with self.models.lock:
                     found = [_aligned(aligner, window) for aligner in aligners]
                 self.corpus.add(window, zip(*found, strict=True))
+                time.sleep(_MOMENT)
         except OtkitError as error:  # for the page, which a person looks at
             self.corpus.error = str(error)
+
+    def check(self, name: str | None, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[Checked]:
+        """How much of each translation nothing accounts for."""
+        encoder = self.models.aligner(name, {}).encoder
+        with self.models.lock:
+            # It measures its prices once.
+            checker = self._checkers.setdefault(encoder.name, TranslationChecker(encoder))
+            return list(checker.check((tuple(source), tuple(target)) for source, target in pairs))
 
     def embed(self, name: str | None, sentences: Sequence[Sequence[str]]) -> list[list[float]]:
         """A unit vector for each sentence."""

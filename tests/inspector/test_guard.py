@@ -69,7 +69,7 @@ def test_what_a_form_can_send_is_refused(running: Running, kind: str) -> None:
 
 
 @pytest.mark.parametrize("path", [
-    "assets/../server.py", "assets/%2e%2e/server.py", "assets/..%2fserver.py", "assets//etc/passwd", 
+    "assets/../server.py", "assets/%2e%2e/server.py", "assets/..%2fserver.py", "assets//etc/passwd",
     "..%2f..%2fetc%2fpasswd",
     "assets/", "assets/index.html%00.js", "static/main.js",
 ])  # fmt: skip

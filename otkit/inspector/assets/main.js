@@ -12,7 +12,7 @@ import { showWhy } from "./why.js";
 const START = ["Gestern hat die Regierung ein neues Gesetz zum Schutz der Wälder beschlossen .", "Yesterday the government passed a new law to protect the forests ."];
 const LONG = 24; // words of a side, from which words over words are easier to read than a matrix
 
-const state = { facts: null, controls: null, corpus: null, annotate: null, found: null, word: null, cell: null };
+const state = { facts: null, controls: null, corpus: null, annotate: null, found: null, word: null, cell: null, annotated: null };
 
 function problem(error) {
   const place = byId("problem");
@@ -65,6 +65,8 @@ const align = latest(async () => {
   }
   problem(null);
   if (state.cell && (state.cell[0] >= state.found.source.length || state.cell[1] >= state.found.target.length)) state.cell = null;
+  const pair = JSON.stringify([state.found.source, state.found.target]);
+  if (state.annotate && pair !== state.annotated) { state.annotated = pair; await state.annotate.load(); }
   draw();
   document.documentElement.dataset.drawn = Number(document.documentElement.dataset.drawn ?? 0) + 1;
   document.documentElement.dataset.took = Math.round(performance.now() - begun);
@@ -117,7 +119,6 @@ function newText() {
   state.word = state.cell = null;
   byId("why").replaceChildren(el("h2", {}, "Why this link"), el("p", { class: "soft" }, "Choose a word: its best candidates, and what decides between them."));
   changed();
-  state.annotate?.load();
 }
 
 async function begin() {
