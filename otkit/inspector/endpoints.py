@@ -148,7 +148,7 @@ def _two(session: Session, request: Mapping[str, Any]) -> list[str]:
 def _compare(session: Session, request: Mapping[str, Any]) -> Any:
     pair, changes = _asked_pair(request), request.get("settings", {})
     names = _two(session, request)
-    traces = [session.models.trace(pair, name, changes) for name in names]
+    traces = session.models.traces(pair, [(name, changes) for name in names])
     layers = [session.models.aligner(name, changes).layers for name in names]
     shown = [
         described(trace, model=name, layers=used)
@@ -160,7 +160,7 @@ def _compare(session: Session, request: Mapping[str, Any]) -> Any:
 def _space(session: Session, request: Mapping[str, Any]) -> Any:
     pair, changes = _asked_pair(request), request.get("settings", {})
     names = [str(name) for name in request.get("models", session.models.names[:1])]
-    traces = [session.models.trace(pair, name, changes) for name in names[:2]]
+    traces = session.models.traces(pair, [(name, changes) for name in names[:2]])
     places = in_space(traces)
     return {
         "source": list(pair[0]),

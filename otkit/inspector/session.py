@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,9 +19,8 @@ from otkit.inspector.models import Models
 
 __all__ = ["Session"]
 
-# Pairs between two looks of the page: it has the first of them soon, and requests come in between, for which a moment
-# without the lock is left.
-_WINDOW, _MOMENT = 8, 0.002
+# Pairs of the corpus in one turn: a person who waits for a picture waits no longer than these take.
+_WINDOW = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +56,24 @@ class Session:
             aligners = [self.models.plain_aligner(name) for name in self.models.names]
             lines = iter(self.lines)
             while (window := list(islice(lines, _WINDOW))) and not stop.is_set():
-                with self.models.lock:
+                with self.models.turns.turn(background=True):
                     found = [_aligned(aligner, window) for aligner in aligners]
                 self.corpus.add(window, zip(*found, strict=True))
-                time.sleep(_MOMENT)
         except OtkitError as error:  # for the page, which a person looks at
             self.corpus.error = str(error)
 
     def check(self, name: str | None, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[Checked]:
         """How much of each translation nothing accounts for."""
         encoder = self.models.aligner(name, {}).encoder
-        with self.models.lock:
+        with self.models.turns.turn():
             # It measures its prices once.
-            checker = self._checkers.setdefault(encoder.name, TranslationChecker(encoder))
+            checker = self._checkers.setdefault(name or self.models.names[0], TranslationChecker(encoder))
             return list(checker.check((tuple(source), tuple(target)) for source, target in pairs))
 
     def embed(self, name: str | None, sentences: Sequence[Sequence[str]]) -> list[list[float]]:
         """A unit vector for each sentence."""
         encoder = self.models.aligner(name, {}).encoder
-        with self.models.lock, torch.inference_mode():
+        with self.models.turns.turn(), torch.inference_mode():
             vectors: Any = encoder.encode_sentences(encoder.tokenize(sentences).to(encoder.device))
         return [[round(value, 6) for value in row] for row in vectors.float().cpu().tolist()]
 

@@ -326,7 +326,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--format": Row("pharaoh", wrong="pngg"),
         "--output": Row("page.html", base="show-alignment grid", wrong="a.jpg a.pdf a.docx"),
         "--gold": Row("0-0", base="show-alignment grid", wrong="0-99 first"),
-        "--explain": Row("haus", base="show-alignment grid", wrong="source:99 mice"),
+        "--explain": Row("hausboot", base="show-alignment grid", wrong="source:99 mice"),
         "--raw": Row(instead="SOURCE", beside="'das haus, klein.'"),
         "--width": Row("50", base="show-alignment grid", wrong="10 5000"),
         **ALIGNER_ELSEWHERE,
