@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otkit.api.align import Aligner, align_words
     from otkit.api.augment import augment
     from otkit.api.check import check
+    from otkit.api.compare import compare
     from otkit.api.embed import embed, search
     from otkit.api.export import export
     from otkit.api.lexicon import lexicon
@@ -39,6 +40,7 @@ __all__ = [
     "align_words",
     "augment",
     "check",
+    "compare",
     "embed",
     "errors",
     "evaluate",
@@ -61,6 +63,7 @@ _HOMES = {
     "align_words": "otkit.api.align",
     "augment": "otkit.api.augment",
     "check": "otkit.api.check",
+    "compare": "otkit.api.compare",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
     "lexicon": "otkit.api.lexicon",

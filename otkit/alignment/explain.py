@@ -153,7 +153,7 @@ class Trace:
         if not 0 <= index < len(words):
             raise ConfigError(
                 f"there is no {side} word {index}",
-                remedy=f"the words count from 0 to {len(words) - 1}",
+                remedy=f"give a place from 0 to {len(words) - 1}",
                 setting="explain",
             )
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.beads import Beads
@@ -23,12 +23,15 @@ from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import RawText, words_between
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
-from otkit.errors import ConfigError, InputError, choose
+from otkit.errors import ConfigError, InputError, choose, require_extra
 from otkit.files import write_file
 from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.variants import caption_of
-from otkit.reports.view import GridView, view_of
+from otkit.reports.view import GoldLinks, GridView, parse_gold, view_of
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Aligner", "Alignments", "DrawnAlignment", "Sentence", "Sentences", "align_words"]
 
@@ -51,6 +54,7 @@ class DrawnAlignment(Alignment):
 
     caption: str = ""
     settings: str = ""
+    gold: GoldLinks | None = None
     aligner: WordAligner | None = None
 
     def explain(self, word: int | str, *, side: str = "source") -> Explanation:
@@ -76,7 +80,7 @@ class DrawnAlignment(Alignment):
     @cached_property
     def view(self) -> GridView:
         """What `otkit.reports.picture.write_picture` and `otkit.reports.html.write_page` draw from."""
-        return view_of(self, caption=self.caption, settings=self.settings)
+        return view_of(self, gold=self.gold, caption=self.caption, settings=self.settings)
 
     def __repr__(self) -> str:
         return f"<{' '.join(self.source)} | {' '.join(self.target)} | {self.pharaoh}>"
@@ -87,6 +91,31 @@ class DrawnAlignment(Alignment):
 
 class Alignments(list[DrawnAlignment]):
     """A list of alignments; a notebook shows the first twenty of them as pictures."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> DrawnAlignment: ...
+    @overload
+    def __getitem__(self, index: slice) -> Alignments: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> DrawnAlignment | Alignments:
+        """An alignment, or some of them, which draw themselves too."""
+        found = super().__getitem__(index)
+        return Alignments(found) if isinstance(found, list) else found
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The links as a table of pandas, a row a link: pair, source, target, both words, share.
+
+        >>> align_words("das Haus", "the house").to_frame()[["source_word", "target_word"]].values.tolist()
+        [['das', 'the'], ['Haus', 'house']]
+        """
+        frames = require_extra("pandas")
+        rows = [
+            (pair, i, j, found.source[i], found.target[j], score)
+            for pair, found in enumerate(self)
+            for i, j, score in found.links
+        ]
+        columns = ["pair", "source", "target", "source_word", "target_word", "share"]
+        frame: pandas.DataFrame = frames.DataFrame(rows, columns=columns)
+        return frame
 
     def _repr_html_(self) -> str:
         drawn = [fragment_html(alignment.view) for alignment in self[:_DRAWN]]
@@ -193,12 +222,20 @@ class Aligner:
             (_document(source, raw=raw), _document(target, raw=raw)) for source, target in documents
         )
 
-    def align_words(self, sources: Sentences, targets: Sentences, *, raw: RawText = False) -> Alignments:
+    def align_words(
+        self,
+        sources: Sentences,
+        targets: Sentences,
+        *,
+        raw: RawText = False,
+        gold: str | Sequence[str] | None = None,
+    ) -> Alignments:
         """The word alignment of each source sentence with the target sentence of the same place, as a list that draws
         itself in a notebook.
 
         A string alone is one sentence; a list of strings is a list of sentences, so one pair whose words you have is
-        given as `[words], [words]`. Sentences that are empty, or not as many on both sides, are an InputError.
+        given as `[words], [words]`. `gold` are links made by hand, a line a pair such as `0-0 1p2`, which pictures show
+        beside. Sentences that are empty, or not as many on both sides, are an InputError.
         """
         sides = [
             _sentences(side, texts, raw=raw) for side, texts in (("source", sources), ("target", targets))
@@ -208,6 +245,15 @@ class Aligner:
                 f"there are {len(sides[0])} source sentences and {len(sides[1])} target sentences",
                 remedy="give as many of both; one pair as lists of words is written [words], [words]",
             )
+        lines = [None] * len(sides[0]) if gold is None else [gold] if isinstance(gold, str) else list(gold)
+        if len(lines) != len(sides[0]):
+            raise InputError(
+                f"there are {len(lines)} lines of gold for {len(sides[0])} pairs", remedy="give one a pair"
+            )
+        links = [
+            line and parse_gold(line, source_words=len(source), target_words=len(target))
+            for line, source, target in zip(lines, *sides, strict=True)
+        ]
         caption = caption_of(self._aligner, name=self.encoder.name)
         used = self.settings.described()
         return Alignments(
@@ -215,9 +261,10 @@ class Aligner:
                 **{name: getattr(found, name) for name in _FIELDS},
                 caption=caption,
                 settings=used,
+                gold=hand or None,
                 aligner=self._aligner,
             )
-            for found in self._aligner.align(zip(*sides, strict=True))
+            for found, hand in zip(self._aligner.align(zip(*sides, strict=True)), links, strict=True)
         )
 
     def extract(
@@ -354,6 +401,7 @@ def align_words(
     encoder: str | Path | Encoder | None = None,
     *,
     raw: RawText = False,
+    gold: str | Sequence[str] | None = None,
     recipe: str | Path | None = None,
     batch_tokens: int | None = None,
     precision: str = "fp32",
@@ -369,7 +417,7 @@ def align_words(
     aligner = Aligner(
         encoder, recipe=recipe, batch_tokens=batch_tokens, precision=precision, device=device, **settings
     )
-    return aligner.align_words(sources, targets, raw=raw)
+    return aligner.align_words(sources, targets, raw=raw, gold=gold)
 
 
 def _words(sentence: Sentence, *, raw: RawText) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,12 +172,11 @@ def _lines(
     langs: str | None,
     on_error: str,
     quiet: bool,
-) -> list[Line]:
+) -> Sequence[Line]:
     """The pairs to browse; none where no corpus is given."""
     from otkit.data.gold import read_gold
     from otkit.data.parallel import open_corpus
-    from otkit.data.segmentation import words_between
-    from otkit.inspector.corpus import Line
+    from otkit.inspector.corpus import Line, TextLines
 
     if file is None:
         return []
@@ -186,7 +186,4 @@ def _lines(
         return [Line(pair.line, pair.source, pair.target, pair) for pair in pairs]
     texts = open_corpus(file, target=target, format=input_format, langs=langs, on_error=on_error)
     note_corpus(texts, quiet=quiet, raw=raw)
-    return [
-        Line(pair.line, words_between(pair.source, raw=raw), words_between(pair.target, raw=raw))
-        for pair in texts
-    ]
+    return TextLines(texts, raw=raw)

@@ -97,7 +97,8 @@ def show_alignment(
     format: Annotated[
         str | None,
         name_option(
-            f"The format: {', '.join(FORMATS)}. Default: grid, or what --output ends in.",
+            f"The format: {', '.join(FORMATS)}. Default: what --output ends in, else grid, or text where a grid is"
+            " wider than the terminal.",
             "otkit.cli.show_alignment:FORMATS",
             "format",
             "--format",
@@ -182,6 +183,12 @@ def show_alignment(
         pair_view(encoder, config, *words, name=name, gold=links, languages=languages)
         for name, encoder in encoders.items()
     ]
+    if format is None and output is None and shape == "grid":
+        from otkit.reports.grid import is_whole
+
+        cells = width or shutil.get_terminal_size((80, 0)).columns
+        if not all(is_whole(view, width=cells) for view in views):
+            shape = "text"  # a grid in pieces is no picture
     if shape in _FILES:
         assert output is not None
         from otkit.reports.picture import write_picture
@@ -339,7 +346,12 @@ def _lines(
     if shape == "text":
         cells = width or shutil.get_terminal_size((80, 0)).columns
         blocks = [interlinear_lines(view, width=cells) for view in views]
-        return [line for block in blocks[:-1] for line in (*block, "")] + blocks[-1]
+        told = []
+        if len(views) > 1:
+            from otkit.reports.terminal import difference_lines
+
+            told = ["", *(line.plain for line in difference_lines(views[0], views[1], width=cells))]
+        return [line for block in blocks[:-1] for line in (*block, "")] + blocks[-1] + told
 
     if shape == "pharaoh":
         return [pharaoh_line(view) for view in views]

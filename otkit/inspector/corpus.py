@@ -11,14 +11,16 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from otkit.alignment.aligner import Alignment
 from otkit.data.gold import GoldPair
+from otkit.data.parallel import ParallelCorpus
+from otkit.data.segmentation import words_between
 from otkit.errors import ConfigError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 
-__all__ = ["FILTERS", "ORDERS", "CorpusIndex", "Line"]
+__all__ = ["FILTERS", "ORDERS", "CorpusIndex", "Line", "TextLines"]
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -80,11 +82,32 @@ class Line:
     gold: GoldPair | None = None
 
 
+class TextLines(Sequence[Line]):
+    """The lines of a corpus, whose words are found when a line is asked for: memory does not grow with them."""
+
+    def __init__(self, texts: ParallelCorpus, *, raw: bool) -> None:
+        self._texts, self._raw = texts, raw
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        pair = self._texts[index]
+        source, target = (words_between(side, raw=self._raw) for side in (pair.source, pair.target))
+        return Line(pair.line, source, target)
+
+
 class CorpusIndex:
     """Pairs as they are aligned; every question is answered from what is there."""
 
-    def __init__(self, total: int, *, gold: bool, models: int) -> None:
-        self.total, self.gold, self.models = total, gold, models
+    def __init__(self, total: int, *, gold: bool) -> None:
+        self.total, self.gold = total, gold
         self.error: str | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="otkit-inspect-")
         self._lock = threading.Lock()

@@ -94,19 +94,24 @@ def _asked_pair(request: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str,
     return _pair(request["source"], request["target"])
 
 
-def _align(session: Session, request: Mapping[str, Any]) -> Any:
-    given = request.get("pairs", [])
-    if not given and not {"source", "target"} <= set(request):
-        raise InputError("there is no pair", remedy="give source and target, or pairs")
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in given):
+def _pairs(given: list[Any]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The pairs of a batch, which has a bound."""
+    if not given or not all(isinstance(pair, list) and len(pair) == 2 for pair in given):
         raise InputError("pairs are no pairs", remedy="give [[source, target], ...]")
-    pairs = [_pair(*pair) for pair in given] or [_asked_pair(request)]
+    pairs = [_pair(*pair) for pair in given[: MOST_PAIRS + 1]]
     cells = sum(len(source) * len(target) for source, target in pairs)
-    if len(pairs) > MOST_PAIRS or cells > MOST_CELLS:
+    if len(given) > MOST_PAIRS or cells > MOST_CELLS:
         raise InputError(
-            f"{len(pairs)} pairs with {cells} pairs of words are too many at once",
-            remedy=f"send at most {MOST_PAIRS} pairs and {MOST_CELLS} pairs of words",
+            f"{len(given)} pairs of sentences are too many at once",
+            remedy=f"send at most {MOST_PAIRS} pairs with {MOST_CELLS} pairs of words",
         )
+    return pairs
+
+
+def _align(session: Session, request: Mapping[str, Any]) -> Any:
+    if "pairs" not in request and not {"source", "target"} <= set(request):
+        raise InputError("there is no pair", remedy="give source and target, or pairs")
+    pairs = _pairs(request["pairs"]) if "pairs" in request else [_asked_pair(request)]
     name, changes = request.get("model"), request.get("settings", {})
     begun = time.perf_counter()
     layers = session.models.aligner(name, changes).layers
@@ -143,7 +148,7 @@ def _two(session: Session, request: Mapping[str, Any]) -> list[str]:
 def _compare(session: Session, request: Mapping[str, Any]) -> Any:
     pair, changes = _asked_pair(request), request.get("settings", {})
     names = _two(session, request)
-    traces = [session.models.trace(pair, name, changes) for name in names]
+    traces = session.models.traces(pair, [(name, changes) for name in names])
     layers = [session.models.aligner(name, changes).layers for name in names]
     shown = [
         described(trace, model=name, layers=used)
@@ -155,7 +160,7 @@ def _compare(session: Session, request: Mapping[str, Any]) -> Any:
 def _space(session: Session, request: Mapping[str, Any]) -> Any:
     pair, changes = _asked_pair(request), request.get("settings", {})
     names = [str(name) for name in request.get("models", session.models.names[:1])]
-    traces = [session.models.trace(pair, name, changes) for name in names[:2]]
+    traces = session.models.traces(pair, [(name, changes) for name in names[:2]])
     places = in_space(traces)
     return {
         "source": list(pair[0]),
@@ -188,6 +193,21 @@ def _embed(session: Session, request: Mapping[str, Any]) -> Any:
         raise InputError(f"there are {len(sentences)} sentences", remedy=f"send 1 to {MOST_SENTENCES}")
     texts = [_words(sentence, "given") for sentence in sentences]
     return {"vectors": session.embed(request.get("model"), texts)}
+
+
+def _check(session: Session, request: Mapping[str, Any]) -> Any:
+    found = session.check(request.get("model"), _pairs(request["pairs"]))
+    return {
+        "checked": [
+            {
+                "omission": round(each.omission, 4),
+                "hallucination": round(each.hallucination, 4),
+                "source_scores": [round(float(score), 4) for score in each.source_scores],
+                "target_scores": [round(float(score), 4) for score in each.target_scores],
+            }
+            for each in found
+        ]
+    }
 
 
 def _annotations_of(session: Session) -> Annotations:
@@ -317,6 +337,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "model": _MODEL["model"],
         },
         _embed,
+    ),
+    Endpoint(
+        "/check",
+        "Words of translations that nothing accounts for, and source words that were lost, each in [0, 1].",
+        {
+            "pairs": Field((list,), f"[[source, target], ...], at most {MOST_PAIRS}", needed=True),
+            "model": _MODEL["model"],
+        },
+        _check,
     ),
     Endpoint("/annotations", "The links that an annotator has set in a pair.", {**_PAIR, **_BY}, _annotated),
     Endpoint(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,26 +18,49 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.remembered import Remembering
 from otkit.errors import choose
 
-__all__ = ["Models", "compared", "described", "in_space", "over_layers"]
+__all__ = ["Models", "Turns", "compared", "described", "in_space", "over_layers"]
 
 Pair = tuple[Sequence[str], Sequence[str]]
+
+
+class Turns:
+    """One computation at a time; those that a person waits for go before the corpus."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._busy, self._waiting = False, 0
+
+    @contextmanager
+    def turn(self, *, background: bool = False) -> Iterator[None]:
+        """Wait for a turn, and have it while the block runs."""
+        with self._free:
+            self._waiting += not background
+            self._free.wait_for(lambda: not self._busy and not (background and self._waiting))
+            self._waiting -= not background
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._free:
+                self._busy = False
+                self._free.notify_all()
 
 
 @dataclass(frozen=True)
 class Models:
     """Encoders by name, and the settings to start from. The hidden states of the last pairs are kept, so that other
-    settings of the same words cost one solve; one thread at a time computes."""
+    settings of the same words cost one solve."""
 
     encoders: Mapping[str, Encoder]
     remembering: Mapping[str, Encoder]
     settings: AlignmentSettings
-    lock: threading.Lock
+    turns: Turns
 
     @classmethod
     def of(cls, encoders: Mapping[str, Encoder], settings: AlignmentSettings) -> Models:
         """These encoders."""
         kept = {name: Remembering(encoder) for name, encoder in encoders.items()}
-        return cls(encoders, kept, settings, threading.Lock())
+        return cls(encoders, kept, settings, Turns())
 
     @property
     def names(self) -> list[str]:
@@ -53,8 +77,14 @@ class Models:
 
     def trace(self, pair: Pair, name: str | None, changes: Mapping[str, Any]) -> Trace:
         """How the links of a pair come about."""
-        with self.lock:
-            return self.aligner(name, changes).trace((tuple(pair[0]), tuple(pair[1])))
+        return self.traces(pair, [(name, changes)])[0]
+
+    def traces(self, pair: Pair, views: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Trace]:
+        """The same through several models or settings, in one turn."""
+        words = tuple(pair[0]), tuple(pair[1])
+        aligners = [self.aligner(name, changes) for name, changes in views]
+        with self.turns.turn():
+            return [aligner.trace(words) for aligner in aligners]
 
 
 def described(trace: Trace, *, model: str, layers: Sequence[int]) -> dict[str, Any]:
@@ -80,9 +110,9 @@ def over_layers(models: Models, pair: Pair, name: str | None, changes: Mapping[s
     """The same pair in every single hidden state: shares, links, and the share of words that are each other's
     nearest, which is highest where the two languages agree best."""
     encoder = models.aligner(name, changes).encoder
+    views = [(name, {**changes, "layers": [layer]}) for layer in range(encoder.layers + 1)]
     layers = []
-    for layer in range(encoder.layers + 1):
-        trace = models.trace(pair, name, {**changes, "layers": [layer]})
+    for layer, trace in enumerate(models.traces(pair, views)):
         layers.append({
             "layer": layer,
             "share": _rounded(trace.share, 2),
@@ -96,9 +126,15 @@ def over_layers(models: Models, pair: Pair, name: str | None, changes: Mapping[s
         "model": name or models.names[0],
         "used": list(models.aligner(name, changes).layers),
         "layers": layers,
-        "verdict": f"The words agree best in hidden state{'s' if best[1:] else ''} {', '.join(map(str, best))}: "
+        "verdict": f"The words agree best in hidden state{'s' if best[1:] else ''} {_listed(best)}: "
         f"{most:.0%} of them are each other's nearest",
     }  # fmt: skip
+
+
+def _listed(layers: Sequence[int]) -> str:
+    """`2 to 5` for a run, else each by its number."""
+    run = len(layers) > 2 and layers[-1] - layers[0] == len(layers) - 1
+    return f"{layers[0]} to {layers[-1]}" if run else ", ".join(map(str, layers))
 
 
 def _mutual(cosine: NDArray[np.float64]) -> float:

@@ -181,6 +181,5 @@ def serve(
             while thread.is_alive():
                 thread.join(0.2)
         finally:
-            server.should_exit = True
-            thread.join(5)
-            opened.close()
+            server.should_exit = True  # it closes the socket itself
+            thread.join(10)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import torch
 
 from otkit.alignment.aligner import Alignment, WordAligner
+from otkit.alignment.checking import Checked, TranslationChecker
 from otkit.errors import OtkitError
 from otkit.inspector.annotations import Annotations
 from otkit.inspector.corpus import CorpusIndex, Line
@@ -18,8 +19,8 @@ from otkit.inspector.models import Models
 
 __all__ = ["Session"]
 
-# Pairs between two looks of the page: it has the first of them soon, and requests come in between.
-_WINDOW = 32
+# Pairs of the corpus in one turn: a person who waits for a picture waits no longer than these take.
+_WINDOW = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Session:
     lines: Sequence[Line] = ()
     corpus: CorpusIndex | None = None
     annotations: Annotations | None = None
+    _checkers: dict[str, TranslationChecker] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -44,7 +46,7 @@ class Session:
         """A session, with an index where there are lines."""
         corpus = None
         if lines:
-            corpus = CorpusIndex(len(lines), gold=lines[0].gold is not None, models=len(models.names))
+            corpus = CorpusIndex(len(lines), gold=lines[0].gold is not None)
         return cls(models, name, lines, corpus, annotations)
 
     def fill(self, stop: threading.Event) -> None:
@@ -54,16 +56,24 @@ class Session:
             aligners = [self.models.plain_aligner(name) for name in self.models.names]
             lines = iter(self.lines)
             while (window := list(islice(lines, _WINDOW))) and not stop.is_set():
-                with self.models.lock:
+                with self.models.turns.turn(background=True):
                     found = [_aligned(aligner, window) for aligner in aligners]
                 self.corpus.add(window, zip(*found, strict=True))
         except OtkitError as error:  # for the page, which a person looks at
             self.corpus.error = str(error)
 
+    def check(self, name: str | None, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[Checked]:
+        """How much of each translation nothing accounts for."""
+        encoder = self.models.aligner(name, {}).encoder
+        with self.models.turns.turn():
+            # It measures its prices once.
+            checker = self._checkers.setdefault(name or self.models.names[0], TranslationChecker(encoder))
+            return list(checker.check((tuple(source), tuple(target)) for source, target in pairs))
+
     def embed(self, name: str | None, sentences: Sequence[Sequence[str]]) -> list[list[float]]:
         """A unit vector for each sentence."""
         encoder = self.models.aligner(name, {}).encoder
-        with self.models.lock, torch.inference_mode():
+        with self.models.turns.turn(), torch.inference_mode():
             vectors: Any = encoder.encode_sentences(encoder.tokenize(sentences).to(encoder.device))
         return [[round(value, 6) for value in row] for row in vectors.float().cpu().tolist()]
 

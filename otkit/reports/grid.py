@@ -35,6 +35,7 @@ __all__ = [
     "assemble",
     "glyphs_for",
     "grid_lines",
+    "is_whole",
     "spell",
 ]
 
@@ -105,6 +106,12 @@ def grid_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[
         if (target_null >= NULL_SHOWN_FROM).any():
             lines.append(_row(view, -1, block, width=width, glyphs=glyphs))
     return lines
+
+
+def is_whole(view: GridView, *, width: int) -> bool:
+    """Whether the grid stands in one block of columns."""
+    columns = [*range(len(view.target)), -1]
+    return len(_blocks(columns, width=width, labels=_label_cells(view))) == 1
 
 
 def _label_cells(view: GridView) -> int:

@@ -23,7 +23,7 @@ from otkit.reports.grid import (
 from otkit.reports.view import Cell, GridView, LinkKind, compare_links
 from otkit.reports.words import cell_width, is_rtl, is_steady
 
-__all__ = ["AlignmentPicture", "ComparisonPicture", "summary_lines", "terminal_svg"]
+__all__ = ["AlignmentPicture", "ComparisonPicture", "difference_lines", "summary_lines", "terminal_svg"]
 
 _KIND_NAMES: dict[LinkKind, str] = {
     "link": "link",
@@ -65,23 +65,26 @@ class ComparisonPicture:
         yield from map(Text, dict.fromkeys(filter(None, (self.left.settings, self.right.settings))))
         yield Text("")
         yield from _key_lines(self.left, width=width, glyphs=glyphs)
-        source, target = self.left.source, self.left.target
-        both, left, right = compare_links(self.left.links, self.right.links)
-        for name, cells in (
-            ("both", both),
-            (f"only {self.left.caption}", left),
-            (f"only {self.right.caption}", right),
-        ):
-            words = [
-                f"{spell(source[i], 20, glyphs)} {glyphs.arrow} {spell(target[j], 20, glyphs)}"
-                for i, j in cells
-            ]
-            listed = [f"{word}," for word in words[:-1]] + words[-1:]
-            yield from _flow([f"{spell(name, width - 8, glyphs)} ({len(cells)}):", *listed], width=width)
+        yield from difference_lines(self.left, self.right, width=width, glyphs=glyphs)
         for view in (self.left, self.right):
             name = f"{spell(view.caption, width // 2, glyphs)}: "
             yield from _null_lines(view, width=width, glyphs=glyphs, name=name)
             yield from _score_lines(view, width=width, name=name)
+
+
+def difference_lines(view: GridView, other: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
+    """Two lines: the links that the first has and the other model lacks, and those that it lacks."""
+    both, gained, lost = compare_links(view.links, other.links)
+    name = spell(other.caption.partition(",")[0], width // 2, glyphs)
+    lines: list[Text] = []
+    for what, cells in ((f"gained over {name}", gained), (f"lost, of {len(both) + len(lost)}", lost)):
+        words = [
+            f"{spell(view.source[i], 20, glyphs)} {glyphs.arrow} {spell(view.target[j], 20, glyphs)}"
+            for i, j in cells
+        ]
+        listed = [f"{word}," for word in words[:-1]] + words[-1:]
+        lines += _flow([f"{what} ({len(cells)}):", *(listed or ["none"])], width=width)
+    return lines
 
 
 def _beside(left: GridView, right: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:

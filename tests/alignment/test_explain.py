@@ -93,7 +93,7 @@ def test_a_word_is_found_by_its_form_then_by_its_letters(sample_encoder: TorchEn
     assert asdict(pair.explain("mouse")) == asdict(pair.explain(4, side="target"))
     with pytest.raises(ConfigError, match="did you mean 'Katze'"):
         pair.explain("Katzen")
-    with pytest.raises(ConfigError, match="there is no source word 9; the words count from 0 to 4"):
+    with pytest.raises(ConfigError, match="there is no source word 9; give a place from 0 to 4"):
         pair.explain(9)
     with pytest.raises(ConfigError, match="unknown side"):
         pair.explain(0, side="left")

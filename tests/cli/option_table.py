@@ -58,6 +58,7 @@ BASES = {
         "extract to": "extract de-en.tsv --model tiny --output out.align -q",
         "show-alignment": "show-alignment SOURCE TARGET --model tiny --format pairs -q",
         "show-alignment grid": "show-alignment SOURCE TARGET --model tiny",
+        "inspect": "inspect de-en.tsv --model tiny --no-browser -q",
         "report": "report de-en.tsv --model tiny --output out -q",
         "report raw": "report raw.tsv --langs de-en --model tiny --output out -q",
         "report bad": "report bad.tsv --model tiny --output out -q",
@@ -348,7 +349,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--gold": Row("0-0", base="show-alignment grid", wrong="0-99 first"),
         "--segmenter": Row(same_as="extract"),
         "--langs": Row(own="languages"),
-        "--explain": Row("haus", base="show-alignment grid", wrong="source:99 mice"),
+        "--explain": Row("hausboot", base="show-alignment grid", wrong="source:99 mice"),
         "--raw": Row(instead="SOURCE", beside="'das haus, klein.'"),
         "--width": Row("50", base="show-alignment grid", wrong="10 5000"),
         **ALIGNER_ELSEWHERE,
@@ -721,6 +722,22 @@ TABLE: dict[str, dict[str, Row]] = {
         "--overwrite": Row(foreign="worst.tsv", beside="--output worst.tsv"),
         "--quiet": QUIET,
         "--verbose": VERBOSE,
+        "--help": HELP,
+    },
+    "inspect": {  # it serves until it is stopped: tests/inspector drives it
+        "corpus": Row(own="inspect"),
+        **{
+            option: Row(same_as="report")
+            for option in ("--target", "--gold", "--raw", "--input-format", "--langs", "--on-error")
+        },
+        **{option: Row(same_as="extract") for option in ALIGNER if option != "--help-all"},
+        "--help-all": HELP_ALL,
+        "--model": Row(own="inspect"),
+        "--host": Row(own="inspect"),
+        "--port": Row(own="inspect", wrong="70000 first"),
+        "--browser": Row(own="inspect"),
+        "--output": Row(own="inspect"),
+        **{option: Row(same_as="extract") for option in ("--device", "--threads", "--quiet", "--verbose")},
         "--help": HELP,
     },
     "report": {

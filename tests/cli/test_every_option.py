@@ -14,6 +14,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -574,6 +575,26 @@ def test_report_langs() -> None:
     """Languages that are no languages are refused; a report says which they were."""
     shown = outcome(f"{BASES['report']} --langs nl-en", Row())
     assert json.loads(shown.only("figures.json"))["input"]["languages"] == ["nl", "en"]
+
+
+def test_inspect() -> None:
+    """What it serves is driven in tests/inspector; what it refuses ends it before it serves."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for words, code, said in (
+            ("inspect de-en.tsv --gold de-en.gold.tsv", 2, "a corpus and --gold are given"),
+            ("inspect --model tiny --model other --model tiny --port 0", 2, "--model: received 3 models"),
+            ("inspect --model tiny --model tiny", 2, "--model: both models are the same"),
+            ("inspect --model tiny --host 203.0.113.9", 2, "--port: 203.0.113.9:0 cannot be listened on"),
+            (f"inspect --model tiny --port {port}", 2, f"--port: 127.0.0.1:{port} cannot be listened on"),
+            ("inspect --model tiny --output mine", 1, "did not make (letter.txt)"),
+            ("inspect --model tiny --layer 99 --no-browser", 2, "--layer: there is no layer 99"),
+        ):
+            Path("mine").mkdir(exist_ok=True)
+            Path("mine/letter.txt").write_text("dear")
+            refused = outcome(words, Row())
+            assert refused.code == code, refused.stderr
+            assert said in refused.stderr
 
 
 # --- values that are one setting, or none

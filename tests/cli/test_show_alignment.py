@@ -133,7 +133,9 @@ def test_two_models_are_compared(otkit: Run) -> None:
     _, grid, _ = show(otkit, "--compare", "other")
     assert "tiny, layer 1, unbalanced" in grid
     assert "other, layer 1, unbalanced" in grid
-    assert re.search(r"both \(\d+\):", grid)
+    assert re.search(r"^gained over other \(\d+\):.*\n(  .*\n)*lost, of \d+ \(\d+\):", grid, re.M)
+    _, text, _ = show(otkit, "--compare", "other", "-f", "text")
+    assert text.count("gained over other") == text.count("lost, of") == 1
     _, lines, _ = show(otkit, "--compare", "other", "-f", "pairs")
     assert {line.split("\t")[0] for line in lines.splitlines()} == {"tiny", "other"}
     _, lines, _ = show(otkit, "--compare", "other", "-f", "pharaoh")

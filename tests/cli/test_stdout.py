@@ -67,7 +67,7 @@ def full_disk() -> Iterator[TextIO]:
 def test_every_command_is_here() -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    elsewhere = {"embed", "export", "recipe", "project", "tags", "lexicon", "cache"}
+    elsewhere = {"embed", "export", "recipe", "project", "tags", "lexicon", "cache", "inspect"}
     assert set(group.commands) - elsewhere == {words[0] for words in COMMANDS.values()}
 
 

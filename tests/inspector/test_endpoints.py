@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
@@ -114,6 +115,16 @@ def test_the_corpus_is_filtered_and_ordered(running: Running) -> None:
     overview = running.ask("/corpus/overview")
     assert sum(overview["histograms"]["strength"]) == 12
     assert overview["word_pairs"][0][2] >= overview["word_pairs"][-1][2]
+
+
+def test_a_check_is_the_checkers(running: Running, sample_encoder: TorchEncoder) -> None:
+    pairs = [["Das Haus ist klein .", "The house is small and very old ."], [SOURCE, TARGET]]
+    answer = running.ask("/check", pairs=pairs)["checked"]
+    checker = TranslationChecker(sample_encoder)
+    for shown, (source, target) in zip(answer, pairs, strict=True):
+        (found,) = checker.check([(tuple(source.split()), tuple(target.split()))])
+        assert shown["hallucination"] == pytest.approx(found.hallucination, abs=1e-4)
+        np.testing.assert_allclose(shown["target_scores"], found.target_scores, atol=1e-4)
 
 
 def test_vectors_are_the_encoders(running: Running, sample_encoder: TorchEncoder) -> None:

@@ -12,7 +12,7 @@ import { showWhy } from "./why.js";
 const START = ["Gestern hat die Regierung ein neues Gesetz zum Schutz der Wälder beschlossen .", "Yesterday the government passed a new law to protect the forests ."];
 const LONG = 24; // words of a side, from which words over words are easier to read than a matrix
 
-const state = { facts: null, controls: null, corpus: null, annotate: null, found: null, word: null, cell: null };
+const state = { facts: null, controls: null, corpus: null, annotate: null, found: null, word: null, cell: null, annotated: null };
 
 function problem(error) {
   const place = byId("problem");
@@ -44,7 +44,7 @@ function draw() {
 function legend(changed) {
   const item = (...parts) => el("li", {}, ...parts);
   const items = changed
-    ? [item("share of mass: −1 ", el("span", { class: "scale both" }), " +1"), item("+ link gained"), item("− link lost")]
+    ? [item("share of mass: −1 ", el("span", { class: "scale both" }), " +1"), item("● link of both"), item("+ link gained"), item("− link lost")]
     : [item("share of mass: 0% ", el("span", { class: "scale" }), " 100%"), item("● link"), item("∅ no partner")];
   if (state.annotate?.on) items.push(item("solid frame: sure by hand"), item("dashed frame: possible by hand"), item("keys: arrows, s, p, x, u, n"));
   byId("legend").replaceChildren(...items);
@@ -56,7 +56,7 @@ const align = latest(async () => {
   if (state.controls.model === "*") {
     const answer = await ask("/compare", { ...texts(), settings: state.controls.changes });
     const after = answer.alignments[1];
-    state.found = { ...after, difference: answer.difference, gained: answer.gained, lost: answer.lost, shown: [...answer.gained, ...answer.lost] };
+    state.found = { ...after, difference: answer.difference, kept: answer.kept, gained: answer.gained, lost: answer.lost };
     byId("status").textContent = `${answer.kept.length} links kept, ${answer.gained.length} gained, ${answer.lost.length} lost from ${answer.models[0]} to ${answer.models[1]}`;
   } else {
     const { alignments: [found], milliseconds } = await ask("/align", asked());
@@ -65,10 +65,13 @@ const align = latest(async () => {
   }
   problem(null);
   if (state.cell && (state.cell[0] >= state.found.source.length || state.cell[1] >= state.found.target.length)) state.cell = null;
+  const pair = JSON.stringify([state.found.source, state.found.target]);
+  if (state.annotate && pair !== state.annotated) { state.annotated = pair; await state.annotate.load(); }
   draw();
   document.documentElement.dataset.drawn = Number(document.documentElement.dataset.drawn ?? 0) + 1;
   document.documentElement.dataset.took = Math.round(performance.now() - begun);
   history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify({ ...texts(), settings: state.controls.changes }))}`);
+  rest();
   if (state.word) await explain();
 }, problem);
 
@@ -105,24 +108,22 @@ function mark() {
   }
 }
 
+// The pictures below wait until the hand rests.
 let resting;
-function changed() {
-  align();
-  // The pictures below may wait until the hand rests.
+function rest() {
   clearTimeout(resting);
-  resting = setTimeout(() => { layers(); space(); }, 350);
+  resting = setTimeout(() => { layers(); space(); }, 300);
 }
 
 function newText() {
   state.word = state.cell = null;
   byId("why").replaceChildren(el("h2", {}, "Why this link"), el("p", { class: "soft" }, "Choose a word: its best candidates, and what decides between them."));
-  changed();
-  state.annotate?.load();
+  align();
 }
 
 async function begin() {
   state.facts = await ask("/settings");
-  state.controls = new Controls(byId("controls"), state.facts, changed);
+  state.controls = new Controls(byId("controls"), state.facts, align);
   let kept = {};
   try { kept = JSON.parse(decodeURIComponent(location.hash.slice(1))); } catch { /* an address without a pair */ }
   byId("source").value = kept.source ?? START[0];
@@ -142,7 +143,7 @@ async function begin() {
       onPair: (row) => { byId("source").value = row.source; byId("target").value = row.target; newText(); byId("text").scrollIntoView({ block: "nearest" }); } });
     state.corpus.load();
   }
-  changed();
+  align();
   document.documentElement.dataset.ready = "1";
 }
 

@@ -6,10 +6,10 @@ export class Matrix {
     Object.assign(this, { place, onWord, onCell, onKey, key: "", focus: [0, 0] });
   }
 
-  draw({ source, target, share, strength, links, marks, difference, gained, lost, nulls }) {
+  draw({ source, target, share, strength, links, marks, difference, kept, gained, lost, nulls }) {
     const key = JSON.stringify([source, target]);
     if (key !== this.key || !this.frame?.isConnected) this.build(source, target, key);
-    const linked = new Set(links.map(([i, j]) => `${i},${j}`));
+    const linked = new Set((difference ? kept : links).map(([i, j]) => `${i},${j}`));
     const more = new Set((gained ?? []).map(String)), less = new Set((lost ?? []).map(String));
     this.cells.forEach((row, i) => row.forEach((cell, j) => {
       const name = `${i},${j}`, value = difference ? difference[i][j] : share[i][j];
@@ -17,7 +17,7 @@ export class Matrix {
       const level = Math.round(100 * Math.min(1, Math.abs(value)));
       cell.style.backgroundColor = level ? `color-mix(in srgb, var(${hue}) ${level}%, var(--paper))` : "";
       const kind = marks?.get(name);
-      cell.className = [!difference && linked.has(name) ? "linked" : "", more.has(name) ? "gained" : "", less.has(name) ? "lost" : "", kind ?? ""].join(" ").trim();
+      cell.className = [linked.has(name) ? "linked" : "", more.has(name) ? "gained" : "", less.has(name) ? "lost" : "", kind ?? ""].join(" ").trim();
       cell.dataset.share = value;
       const said = [difference ? `difference ${number(value, 2)}` : `share ${percent(value)}`];
       if (!difference && strength) said.push(`strength ${number(strength[i][j], 2)}`);

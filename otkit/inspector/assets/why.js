@@ -15,7 +15,7 @@ const COLUMNS = [
 
 export function showWhy(place, why) {
   const yes = (one) => (one.linked ? "yes" : "");
-  const head = el("tr", {}, el("th", { scope: "row" }, "candidate"), why.candidates.map((one) => el("th", { scope: "col", class: yes(one), dir: "auto", lang: languageOf([one.word]), data: { index: one.index } }, `${one.linked ? "● " : ""}${one.word}`)));
+  const head = el("tr", {}, el("th", { scope: "row" }, "candidate"), why.candidates.map((one) => el("th", { scope: "col", class: yes(one), dir: "auto", lang: languageOf([one.word]), title: one.word, data: { index: one.index } }, `${one.linked ? "● " : ""}${one.word}`)));
   const rows = COLUMNS.map(([name, key, shown, title]) => el("tr", { class: name.startsWith("=") ? "sum" : "", title },
     el("th", { scope: "row" }, name), why.candidates.map((one) => el("td", { class: yes(one), data: { key, value: one[key] } }, shown(one)))));
   const scale = [["epsilon", why.epsilon], ["tau", why.tau]].filter(([, value]) => value != null).map(([name, value]) => `${name} ${number(value)}`);
