@@ -101,8 +101,9 @@ def test_one_sentence_and_nothing_are_aligned_as_they_stand(sample_encoder: Torc
     assert [each.to_dict() for each in ours] == [each.to_dict() for each in theirs]
 
 
-def test_a_stream_aligns_pairs_that_are_too_large_sentence_by_sentence(
-    sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("most", [1000, 1_000_000], ids=["too large", "of six sentences"])
+def test_a_stream_aligns_texts_sentence_by_sentence(
+    sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     first, second = ([word for each in PAIRS for word in each[side].split()] for side in (0, 1))
     half = sum(len(each[1].split()) for each in PAIRS[:3])
@@ -110,7 +111,7 @@ def test_a_stream_aligns_pairs_that_are_too_large_sentence_by_sentence(
     aligner = WordAligner(sample_encoder)
     assert lines[2] is not None
     (expected,) = aligner.align_documents([(sentences_of(lines[2][0]), sentences_of(lines[2][1]))])
-    monkeypatch.setattr(module, "MOST_CELLS", 1000)
+    monkeypatch.setattr(module, "MOST_CELLS", most)
     (window,) = aligner.align_windows(lines)
     assert [None if each is None else each.pharaoh for each in window] == [
         "0-0",
@@ -119,3 +120,5 @@ def test_a_stream_aligns_pairs_that_are_too_large_sentence_by_sentence(
         "",
         "0-0",
     ]
+    (whole,) = aligner.align([lines[2]])  # with the plan, where one matrix is not too large
+    assert (whole.plan is None) == (most == 1000)
