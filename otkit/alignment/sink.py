@@ -21,6 +21,7 @@ from otkit.files import (
     remember,
     replace_file,
     to_json,
+    undisturbed,
 )
 
 __all__ = ["Sink", "finished_facts", "was_begun"]
@@ -134,15 +135,16 @@ class Sink:
         if self._stream:
             self._file.close()
             return
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._partial.replace(self._place)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        self._state.unlink(missing_ok=True)
-        remember(self._place, {"of": self._fingerprint, **facts})
+        with undisturbed():
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._partial.replace(self._place)
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
+            self._state.unlink(missing_ok=True)
+            remember(self._place, {"of": self._fingerprint, **facts})
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from otkit.errors import ConfigError, InputError, choose
 from otkit.files import write_file
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
 from otkit.projection.labelled import FORMS, form_of
-from otkit.projection.lexicon import LexiconCounts, look_up, open_lexicon
+from otkit.projection.lexicon import count_into, look_up, open_lexicon
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.markup import SYNTAXES, syntax_of
 from otkit.projection.settings import LexiconSettings, SpanSettings
@@ -291,22 +291,21 @@ def lexicon(
         aligner = open_aligner(model, alignment, device=device)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "lexicon.sqlite"
-        counts = LexiconCounts(place, settings)
         lines = skipped = 0
         linked = (
             _given_links(records, links, raw)
             if links is not None
             else _found_links(records, aligner, engine, raw)
         )
-        for record, alignment_of_it in linked:
-            lines += 1
-            if isinstance(record, BadLine) or alignment_of_it is None:
-                skipped += 1
-            else:
-                counts.add(record.line, *alignment_of_it)
-            on_progress(lines)
-        entries = counts.finish({"corpus": str(corpus), "languages": "-".join(langs)})
-        counts.close()
+        with count_into(place, settings) as counts:
+            for record, alignment_of_it in linked:
+                lines += 1
+                if isinstance(record, BadLine) or alignment_of_it is None:
+                    skipped += 1
+                else:
+                    counts.add(record.line, *alignment_of_it)
+                on_progress(lines)
+            entries = counts.finish({"corpus": str(corpus), "languages": "-".join(langs)})
         text = _write_lexicon(place, output, form, langs, overwrite=overwrite)
     return LexiconResult(lines - skipped, skipped, entries, text)
 

@@ -16,14 +16,15 @@ import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otkit.errors import InputError
+from otkit.errors import InputError, OutputError
 from otkit.projection.settings import LexiconSettings
 
-__all__ = ["Entry", "Example", "LexiconCounts", "look_up", "phrase_pairs"]
+__all__ = ["Entry", "Example", "LexiconCounts", "count_into", "look_up", "phrase_pairs"]
 
 Links = Sequence[tuple[int, int]]
 Stretch = tuple[int, int]
@@ -198,6 +199,23 @@ class LexiconCounts:
     def close(self) -> None:
         """Leave the file."""
         self._base.close()
+
+
+@contextmanager
+def count_into(path: Path, settings: LexiconSettings | None = None) -> Iterator[LexiconCounts]:
+    """Counts in a new file, which is left at the end; a disk without room is an error in one line."""
+    try:
+        counts = LexiconCounts(path, settings)
+        try:
+            yield counts
+        finally:
+            counts.close()
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"the counts cannot be written ({error})",
+            where=str(path),
+            remedy="make room there, or set TMPDIR to a folder with room",
+        ) from error
 
 
 _SCHEMA = """
