@@ -13,8 +13,12 @@ Shape letters, the same in every file:
     K  layers or neighbours
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# Or the first import of ONNX Runtime, from wherever, writes an identifier of this device below the user's cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from otkit import errors

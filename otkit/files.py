@@ -20,8 +20,10 @@ import platform
 import re
 import secrets
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +63,7 @@ __all__ = [
     "replace_file",
     "sha256_of",
     "to_json",
+    "undisturbed",
     "versions",
     "write_file",
     "write_json",
@@ -311,6 +314,24 @@ def open_new(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A signal that asks for the end within the block is heard when it is over: what is cleared away is cleared."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # signals reach no other
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None and callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, lambda got, frame: came.append(got))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 def _stem(place: Path) -> str:
     """What names of temporary files of this output begin with: short, whatever the output is called."""
     return f".otkit-{hashlib.sha256(place.name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
@@ -322,25 +343,28 @@ def _temporary(place: Path, *, folder: bool = False) -> Iterator[Path]:
 
     A lock on it says that its process lives: what a killed process left is found without one and cleared.
     """
-    _clear(place)
     temporary = place.with_name(f"{_stem(place)}-new-{secrets.token_hex(8)}{place.suffix[:16]}")
-    if folder:
-        temporary.mkdir()
-        descriptor = os.open(temporary, os.O_RDONLY) if os.name == "posix" else None
-    else:
-        descriptor = open_new(temporary)
-    if descriptor is not None:
-        _try_lock(descriptor)
+    descriptor = None
     try:
+        with undisturbed():
+            _clear(place)
+            if folder:
+                temporary.mkdir()
+                descriptor = os.open(temporary, os.O_RDONLY) if os.name == "posix" else None
+            else:
+                descriptor = open_new(temporary)
+            if descriptor is not None:
+                _try_lock(descriptor)
         yield temporary
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
-        if folder:
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with undisturbed():
+            if descriptor is not None:
+                os.close(descriptor)
+            if folder:
+                shutil.rmtree(temporary, ignore_errors=True)
+            elif descriptor is not None:  # else it is not ours
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
 
 
 def _clear(place: Path) -> None:
@@ -398,13 +422,13 @@ def remember(place: Path, facts: Mapping[str, Any]) -> None:
         record.parent.mkdir(parents=True, exist_ok=True)
         document = {"path": str(place.resolve()), "stamp": _stamp(place), "facts": dict(facts)}
         temporary = record.with_name(f".{secrets.token_hex(8)}")
-        try:
-            descriptor = open_new(temporary)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(to_json(document))
-            temporary.replace(record)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with undisturbed():
+            try:
+                with os.fdopen(open_new(temporary), "w", encoding="utf-8") as file:
+                    file.write(to_json(document))
+                temporary.replace(record)
+            finally:
+                temporary.unlink(missing_ok=True)
         kept = list(record.parent.glob("*.json"))
         if len(kept) > 2 * _RECORDS:
             for old in sorted(kept, key=lambda one: one.stat().st_mtime)[:-_RECORDS]:
@@ -562,15 +586,16 @@ def finish_folder(temporary: Path, place: Path, kind: str) -> None:
     _settle(temporary)
     _mark(temporary, kind, _listed(temporary))
     aside = place.with_name(f"{_stem(place)}-old-{secrets.token_hex(8)}")
-    if place.exists():
-        place.rename(aside)
-    try:
-        temporary.rename(place)
-    except OSError:
-        if aside.exists():
-            aside.rename(place)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    with undisturbed():
+        if place.exists():
+            place.rename(aside)
+        try:
+            temporary.rename(place)
+        except OSError:
+            if aside.exists():
+                aside.rename(place)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _settle(folder: Path) -> None:
@@ -654,18 +679,21 @@ def hold(path: Path) -> Iterator[None]:
         yield
         return
     place = path.resolve()
-    with _told(path):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the output; within a folder where its parent is closed to this user.
-        inside = place.is_dir() and not os.access(place.parent, os.W_OK)
-        lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
-        descriptor = _locked(lock, path)
+    descriptor = None
     try:
+        with _told(path), undisturbed():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # Beside the output; within a folder where its parent is closed to this user.
+            inside = place.is_dir() and not os.access(place.parent, os.W_OK)
+            lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
+            descriptor = _locked(lock, path)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            lock.unlink()
-        os.close(descriptor)
+        if descriptor is not None:
+            with undisturbed():
+                with contextlib.suppress(OSError):
+                    lock.unlink()
+                os.close(descriptor)
 
 
 def _locked(lock: Path, path: Path) -> int:

@@ -21,6 +21,7 @@ from otkit.files import (
     remember,
     replace_file,
     to_json,
+    undisturbed,
 )
 
 __all__ = ["Sink", "finished_facts", "partial_of", "was_begun"]
@@ -146,15 +147,16 @@ class Sink:
         if self._stream:
             self._file.close()
             return
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._partial.replace(self._place)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        self._state.unlink(missing_ok=True)
-        remember(self._place, {"of": self._fingerprint, **facts})
+        with undisturbed():
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._partial.replace(self._place)
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
+            self._state.unlink(missing_ok=True)
+            remember(self._place, {"of": self._fingerprint, **facts})
 
     def _replace(self, whole: str) -> None:
         """Put the end of the work in the place of its pieces; they stay until it is written."""

@@ -26,7 +26,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
 from otkit.files import check_file, is_stream, write_file
 from otkit.projection.corpus import read_links
-from otkit.projection.lexicon import LexiconCounts, look_up, open_lexicon
+from otkit.projection.lexicon import LexiconCounts, count_into, look_up, open_lexicon
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.settings import LexiconSettings
 
@@ -182,14 +182,16 @@ def _growing(
                     remedy="go on with `resume=True`, or start over with `overwrite=True`",
                 )
             partial.parent.mkdir(parents=True, exist_ok=True)
-        counts = LexiconCounts(partial, settings, fingerprint=fingerprint)
-        done = False
+        begun, done = True, False  # what was there before stays, where it cannot be gone on with
         try:
-            yield counts
-            done = True
+            with count_into(partial, settings, fingerprint=fingerprint) as counts:
+                try:
+                    yield counts
+                    done = True
+                finally:
+                    begun = bool(counts.known)
         finally:
-            counts.close()
-            if done or not counts.known:  # nothing is in it: the next run starts without a word
+            if done or not begun:  # nothing is in it: the next run starts without a word
                 partial.unlink(missing_ok=True)
 
 

@@ -29,7 +29,7 @@ from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, printable, write_data
 from otkit.cli.stopping import Stopped, signals_raise, stopped_line
 from otkit.cli.tags import tags
-from otkit.errors import OtkitError
+from otkit.errors import OtkitError, reason_of
 
 __all__ = ["app", "every_command", "main"]
 
@@ -43,6 +43,12 @@ class Commands(TyperGroup):
         except OtkitError as error:
             typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
             raise typer.Exit(error.exit_code) from error
+        except (
+            OSError
+        ) as error:  # the system says no where no reader or writer expects it: a closed folder, say
+            where = f"{error.filename}: " if error.filename else ""
+            typer.secho(f"error: {printable(where + reason_of(error))}", fg="red", err=True)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(

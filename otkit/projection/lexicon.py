@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from otkit.errors import ConfigError, InputError, OutputError
 from otkit.files import differences, parse_json, to_json
 from otkit.projection.settings import LexiconSettings
 
-__all__ = ["Entry", "Example", "LexiconCounts", "look_up", "phrase_pairs"]
+__all__ = ["Entry", "Example", "LexiconCounts", "count_into", "look_up", "phrase_pairs"]
 
 Links = Sequence[tuple[int, int]]
 Stretch = tuple[int, int]
@@ -273,6 +274,25 @@ class LexiconCounts:
     def close(self) -> None:
         """Leave the file."""
         self._base.close()
+
+
+@contextmanager
+def count_into(
+    path: Path, settings: LexiconSettings | None = None, *, fingerprint: Mapping[str, Any] | None = None
+) -> Iterator[LexiconCounts]:
+    """Counts in a file, which is left at the end; a disk without room is an error in one line."""
+    try:
+        counts = LexiconCounts(path, settings, fingerprint=fingerprint)
+        try:
+            yield counts
+        finally:
+            counts.close()
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"the counts cannot be written ({error})",
+            where=str(path),
+            remedy="make room there, or set TMPDIR to a folder with room",
+        ) from error
 
 
 _SCHEMA = """

@@ -139,8 +139,11 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_inputs(tmp_path_factory.mktemp("options"))
+
+
+def make_inputs(folder: Path) -> Path:
     """Small inputs for every command."""
-    folder = tmp_path_factory.mktemp("options")
     encoder = make_tiny_encoder()
     encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]

@@ -1,0 +1,110 @@
+"""Every command is killed, or asked to stop, in the middle of its work: what was there before is whole, a rerun ends
+with the same bytes as a run that nobody disturbed, and nothing temporary stays."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from otkit.cli.app import every_command
+from tests.hostile.commands import LINES, RESUMED, Ended, Server, snapshot, words_of
+
+MOMENTS = 20
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def test_every_command_is_started_here() -> None:
+    assert set(LINES) == set(every_command())
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def _again(server: Server, name: str, folder: Path) -> list[Ended]:
+    """Run the command until it is done: gone on with, plainly, or over what is there."""
+    tried = []
+    for more in (["--resume"] if name in RESUMED else [], [], ["--overwrite"]):
+        tried.append(server.start(words_of(name, *more), folder))
+        if tried[-1].code == 0:
+            break
+        assert tried[-1].code == 1, tried[-1].stderr
+        assert len([line for line in tried[-1].stderr.splitlines() if line.startswith("error: ")]) == 1
+    return tried
+
+
+def _disturbed(server: Server, name: str, here: Path, moments: int, number: int) -> None:
+    """End the command by a signal, at changes of the file system and at times, and see what is left each time."""
+    given = _names(here)
+    whole = server.start(words_of(name), here, change=0)
+    assert whole.code == 0, whole.stderr
+    wanted, names = snapshot(here), _names(here)
+    luck = random.Random(name)
+    changes = luck.sample(range(1, whole.changes + 1), min(moments - moments // 4, whole.changes))
+    times = [luck.uniform(0, whole.seconds) for _ in range(moments - len(changes))]
+    for change, after in [*((change, None) for change in changes), *((None, after) for after in times)]:
+        moment = f"{name}: change {change} of {whole.changes}, after {after}"
+        if luck.random() < 0.5 and name not in ("align", *(n for n in LINES if n.startswith("evaluate"))):
+            pass  # what the run before wrote stands there
+        else:
+            _clear(here, given)
+        before = snapshot(here)
+        ended = server.start(words_of(name), here, change=change, after=after, signal=number)
+        assert "Traceback" not in ended.stderr, (moment, ended.stderr)
+        if number != signal.SIGKILL:
+            assert ended.code in (0, SIGNALS[signal.Signals(number)]), (moment, ended)
+            said = ended.stderr.strip().splitlines()
+            assert ended.code == 0 or len(said) <= 1 or name == "align", (moment, ended.stderr)
+            left = {
+                n for n in _names(here) - given if "/." in f"/{n}" and not n.endswith(".made-by-otkit.json")
+            }
+            assert not left, (moment, left)
+        elif ended.code != 0:
+            assert ended.code == -number, (moment, ended)
+        found = snapshot(here)
+        for path, content in before.items():  # no old output is lost: it is whole, or the new one is
+            if ".partial/" not in path and path in found:
+                assert found[path] in (content, wanted.get(path)), (moment, path)
+        tried = _again(server, name, here)
+        assert tried[-1].code == 0, (moment, tried)
+        assert snapshot(here) == wanted, (moment, [each.stderr for each in tried])
+        assert _names(here) == names, (moment, _names(here) ^ names)
+    _clear(here, given)
+
+
+def _clear(folder: Path, given: set[str]) -> None:
+    for path in sorted(_names(folder) - given, reverse=True):
+        place = folder / path
+        if place.is_dir():
+            shutil.rmtree(place)
+        elif place.exists() or place.is_symlink():
+            place.unlink()
+
+
+@pytest.mark.parametrize("name", ["extract", "embed", "align"])
+def test_a_killed_command_loses_nothing(name: str, server: Server, here: Path) -> None:
+    _disturbed(server, name, here, 1, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["export"])
+def test_a_command_that_is_asked_to_stop_says_so_in_a_line(name: str, server: Server, here: Path) -> None:
+    _disturbed(server, name, here, 1, signal.SIGTERM)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LINES)
+def test_twenty_kills_of_each_command_lose_nothing(name: str, server: Server, here: Path) -> None:
+    _disturbed(server, name, here, MOMENTS, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("name", LINES)
+def test_a_command_is_stopped_politely_at_any_moment(
+    name: str, number: signal.Signals, server: Server, here: Path
+) -> None:
+    _disturbed(server, name, here, MOMENTS // 4, number)
