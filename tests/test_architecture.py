@@ -24,6 +24,7 @@ FLOORS = {
     "encoders": 3,
     "data": 4,
     "alignment": 5,
+    "checks": 6,
     "training": 6,
     "sentence_transformers": 7,
     "evaluation": 7,

@@ -39,19 +39,40 @@ from otkit.transport.null import null_cost
 __all__ = [
     "CheckSettings",
     "Checked",
+    "Evidence",
     "TranslationChecker",
     "mean_score",
-    "read_unaligned",
+    "read_sample",
     "unaligned_minima",
 ]
 
 FloatArray = NDArray[np.float32]
+Sides = tuple[FloatArray, FloatArray]
+"""Figures of the words of the source, and of the target."""
 
 _ITERATIONS = 100
+
+_MISSING, _FAR = 0.25, 0.05
+"""Shares of unaligned words that find a partner at the price of a missing word, and where a word begins to be far."""
+_FAR_WIDTH = 0.09
+"""Of that price: how gradual the change is."""
 
 _UNALIGNED = 16
 """Pairs of each language whose nearest words are measured: some 6,000 words in all, which fixes the 5 % quantile to a
 hundredth of the cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What else is known of the N words of one side, both in [0, 1].
+
+    missing  the share that nothing accounts for where a word weighs the root of its letters, so that a long word does
+             not find room in an article
+    far      how surely no word of the other side is near, whatever else moves there
+    """
+
+    missing: FloatArray
+    far: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +81,15 @@ class Checked:
 
     source_scores (N,) are shares of each source word that were lost, target_scores (M,) of each target word
     that came from nowhere; `omission` and `hallucination` are their means, 0 for a side without words.
+    The evidence of both sides is for classes of errors that look at single words.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     source_scores: FloatArray
     target_scores: FloatArray
+    source_evidence: Evidence | None = None
+    target_evidence: Evidence | None = None
 
     @property
     def omission(self) -> float:
@@ -98,6 +122,8 @@ class TranslationChecker:
         self.layers = resolve_layers(self.config.layers, encoder.layers)
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self._measured: list[FloatArray] = []  # one array, once somebody has asked
+        self.weight_ratio = 1.0
+        """The usual weight of a source's words over that of its translation's: see `Evidence.missing`."""
         self.on_encoded: Callable[[int], None] = lambda pairs: None
         """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
 
@@ -130,9 +156,9 @@ class TranslationChecker:
             # Not around the yield: the mode would leak to whoever consumes the stream.
             with torch.inference_mode():
                 store = self.encode(sentences, progress=lambda texts: self.on_encoded(texts // 2))
-                found = self.check_store(store)
-            for (source, target), (lost, made_up) in zip(window, found, strict=True):
-                yield Checked(tuple(source), tuple(target), lost, made_up)
+                found = self._read_store(store, torch.arange(len(store.counts)).view(-1, 2))
+            for (source, target), (scores, missing, far) in zip(window, found, strict=True):
+                yield _checked(source, target, scores, missing, far)
 
     def encode(
         self, sentences: Sequence[Sentence], *, progress: Callable[[int], None] = lambda done: None
@@ -148,38 +174,94 @@ class TranslationChecker:
             progress=progress,
         )
 
-    def check_store(self, store: UnitStore) -> list[tuple[FloatArray, FloatArray]]:
+    def check_store(self, store: UnitStore) -> list[Sides]:
         """(source, target) word scores of sentences 0 and 1, 2 and 3, ... of a store of these layers."""
-        sizes = store.counts.view(-1, 2).cpu().numpy()
-        results: dict[int, tuple[FloatArray, FloatArray]] = {}
+        pairs = torch.arange(len(store.counts)).view(-1, 2)
+        return [scores for (scores,) in self._solve(store, pairs, (self._both,))]
+
+    def check_sample(self) -> tuple[list[Checked], list[Checked]]:
+        """The sample sentences with their translations, and with those of the line after."""
+        sentences = read_sample()
+        with torch.inference_mode():
+            store = self.encode([sentence for sentence, _ in sentences])
+            aligned = torch.arange(len(sentences)).view(-1, 2)
+            others = torch.tensor([other for _, other in sentences])
+            unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
+            results = []
+            for pairs in (aligned, unaligned):
+                words = [(sentences[i][0], sentences[j][0]) for i, j in pairs.tolist()]
+                found = self._read_store(store, pairs)
+                results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
+        return results[0], results[1]
+
+    def _read_store(self, store: UnitStore, pairs: Tensor) -> list[tuple[Sides, ...]]:
+        """Scores, missing shares and how far the nearest words are, of pairs (B, 2) of sentences of a store."""
+        return self._solve(store, pairs, (self._both, self._missing, self._far))
+
+    def _solve(
+        self,
+        store: UnitStore,
+        pairs: Tensor,
+        rules: Sequence[Callable[[_Words, _Words], tuple[Tensor, Tensor]]],
+    ) -> list[tuple[Sides, ...]]:
+        """What each rule says of each pair."""
+        pairs = pairs.to(store.counts.device)
+        sizes = store.counts[pairs].cpu().numpy()
+        results: dict[int, tuple[Sides, ...]] = {}
         for members in by_size(sizes):
-            rows = torch.from_numpy(members).to(store.counts.device)
-            source, target = store.gather(2 * rows), store.gather(2 * rows + 1)
+            rows = pairs[torch.from_numpy(members).to(pairs.device)]
+            source, target = (_words(store, rows[:, side]) for side in (0, 1))
             if int(sizes[members].prod(1).max()) > MOST_CELLS:  # by_size leaves such a pair alone
-                scores = self._in_blocks(source, target)
+                found = [_in_blocks(rule, source, target) for rule in rules]
             else:
-                scores = self._both(source, target)
+                found = [rule(source, target) for rule in rules]
             for place, member in enumerate(members.tolist()):
-                lost, made_up = (scores[side][place, : sizes[member, side]].cpu().numpy() for side in (0, 1))
-                results[member] = lost, made_up
+                n, m = sizes[member].tolist()
+                results[member] = tuple(
+                    (left[place, :n].cpu().numpy(), right[place, :m].cpu().numpy()) for left, right in found
+                )
         return [results[member] for member in range(len(sizes))]
 
-    def _both(self, source: Encoded, target: Encoded) -> tuple[Tensor, Tensor]:
+    def _both(self, source: _Words, target: _Words) -> tuple[Tensor, Tensor]:
         """Scores (B, N) and (B, M)."""
-        cost = pairwise_cost(source.vectors, target.vectors, cost="cosine")
+        cost = _cost(source, target)
         lost = self._unaccounted(cost, source, target, self.config.omission_null)
-        back = cost.transpose(1, 2)
-        return lost, self._unaccounted(back, target, source, self.config.hallucination_null)
+        return lost, self._unaccounted(cost.mT, target, source, self.config.hallucination_null)
 
-    def _unaccounted(self, cost: Tensor, moving: Encoded, takers: Encoded, null: float | str) -> Tensor:
+    def _missing(self, source: _Words, target: _Words) -> tuple[Tensor, Tensor]:
+        """The same where a word weighs the root of its letters, at one price."""
+        cost = _cost(source, target)
+        a, b = (side.letters.clamp(min=1).sqrt() * side.units.mask for side in (source, target))
+        b = self.weight_ratio * b
+        price = cost.new_full((len(cost),), self._quantile(_MISSING))
+        return self._to_null(cost, a, b, price), self._to_null(cost.mT, b, a, price)
+
+    def _far(self, source: _Words, target: _Words) -> tuple[Tensor, Tensor]:
+        """How surely the nearest word of the other side is none at all."""
+        cost = _cost(source, target)
+        n, m = (side.units.mask for side in (source, target))
+        cost = cost.masked_fill(~(n[:, :, None] & m[:, None, :]), 2.0)  # the largest cost there is
+        if 0 in cost.shape:
+            return n.float(), m.float()
+        price = self._quantile(_FAR)
+        nearest = cost.amin(2), cost.amin(1)
+        left, right = (torch.sigmoid((each - price) / (_FAR_WIDTH * price)) for each in nearest)
+        return left * n, right * m
+
+    def _unaccounted(self, cost: Tensor, moving: _Words, takers: _Words, null: float | str) -> Tensor:
         """(B, N) the share of each moving word that goes to the null, for a cost (B, N, M)."""
-        mask = moving.mask
+        a, b = (side.units.mask.float() for side in (moving, takers))
         if 0 in cost.shape:  # a side without words accounts for nothing
-            return mask.float()
-        a, b = mask.float(), takers.mask.float()
+            return a
         if self.config.mass == "sentence":
             a, b = (side / side.sum(1, keepdim=True).clamp(min=1) for side in (a, b))
-        price = self._price(null, cost, a, b, moving.vectors)
+        return self._to_null(cost, a, b, self._price(null, cost, a, b, moving.units.vectors))
+
+    def _to_null(self, cost: Tensor, a: Tensor, b: Tensor, price: Tensor) -> Tensor:
+        """(B, N) the share of each weight a (B, N) that does not move to weights b (B, M), at a price (B,) of the
+        null."""
+        if 0 in cost.shape:
+            return (a > 0).float()
         plan = capped_plan(
             torch.cat([cost, price[:, None, None].expand(-1, cost.shape[1], 1)], dim=2),
             a,
@@ -188,7 +270,7 @@ class TranslationChecker:
             hard_source=True,
             iterations=_ITERATIONS,
         )
-        return torch.where(mask, plan[:, :, -1] / a.clamp(min=1e-12), 0.0).clamp(0.0, 1.0)
+        return torch.where(a > 0, plan[:, :, -1] / a.clamp(min=1e-12), 0.0).clamp(0.0, 1.0)
 
     def _price(self, null: float | str, cost: Tensor, a: Tensor, b: Tensor, vectors: Tensor) -> Tensor:
         """(B,) what the null costs."""
@@ -196,41 +278,72 @@ class TranslationChecker:
             # The rules are made for (1 - cos)/2, ours is 1 - cos.
             unit = torch.nn.functional.normalize(vectors, dim=-1)
             return 2 * null_cost(cost / 2, a, b, name=null, vectors=unit)
+        return cost.new_full((len(cost),), self._quantile(null))
+
+    def _quantile(self, share: float) -> float:
+        """The price at which this share of the words of unaligned sentences finds a partner."""
         if not self._measured:
             self._measured.append(unaligned_minima(self))
-        return cost.new_full((len(cost),), float(np.quantile(self._measured[0], null)))
-
-    def _in_blocks(self, source: Encoded, target: Encoded) -> tuple[Tensor, Tensor]:
-        """One pair whose cost matrix would not fit, along its diagonal: each part of a side moves to the parts
-        of the other that lie beside it and next to it."""
-        n, m = source.mask.shape[1], target.mask.shape[1]
-        blocks = max(1, math.ceil(3 * math.sqrt(n * m / MOST_CELLS)))
-        parts: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for k in range(blocks):
-            for side, (moving, takers) in enumerate(((source, target), (target, source))):
-                own = _part(moving, k, k + 1, blocks)
-                near = _part(takers, max(k - 1, 0), min(k + 2, blocks), blocks)
-                null = self.config.hallucination_null if side else self.config.omission_null
-                cost = pairwise_cost(own.vectors, near.vectors, cost="cosine")
-                parts[side].append(self._unaccounted(cost, own, near, null))
-        return torch.cat(parts[0], dim=1), torch.cat(parts[1], dim=1)
+        return float(np.quantile(self._measured[0], share))
 
 
-def _part(side: Encoded, first: int, last: int, blocks: int) -> Encoded:
-    size = side.mask.shape[1]
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """One side of a batch: its words, and how many letters (B, N) each has, 0 for punctuation and padding."""
+
+    units: Encoded
+    letters: Tensor
+
+
+def _words(store: UnitStore, sentences: Tensor) -> _Words:
+    return _Words(store.gather(sentences), store.gather_lengths(sentences))
+
+
+def _cost(source: _Words, target: _Words) -> Tensor:
+    return pairwise_cost(source.units.vectors, target.units.vectors, cost="cosine")
+
+
+def _checked(
+    source: Sequence[str], target: Sequence[str], scores: Sides, missing: Sides, far: Sides
+) -> Checked:
+    evidence = (Evidence(*each) for each in zip(missing, far, strict=True))
+    return Checked(tuple(source), tuple(target), *scores, *evidence)
+
+
+def _in_blocks(
+    rule: Callable[[_Words, _Words], tuple[Tensor, Tensor]], source: _Words, target: _Words
+) -> tuple[Tensor, Tensor]:
+    """A rule on one pair whose cost matrix would not fit, along its diagonal: each part of a side is held against the
+    parts of the other that lie beside it and next to it."""
+    n, m = source.units.mask.shape[1], target.units.mask.shape[1]
+    blocks = max(1, math.ceil(3 * math.sqrt(n * m / MOST_CELLS)))
+    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for k in range(blocks):
+        near = max(k - 1, 0), min(k + 2, blocks)
+        parts[0].append(rule(_part(source, k, k + 1, blocks), _part(target, *near, blocks))[0])
+        parts[1].append(rule(_part(source, *near, blocks), _part(target, k, k + 1, blocks))[1])
+    return torch.cat(parts[0], dim=1), torch.cat(parts[1], dim=1)
+
+
+def _part(side: _Words, first: int, last: int, blocks: int) -> _Words:
+    size = side.units.mask.shape[1]
     cut = slice(round(first * size / blocks), round(last * size / blocks))
-    return Encoded(side.vectors[:, cut], side.mask[:, cut], side.word_ids[:, cut])
+    units = side.units
+    return _Words(
+        Encoded(units.vectors[:, cut], units.mask[:, cut], units.word_ids[:, cut]), side.letters[:, cut]
+    )
 
 
-def read_unaligned() -> list[tuple[str, ...]]:
-    """Sentences of the sample data in turn: a source, and the translation of the line after it (of the first, for the
-    last).
-    """
-    sentences: list[tuple[str, ...]] = []
+def read_sample() -> list[tuple[tuple[str, ...], int]]:
+    """Sentences of the sample data and their translations in turn, each with the place of the translation of the line
+    after it (of the first, for the last)."""
+    sentences: list[tuple[tuple[str, ...], int]] = []
     for path in sorted((sample_data() / "parallel").glob("??-??.dev.tsv")):
         pairs = [pair for pair in islice(read_pairs(path), _UNALIGNED) if isinstance(pair, Pair)]
-        for pair, other in zip(pairs, [*pairs[1:], *pairs[:1]], strict=True):
-            sentences += [words_of(pair.source), words_of(other.target)]
+        start = len(sentences)
+        for place, pair in enumerate(pairs):
+            other = start + 2 * ((place + 1) % len(pairs)) + 1
+            sentences += [(words_of(pair.source), other), (words_of(pair.target), other)]
     return sentences
 
 
@@ -241,9 +354,12 @@ def unaligned_minima(checker: TranslationChecker) -> FloatArray:
     layer, and on little else: so it is measured once an encoder, on ten languages with English, and scores of
     different files mean the same.
     """
-    store = checker.encode(read_unaligned())
-    every = torch.arange(0, len(store.counts), 2, device=store.counts.device)
-    source, target = store.gather(every), store.gather(every + 1)
+    sentences = read_sample()
+    store = checker.encode([sentence for sentence, _ in sentences])
+    device = store.counts.device
+    every = torch.arange(0, len(sentences), 2, device=device)
+    others = torch.tensor([other for _, other in sentences[::2]], device=device)
+    source, target = store.gather(every), store.gather(others)
     cost = pairwise_cost(source.vectors, target.vectors, cost="cosine")
     cost = cost.masked_fill(~(source.mask[:, :, None] & target.mask[:, None, :]), torch.inf)
     minima: FloatArray = torch.cat([cost.amin(2)[source.mask], cost.amin(1)[target.mask]]).cpu().numpy()

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import CheckSettings
+from otkit.checks.reader import PairReader
 from otkit.data.lines import SpaceCount
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import RawText, words_between
@@ -23,6 +25,9 @@ from otkit.recipes import settings_of
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 
 __all__ = ["CheckResult", "check", "check_format"]
+
+_FIRST = 60
+"""Lines that are read ahead to tell the languages of a file."""
 
 _ENDINGS = {
     ".jsonl": "jsonl",
@@ -40,7 +45,9 @@ class CheckResult:
 
     worst          the worst translations, the worst first: each with its file, its line, and the scores of its words
     pairs          translations that were checked; `skipped` lines were bad
-    hallucination, omission  means over all of them, in [0, 1]
+    hallucination, omission  mean shares of words over all of them, in [0, 1]
+    flagged        of each class, how many of them have a score of at least 0.93
+    off            classes that could not be told, each with the reason
     format         of `text()` and of the output
     output         the file that was written, if one was asked for
     model, used    the encoder, and the settings as they were used, with their units
@@ -51,6 +58,8 @@ class CheckResult:
     skipped: int
     hallucination: float
     omission: float
+    flagged: Mapping[str, int]
+    off: Mapping[str, str]
     files: tuple[str, ...]
     format: str
     output: Path | None
@@ -58,7 +67,7 @@ class CheckResult:
     used: Mapping[str, Any]
 
     def text(self, format: str | None = None) -> str:
-        """The worst translations as jsonl, tsv or html."""
+        """The worst translations as jsonl, tsv, text or html."""
         lines = choose(format or self.format, CHECK_FORMATS, what="format", setting="format")
         title = f"The {len(self.worst)} worst of {self.pairs} translations"
         text = "".join(f"{line}\n" for line in lines(self.worst, len(self.files) > 1, title))
@@ -94,15 +103,17 @@ def check(
     on_bad_line: Callable[[BadLine], None] = lambda bad: None,
     **settings: Any,
 ) -> CheckResult:
-    """Score translations for hallucination and omission, by sentence and by word, and keep the worst.
+    """Look for errors of many classes in translations, and keep the worst.
 
-    A score is the share of the words of one side that nothing on the other side accounts for, in [0, 1]; 0 is all of
-    them matched. Scores order translations; what is too much depends on the language and on the encoder.
+    The score of a class, in [0, 1], is how rare its figure is: 0.93 is above 98 of 100 clean pairs, 1 is above text
+    that does not belong together, too. `otkit.checks.classes.CLASSES` says what each means; classes that need to know
+    the languages take them from the file's name, or from its text. `hallucination` and `omission` of a pair are plain
+    shares of its words besides.
 
     files       parallel text, plain or .gz; with `target` one file, whose translations are the lines of the other
     encoder     a Hub name, a folder, a file, an open encoder, or None for the sample encoder
     output      a file to write the worst to, as jsonl, tsv or html: its ending says which
-    sort        worst by: max (of both scores), hallucination or omission
+    sort        worst by: max (the highest score of all classes), or a class
     top         how many to keep; these are what memory holds
     raw         the text is raw: find its words first, in any script
     precision   of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
@@ -138,6 +149,7 @@ def check(
     )
     opened = encoder_in(precision, opened, chosen.layers, progress=on_note)
     checker = TranslationChecker(opened, chosen, batch_tokens=batch_tokens)
+    reader, off = PairReader(checker), dict[str, str]()
     checker.on_encoded = lambda pairs: on_progress(worst.pairs + skipped + pairs, None)
 
     def bad(line: BadLine) -> None:
@@ -153,8 +165,17 @@ def check(
         for place in map(str, inputs):
             records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
             spaces = SpaceCount()
-            for pair, checked in _checked(checker, records, spaces, bad, raw=raw):
-                worst.add(CheckedLine(place, pair.line, checked))
+            first = list(islice(records, _FIRST))
+            known = [(each.source, each.target) for each in first if isinstance(each, Pair)]
+            reader.begin(place, None if target is None else str(target), known, raw=raw)
+            for name, why in reader.off.items():
+                if off.get(name) != why:
+                    on_note(f"{place}: no {name}: {why}")
+            off |= reader.off
+            for pair, checked in _checked(checker, chain(first, records), spaces, bad, raw=raw):
+                worst.add(
+                    CheckedLine(place, pair.line, checked, reader.read(checked, pair.source, pair.target))
+                )
                 on_progress(worst.pairs + skipped, None)
             for said in (spaces.note(place), spaces.raw_note(place)):
                 if said is not None:
@@ -166,6 +187,8 @@ def check(
             skipped=skipped,
             hallucination=worst.mean("hallucination"),
             omission=worst.mean("omission"),
+            flagged={name: count for name, count in worst.flagged.items() if name not in off},
+            off=off,
             files=tuple(map(str, inputs)),
             format=shape,
             output=file,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from otkit.checks.classes import CLASSES
 from otkit.errors import choose
 from otkit.files import to_json
 from otkit.reports.html import asset
@@ -15,23 +17,43 @@ from otkit.reports.words import visible
 
 if TYPE_CHECKING:
     from otkit.alignment.checking import Checked
+    from otkit.checks.reader import Found
 
-__all__ = ["CHECK_FORMATS", "ORDERS", "CheckedLine", "WorstLines"]
+__all__ = ["CHECK_FORMATS", "FLAGGED", "ORDERS", "CheckedLine", "WorstLines"]
+
+FLAGGED = 0.93
+"""The score from which a pair is counted as one to look at: the figures of 98 of 100 clean pairs lie below."""
 
 
 @dataclass(frozen=True, eq=False)
 class CheckedLine:
-    """A checked pair and where it came from; its line counts from 1."""
+    """A checked pair, what each class of errors found in it, and where it came from; its line counts from 1."""
 
     file: str
     line: int
     checked: Checked
+    found: Mapping[str, Found]
+
+    @property
+    def worst(self) -> str:
+        """The class with the highest score; of equal ones the first."""
+        return max(self.found, key=lambda name: self.found[name].score)
+
+    @property
+    def score(self) -> float:
+        """The highest score of all classes."""
+        return self.found[self.worst].score
+
+    def score_of(self, name: str) -> float:
+        """The score of one class, -1 where it is off."""
+        return self.found[name].score if name in self.found else -1.0
 
 
-ORDERS: Mapping[str, Callable[[Checked], float]] = {
-    "max": lambda one: max(one.hallucination, one.omission),
-    "hallucination": lambda one: one.hallucination,
-    "omission": lambda one: one.omission,
+ORDERS: Mapping[str, Callable[[CheckedLine], float]] = {
+    "max": lambda line: line.score,
+    **{name: partial(CheckedLine.score_of, name=name) for name in CLASSES},
+    "hallucination": lambda line: line.checked.hallucination,
+    "omission": lambda line: line.checked.omission,
 }
 
 
@@ -44,6 +66,7 @@ class WorstLines:
     most: int
     pairs: int = 0
     sums: dict[str, float] = field(default_factory=lambda: {"hallucination": 0.0, "omission": 0.0})
+    flagged: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
     _heap: list[tuple[float, int, CheckedLine]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,7 +77,9 @@ class WorstLines:
         self.pairs += 1
         for name in self.sums:
             self.sums[name] += getattr(entry.checked, name)
-        item = (self._score(entry.checked), -self.pairs, entry)
+        for name, found in entry.found.items():
+            self.flagged[name] += found.score >= FLAGGED
+        item = (self._score(entry), -self.pairs, entry)
         if len(self._heap) < self.most:
             heapq.heappush(self._heap, item)
         else:
@@ -75,6 +100,10 @@ def _jsonl(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterabl
         document: dict[str, Any] = {"file": entry.file} if several else {}
         document |= {
             "line": entry.line,
+            "score": round(entry.score, 4),
+            "class": entry.worst,
+            "classes": {name: round(found.score, 4) for name, found in entry.found.items()},
+            "what": {name: found.what for name, found in entry.found.items() if found.what},
             "hallucination": round(one.hallucination, 4),
             "omission": round(one.omission, 4),
             "source": list(one.source),
@@ -86,12 +115,37 @@ def _jsonl(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterabl
 
 
 def _tsv(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
-    yield "\t".join([*(["file"] if several else []), "line", "hallucination", "omission", "source", "target"])
+    heads = ["line", "score", "class", *CLASSES, "what", "source", "target"]
+    yield "\t".join([*(["file"] if several else []), *heads])
     for entry in entries:
-        one = entry.checked
-        figures = [str(entry.line), f"{one.hallucination:.4f}", f"{one.omission:.4f}"]
-        texts = [_cell(" ".join(words)) for words in (one.source, one.target)]
+        scores = [f"{found.score:.4f}" if (found := entry.found.get(name)) else "" for name in CLASSES]
+        texts = [_cell(text) for text in (entry.found[entry.worst].what, *_texts(entry))]
+        figures = [str(entry.line), f"{entry.score:.4f}", entry.worst, *scores]
         yield "\t".join([*([_cell(entry.file)] if several else []), *figures, *texts])
+
+
+def _text(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
+    yield title
+    for entry in entries:
+        place = f"{entry.file}:{entry.line}" if several else f"line {entry.line}"
+        said = "; ".join(_said(name, found) for name, found in _shown(entry))
+        yield ""
+        yield visible(f"{place}  {said}")
+        yield from (f"  {visible(text)}" for text in _texts(entry))
+
+
+def _texts(entry: CheckedLine) -> tuple[str, str]:
+    return " ".join(entry.checked.source), " ".join(entry.checked.target)
+
+
+def _shown(entry: CheckedLine) -> list[tuple[str, Found]]:
+    """The worst class, and what else is flagged, worst first."""
+    ordered = sorted(entry.found.items(), key=lambda item: -item[1].score)
+    return [item for place, item in enumerate(ordered) if not place or item[1].score >= FLAGGED]
+
+
+def _said(name: str, found: Found) -> str:
+    return f"{name} {found.score:.2f}{f' ({found.what})' if found.what else ''}"
 
 
 def _cell(text: str) -> str:
@@ -108,14 +162,19 @@ def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable
     yield f"<title>{escape(title)}</title><style>{asset('page.css')}</style></head><body>"
     yield f"<header><h1>{escape(title)}</h1>"
     yield (
-        '<p class="note">Worst first. The stronger a word is marked, the less of it the other side accounts '
-        "for: lost words above, words from nowhere below.</p></header><main><h2>Translations</h2>"
+        '<p class="note">Worst first. A score is how rare the figure of its class is: from 0.93 on, 98 of 100 clean '
+        "pairs lie below. The stronger a word is marked, the less of it the other side accounts for: lost words above, "
+        "words from nowhere below.</p>"
     )
+    meanings = "".join(f"<dt>{name}</dt><dd>{escape(meaning)}</dd>" for name, meaning in CLASSES.items())
+    yield f"<details><summary>The classes</summary><dl>{meanings}</dl></details></header>"
+    yield "<main><h2>Translations</h2>"
     for entry in entries:
         one = entry.checked
         place = f"{entry.file}, line {entry.line}" if several else f"line {entry.line}"
         yield f'<section class="pair"><h3>{escape(place)}</h3>'
-        yield f'<p class="note">omission {one.omission:.2f}, hallucination {one.hallucination:.2f}</p>'
+        said = "; ".join(_said(name, found) for name, found in _shown(entry))
+        yield f'<p class="note" dir="auto">{escape(visible(said))}</p>'
         yield _marked(one.source, one.source_scores.tolist(), "source")
         yield f"{_marked(one.target, one.target_scores.tolist(), 'translation')}</section>"
     yield "</main></body></html>"
@@ -133,6 +192,7 @@ def _marked(words: Sequence[str], scores: Sequence[float], side: str) -> str:
 CHECK_FORMATS: Mapping[str, Callable[[Sequence[CheckedLine], bool, str], Iterable[str]]] = {
     "jsonl": _jsonl,
     "tsv": _tsv,
+    "text": _text,
     "html": _html,
 }
 """Lines of text from entries, whether they are of several files, and a title."""

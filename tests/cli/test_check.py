@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from otkit.checks.classes import CLASSES
 from otkit.cli.app import main
 from otkit.encoders.torch import TorchEncoder
 
@@ -62,6 +63,7 @@ def test_formats_several_files_and_figures(otkit: Run, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "o" / "figures.json").read_text())
     assert figures["pairs"] == 6
     assert figures["config"]["mass"] == "word"
+    assert set(figures["flagged"]) == set(CLASSES) - set(figures["off"])
     assert 0 <= figures["means"]["omission"] <= 1
     nulls = ("--hallucination-null", "median", "--omission-null", "0.3", "--set", "check.mass=sentence")
     assert otkit("de-en.tsv", "--output", "worst.tsv", "--json", "o/other.json", *nulls)[0] == 0
@@ -97,7 +99,7 @@ def test_bad_lines_are_skipped_where_asked(otkit: Run) -> None:
             "--omission-null: received '2'; expected one of mean, median, middle, equidistant, larger, or a number "
             "above 0 and below 1",
         ),
-        (("de-en.tsv", "--format", "xml"), 2, "choose from: jsonl, tsv, html"),
+        (("de-en.tsv", "--format", "xml"), 2, "choose from: jsonl, tsv, text, html"),
         (("de-en.tsv", "--layer", "40"), 2, "no layer 40"),
     ],
 )

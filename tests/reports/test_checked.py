@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from otkit.alignment.checking import Checked
+from otkit.checks.classes import CLASSES
+from otkit.checks.reader import Found
 from otkit.errors import ConfigError
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 
 
 def entry(line: int, hallucination: float, omission: float, word: str = "wort") -> CheckedLine:
     scores = (np.array([value], dtype=np.float32) for value in (omission, hallucination))
-    return CheckedLine("a.tsv", line, Checked((word,), (word,), *scores))
+    found = {"hallucination": Found(hallucination, ""), "omission": Found(omission, "")}
+    return CheckedLine("a.tsv", line, Checked((word,), (word,), *scores), found)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +44,42 @@ def test_only_the_worst_are_kept_and_equal_ones_stay_in_order() -> None:
         assert len(worst._heap) <= 40
     expected = sorted(entries, key=lambda one: (-one.checked.hallucination, one.line))[:40]
     assert [one.line for one in worst.lines()] == [one.line for one in expected]
-    with pytest.raises(ConfigError, match="choose from: max, hallucination, omission"):
+    assert worst.flagged["hallucination"] == sum(one.checked.hallucination == 1.0 for one in entries)
+    with pytest.raises(ConfigError, match="choose from: max, hallucination, omission, added"):
         WorstLines("both", 1)
+
+
+def test_a_class_that_is_off_comes_last_in_its_order() -> None:
+    off, on = entry(1, 0.5, 0.5), entry(2, 0.0, 0.0)
+    on = replace(on, found={**on.found, "numbers": Found(0.0, "")})
+    worst = WorstLines("numbers", 2)
+    worst.add(off)
+    worst.add(on)
+    assert [one.line for one in worst.lines()] == [2, 1]
+
+
+def test_the_worst_class_is_said_with_what_it_found() -> None:
+    one = entry(7, 0.5, 0.25)
+    one = replace(one, found={**one.found, "numbers": Found(0.98, "12 / 21"), "names": Found(0.95, "=Tom")})
+    assert (one.worst, one.score) == ("numbers", 0.98)
+    title, _, head, source, target = CHECK_FORMATS["text"]([one], False, "The worst")
+    assert (title, head) == ("The worst", "line 7  numbers 0.98 (12 / 21); names 0.95 (=Tom)")
+    assert (source, target) == ("  wort", "  wort")
+    document = json.loads(next(iter(CHECK_FORMATS["jsonl"]([one], False, ""))))
+    assert document["class"] == "numbers"
+    assert document["what"] == {"numbers": "12 / 21", "names": "=Tom"}
+    assert list(CHECK_FORMATS["tsv"]([one], False, ""))[1].split("\t")[2] == "numbers"
+    assert "numbers 0.98 (12 / 21); names 0.95 (=Tom)" in "".join(CHECK_FORMATS["html"]([one], False, ""))
 
 
 def test_lines_for_programs() -> None:
     (line,) = CHECK_FORMATS["jsonl"]([entry(7, 0.5, 0.25)], False, "")
     assert json.loads(line) == {
         "line": 7,
+        "score": 0.5,
+        "class": "hallucination",
+        "classes": {"hallucination": 0.5, "omission": 0.25},
+        "what": {},
         "hallucination": 0.5,
         "omission": 0.25,
         "source": ["wort"],
@@ -56,8 +88,15 @@ def test_lines_for_programs() -> None:
         "target_scores": [0.5],
     }
     header, row = CHECK_FORMATS["tsv"]([entry(7, 0.5, 0.25)], True, "")
-    assert header.split("\t") == ["file", "line", "hallucination", "omission", "source", "target"]
-    assert row.split("\t") == ["a.tsv", "7", "0.5000", "0.2500", "wort", "wort"]
+    cells = dict(zip(header.split("\t"), row.split("\t"), strict=True))
+    assert list(cells) == ["file", "line", "score", "class", *CLASSES, "what", "source", "target"]
+    assert (cells["file"], cells["line"], cells["score"], cells["class"]) == (
+        "a.tsv",
+        "7",
+        "0.5000",
+        "hallucination",
+    )
+    assert (cells["omission"], cells["numbers"], cells["source"]) == ("0.2500", "", "wort")
 
 
 class Seen(HTMLParser):
@@ -84,7 +123,8 @@ class Seen(HTMLParser):
 def test_words_that_look_like_markup_are_text() -> None:
     words = ["<script>alert(1)</script>", '"onload="x', "'</style>", "&lt;", "</li><img/src=x/onerror=y>"]
     scores = np.linspace(0, 1, len(words), dtype=np.float32)
-    odd = CheckedLine("<b>.tsv", 1, Checked(tuple(words), tuple(words), scores, scores))
+    found = {"names": Found(1.0, "<b>'\"&</script>")}
+    odd = CheckedLine("<b>.tsv", 1, Checked(tuple(words), tuple(words), scores, scores), found)
     page = "\n".join(CHECK_FORMATS["html"]([odd], True, "<i>title"))
     seen = Seen()
     seen.feed(page)
