@@ -107,29 +107,44 @@ def test_no_sentence_is_in_two_splits_or_twice_in_one_file() -> None:
     assert not seen["train"] & seen["dev"]
 
 
+def sure_links(line: str) -> set[tuple[int, int]]:
+    """The sure links of a line of gold, after a look at all of its links."""
+    source, english, links = line.split("\t")
+    n, m = len(source.split(" ")), len(english.split(" "))
+    found: dict[tuple[int, int], str] = {}
+    for link in links.split(" "):
+        match = re.fullmatch(r"(\d+)([-?])(\d+)", link)
+        assert match, f"not a link: {link!r}"
+        at = int(match[1]), int(match[3])
+        assert at not in found, f"{link} twice in {line}"
+        assert max(at[0] - n, at[1] - m) < 0, f"{link} out of range in {line}"
+        found[at] = match[2]
+    sure = {at for at, mark in found.items() if mark == "-"}
+    assert len({i for i, _ in sure}) / n > 0.4, "a pair with few sure links was not finished"
+    # The last word of every pair is its full stop or question mark, and those belong together.
+    assert (n - 1, m - 1) in sure
+    assert list(found) == sorted(found)
+    return sure
+
+
 @pytest.mark.parametrize("language", GOLD)
 def test_gold_links_belong_to_dev_pairs_and_are_in_range(language: str) -> None:
     dev, gold = pairs(language, "dev"), lines(DATA / "gold" / f"{language}-en.dev.tsv")
     assert len(gold) >= 20
-    shares = []
     for pair, line in zip(dev, gold, strict=False):
-        source, english, links = line.split("\t")
-        assert (source, english) == pair
-        n, m = len(source.split()), len(english.split())
-        found: dict[tuple[int, int], str] = {}
-        for link in links.split(" "):
-            match = re.fullmatch(r"(\d+)([-?])(\d+)", link)
-            assert match, f"not a link: {link!r}"
-            at = int(match[1]), int(match[3])
-            assert at not in found, f"{link} twice in {line}"
-            assert max(at[0] - n, at[1] - m) < 0, f"{link} out of range in {line}"
-            found[at] = match[2]
-        sure = {at for at, mark in found.items() if mark == "-"}
-        shares.append(len({i for i, _ in sure}) / n)
-        # The last word of every pair is its full stop or question mark, and those belong together.
-        assert (n - 1, m - 1) in sure
-        assert list(found) == sorted(found)
-    assert min(shares) > 0.4, "a pair with few sure links was not finished"
+        assert tuple(line.split("\t")[:2]) == pair
+        assert sure_links(line)
+
+
+def test_the_reordered_pairs_are_forty_and_each_has_links_that_cross() -> None:
+    files = sorted((DATA / "reordered").glob("*-en.tsv"))
+    found = [line for path in files for line in lines(path)]
+    assert len(files) == 6
+    assert len(found) == 40
+    for line in found:
+        assert unicodedata.is_normalized("NFC", line)
+        sure = sure_links(line)
+        assert any(i < k and j > m for i, j in sure for k, m in sure), line
 
 
 @pytest.mark.parametrize("language", GOLD)

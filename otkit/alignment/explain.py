@@ -42,7 +42,7 @@ class Candidate:
     index, word       counted from 0
     cosine            of the two word vectors, after centring
     cost              what the link costs by meaning alone
-    order_price       what it costs more for standing off the diagonal
+    order_price       what it costs more for leading away from where the words around go
     neighbours_bonus  what it costs less because the words around are linked in the same order
     paid              cost + order_price - neighbours_bonus
     mass              that moves between the words, of a plan whose two sides weigh 1 each
@@ -228,6 +228,7 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         return np.asarray(values[0].double().cpu().numpy())
 
     problem, masses = found.problem, found.masses
+    price = torch.zeros_like(problem.cost) if found.paid.order_price is None else found.paid.order_price
     share, strength = plain(found.share), plain(found.strength)
     weighed = config.strategy == "threshold"
     return Trace(
@@ -235,8 +236,8 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         target=tuple(target),
         cosine=of_words(_cosine(problem.source, problem.target)),
         cost=of_words(problem.ground_cost),
-        order_price=of_words(problem.cost - problem.ground_cost),
-        neighbours_bonus=of_words(problem.cost - found.paid.cost),
+        order_price=of_words(price),
+        neighbours_bonus=of_words(problem.cost + price - found.paid.cost),
         paid=of_words(found.paid.cost),
         mass=of_words(masses),
         source_share=of_words(_part_of(masses, 2)),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otkit.alignment.plans import Problem, lowered, problem_of, similarity, solver_of, temperature
+from otkit.alignment.plans import Problem, ordered, problem_of, similarity, solver_of, temperature
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
 from otkit.alignment.strategies import extract_links, strengths
@@ -147,7 +147,7 @@ def decide(
         nulls = 1 - share.amax(2), 1 - share.amax(1)
     else:
         solver = solver_of(config)
-        paid = lowered(problem, config, solver)
+        paid = ordered(problem, config, solver)
         scores = masses = weights = solver(paid)
         share = shares(scores, mask)
         nulls = _left(masses.sum(2), problem.a), _left(masses.sum(1), problem.b)

@@ -28,7 +28,7 @@ __all__ = [
     "PLANS",
     "Problem",
     "Solver",
-    "lowered",
+    "ordered",
     "problem_of",
     "similarity",
     "solve",
@@ -45,11 +45,12 @@ _CAPPED_ITERATIONS = 100
 class Problem:
     """B pairs of N source and M target units.
 
-    cost (B,N,M)         what a link costs, word order included
+    cost (B,N,M)         what a link costs: by meaning alone, until `solve` adds word order
     ground_cost (B,N,M)  what it costs by meaning alone, 0 at padding
     a (B,N), b (B,M)     weights, exactly 0 at padding
     unit (B,)            the mean of the ground cost
     source, target       (B,N,D) and (B,M,D) vectors, 0 at padding
+    order_price (B,N,M)  what of the cost is for leading away from the links around; None before word order
     """
 
     cost: Tensor
@@ -59,6 +60,7 @@ class Problem:
     unit: Tensor
     source: Tensor
     target: Tensor
+    order_price: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -87,7 +89,7 @@ def problem_of(
 ) -> Problem:
     """The problems of B pairs, differentiable in their vectors.
 
-    Centre the vectors, take the ground cost, add what a link off the diagonal costs. The `weights` (B,N) and
+    Centre the vectors, take the ground cost. The `weights` (B,N) and
     (B,M), exactly 0 at padding, are those of the settings where none are given.
     """
     x, y, rows, columns = source.vectors, target.vectors, source.mask, target.mask
@@ -96,11 +98,8 @@ def problem_of(
     mask = rows[:, :, None] & columns[:, None, :]
     ground = torch.where(mask, _ground_cost(x, y, cost=config.cost), 0.0)
     unit = mean_cost(ground, mask) if config.cost != "dot" else torch.ones_like(ground[:, 0, 0])
-    cost = ground
-    if config.distortion and config.transport != "none":
-        cost = ground + config.distortion * unit[:, None, None] * distortion_cost(rows, columns)
     a, b = weights or (_weights(x, rows, config), _weights(y, columns, config))
-    return Problem(cost, ground, a, b, unit, x, y)
+    return Problem(ground, ground, a, b, unit, x, y)
 
 
 def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
@@ -235,25 +234,29 @@ PLANS: Mapping[str, Callable[[Problem, AlignmentSettings], Tensor]] = {
 
 
 def solve(problem: Problem, config: AlignmentSettings, solver: Solver | None = None) -> Tensor:
-    """(B,N,M) plan, 0 at padding: solved once, then `rounds` times more with the cost lowered where the
-    neighbours of a cell are linked in the same order.
+    """(B,N,M) plan, 0 at padding: by meaning alone, then under word order, `rounds` times (once without any).
+
+    Each plan says for the next one where the words around each word go, and so what a link costs more that leads
+    elsewhere, and which cells have neighbours that are linked in the same order, and so cost less.
 
     Only the last of these plans has a gradient, where the `solver` gives one; it can see by
     `torch.is_grad_enabled()` which is asked for. Without a solver it is that of the settings' transport.
     """
     solver = solver or solver_of(config)
-    return solver(lowered(problem, config, solver))
+    return solver(ordered(problem, config, solver))
 
 
-def lowered(problem: Problem, config: AlignmentSettings, solver: Solver) -> Problem:
-    """The problem whose plan counts: its cost is lowered by what the neighbours of a cell say for it."""
-    last = problem
-    for _ in range(config.rounds if config.agreement else 0):
+def ordered(problem: Problem, config: AlignmentSettings, solver: Solver) -> Problem:
+    """The problem whose plan counts: under word order, as the plans before say it."""
+    rounds = config.rounds if config.agreement else 0
+    found, unit = problem, problem.unit[:, None, None]
+    for _ in range(max(rounds, 1) if rounds or config.distortion else 0):
         with torch.no_grad():
-            support = neighbour_support(shares(solver(last), problem.mask))
-        discount = config.agreement * problem.unit[:, None, None] * support
-        last = problem.with_cost(problem.cost - discount)
-    return last
+            share = shares(solver(found), problem.mask)
+            astray = config.distortion * distortion_cost(share, problem.a > 0, problem.b > 0)
+            price = astray - config.agreement * neighbour_support(share) if rounds else astray
+        found = dataclasses.replace(problem, cost=problem.cost + unit * price, order_price=unit * astray)
+    return found
 
 
 def solver_of(config: AlignmentSettings) -> Solver:

@@ -213,8 +213,8 @@ class AlignmentSettings(Settings):
     space: str = space_setting(_PANEL)
     space_text: str | None = space_text_setting(_PANEL)
     distortion: float = setting(
-        0.1,
-        "The price of a link far off the diagonal; 0 for none.",
+        0.2,
+        "The price of a link that leads away from where the words around it go; 0 for none.",
         least=0,
         most=1e3,
         unit=_MEAN_COST,
@@ -228,7 +228,7 @@ class AlignmentSettings(Settings):
         unit=_MEAN_COST,
         panel=_PANEL,
     )
-    rounds: int = setting(2, "How often the neighbours are asked again.", least=0, most=100, panel=_PANEL)
+    rounds: int = setting(2, "How often the links around are asked again.", least=0, most=100, panel=_PANEL)
     structure: float = setting(
         0.5, "The weight of the distances within the sentences in fgw.", least=0, most=1, panel=_PANEL
     )

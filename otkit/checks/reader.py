@@ -13,7 +13,7 @@ from otkit.checks.language import can_identify, expected_languages
 from otkit.checks.lexicon import lexicon_of
 from otkit.checks.runs import weight_of
 from otkit.checks.scale import scale_of
-from otkit.data.segmentation import words_between
+from otkit.data.segmentation import RawText, words_between
 
 __all__ = ["Found", "PairReader", "means_of", "sides_of"]
 
@@ -35,7 +35,9 @@ class PairReader:
         self.languages = ("", "")
         self.off: dict[str, str] = {}
 
-    def begin(self, place: str, target: str | None, pairs: Sequence[tuple[str, str]], *, raw: bool) -> None:
+    def begin(
+        self, place: str, target: str | None, pairs: Sequence[tuple[str, str]], *, raw: RawText
+    ) -> None:
         """A file, of which `pairs` are the first lines: they tell its languages, and how long the words of both are."""
         self.languages = expected_languages(place, target, pairs)
         weights = [[weight_of(words_between(text, raw=raw)) for text in pair] for pair in pairs]

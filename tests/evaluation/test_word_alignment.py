@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +118,34 @@ def test_the_default_on_the_sample_gold(sample_encoder: TorchEncoder) -> None:
     plain = AlignmentSettings(transport="none", strategy="mutual", center="none")
     assert ours.mean() < evaluate_word_alignment(sample_encoder, sets, config=plain).mean()
     assert ours.mean() < 0.2
+
+
+def test_order_is_a_prior_and_no_law(sample_encoder: TorchEncoder) -> None:
+    """Sentences whose order differs, and a text whose halves are exchanged."""
+    from otkit.data.gold import read_gold
+
+    reordered = {
+        path.name[:2]: read_gold(path) for path in sorted((sample_data() / "reordered").glob("*.tsv"))
+    }
+    assert evaluate_word_alignment(sample_encoder, reordered).mean() < 0.1
+    pairs = read_gold(sample_data() / "gold" / "de-en.dev.tsv")[:8]
+    texts = {"as it was": _joined(pairs, range(8)), "exchanged": _joined(pairs, [4, 5, 6, 7, 0, 1, 2, 3])}
+    found = evaluate_word_alignment(sample_encoder, {name: [pair] for name, pair in texts.items()})
+    assert found.value("exchanged") < found.value("as it was") + 0.1 < 0.25
+
+
+def _joined(pairs: Sequence[GoldPair], order: Sequence[int]) -> GoldPair:
+    """One text of all pairs, its target sentences in another order."""
+    rows = list(accumulate((len(pair.source) for pair in pairs), initial=0))
+    columns: dict[int, int] = {}
+    target: tuple[str, ...] = ()
+    for place in order:
+        columns[place] = len(target)
+        target += tuple(pairs[place].target)
+    sure, possible = (
+        frozenset(
+            (i + rows[k], j + columns[k]) for k, pair in enumerate(pairs) for i, j in getattr(pair, name)
+        )
+        for name in ("sure", "possible")
+    )
+    return GoldPair(tuple(word for pair in pairs for word in pair.source), target, sure, possible)

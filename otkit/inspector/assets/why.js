@@ -3,7 +3,7 @@ import { el, languageOf, number, percent } from "./dom.js";
 const COLUMNS = [
   ["cosine", "cosine", (one) => number(one.cosine), "of the two word vectors, after centring"],
   ["cost", "cost", (one) => number(one.cost), "what the link costs by meaning alone"],
-  ["+ order", "order_price", (one) => number(one.order_price), "what it costs more for standing off the diagonal"],
+  ["+ order", "order_price", (one) => number(one.order_price), "what it costs more for leading away from where the words around go"],
   ["− neighbours", "neighbours_bonus", (one) => number(one.neighbours_bonus), "what it costs less because the words around are linked in the same order"],
   ["= paid", "paid", (one) => number(one.paid), "what the transport paid"],
   ["mass", "mass", (one) => number(one.mass, 4), "the plan's mass between the words"],
