@@ -289,6 +289,8 @@ def lexicon(
     records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
     if links is None and aligner is None:
         aligner = open_aligner(model, alignment, device=device)
+    if aligner is not None and aligner.languages is None and "und" not in langs:
+        aligner.languages = langs
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "lexicon.sqlite"
         counts = LexiconCounts(place, settings)
