@@ -103,6 +103,8 @@ def lexicon(
     settings = settings or LexiconSettings()
     if links is None and aligner is None:
         aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
+    if aligner is not None and aligner.languages is None and "und" not in langs:
+        aligner.languages = langs
     rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
     fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
     place = _place(output, form)

@@ -135,7 +135,12 @@ def report(
     variants, layers = [], {}
     with progress_bar(quiet=quiet) as bar:
         for label, encoder in open_both(model, compare, device=device).items():
-            aligner = WordAligner(encoder, config, batch_tokens=batch_tokens)
+            aligner = WordAligner(
+                encoder,
+                config,
+                batch_tokens=batch_tokens,
+                languages=tuple(facts.get("languages") or ()) or None,
+            )
             layers[label] = list(aligner.layers)
             named = f"layer {layers_name(aligner.layers)}"
             variants.append(Variant(label, named, config.transport, config.described()))

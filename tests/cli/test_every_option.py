@@ -439,6 +439,13 @@ def test_languages() -> None:
             refused = outcome(f"{words} --langs xx-en", Row())
             assert (refused.code, refused.files) == (2, {})
             assert "--langs: the tokenizer has no token for the language 'xx'" in refused.stderr
+        for name in ("report", "lexicon"):
+            words = BASES[name].replace("tiny", "nllb").replace("de-en.tsv", "bad.tsv --on-error skip")
+            told, refused = (outcome(f"{words} --langs {langs}", Row()) for langs in ("de-en", "xx-en"))
+            assert (told.code, refused.code) == (0, 2), told.stderr
+            assert "--langs: the tokenizer has no token for the language 'xx'" in refused.stderr
+        for name in ("show-alignment", "extract"):
+            words = BASES[name].replace("tiny", "nllb")
             assert "expected two codes joined by a hyphen" in outcome(f"{words} --langs german", Row()).stderr
     finally:
         shutil.rmtree("nllb")
