@@ -97,7 +97,7 @@ class LexiconSettings(Settings):
     )
     weigh: str = setting(
         "links",
-        "What a pair counts where it is linked. With shares weak links count, too, unless `alignment.threshold` is given.",
+        "What a pair counts where it is linked. With shares weak links count too, unless `alignment.threshold` is set.",
         choices=WEIGHTS,
         panel="Lexicon",
     )

@@ -386,6 +386,18 @@ def test_files_with_any_inline_elements_keep_each_of_them_once(kind: str, seed: 
         assert elements(source) == elements(target)
 
 
+def test_what_xml_cannot_hold_does_not_break_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.xlf").write_text(
+        '<xliff><trans-unit id="1"><source>A <g id="1">red</g> car</source></trans-unit></xliff>'
+    )
+    (tmp_path / "t").write_text("eine\x0b rote\x01 &#0; &#x1; &#xFFFFFF; &#X41; &#65; \ufffe Kiste\n")
+    (tmp_path / "links").write_text("\n")
+    text = tags(tmp_path / "a.xlf", tmp_path / "t", links=tmp_path / "links").text or ""
+    [target] = etree.fromstring(text.encode()).iter("target")
+    assert "".join(target.itertext()) == "eine\ufffd rote\ufffd &#0; &#x1; &#xFFFFFF; &#X41; A \ufffd Kiste"
+    assert len(target) == 1
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_po_strings_with_anything_keep_each_tag_once(seed: int, tmp_path: Path) -> None:
     pytest.importorskip("icu4py")
