@@ -12,7 +12,9 @@ import gzip
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,12 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import Shares, shares_of
 from otkit.api.lexicon import lexicon
 from otkit.api.project import open_aligner
-from otkit.data.gold import read_gold
+from otkit.data.gold import GoldPair, read_gold
 from otkit.projection.labelled import Labelled, Squad, decode
 from otkit.projection.lexicon import look_up
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.scores import answer_scores, span_scores
-from otkit.projection.settings import SpanSettings
+from otkit.projection.settings import LexiconSettings, SpanSettings
 from otkit.projection.spans import RULES, Span, carry_spans
 from otkit.projection.tags import TAG_SETTINGS
 from otkit.reports.tables import Value
@@ -82,19 +84,22 @@ def entities(settings: AlignmentSettings) -> None:
     show("Europarl NER, span F1", ["rule", *names, *(f"{name} (odd)" for name in names)], rows, digits=1)
 
 
+def xquad(language: str) -> tuple[list[Labelled], Any]:
+    """The paragraphs of XQuAD in English and a language, and the file of the language."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{name}.json" for name in ("en", language)}
+        for name, file in files.items():
+            file.write_bytes(gzip.decompress(data("xquad", f"xquad.{name}.json.gz").read_bytes()))
+        items = [item for item in Squad(files["en"], files[language]).read() if isinstance(item, Labelled)]
+        return items, json.loads(files[language].read_text(encoding="utf-8"))
+
+
 def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es", "el", "ar", "zh")) -> None:
     """Exact match and F1 of gold answers of English carried to the other languages, as SQuAD and as MLQA count."""
     aligner = open_aligner(None, settings)
     rows: list[list[Value]] = []
     for language in languages:
-        with tempfile.TemporaryDirectory() as folder:
-            files = {name: Path(folder) / f"{name}.json" for name in ("en", language)}
-            for name, file in files.items():
-                file.write_bytes(gzip.decompress(data("xquad", f"xquad.{name}.json.gz").read_bytes()))
-            items = [
-                item for item in Squad(files["en"], files[language]).read() if isinstance(item, Labelled)
-            ]
-            content = json.loads(files[language].read_text(encoding="utf-8"))
+        items, content = xquad(language)
         gold = {
             question["id"]: [answer["text"] for answer in question["answers"]]
             for article in content["data"]
@@ -105,7 +110,7 @@ def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es",
         pairs = [(item.source.bare, item.target.bare) for item in items]
         for item, alignment in zip(items, aligner.align(pairs), strict=True):
             shares = _shares(alignment)
-            own = SpanSettings(rule="overlap")
+            own = SpanSettings().resolved("overlap")
             for each in carry_places(shares, item.source, item.target, item.places, own):
                 found[each.place.label] = " ".join(item.target.text[slice(*one)] for one in each.stretches)
         scores = answer_scores(found, gold, language=language).figures
@@ -123,7 +128,7 @@ def tags(settings: AlignmentSettings) -> None:
         packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
         lines = gzip.decompress(packed).decode().splitlines()
         records = [json.loads(line) for line in lines]
-        texts = [(Text.of(record["source"]), Text.of(record["target"])) for record in records]
+        texts = [(Text.of(record["source"]), Text.of(record["target"], parts=True)) for record in records]
         exact, loose, odd = [], [], []
         found = aligner.align([(a.bare, b.bare) for a, b in texts])
         for number, (record, (source, target), alignment) in enumerate(
@@ -154,28 +159,117 @@ def _inner(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def induction(settings: AlignmentSettings) -> None:
-    """Gold-linked targets of seen words among the 50 first entries of a lexicon of the same text."""
+    """Gold-linked targets of seen words among the 50 first entries of a lexicon of the same text: of links, of shares,
+    and the most that 50 entries can hold."""
     rows = []
-    for language in ("bg", "it", "nl"):
-        gold = read_gold(data("word-alignment", f"xlwa-en-{language}.dev.tsv.gz"))
-        with tempfile.TemporaryDirectory() as folder:
-            corpus, output = Path(folder) / "corpus.tsv", Path(folder) / "lexicon.sqlite"
-            lines = [f"{' '.join(pair.source)}\t{' '.join(pair.target)}\n" for pair in gold]
-            corpus.write_text("".join(lines), encoding="utf-8")
-            lexicon(corpus, output, form="sqlite", alignment=settings)
-            hits = total = 0
-            known: dict[str, set[str]] = {}
-            for pair in gold:
-                for i, j in pair.sure:
-                    word = pair.source[i]
-                    if word not in known:
-                        entries = [each for each in look_up(output, word, most=1000) if each.source == word]
-                        known[word] = {each.target for each in entries[:50]}
-                    hits += pair.target[j] in known[word]
-                    total += 1
-        rows.append([language, 100 * hits / total, total])
-    show("Lexicon induction, gold targets in the top 50", ["language", "%", "links"], rows, digits=1)
+    for language in ("bg", "it", "nl", "es", "pt", "sl"):
+        gold = list(read_gold(data("word-alignment", f"xlwa-en-{language}.dev.tsv.gz")))
+        found = [_induced(gold, settings, weigh) for weigh in ("links", "shares")]
+        rows.append([language, *(hits for hits, _ in found), _most(gold), *(size for _, size in found)])
+    columns = ["language", "links", "shares", "most", "entries (links)", "entries (shares)"]
+    show("Lexicon induction, % of gold targets in the top 50", columns, rows, digits=1)
 
+
+def _most(gold: Sequence[GoldPair]) -> float:
+    seen: dict[str, Counter[str]] = {}
+    for pair in gold:
+        for i, j in pair.sure:
+            seen.setdefault(pair.source[i], Counter())[pair.target[j]] += 1
+    held = sum(count for targets in seen.values() for _, count in targets.most_common(50))
+    return 100 * held / sum(targets.total() for targets in seen.values())
+
+
+def _induced(gold: Sequence[GoldPair], settings: AlignmentSettings, weigh: str) -> tuple[float, int]:
+    """The figure of a lexicon, and how many entries it has."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, output = Path(folder) / "corpus.tsv", Path(folder) / "lexicon.sqlite"
+        lines = [f"{' '.join(pair.source)}\t{' '.join(pair.target)}\n" for pair in gold]
+        corpus.write_text("".join(lines), encoding="utf-8")
+        made = lexicon(
+            corpus, output, form="sqlite", alignment=settings, settings=LexiconSettings(weigh=weigh)
+        )
+        hits = total = 0
+        known: dict[str, set[str]] = {}
+        for pair in gold:
+            for i, j in pair.sure:
+                word = pair.source[i]
+                if word not in known:
+                    entries = [each for each in look_up(output, word, most=10_000) if each.source == word]
+                    known[word] = {each.target for each in entries[:50]}
+                hits += pair.target[j] in known[word]
+                total += 1
+    return 100 * hits / total, made.entries
+
+
+@dataclass(frozen=True)
+class GoldSpans:
+    """A sentence pair with spans of source words [start, end) and the target words where people have each of them."""
+
+    task: str
+    language: str
+    rule: str
+    source: Sequence[str]
+    target: Sequence[str]
+    shares: Shares
+    places: Sequence[tuple[int, int]]
+    gold: Sequence[Collection[tuple[int, int]]]
+
+
+def gold_entities(settings: AlignmentSettings) -> Iterator[GoldSpans]:
+    """Europarl NER: a span is right where the other side has one of its label."""
+    aligner, english = open_aligner(None, settings), sentences("en")
+    for language in ("de", "es", "it"):
+        theirs = sentences(language)
+        pairs = [(a, b) for (a, _), (b, _) in zip(english, theirs, strict=True)]
+        for (source, spans), (target, gold), found in zip(english, theirs, aligner.align(pairs), strict=True):
+            wanted = [{(start, end) for label, start, end in gold if label == one[0]} for one in spans]
+            places = [(start, end) for _, start, end in spans]
+            yield GoldSpans("entities", language, "price", source, target, _shares(found), places, wanted)
+
+
+def gold_tags(settings: AlignmentSettings) -> Iterator[GoldSpans]:
+    """Mozilla's strings."""
+    aligner = open_aligner(None, settings)
+    for language in ("de", "fr", "ja"):
+        packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
+        records = [json.loads(line) for line in gzip.decompress(packed).decode().splitlines()]
+        texts = [(Text.of(record["source"]), Text.of(record["target"], parts=True)) for record in records]
+        plans = aligner.align([(a.bare, b.bare) for a, b in texts])
+        for record, (a, b), found in zip(records, texts, plans, strict=True):
+            places = [a.covered(start, end) for _, start, end in record["source_tags"]]
+            wanted = [{b.covered(start, end)} for _, start, end in record["target_tags"]]
+            yield GoldSpans("tags", language, "overlap", a.bare, b.bare, _shares(found), places, wanted)
+
+
+def gold_answers(settings: AlignmentSettings) -> Iterator[GoldSpans]:
+    """XQuAD."""
+    aligner = open_aligner(None, settings)
+    for language in ("de", "es", "el"):
+        items, content = xquad(language)
+        gold = {
+            question["id"]: (answer["answer_start"], answer["answer_start"] + len(answer["text"]))
+            for article in content["data"]
+            for paragraph in article["paragraphs"]
+            for question in paragraph["qas"]
+            for answer in question["answers"][:1]
+        }
+        plans = aligner.align([(item.source.bare, item.target.bare) for item in items])
+        for item, found in zip(items, plans, strict=True):
+            places = [item.source.covered(place.start, place.end) for place in item.places]
+            wanted = [{item.target.covered(*gold[place.label])} for place in item.places]
+            yield GoldSpans(
+                "answers",
+                language,
+                "overlap",
+                item.source.bare,
+                item.target.bare,
+                _shares(found),
+                places,
+                wanted,
+            )
+
+
+GOLD_SPANS = (gold_entities, gold_tags, gold_answers)
 
 PARTS = {"entities": entities, "answers": answers, "tags": tags, "lexicon": induction}
 

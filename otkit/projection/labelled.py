@@ -463,7 +463,7 @@ def _json_item(line: str, other: str | None, number: int) -> Labelled:
         if not value.strip():
             raise InputError(f"the {name} is empty", remedy="fill it")
     places = tuple(_json_place(span, text) for span in record[keys["spans"]])
-    return Labelled(Text.of(text), Text.of(target), places, number, (keys, record))
+    return Labelled(Text.of(text), Text.of(target, parts=True), places, number, (keys, record))
 
 
 def _json_place(span: Any, text: str) -> Place:
@@ -567,7 +567,8 @@ class Squad:
                         remedy="correct answer_start",
                     )
                 places.append(Place(name, start, start + len(words)))
-        return Labelled(Text.of(text), Text.of(context), tuple(places), number, (article, asked))
+        target = Text.of(context, parts=True)
+        return Labelled(Text.of(text), target, tuple(places), number, (article, asked))
 
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:
         article, asked = item.record

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.entities import html5
@@ -69,6 +70,7 @@ _PLACEHOLDER = re.compile(
     r"|%(?:\(\w+\)|\d{1,3}\$)?[-+#0]*\d{0,9}(?:\.\d{1,9})?(?:l{0,2}[diouxXeEfFgGcrsaA]|@)(?![^\W\d_])"  # %s %1$s
     r"|%\w{1,100}%"  # %NAME%
 )
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 _XML_ENTITIES = frozenset(("&amp;", "&lt;", "&gt;", "&quot;", "&apos;"))
 
 
@@ -432,16 +434,26 @@ def _written(event: Event, marked: Marked, target: str, syntax: str) -> str:
 
 
 def _escaped(text: str, syntax: str) -> str:
-    """Text with its own `<` and `&` escaped, but for those that begin an entity; `>` only where XML forbids it."""
+    """Text with its own `<` and `&` escaped, but for those that begin an entity; `>` only where XML forbids it. What
+    XML cannot hold is the replacement character there."""
     parts, place = [], 0
+    if syntax == "xml":
+        text = _NO_XML.sub("\ufffd", text)
     for match in _ENTITY.finditer(text):
-        known = match[0][1] == "#" or (
-            match[0] in _XML_ENTITIES if syntax == "xml" else match[0][1:] in html5
-        )
+        if syntax == "xml":
+            known = match[0] in _XML_ENTITIES or (match[0][1] == "#" and _is_xml(match[0][2:-1]))
+        else:
+            known = match[0][1] == "#" or match[0][1:] in html5
         if known:
             parts += [_bare(text[place : match.start()]), match[0]]
             place = match.end()
     return "".join([*parts, _bare(text[place:])])
+
+
+def _is_xml(number: str) -> bool:
+    """Whether a character reference is to a character that XML has."""
+    code = int(number[1:], 16) if number[0] in "xX" else int(number)
+    return number[0] != "X" and code <= sys.maxunicode and not _NO_XML.match(chr(code))
 
 
 def _bare(text: str) -> str:

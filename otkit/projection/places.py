@@ -25,9 +25,9 @@ class Text:
     words: tuple[Segment, ...]
 
     @classmethod
-    def of(cls, text: str) -> Text:
-        """Raw text."""
-        return cls(text, tuple(text_words(text)))
+    def of(cls, text: str, *, parts: bool = False) -> Text:
+        """Raw text; with `parts`, words with a hyphen in their parts."""
+        return cls(text, tuple(text_words(text, parts=parts)))
 
     @cached_property
     def bare(self) -> tuple[str, ...]:

@@ -59,15 +59,15 @@ class SpanSettings(Settings):
     gap: int = setting(
         1, "The longest gap that is filled, under gaps, in words.", least=0, most=1000, panel=_PANEL
     )
-    edge: float = setting(
-        0.7,
-        "The share from which a short word at the edge of a span belongs to it.",
+    edge: float | None = setting(
+        None,
+        "The share from which a short word at the edge of a span belongs to it. Without it, 0.7, and 0.5 for answers.",
         least=0,
         most=10,
         panel=_PANEL,
     )
     floor: float = setting(
-        0.3,
+        0.2,
         "The confidence below which a span is lost: how likely it is that people would put it there.",
         least=0,
         most=1,
@@ -82,8 +82,10 @@ class SpanSettings(Settings):
     )
 
     def resolved(self, rule: str) -> SpanSettings:
-        """With this rule in the place of auto."""
-        return self.changed(rule=rule) if self.rule == "auto" else self
+        """With this rule in the place of auto, and the edge that goes with it."""
+        answers = self.rule == "auto" and rule == "overlap"
+        edge = (0.5 if answers else 0.7) if self.edge is None else self.edge
+        return self.changed(rule=rule if self.rule == "auto" else self.rule, edge=edge)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class LexiconSettings(Settings):
     )
     weigh: str = setting(
         "links",
-        "What a pair counts where it is linked. Shares find more with a low `alignment.threshold`, such as 0.02.",
+        "What a pair counts where it is linked. With shares weak links count too, unless `alignment.threshold` is set.",
         choices=WEIGHTS,
         panel="Lexicon",
     )

@@ -229,6 +229,7 @@ def _edges(
     free: Mask,
 ) -> Stretch:
     start, end = found
+    assert settings.edge is not None  # they are resolved
     weak = short & (inside < settings.edge)
     before = None
     while before != (start, end):

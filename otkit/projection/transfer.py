@@ -51,7 +51,7 @@ def transfer_windows(
                 continue
             known = syntax or syntax_of(source)
             marked = parse_markup(source, target, known)
-            job = (marked, Text.of(marked.text), Text.of(target), known)
+            job = (marked, Text.of(marked.text), Text.of(target, parts=True), known)
             waiting.append(job)
             yield (job[1].bare, job[2].bare) if marked.nodes and job[1].words and job[2].words else None
 

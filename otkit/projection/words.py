@@ -78,9 +78,10 @@ def same_mark(one: str, other: str) -> bool:
     return one == other or any(one in marks and other in marks for marks in _MARKS if one and other)
 
 
-def text_words(text: str) -> list[Segment]:
-    """The words of raw text with their places: between spaces, with the punctuation around them as words of its own,
-    and the parts of a word with a hyphen: a span may end there ("Qing-Dynastie").
+def text_words(text: str, *, parts: bool = False) -> list[Segment]:
+    """The words of raw text with their places: between spaces, with the punctuation around them as words of its own.
+
+    With `parts`, a word with a hyphen is its parts: a span that is carried to it may end there ("Qing-Dynastie").
 
     Text in scripts without spaces is cut by ICU's dictionaries, but a run of katakana is one word: the dictionary does
     not know most of them. In `Segment`, places count characters.
@@ -94,7 +95,7 @@ def text_words(text: str) -> list[Segment]:
         last = end
         while last > start and is_punctuation(text[last - 1]):
             last -= 1
-        for seam in _SEAM.finditer(text, start, last):
+        for seam in _SEAM.finditer(text, start, last) if parts else ():
             found += _cut(text[start : seam.start()], start)
             found.append(Segment(seam[0], seam.start(), seam.end()))
             start = seam.end()

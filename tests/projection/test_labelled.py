@@ -77,8 +77,8 @@ def test_conll_with_given_links(tmp_path: Path) -> None:
     (tmp_path / "links").write_text(LINKS)
     result = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", scores=True)
     assert result.text == (
-        "Maria\t_\tB-PER\t1.00\nsieht\t_\tO\t_\nRom\t_\tB-LOC\t1.00\n\n"
-        "schläft\t_\tO\t_\nRom\t_\tB-LOC\t1.00\n\n"
+        "Maria\t_\tB-PER\t0.96\nsieht\t_\tO\t_\nRom\t_\tB-LOC\t0.96\n\n"
+        "schläft\t_\tO\t_\nRom\t_\tB-LOC\t0.96\n\n"
     )
     assert (result.tally.spans, result.tally.lost, result.tally.written) == (3, 0, 2)
     bioes = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", scheme="bioes")
@@ -143,11 +143,13 @@ def test_jsonl_keeps_its_fields_and_says_what_was_lost(tmp_path: Path) -> None:
     (tmp_path / "links").write_text("0-0 1-1\n\n")
     result = project(tmp_path / "a.jsonl", links=tmp_path / "links", on_error="skip")
     first, second = (json.loads(line) for line in (result.text or "").splitlines())
+    sure = first["spans"][0]["confidence"]
+    assert 0.9 < sure < 1
     assert first == {
         "id": 7,
         "text": "Maria sieht Rom",
-        "spans": [{"start": 0, "end": 5, "by": "Ann", "label": "PER", "text": "Maria", "confidence": 1.0}],
-        "lost": [{"start": 10, "end": 14, "label": "LOC", "reason": "no word is its own"}],
+        "spans": [{"start": 0, "end": 5, "by": "Ann", "label": "PER", "text": "Maria", "confidence": sure}],
+        "lost": [{"start": 10, "end": 14, "label": "LOC", "reason": "no word is its own", "confidence": 0.0}],
     }
     assert "no JSON" in second["skipped"]
 

@@ -121,7 +121,7 @@ def test_nested_spans_may_be_nested_and_a_span_without_shares_is_lost_with_a_rea
 
 
 def test_places_of_characters_and_copies_of_parts_of_words() -> None:
-    source, target = Text.of("The Mozilla foundation."), Text.of("Die Mozilla-Stiftung.")
+    source, target = Text.of("The Mozilla foundation."), Text.of("Die Mozilla-Stiftung.", parts=True)
     shares = np.zeros((len(source.words), len(target.words)))
     assert target.bare == ("Die", "Mozilla", "-", "Stiftung", ".")
     shares[0, 0] = shares[1, 1] = shares[2, 3] = shares[3, 4] = 0.9
@@ -186,7 +186,8 @@ def test_words_of_raw_text() -> None:
     assert "デスクトップコンピューター" in [
         word.text for word in text_words("デスクトップコンピューターを使う")
     ]
-    assert [word.text for word in text_words("(see “Beta-1”)")] == [
+    assert [word.text for word in text_words("(see “Beta-1”)")] == ["(", "see", "“", "Beta-1", "”", ")"]
+    assert [word.text for word in text_words("(see “Beta-1”)", parts=True)] == [
         "(", "see", "“", "Beta", "-", "1", "”", ")",
     ]  # fmt: skip
     assert leans("der")

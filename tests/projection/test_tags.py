@@ -315,3 +315,108 @@ def test_lines_that_cannot_be_used_are_named_or_skipped(tmp_path: Path) -> None:
     (tmp_path / "bad.xlf").write_text("<xliff>\n<source>\n</xliff>")
     with pytest.raises(InputError, match=r"bad\.xlf:3"):
         tags(tmp_path / "bad.xlf", links=tmp_path / "links")
+
+
+INLINE = {
+    "xliff": ["g", "x/", "bx/", "ex/", "ph", "bpt", "ept", "it", "mrk"],
+    "xliff 2": ["pc", "ph/", "sc/", "ec/", "mrk", "sm/", "em/", "cp/"],
+    "tmx": ["bpt", "ept", "ph", "it", "hi", "ut"],
+}
+HEADS = {
+    "xliff": ('<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2"><file><body>', "</body></file></xliff>"),
+    "xliff 2": ('<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0"><file id="f">', "</file></xliff>"),
+    "tmx": ('<tmx version="1.4"><header srclang="en"/><body>', "</body></tmx>"),
+}  # fmt: skip
+UNITS = {
+    "xliff": "<trans-unit id='{n}'><source>{source}</source><target>{target}</target></trans-unit>",
+    "xliff 2": "<unit id='{n}'><segment><source>{source}</source><target>{target}</target></segment></unit>",
+    "tmx": "<tu><tuv xml:lang='en'><seg>{source}</seg></tuv><tuv xml:lang='de'><seg>{target}</seg></tuv></tu>",
+}
+
+
+def nested(generator: random.Random, kind: str, depth: int = 0) -> str:
+    """Well-formed markup of a form, nested anyhow."""
+    parts = []
+    for _ in range(generator.randint(0, 4 if depth < 3 else 1)):
+        name = generator.choice([*INLINE[kind], "word", "word", "&amp;", "{n}", "%s", "日本"])
+        at = f'id="{generator.randint(1, 9)}" note="&lt;&quot;&#x41;"'
+        if name.endswith("/"):
+            parts.append(f"<{name[:-1]} {at}/>")
+        elif name in INLINE[kind]:
+            opaque = name in ("ph", "bpt", "ept", "it", "ut")
+            inner = "&lt;b&gt;" if opaque else nested(generator, kind, depth + 1)
+            parts.append(f"<{name} {at}>{inner}</{name}>")
+        else:
+            parts.append(f"{name} ")
+    return "".join(parts)
+
+
+def elements(element: etree._Element) -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Those within an element, with their attributes."""
+    return Counter(
+        (str(each.tag), tuple(sorted(each.attrib.items()))) for each in element.iter() if each is not element
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(INLINE))
+@pytest.mark.parametrize("seed", range(12))
+def test_files_with_any_inline_elements_keep_each_of_them_once(kind: str, seed: int, tmp_path: Path) -> None:
+    pytest.importorskip("icu4py")
+    generator = random.Random(seed)
+    sources = [nested(generator, kind) or "word" for _ in range(10)]
+    targets = [
+        plain(generator).replace("&amp;", "&").replace("&", "&amp;").replace("<", "&lt;") or "x"
+        for _ in sources
+    ]
+    units = "".join(
+        UNITS[kind].format(n=n, source=source, target=target)
+        for n, (source, target) in enumerate(zip(sources, targets, strict=True))
+    )
+    path = tmp_path / ("a.tmx" if kind == "tmx" else "a.xlf")
+    path.write_text(HEADS[kind][0] + units + HEADS[kind][1])
+    (tmp_path / "links").write_text("\n" * len(sources))
+    root = etree.fromstring((tags(path, links=tmp_path / "links").text or "").encode())
+    if kind == "tmx":
+        pairs = [unit.findall("tuv/seg") for unit in root.iter("tu")]
+    else:
+        names = list(root.iter("{*}trans-unit", "{*}segment"))
+        pairs = [[each.find("{*}source"), each.find("{*}target")] for each in names]
+    assert len(pairs) == len(sources)
+    for source, target in pairs:
+        assert elements(source) == elements(target)
+
+
+def test_what_xml_cannot_hold_does_not_break_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.xlf").write_text(
+        '<xliff><trans-unit id="1"><source>A <g id="1">red</g> car</source></trans-unit></xliff>'
+    )
+    (tmp_path / "t").write_text("eine\x0b rote\x01 &#0; &#x1; &#xFFFFFF; &#X41; &#65; \ufffe Kiste\n")
+    (tmp_path / "links").write_text("\n")
+    text = tags(tmp_path / "a.xlf", tmp_path / "t", links=tmp_path / "links").text or ""
+    [target] = etree.fromstring(text.encode()).iter("target")
+    assert "".join(target.itertext()) == "eine\ufffd rote\ufffd &#0; &#x1; &#xFFFFFF; &#X41; A \ufffd Kiste"
+    assert len(target) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_po_strings_with_anything_keep_each_tag_once(seed: int, tmp_path: Path) -> None:
+    pytest.importorskip("icu4py")
+    pytest.importorskip("polib")
+    import polib
+
+    generator = random.Random(seed)
+    catalogue = polib.POFile()
+    catalogue.metadata = {"Content-Type": "text/plain; charset=UTF-8"}
+    for number in range(12):
+        source = re.sub(r"[\ud800-\udfff]|\\", "", hostile(generator))
+        catalogue.append(polib.POEntry(msgid=f"{number} {source}", msgstr=plain(generator) or "x"))
+    catalogue.save(str(tmp_path / "a.po"))
+    (tmp_path / "links").write_text("\n" * 12)
+    found = polib.pofile(tags(tmp_path / "a.po", links=tmp_path / "links").text or "")
+    assert [entry.msgid for entry in found] == [entry.msgid for entry in catalogue]
+    for entry, before in zip(found, catalogue, strict=True):
+        syntax = syntax_of(before.msgid)
+        marked = parse_markup(before.msgid, before.msgstr, syntax)
+        for node in marked.nodes:
+            for end in (node.opening, node.closing or ""):
+                assert not end or str(end) in entry.msgstr
