@@ -69,7 +69,7 @@ def main() -> None:
         "accuracy@1 on Tatoeba": retrieval(encoder, options.pairs),
         "AER": word_links(encoder, options.gold_pairs),
     }.items():
-        found = [[name, float(np.mean(row)), *row] for name, row in rows.items()]
+        found: list[list[float | str]] = [[name, float(np.mean(row)), *row] for name, row in rows.items()]
         show(title, ["space", "mean", *names], found, digits=1)
 
 

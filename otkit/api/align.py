@@ -10,7 +10,7 @@ from typing import Any
 
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
-from otkit.alignment.layers import layers_of
+from otkit.alignment.layers import kept_choice, layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.parallel import BadLine, silent
@@ -103,6 +103,8 @@ class Aligner:
             if encoder is None or isinstance(encoder, str | Path)
             else encoder
         )
+        if isinstance(self.settings.layers, str) and kept_choice(self.encoder) is None:
+            on_note(f"measuring which hidden state of {self.encoder.name} aligns best, once")
         if precision == "int8":
             from otkit.exports.cached import int8_encoder
 

@@ -18,6 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
+from otkit.alignment.layers import MEASURES
 from otkit.cli.align import forecast_table
 from otkit.cli.cache import graphs_table
 from otkit.cli.evaluate import score_tables
@@ -146,9 +147,7 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
             400,
         )
     ),
-    "cli/info.py curve_table": lambda: [
-        curve_table({"mutual": [0.123, 0.456, 0.789], "cost": [-0.001, 0.1, 0.2]})
-    ],
+    "cli/info.py curve_table": lambda: [curve_table({name: [-0.001, 0.456, 0.789] for name in MEASURES})],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],
     "reports/corpus.py figures_table": lambda: [
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})
