@@ -78,7 +78,9 @@ def main() -> None:
                 run()
                 times[task].append(time.process_time() - start)
     base = median(times["extract"])
-    rows = [[task, pairs / median(found), 100 * base / median(found)] for task, found in times.items()]
+    rows: list[list[float | str]] = [
+        [task, pairs / median(found), 100 * base / median(found)] for task, found in times.items()
+    ]
     show(f"{pairs} pairs, CPU time", ["command", "pairs a second", "% of extract"], rows, digits=1)
 
 

@@ -13,7 +13,7 @@ from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.documents import cut_document
 from otkit.alignment.explain import Explanation, Trace
-from otkit.alignment.layers import layers_of
+from otkit.alignment.layers import kept_choice, layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
@@ -166,6 +166,8 @@ class Aligner:
             if encoder is None or isinstance(encoder, str | Path)
             else encoder
         )
+        if isinstance(self.settings.layers, str) and kept_choice(self.encoder) is None:
+            on_note(f"measuring which hidden state of {self.encoder.name} aligns best, once")
         if precision != self.encoder.precision:
             from otkit.exports.cached import encoder_in
 

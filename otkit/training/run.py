@@ -174,6 +174,8 @@ def align_encoder(
         observer.note(
             f"{source.too_long} visits to sentence pairs that are too long for the encoder were skipped"
         )
+    if result.best is not None and result.best["step"] == 0 and settings.training.eval_every is not None:
+        observer.note(f"by {settings.training.select} the start is the best: there is no folder `best`")
     observer.note(f"padding: {padding_share(source):.1%} of the subwords")
     return result
 

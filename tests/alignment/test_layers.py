@@ -31,6 +31,7 @@ from otkit.alignment.layers import (
     stated_choice,
 )
 from otkit.alignment.settings import AlignmentSettings
+from otkit.api.align import Aligner
 from otkit.cli.app import app
 from otkit.encoders.encoder import SETTINGS_FILE, EncoderSettings
 from otkit.encoders.open import open_encoder
@@ -171,8 +172,12 @@ def test_without_a_cache_folder_it_is_measured_each_time(
 
 
 def test_auto_is_the_layer_that_was_chosen(tiny_encoder: TorchEncoder) -> None:
+    notes: list[str] = []
+    first = Aligner(tiny_encoder, layers="auto", on_note=notes.append)
+    Aligner(tiny_encoder, layers="auto", on_note=notes.append)
+    assert notes == ["measuring which hidden state of tiny aligns best, once"]
     choice = choose_layer(tiny_encoder)
-    assert layers_of(tiny_encoder, "auto") == (choice.layer,)
+    assert first.layers == layers_of(tiny_encoder, "auto") == (choice.layer,)
     assert layers_of(tiny_encoder, None) == tiny_encoder.settings.alignment_layers
     assert layers_of(tiny_encoder, (-1, 0)) == (2, 0)
     aligner = WordAligner(tiny_encoder, AlignmentSettings(layers="auto"))

@@ -18,6 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
+from otkit.alignment.layers import MEASURES
 from otkit.cli.align import forecast_table
 from otkit.cli.cache import graphs_table
 from otkit.cli.export import onnx_table, trim_table
@@ -141,9 +142,7 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
         {name: Interval(0.912, 0.903, 0.921, 0.95) for name in ("precision", "recall", "f1")},
         {"PER": {"precision": 0.912, "recall": 0.934, "f1": 0.923, "gold": 41.0}},
     ),
-    "cli/info.py curve_table": lambda: [
-        curve_table({"mutual": [0.123, 0.456, 0.789], "cost": [-0.001, 0.1, 0.2]})
-    ],
+    "cli/info.py curve_table": lambda: [curve_table({name: [-0.001, 0.456, 0.789] for name in MEASURES})],
     "cli/info.py facts_table": lambda: [facts_table(make_tiny_encoder())],
     "reports/corpus.py figures_table": lambda: [
         figures_table({"the sample encoder": VIEWS, "a model of a long name": VIEWS[::-1]})
