@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otkit.api.compare import compare
     from otkit.api.embed import embed, search
     from otkit.api.export import export
+    from otkit.api.inspect import inspect
     from otkit.api.project import lexicon, project, tags, transfer_tags
     from otkit.api.train import train
     from otkit.encoders.open import open_encoder
@@ -40,6 +41,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export",
+    "inspect",
     "lexicon",
     "open_encoder",
     "project",
@@ -59,6 +61,7 @@ _HOMES = {
     "compare": "otkit.api.compare",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
+    "inspect": "otkit.api.inspect",
     "lexicon": "otkit.api.project",
     "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",
