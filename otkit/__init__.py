@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otkit.api.compare import compare
     from otkit.api.embed import embed, search
     from otkit.api.export import export
+    from otkit.api.inspect import inspect
     from otkit.api.lexicon import lexicon
     from otkit.api.project import project
     from otkit.api.push import push
@@ -49,6 +50,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export",
+    "inspect",
     "lexicon",
     "open_encoder",
     "project",
@@ -70,6 +72,7 @@ _HOMES = {
     "compare": "otkit.api.compare",
     "embed": "otkit.api.embed",
     "export": "otkit.api.export",
+    "inspect": "otkit.api.inspect",
     "lexicon": "otkit.api.lexicon",
     "open_encoder": "otkit.encoders.open",
     "project": "otkit.api.project",

@@ -53,15 +53,20 @@ def test_all_extras_of_users_are_in_all_and_no_extra_is_empty() -> None:
     optional = PROJECT["optional-dependencies"]
     (whole,) = (Requirement(one) for one in optional["all"])
     assert whole.extras == {
-        "plots",
-        "raw",
-        "hub",
-        "lora",
-        "parquet",
-        "tags",
-        "trackers",
-        "losses",
-        "language",
+        *(
+            "plots",
+            "raw",
+            "chinese",
+            "japanese",
+            "thai",
+            "hub",
+            "language",
+            "lora",
+            "parquet",
+            "frames",
+            "serve",
+        ),
+        *("tags", "trackers", "losses"),
     }
     assert all(optional.values())
 

@@ -107,7 +107,7 @@ class Alignments(list[DrawnAlignment]):
         >>> align_words("das Haus", "the house").to_frame()[["source_word", "target_word"]].values.tolist()
         [['das', 'the'], ['Haus', 'house']]
         """
-        frames = require_extra("pandas")
+        frames = require_extra("pandas", extra="frames")
         rows = [
             (pair, i, j, found.source[i], found.target[j], score)
             for pair, found in enumerate(self)

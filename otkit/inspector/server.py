@@ -182,4 +182,4 @@ def serve(
                 thread.join(0.2)
         finally:
             server.should_exit = True  # it closes the socket itself
-            thread.join(10)
+            thread.join(60)

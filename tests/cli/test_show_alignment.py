@@ -70,6 +70,39 @@ def test_every_text_format_tells_the_same_links(otkit: Run) -> None:
     assert sorted(listed) == sorted((SOURCE.split()[int(i)], TARGET.split()[int(j)]) for i, j in links)
 
 
+def test_a_word_is_explained_at_80_columns_and_for_programs(otkit: Run) -> None:
+    code, out, _ = show(otkit, "--explain", "haus")
+    assert code == 0
+    assert out.startswith(f"haus (source word {SOURCE.split().index('haus')}): the best ")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "linked where the strength is above 0.45" in out
+    code, out, _ = show(otkit, "--explain", "target:1", "-f", "json", "--compare", "other")
+    found = json.loads(out)
+    assert [(each["model"], each["side"], each["index"]) for each in found] == [
+        ("tiny", "target", 1),
+        ("other", "target", 1),
+    ]
+    for one in found[0]["candidates"]:
+        assert one["paid"] == pytest.approx(
+            one["cost"] + one["order_price"] - one["neighbours_bonus"], abs=1e-5
+        )
+        assert one["linked"] == (one["strength"] > found[0]["threshold"])
+    show(otkit, "--explain", "haus", "--output", "why.txt")
+    assert Path("why.txt").read_text(encoding="utf-8").startswith("haus (source word")
+    code, _, err = show(otkit, "--explain", "haus", "-f", "pharaoh")
+    assert (code, "--explain: received 'haus', and pharaoh shows no reasons" in err) == (2, True)
+
+
+def test_a_grid_that_is_wider_than_the_terminal_becomes_words_over_words(otkit: Run) -> None:
+    long = (f"{SOURCE} " * 10, f"{TARGET} " * 10)
+    _, by_itself, _ = show(otkit, pair=long)
+    _, text, _ = show(otkit, "-f", "text", pair=long)
+    _, grid, _ = show(otkit, "-f", "grid", pair=long)
+    assert by_itself == text != grid
+    _, short, _ = show(otkit)
+    assert "share of mass:" in short
+
+
 def test_words_over_words_are_as_wide_as_the_terminal(otkit: Run) -> None:
     for words, width in (((), 80), (("--width", "40"), 40)):
         code, text, _ = show(otkit, "-f", "text", *words, pair=(f"{SOURCE} " * 4, f"{TARGET} " * 4))

@@ -1,0 +1,117 @@
+"""The live page: alignments in a browser, on this machine alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from otkit.alignment.settings import AlignmentSettings
+from otkit.data.gold import GoldSet, read_gold
+from otkit.data.parallel import ParallelCorpus, open_corpus, silent
+from otkit.encoders.encoder import Encoder
+from otkit.encoders.open import open_encoder
+from otkit.errors import ConfigError, check_extra
+from otkit.files import check_growing, hold
+from otkit.inspector.corpus import Line, TextLines
+from otkit.recipes import settings_of
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    corpus: str | Path | None = None,
+    *,
+    target: str | Path | None = None,
+    gold: str | Path | None = None,
+    raw: bool = False,
+    input_format: str = "auto",
+    langs: str | None = None,
+    on_error: str = "raise",
+    models: Sequence[str | Path | Encoder] = (),
+    recipe: str | Path | None = None,
+    device: str = "auto",
+    output: str | Path | None = None,
+    host: str | None = None,
+    port: int = 0,
+    on_ready: Callable[[str], None] = silent,
+    on_note: Callable[[str], None] = silent,
+    **settings: Any,
+) -> None:
+    """Serve the inspector until an exception ends it, such as the KeyboardInterrupt of Ctrl-C.
+
+    corpus    pairs to browse: any parallel text, with `target` two files, with `raw` text whose words are to be found
+    gold      instead of it, pairs with links made by hand (TSV)
+    models    one encoder or two to compare, as names, folders or open encoders; by default the sample encoder
+    recipe    the settings to start from; `settings` are any of `AlignmentSettings`
+    output    the folder for links that are set on the page; one that was begun is gone on with
+    host      lets other machines in by this address, and a token; without it the server is for this machine alone
+    port      0 is any that is free
+    on_ready  is told the address
+    on_note   is told how the corpus was read
+    """
+    for package in ("starlette", "uvicorn"):
+        check_extra(package, extra="serve")
+    from otkit.inspector.annotations import Annotations
+    from otkit.inspector.models import Models
+    from otkit.inspector.server import listen, serve
+    from otkit.inspector.session import Session
+
+    if corpus is not None and gold is not None:
+        raise ConfigError("a corpus and gold are given", remedy="leave one of them out", setting="gold")
+    if gold is not None and (raw or target is not None):
+        raise ConfigError(
+            "gold holds both sentences and their words", remedy="leave raw and target out", setting="gold"
+        )
+    if len(models) > 2:
+        raise ConfigError(f"received {len(models)} models", remedy="give one or two", setting="model")
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        named = [str(model) for model in models if isinstance(model, str | Path)]
+        check_growing(folder, "annotations", inputs=[corpus, target, gold, *named])
+    config = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
+    lines: Sequence[Line] = ()
+    if gold is not None:
+        links = read_gold(gold, format="tsv", on_error=on_error)
+        _note(links, on_note, raw=False)
+        lines = [Line(pair.line, pair.source, pair.target, pair) for pair in links]
+    elif corpus is not None:
+        texts = open_corpus(corpus, target=target, format=input_format, langs=langs, on_error=on_error)
+        _note(texts, on_note, raw=raw)
+        lines = TextLines(texts, raw=raw)
+    address, opened = listen(host, port)
+    with opened, hold(folder) if folder is not None else nullcontext():
+        through = Models.of(_encoders(models, device=device), config)
+        for name in through.names:
+            through.aligner(name, {})  # a layer that it does not have is said now
+        annotations = None if folder is None else Annotations(folder)
+        name = Path(corpus or gold or "").name
+        serve(
+            Session.of(through, name=name, lines=lines, annotations=annotations),
+            address,
+            opened,
+            on_ready=on_ready,
+        )
+
+
+def _note(corpus: GoldSet | ParallelCorpus, on_note: Callable[[str], None], *, raw: bool) -> None:
+    words = None if raw else corpus.spaces.note(corpus.name)
+    for text in (*corpus.notes, *([words] if words else [])):
+        on_note(text)
+
+
+def _encoders(models: Sequence[str | Path | Encoder], *, device: str) -> dict[str, Encoder]:
+    """Encoders under the names that the page gives them: their own, or as they were given where those are one."""
+    opened: list[tuple[str, Encoder]] = []
+    for model in models or ("sample",):
+        if isinstance(model, str | Path):
+            place = None if str(model) == "sample" else model
+            opened.append((str(model), open_encoder(place, device=device)))
+        else:
+            opened.append((model.name, model))
+    own = [encoder.name for _, encoder in opened]
+    found = {encoder.name if own.count(encoder.name) == 1 else given: encoder for given, encoder in opened}
+    if len(found) < len(opened):
+        raise ConfigError("both models are the same", remedy="name another", setting="model")
+    return found
