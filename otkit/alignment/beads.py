@@ -2,8 +2,8 @@
 
 Three things tell a bead: the vectors of its sentences, how many of its words find a partner within it, and its lengths.
 The first and the last lead a chain of beads through the document (see `lanes`); words are compared around that chain,
-and a second chain is led by all three. Vectors of several sentences are means of those of each, so every sentence goes
-through the encoder once. Order is preferred and not demanded: a chain may break off and go on elsewhere.
+and a second chain is led by all three. Vectors of several sentences are means of those of each, so no sentence goes
+through the encoder in five groups. Order is preferred and not demanded: a chain may break off and go on elsewhere.
 
 The search is after Vecalign (Thompson and Koehn 2019) in its cost and its blocks, after Gale and Church (1993) in its
 lengths, and after Bertalign (Liu and Zhu 2023) in its anchors, which say where to look in a long document.
@@ -28,7 +28,6 @@ from otkit.alignment.store import averaged, encode_layers, tokenise, tokens_at_o
 from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.tokens import Sentence, letters_of
-from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["Bead", "BeadSettings", "Beads", "Side", "align_sentences", "encode_side", "find_beads"]
 
@@ -79,13 +78,13 @@ class Beads:
 class Side:
     """A document of N sentences of U words.
 
-    sums (N, D)   of the word vectors of each sentence, as they leave the encoder
+    sentences (N, D)  unit vectors, as they leave the encoder; 0 for a sentence without words
     words (U, D)  unit vectors, the document's mean taken off, in half precision;  sentence (U,) of each word
     letters (U,)  whether a word has any
     counts, characters (N,) words and characters of each sentence;  ends (N,) how it ends: 0 in a word, else a mark
     """
 
-    sums: FloatArray
+    sentences: FloatArray
     words: NDArray[np.float16]
     sentence: IntArray
     letters: NDArray[np.bool_]
@@ -99,13 +98,11 @@ class Side:
     @cached_property
     def mean(self) -> FloatArray:
         """(D,) mean vector of the sentences: what says only that this is text. Of few sentences it says more."""
-        means = self.sums / np.maximum(self.counts, 1)[:, None]
-        return np.asarray(means.sum(0) / (len(means) + 1), dtype=np.float32)
+        return np.asarray(self.sentences.sum(0) / (len(self) + 1), dtype=np.float32)
 
     def blocks(self, size: int) -> FloatArray:
-        """(N - size + 1, D) unit vectors of so many sentences in a row."""
-        sums = _running(self.sums, size) / np.maximum(_running(self.counts, size), 1)[:, None]
-        return _unit((sums - self.mean).astype(np.float32))
+        """(N - size + 1, D) unit vectors of so many sentences in a row: a short one says as much as a long one."""
+        return _unit(_running(self.sentences - self.mean, size).astype(np.float32))
 
 
 def align_sentences(
@@ -136,12 +133,8 @@ def encode_side(
     batch_tokens: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Side:
-    """A document through the encoder: words at its alignment layers, sentences at its last."""
-    whole = isinstance(
-        encoder, TorchEncoder
-    )  # an exported graph gives its last layer as sentence vectors alone
-    layers = resolve_layers([*encoder.settings.alignment_layers, *((-1,) if whole else ())], encoder.layers)
-    sums = np.zeros((len(sentences), encoder.dimension), dtype=np.float32)
+    """A document through the encoder: words at its alignment layers, and the vectors of its sentences."""
+    layers = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
     counts = np.zeros(len(sentences), dtype=np.int64)
     words = [np.zeros((0, encoder.dimension), dtype=np.float16)]
     for begin in range(0, len(sentences), _TOGETHER):
@@ -160,16 +153,14 @@ def encode_side(
             order = np.repeat(stores[0].starts.cpu().numpy() - np.cumsum(here) + here, here) + np.arange(
                 here.sum()
             )
-            vectors = averaged(stores[: len(stores) - whole]).vectors.cpu().numpy()
-            last = stores[-1].vectors.cpu().numpy()
+            vectors = averaged(stores).vectors.cpu().numpy()
         words.append(vectors[order].astype(np.float16))
         counts[begin : begin + len(some)] = here
-        if whole:
-            np.add.at(sums, np.repeat(np.arange(begin, begin + len(some)), here), last[order])
-    if not whole:
-        sums = encode_sentences(encoder, sentences) * counts[:, None].astype(np.float32)
+    vectors = encode_sentences(
+        encoder, sentences, long="cut", batch_tokens=batch_tokens or tokens_at_once(encoder)
+    )
     return Side(
-        sums=sums,
+        sentences=np.where(counts[:, None] > 0, vectors, 0),
         words=_centred(np.concatenate(words)),
         sentence=np.repeat(np.arange(len(sentences)), counts),
         letters=np.array([letters_of(word) for sentence in sentences for word in sentence], dtype=np.int64)
@@ -412,7 +403,7 @@ def _similarity(bead: Bead, source: Side, target: Side) -> float:
     if not bead.source or not bead.target:
         return 0.0
     x, y = (
-        side.sums[list(places)].sum(0) / max(int(side.counts[list(places)].sum()), 1) - side.mean
+        (side.sentences[list(places)] - side.mean).sum(0)
         for side, places in ((source, bead.source), (target, bead.target))
     )
     return float(x @ y / max(float(np.linalg.norm(x) * np.linalg.norm(y)), 1e-9))

@@ -426,7 +426,7 @@ class BeadSettings(Settings):
         panel="Beads",
     )
     skip: float = setting(
-        0.15,
+        0.25,
         "The price of a sentence without a partner: larger values put more sentences together.",
         least=0,
         panel="Beads",

@@ -26,7 +26,7 @@ def _side(sentences: Sequence[np.ndarray]) -> Side:
     sentence = np.repeat(np.arange(len(sentences)), counts)
     np.add.at(sums, sentence, every.astype(np.float32))
     return Side(
-        sums=sums,
+        sentences=module._unit(sums),
         words=module._centred(every.astype(np.float16)),
         sentence=sentence,
         letters=np.ones(len(every), dtype=bool),

@@ -49,7 +49,7 @@ def test_spans_are_the_text_and_never_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [(0, 1, 2, 3, 4, 5), (3, 4, 5, 0, 1, 2), (0, 1, 3, 4, 5)], ids=["plain", "exchanged", "dropped"]
+    "order", [(0, 1, 2, 3, 4, 5), (3, 4, 5, 0, 1, 2), (0, 1, 2, 3, 5)], ids=["plain", "exchanged", "dropped"]
 )
 def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, order: tuple[int, ...]) -> None:
     aligner = WordAligner(sample_encoder)
@@ -67,8 +67,8 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
     assert list(found.links) == sorted(found.links)
     assert found.source == tuple(source)
     assert found.target_null.shape == (len(target),)
-    if 2 not in order:
-        assert (found.source_null[begins[2] : begins[3]] == 1).all()
+    if 4 not in order:
+        assert (found.source_null[begins[4] : begins[5]] == 1).all()
     assert 0 < found.cost < 1
 
 
