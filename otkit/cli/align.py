@@ -14,7 +14,7 @@ from otkit.alignment.settings import AlignmentSettings, CheckSettings
 from otkit.cli.command import with_options
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.hub import check_hub, push_written
-from otkit.cli.options import Public, PushToHub, note, set_logging, set_threads
+from otkit.cli.options import Public, note, set_logging, set_threads
 from otkit.cli.outputs import claim_files
 from otkit.cli.values import Ending, Name, Number, device_name, folder
 from otkit.data.hub import SCHEME
@@ -54,7 +54,7 @@ def align(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        _option("Data", "Parallel text of the Hugging Face Hub.", metavar="NAME[:CONFIG]"),
+        _option("Data", "Parallel text of the Hugging Face Hub.", metavar="NAME[:CONFIG]", hidden=True),
     ] = None,
     dev: Annotated[
         list[str] | None, _option("Data", "Held-out text. Default: a part of FILE.", metavar="FILE")
@@ -127,7 +127,16 @@ def align(
     output: Annotated[
         Path, _option("Output", "The aligned encoder.", "--output", "-o", metavar="DIR", parser=folder)
     ] = Path("runs/aligned"),
-    push_to_hub: PushToHub = None,
+    push_to_hub: Annotated[
+        str | None,
+        _option(
+            "Output",
+            "Put it on the Hugging Face Hub too, private.",
+            "--push-to-hub",
+            metavar="NAME",
+            hidden=True,
+        ),
+    ] = None,
     public: Public = False,
     log_to: Annotated[
         list[str] | None,

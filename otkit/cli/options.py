@@ -34,7 +34,6 @@ __all__ = [
     "Overwrite",
     "Precision",
     "Public",
-    "PushToHub",
     "Quiet",
     "Raw",
     "ResumeOutput",
@@ -221,16 +220,6 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite",
         help="Replace what stands at the output, even if otkit did not make it.",
-        rich_help_panel="Output",
-    ),
-]
-PushToHub = Annotated[
-    str | None,
-    typer.Option(
-        "--push-to-hub",
-        metavar="NAME",
-        help="Put it on the Hugging Face Hub too, private.",
-        show_default=False,
         rich_help_panel="Output",
     ),
 ]
