@@ -15,7 +15,7 @@ import torch
 
 from otkit import __version__
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner
-from otkit.alignment.sink import Sink, finished_facts
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import Segment, segments
@@ -312,6 +312,7 @@ def extract_corpus(
         fingerprint = fingerprint_of(aligner, (shape, scores, raw, input_format, on_error))
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
+                forget_partial(file)
                 return done
             with (
                 Sink(file, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
