@@ -687,6 +687,7 @@ def hold(path: Path) -> Iterator[None]:
             inside = place.is_dir() and not os.access(place.parent, os.W_OK)
             lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
             descriptor = _locked(lock, path)
+            _clear(place)  # a run that finds its work done writes nothing that would
         yield
     finally:
         if descriptor is not None:

@@ -16,7 +16,7 @@ import torch
 from otkit import __version__
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.documents import DocumentPair, cut_document
-from otkit.alignment.sink import Sink, finished_facts
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
@@ -351,6 +351,7 @@ def extract_corpus(
         fingerprint = fingerprint_of(aligner, (shape, scores, cut, documents, input_format, on_error))
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
+                forget_partial(file)
                 return done
             with (
                 Sink(file, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,

@@ -24,7 +24,7 @@ from otkit.files import (
     undisturbed,
 )
 
-__all__ = ["Sink", "finished_facts", "partial_of", "was_begun"]
+__all__ = ["Sink", "finished_facts", "forget_partial", "partial_of", "was_begun"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -197,6 +197,12 @@ def state_of(path: Path) -> Path:
 def was_begun(path: Path) -> bool:
     """Whether an unfinished run left something to go on with."""
     return not is_stream(path) and state_of(path.resolve() if path.is_symlink() else path).exists()
+
+
+def forget_partial(path: Path) -> None:
+    """Remove what a run that was killed before its first state left beside a finished output."""
+    if not is_stream(path):
+        partial_of(path.resolve() if path.is_symlink() else path).unlink(missing_ok=True)
 
 
 def finished_facts(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:

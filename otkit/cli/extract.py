@@ -224,8 +224,9 @@ def extract(
         known = done.links is not None
         said = "finished before: nothing to resume" if known else "complete; what made it is not known here"
         note(f"{output} is {said}", quiet=quiet and known)
-        return
-    if done.skipped:
+        if not known:
+            return
+    elif done.skipped:
         note(f"{done.skipped} of {done.lines} {record}s were skipped: their lines are empty", quiet=False)
     if json_path is not None:
         figures = {
@@ -241,6 +242,8 @@ def extract(
             },
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if done.finished_before:
+        return
     last_line(
         f"wrote {output or 'to stdout'}: {counted(done.lines, record)}, {counted(done.links or 0, 'link')}",
         then="" if place == "-" or documents or second is not None else f"otkit report {shlex.quote(place)}",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from accelerate.utils import set_seed  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from otkit.encoders.device import slow_precision
-from otkit.errors import TrainingError
+from otkit.errors import TrainingError, reason_of
 from otkit.files import differences, replace_file, to_json
 from otkit.training.checkpoints import (
     append_text,
@@ -346,7 +347,14 @@ def _resumed(
             where=str(found.folder),
             remedy="resume with the settings and data of the start, or choose a new output",
         )
-    accelerator.load_state(str(found.folder))
+    try:
+        accelerator.load_state(str(found.folder))
+    except (PickleError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+        raise TrainingError(  # its hashes are right: whoever changed it wrote these too
+            f"the checkpoint cannot be read ({reason_of(error)[:200]})",
+            where=str(found.folder),
+            remedy="remove it, and go on from the one before with `resume=True`",
+        ) from error
     if links is not None:
         links.load(found.folder, accelerator.process_index)
     observer.progress("reading the checkpoint", 1, 1)

@@ -152,36 +152,37 @@ def embed_corpora(
         overwrite=overwrite,
         inputs=[embedder.encoder.origin, *(file for one in inputs for file in (one.path, one.target))],
     )
-    texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
-    waiting: deque[_Window] = deque()
-    records = islice(_records(streams, None if config.raw else note), texts + skipped, None)
-    found = (engine or _here(embedder))(_texts(_windows(records), waiting))
-    for embedded in found:
-        window = waiting.popleft()
-        rows, too_long = _rows(window, embedded)
-        if too_long and on_error == "raise":
-            raise too_long[0]
-        bad = (*window.bad, *too_long)
-        texts, skipped = texts + window.records - len(bad), skipped + len(bad)
-        vectors = embedded.vectors
-        if spaces:
-            vectors = in_spaces(embedded, [row.language or row.side for row in rows], spaces)
-        writer.add(rows, vectors, {"texts": texts, "skipped": skipped})
-        progress(Progress(texts, writer.rows, skipped, bad))
-    writer.close({"texts": texts, "skipped": skipped})
-    if not writer.rows:
-        raise InputError(
-            f"all {skipped} lines were skipped: there is nothing to embed",
-            remedy="check their format (`format`)",
-        )
-    made = growing(writer, embedder.dimension, config.shards)
-    note("building the index")
-    index, recall = build_index(made, config.index), None
-    if index is not None and config.index != "flat":
-        note("measuring its recall")
-        recall = measure_recall(made, open_index(made, index))
-        index["recall"] = asdict(recall)
-    writer.finish({**facts, "on_error": on_error, "texts": texts, "skipped": skipped, "index": index})
+    with writer:
+        texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
+        waiting: deque[_Window] = deque()
+        records = islice(_records(streams, None if config.raw else note), texts + skipped, None)
+        found = (engine or _here(embedder))(_texts(_windows(records), waiting))
+        for embedded in found:
+            window = waiting.popleft()
+            rows, too_long = _rows(window, embedded)
+            if too_long and on_error == "raise":
+                raise too_long[0]
+            bad = (*window.bad, *too_long)
+            texts, skipped = texts + window.records - len(bad), skipped + len(bad)
+            vectors = embedded.vectors
+            if spaces:
+                vectors = in_spaces(embedded, [row.language or row.side for row in rows], spaces)
+            writer.add(rows, vectors, {"texts": texts, "skipped": skipped})
+            progress(Progress(texts, writer.rows, skipped, bad))
+        writer.close({"texts": texts, "skipped": skipped})
+        if not writer.rows:
+            raise InputError(
+                f"all {skipped} lines were skipped: there is nothing to embed",
+                remedy="check their format (`format`)",
+            )
+        made = growing(writer, embedder.dimension, config.shards)
+        note("building the index")
+        index, recall = build_index(made, config.index), None
+        if index is not None and config.index != "flat":
+            note("measuring its recall")
+            recall = measure_recall(made, open_index(made, index))
+            index["recall"] = asdict(recall)
+        writer.finish({**facts, "on_error": on_error, "texts": texts, "skipped": skipped, "index": index})
     return Embedding(replace(made, folder=folder), config, texts, skipped, recall)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from otkit.encoders.encoder import read_json
 from otkit.errors import ExportError, reason_of
 from otkit.files import sha256_of
+from otkit.vectors.settings import EmbeddingSettings
 from otkit.vectors.shards import SHARDS, Row
 from otkit.vectors.writer import FORMAT, MANIFEST, VectorWriter, shard_name, working_folder
 
@@ -51,10 +52,11 @@ class Vectors:
         return [found[number] for number in numbers]
 
     def _vectors(self, shard: Mapping[str, Any]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self._read(self._checked(shard), "vectors").unpack()
-        if vectors.shape != (shard["rows"], self.dimension):
+        shape = (shard["rows"], self.dimension)
+        vectors: NDArray[np.float32] = self._read(self._checked(shard), "vectors", *shape).unpack()
+        if vectors.shape != shape:
             raise ExportError(
-                f"holds {vectors.shape} numbers, expected ({shard['rows']}, {self.dimension})",
+                f"holds {vectors.shape} numbers, expected {shape}",
                 where=str(self.folder / str(shard["name"])),
                 remedy="embed the corpus again",
             )
@@ -110,6 +112,7 @@ def check_file(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 _MOST = 1 << 31  # rows of a shard, and the width
+_WINDOW = 1 << 18  # rows by which a shard may pass what its run was told: the words of a window of text
 _MODEL: dict[str, Any] = {"name": {}, "path": {}, "sha256": {}, "settings": {"pooling": {}, "prefix": {}}}
 
 
@@ -152,11 +155,14 @@ def open_vectors(folder: Path) -> Vectors:
             raise ValueError(f"the width is {width!r}")
         found = Vectors(folder, width, facts["config"]["shards"], shards, facts)
         _need(facts, {"index": {}, "config": {"unit": {}, "raw": {}}, "model": _MODEL})
+        most = facts["config"].get("shard_rows", EmbeddingSettings.shard_rows) + _WINDOW
+        if any(shard["rows"] > most for shard in shards):
+            raise ValueError(f"a shard has more than {most:,} rows")
         if not isinstance(facts["model"]["path"], str | None):
             raise ValueError("the encoder's path is no text")
         if len(found) != facts["rows"]:
             raise ValueError(f"{len(found)} rows in shards, {facts['rows']} stated")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ExportError(
             f"is not a manifest of vectors ({error})", where=str(path), remedy="embed the corpus again"
         ) from error

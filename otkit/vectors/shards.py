@@ -76,13 +76,13 @@ class ShardFormat:
 
     suffixes  of its files, the one with the vectors first; `.scales.npy` only for int8
     write     (stem, rows, packed): one file for each suffix that is needed
-    vectors   the numbers of a shard, checked against its row count
+    vectors   the numbers of a shard that is said to hold (rows, width) of them
     rows      what stands behind some of its rows, in the order asked
     """
 
     suffixes: tuple[str, ...]
     write: Callable[[Callable[[str], Path], Sequence[Row], Packed], None]
-    vectors: Callable[[Callable[[str], Path]], Packed]
+    vectors: Callable[[Callable[[str], Path], int, int], Packed]
     rows: Callable[[Callable[[str], Path], Sequence[int]], list[Row]]
 
 
@@ -110,9 +110,34 @@ def _write_parquet(place: Callable[[str], Path], rows: Sequence[Row], packed: Pa
     )
 
 
-def _parquet_vectors(place: Callable[[str], Path]) -> Packed:
-    parquet = require_extra("pyarrow.parquet", extra="parquet")
-    file = parquet.ParquetFile(place(".parquet"))
+_PACKED = 256  # how many times its size a file of texts may hold
+
+
+def _parquet(place: Callable[[str], Path], numbers: int | None = None) -> Any:
+    """The file, after a look at what it claims to hold: some kilobytes may hide gigabytes.
+
+    numbers: how many bytes of vectors there may be; of texts it is what packs that well.
+    """
+    path = place(".parquet")
+    file = require_extra("pyarrow.parquet", extra="parquet").ParquetFile(path)
+    size = path.stat().st_size
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    for kind, most in (("vector", numbers), ("", max(_PACKED * size, 1 << 26))):
+        held = sum(
+            each.total_uncompressed_size
+            for each in columns
+            if each.path_in_schema.startswith("vector") == bool(kind)
+        )
+        if most is not None and held > most:
+            raise ValueError(f"its {size:,} bytes would be {held:,}, expected at most {most:,}")
+    return file
+
+
+def _parquet_vectors(place: Callable[[str], Path], rows: int, width: int) -> Packed:
+    file = _parquet(place, numbers=(rows + 1) * (4 * width + 64) + (1 << 20))
+    if file.metadata.num_rows != rows:
+        raise ValueError(f"it holds {file.metadata.num_rows:,} rows, expected {rows:,}")
     names = [name for name in ("vector", "scale") if name in file.schema_arrow.names]
     table = file.read(columns=names).combine_chunks()
     column = table.column("vector").combine_chunks()
@@ -122,8 +147,7 @@ def _parquet_vectors(place: Callable[[str], Path]) -> Packed:
 
 
 def _parquet_rows(place: Callable[[str], Path], asked: Sequence[int]) -> list[Row]:
-    parquet = require_extra("pyarrow.parquet", extra="parquet")
-    file = parquet.ParquetFile(place(".parquet"))
+    file = _parquet(place)
     names = [name for name in Row._fields if name in file.schema_arrow.names]
     return [Row(**found) for found in file.read(columns=names).take(list(asked)).to_pylist()]
 
@@ -139,7 +163,7 @@ def _write_npy(place: Callable[[str], Path], rows: Sequence[Row], packed: Packed
             file.write(to_json({**known, "hash": _text_hash(row.text)}, indent=None))
 
 
-def _npy_vectors(place: Callable[[str], Path]) -> Packed:
+def _npy_vectors(place: Callable[[str], Path], rows: int, width: int) -> Packed:
     scales = place(".scales.npy")
     return Packed(
         _mapped(place(".npy")),

@@ -4,9 +4,10 @@ from."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from otkit.files import (
     parse_json,
     replace_file,
     to_json,
+    undisturbed,
 )
 from otkit.vectors.shards import DTYPES, SHARDS, Row, pack
 
@@ -123,6 +125,15 @@ class VectorWriter:
         self._vectors: list[NDArray[np.float32]] = []
         if state is None:
             self._write_state()  # from here on the folder is known as ours
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """A run that made no shard leaves nothing to go on with."""
+        if not self.shards and self.folder.is_dir():
+            with undisturbed():
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _compare(self, state: dict[str, Any]) -> None:
         changed = differences(state["of"], self._fingerprint)

@@ -143,7 +143,8 @@ for line in sys.stdin:
     os.close(job["said"])
     with open(errors, "rb") as said, open(read, "rb") as counted:
         ended = {"stderr": said.read().decode("utf-8", "replace"), "changes": int(counted.read() or 0)}
-    ended["code"] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, used = os.wait4(child, 0)
+    ended |= {"code": os.waitstatus_to_exitcode(status), "peak": used.ru_maxrss}
     print(json.dumps({**ended, "seconds": time.monotonic() - begun}), flush=True)
 """
 
@@ -157,19 +158,27 @@ class Ended:
     stderr: str
     changes: int
     seconds: float
+    peak: int
+    """Kilobytes of memory at most."""
 
 
 class Server:
     """Starts commands as processes of their own."""
 
     def __init__(
-        self, scratch: Path, env: Mapping[str, str] | None = None, *, under: Sequence[str] = ()
+        self,
+        scratch: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        under: Sequence[str] = (),
+        first: str = "",
     ) -> None:
-        """under: the command that the server is started by."""
+        """under: the command that starts the server; first: what it does before it imports anything."""
         self.scratch = scratch
         self.env = {**os.environ, **(env or {}), "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.env.pop("ORT_DISABLE_TELEMETRY", None)  # which this process has set for itself
         self._process = subprocess.Popen(
-            [*under, sys.executable, "-c", _SERVER],
+            [*under, sys.executable, "-c", first + _SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

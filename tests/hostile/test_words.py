@@ -66,29 +66,37 @@ def test_a_table_of_checked_lines_has_no_orders_and_no_formulas(word: str) -> No
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
 
 
-def test_mutated_lines_keep_their_count_and_order(tmp_path: Path) -> None:
-    """Three thousand lines with a few bytes changed: each gives its pair or its error, in its place, through every
-    reader."""
-    random.seed(0)
-    lines = []
-    for number in range(3000):
-        line = bytearray(f"{number} das haus ist klein\t{number} the house is small\t0-0 1-1 2-2".encode())
-        for _ in range(random.randint(0, 4)):
-            line[random.randrange(len(line))] = random.choice(
-                (0, 9, 0x1B, 0x7C, 0x80, 0xC3, 0xFF, 0x85, 0xE2, 0x20)
-            )
-        lines.append(bytes(line))
-    path = tmp_path / "x.de-en.tsv"
-    path.write_bytes(b"\n".join(lines) + b"\n")
-    found = list(read_pairs(path, format="tsv", on_error="skip"))
-    assert [item.line for item in found] == list(range(1, 3001))
-    for pair in found:
-        if isinstance(pair, Pair):
-            assert not {"\n", "\r", "\t"} & {*pair.source, *pair.target}
-    for gold in (read_gold(path, on_error="skip"), read_nli(path, on_error="skip")):
-        assert len(gold) + gold.skipped == 3000
-    with pytest.raises(OtkitError):
-        read_qa(path)
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_mutated_lines_keep_their_count_and_order(count: int, tmp_path: Path) -> None:
+    """Lines with a few bytes changed: each gives its pair or its error, in its place, through every reader."""
+    luck = random.Random(0)
+    signs = (0, 9, 0x1B, 0x7C, 0x80, 0xC3, 0xFF, 0x85, 0xE2, 0x20, 0x22, 0x5C)
+    shapes = {
+        "tsv": "{0} das haus ist klein\t{0} the house is small\t0-0 1-1 2-2",
+        "bars": "{0} das haus ist ||| {0} the house is",
+        "jsonl": '{{"source": "{0} das haus", "target": "{0} the house", "premise": "a", "hypothesis": "b",'
+        ' "label": "neutral"}}',
+    }
+    for format, shape in shapes.items():
+        path = tmp_path / f"{format}.de-en.{format}"
+        with path.open("wb") as file:
+            for number in range(count // len(shapes)):
+                line = bytearray(shape.format(number).encode())
+                for _ in range(luck.randint(0, 4)):
+                    line[luck.randrange(len(line))] = luck.choice(signs)
+                file.write(line + b"\n")
+        wanted = count // len(shapes)
+        seen = 0
+        for seen, item in enumerate(read_pairs(path, format=format, on_error="skip"), 1):
+            assert item.line == seen
+            if isinstance(item, Pair):
+                assert "\n" not in item.source + item.target
+        assert seen == wanted
+        for read in {"tsv": (read_gold, read_nli), "jsonl": (read_nli,)}.get(format, ()):
+            found: Any = read(path, on_error="skip")
+            assert len(found) + found.skipped == wanted
+        with pytest.raises(OtkitError):
+            read_qa(path)
 
 
 _WATCHED = """

@@ -53,7 +53,7 @@ def test_what_is_written_is_read(vectors: np.ndarray, kind: str, dtype: str, tmp
     form.write(lambda suffix: tmp_path / f"part{suffix}", ROWS, packed)
     written = {path.name.removeprefix("part") for path in tmp_path.iterdir()}
     assert written == set(form.suffixes) - (set() if dtype == "int8" else {".scales.npy"})
-    found = form.vectors(lambda suffix: tmp_path / f"part{suffix}")
+    found = form.vectors(lambda suffix: tmp_path / f"part{suffix}", *vectors.shape)
     assert found.values.dtype == packed.values.dtype
     np.testing.assert_array_equal(found.unpack(), packed.unpack())
     asked = [4, 0, 3, 1, 2, 0]
