@@ -181,7 +181,7 @@ class Aligner:
         corpus        parallel text, plain or .gz: TSV, ` ||| `, JSONL, or with `target` two line-aligned files
         output        a file, packed where it ends in .gz, which has its name once it is whole; or an open text file
         format        pharaoh (`i-j`, from 0), words or jsonl; None goes by the ending of the output
-        scores        write each link's share of mass too, in [0, 1]
+        scores        write each link's link strength too, in [0, 1]
         raw           the text is raw: find its words first, in any script
         input_format  auto, tsv, bars, jsonl or files
         on_error      "skip" leaves the line of a bad line empty, "raise" stops there with an InputError
