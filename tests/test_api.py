@@ -263,7 +263,7 @@ def test_the_fragment_shows_every_link_and_every_null_word() -> None:
     assert 'title="90%" style="background:rgba(178,102,204,0.54)"' in html  # the null mass of "."
     text = " ".join(Reader(html).texts)
     assert "a model · transport cost 0.250 (lower is closer)" in text
-    assert "no partner in the source:  .  (90% null)" in text
+    assert "no partner in the source:  .  (90%)" in text
     assert "no partner in the target" not in text
 
 

@@ -32,7 +32,7 @@ FloatArray = NDArray[np.float32]
 
 
 class Link(NamedTuple):
-    """Source word i and target word j, and how sure: a share in [0, 1]."""
+    """Source word i and target word j, and the link's strength in [0, 1]: the shares of mass that go between them."""
 
     source: int
     target: int
@@ -46,7 +46,8 @@ class Alignment:
     links        sorted by source, then target
     plan         (N, M) masses of the transport plan, or similarities where there is no transport; None where
                  it was not asked for
-    source_null  (N,) share of each word's mass that found no partner, in [0, 1]; target_null (M,) likewise
+    source_no_partner  (N,) how probably each word has no partner, in [0, 1]; target_no_partner (M,) likewise; None
+                 where the transport has no null
     cost         mean cost of the mass that moved, in units of the cost (cosine: 0 the same, 1 unrelated); NaN
                  where a side is empty
     """
@@ -55,8 +56,8 @@ class Alignment:
     target: tuple[str, ...]
     links: tuple[Link, ...]
     plan: FloatArray | None
-    source_null: FloatArray
-    target_null: FloatArray
+    source_no_partner: FloatArray | None
+    target_no_partner: FloatArray | None
     cost: float
 
     @cached_property
@@ -69,14 +70,17 @@ class Alignment:
         """`i-j` counted from 0, sorted."""
         return " ".join([f"{i}-{j}" for i, j, _ in self.links])
 
+    def _alone(self) -> dict[str, FloatArray]:
+        both = {"source_no_partner": self.source_no_partner, "target_no_partner": self.target_no_partner}
+        return {name: values for name, values in both.items() if values is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for JSON; without the plan."""
         return {
             "source": list(self.source),
             "target": list(self.target),
             "links": [[i, j, round(score, 4)] for i, j, score in self.links],
-            "source_null": _rounded(self.source_null),
-            "target_null": _rounded(self.target_null),
+            **{name: _rounded(values) for name, values in self._alone().items()},
             "cost": None if np.isnan(self.cost) else round(self.cost, 4),
         }
 
@@ -341,7 +345,7 @@ def _alignment(source: Sequence[str], target: Sequence[str], found: PairLinks) -
         target=tuple(target),
         links=tuple(map(Link._make, zip(*found.links, strict=True))),
         plan=found.plan,
-        source_null=found.source_null,
-        target_null=found.target_null,
+        source_no_partner=found.source_no_partner,
+        target_no_partner=found.target_no_partner,
         cost=found.cost,
     )

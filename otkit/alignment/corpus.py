@@ -81,11 +81,11 @@ def words(line: Line, scores: bool) -> str:
 
 
 def jsonl(line: Line, scores: bool) -> str:
-    """A JSON object: line, source, target, links (with share), null shares, cost; places of raw words."""
+    """A JSON object: line, source, target, links (with strength), words without a partner, cost, places."""
     document = {"line": line.number, **line.alignment.to_dict()}
     if not scores:
         document["links"] = [[i, j] for i, j, _ in line.alignment.links]
-        del document["source_null"], document["target_null"]
+        document = {name: value for name, value in document.items() if not name.endswith("_no_partner")}
     if line.places is not None:
         document["source_places"], document["target_places"] = line.places
     return to_json(document, indent=None).rstrip("\n")

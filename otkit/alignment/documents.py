@@ -99,23 +99,25 @@ def document_links(
     ]
     links: list[tuple[int, int, float]] = []
     nulls = [np.ones(len(side), dtype=np.float32) for side in words]
-    costs, weights = [], []
+    costs, weights, known = [], [], True
     parts = [(tuple(words[0][rows]), tuple(words[1][columns])) for rows, columns in places]
     for (rows, columns), found in zip(places, align(parts), strict=True):
         links += [
             (rows.start + i, columns.start + j, score) for i, j, score in zip(*found.links, strict=True)
         ]
-        nulls[0][rows], nulls[1][columns] = found.source_null, found.target_null
+        known = known and found.source_no_partner is not None
+        if found.source_no_partner is not None and found.target_no_partner is not None:
+            nulls[0][rows], nulls[1][columns] = found.source_no_partner, found.target_no_partner
         costs.append(found.cost)
         weights.append(rows.stop - rows.start)
     links.sort()
-    known = ~np.isnan(costs)
+    priced = ~np.isnan(costs)
     return PairLinks(
         links=([i for i, _, _ in links], [j for _, j, _ in links], [score for _, _, score in links]),
         plan=None,
-        source_null=nulls[0],
-        target_null=nulls[1],
-        cost=float(np.average(np.array(costs)[known], weights=np.array(weights)[known]))
-        if known.any()
+        source_no_partner=nulls[0] if known else None,
+        target_no_partner=nulls[1] if known else None,
+        cost=float(np.average(np.array(costs)[priced], weights=np.array(weights)[priced]))
+        if priced.any()
         else float("nan"),
     )

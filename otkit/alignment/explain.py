@@ -73,7 +73,7 @@ class Candidate:
 class Explanation:
     """The best candidates of a word, the strongest first, and what decides between them.
 
-    no_partner  the share of the word's mass that found no partner
+    no_partner  how probably the word has no partner; None where that is not known
     threshold   what the strategy compares strengths with; None where it compares them with one another
     epsilon     the temperature in units of the cost, and `tau` the price of mass that stays; None where there is none
     """
@@ -83,7 +83,7 @@ class Explanation:
     word: str
     candidates: tuple[Candidate, ...]
     words: int
-    no_partner: float
+    no_partner: float | None
     strategy: str
     threshold: float | None
     epsilon: float | None
@@ -113,7 +113,7 @@ class Trace:
     units, that of the two subwords whose share is largest.
 
     source_vectors (N,D), target_vectors (M,D)  as the cost saw them; those of a word's subwords added up
-    source_null (N,), target_null (M,)  the share of each word's mass that found no partner
+    source_no_partner (N,), target_no_partner (M,)  how probably each word has none; None where that is not known
     mean_cost   of the mass that moved
     """
 
@@ -134,8 +134,8 @@ class Trace:
     plan: FloatArray
     source_vectors: FloatArray
     target_vectors: FloatArray
-    source_null: FloatArray
-    target_null: FloatArray
+    source_no_partner: FloatArray | None
+    target_no_partner: FloatArray | None
     mean_cost: float
     settings: AlignmentSettings
     epsilon: float | None
@@ -160,6 +160,7 @@ class Trace:
         def row(values: NDArray[Any]) -> NDArray[Any]:
             return values[index] if side == "source" else values[:, index]
 
+        alone = self.source_no_partner if side == "source" else self.target_no_partner
         order = np.lexsort((-row(self.mass), -row(self.strength), ~row(self.linked)))[:candidates]
         figures = {name: row(getattr(self, name)) for name in _FIGURES}
         return Explanation(
@@ -176,7 +177,7 @@ class Trace:
                 for k in order
             ),
             words=len(others),
-            no_partner=float((self.source_null if side == "source" else self.target_null)[index]),
+            no_partner=None if alone is None else float(alone[index]),
             strategy=self.settings.strategy,
             threshold=self.settings.compared_with,
             epsilon=self.epsilon,
@@ -249,8 +250,8 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         plan=plain(found.scores),
         source_vectors=_summed(problem.source, sides[0].word_ids),
         target_vectors=_summed(problem.target, sides[1].word_ids),
-        source_null=plain(found.nulls[0]),
-        target_null=plain(found.nulls[1]),
+        source_no_partner=None if found.alone is None else plain(found.alone[0]),
+        target_no_partner=None if found.alone is None else plain(found.alone[1]),
         mean_cost=float(found.cost[0]),
         settings=config,
         epsilon=float(epsilon[0]) if config.tempered else None,

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from otkit.alignment.partners import no_partner, rules_of
 from otkit.alignment.plans import Problem, ordered, problem_of, similarity, solver_of, temperature
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
@@ -50,8 +51,8 @@ class PairLinks:
 
     links: tuple[list[int], list[int], list[float]]
     plan: NDArray[np.float32] | None
-    source_null: NDArray[np.float32]
-    target_null: NDArray[np.float32]
+    source_no_partner: NDArray[np.float32] | None
+    target_no_partner: NDArray[np.float32] | None
     cost: float
 
 
@@ -63,9 +64,7 @@ def find_all(store: UnitStore, config: AlignmentSettings, *, plans: bool) -> lis
     for members in by_size(sizes):
         rows = torch.from_numpy(members).to(store.counts.device)
         source, target = store.gather(2 * rows), store.gather(2 * rows + 1)
-        lengths = None
-        if config.weighs_lengths:
-            lengths = store.gather_lengths(2 * rows), store.gather_lengths(2 * rows + 1)
+        lengths = store.gather_lengths(2 * rows), store.gather_lengths(2 * rows + 1)
         if int(sizes[members].prod(1).max()) > MOST_CELLS:  # by_size leaves such a pair alone
             (member,) = members.tolist()
             results[member] = _find_in_blocks(source, target, config, lengths)
@@ -101,12 +100,13 @@ def find_links(
     """What the settings find for each of B pairs."""
     if 0 in (source.mask.shape[1], target.mask.shape[1]):  # every pair has an empty side
         return [
-            _nothing(*sizes, plans=plans) for sizes in zip(*map(_word_counts, (source, target)), strict=True)
+            _nothing(rows, columns, config, plans=plans)
+            for rows, columns in zip(*map(_word_counts, (source, target)), strict=True)
         ]
     found = decide(source, target, config, lengths=lengths)
     sizes = [_word_counts(side) for side in (source, target)]
     scores = found.scores if plans else None
-    return list(_split(found.linked, found.share, scores, found.nulls, found.cost, sizes))
+    return list(_split(found.linked, found.share, scores, found.alone, found.cost, sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class Decision:
     masses     (B,N,M) that moved between the units; unit_share (B,N,M) their shares of row and column
     scores     (B,W,V) between words: plan masses, or similarities where there is no transport
     share      (B,W,V) of the words' mass;  strength  (B,W,V) what the strategy compares;  linked  (B,W,V) bool
-    nulls      (B,W) and (B,V) share of each word's mass that found no partner
+    alone      (B,W) and (B,V) how probably each word has no partner; None where that is not known
     cost       (B,) mean cost of the mass that moved
     """
 
@@ -129,7 +129,7 @@ class Decision:
     share: Tensor
     strength: Tensor
     linked: Tensor
-    nulls: tuple[Tensor, Tensor]
+    alone: tuple[Tensor, Tensor] | None
     cost: Tensor
 
 
@@ -139,12 +139,13 @@ def decide(
     """The plan, and what the strategy makes of it, for B pairs of which each side has a unit."""
     problem = paid = problem_of(source, target, config)
     mask = problem.mask
+    nulls: tuple[Tensor, Tensor] | None
     if config.transport == "none":
         masses = _soft(problem, config)
         # Similarities differ by too little for shares of them to mean anything: shares are those of softmaxes.
         share = shares(masses, mask)
         scores, weights = similarity(problem, config), share
-        nulls = 1 - share.amax(2), 1 - share.amax(1)
+        nulls = None  # there is no mass
     else:
         solver = solver_of(config)
         paid = ordered(problem, config, solver)
@@ -163,12 +164,32 @@ def decide(
         share, strength = (fold(each, *words, reduce="amax") for each in (share, strength))
         # Masses add up, similarities do not.
         scores = fold(scores, *words, reduce="amax" if config.transport == "none" else "sum")
-        nulls = _mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1])
+        nulls = nulls and (_mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1]))
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
         strength = link_strengths(share, config, lengths)
         linked = strength > _threshold(config)
-    return Decision(problem, paid, masses, unit_share, scores, share, strength, linked, nulls, cost)
+    alone = nulls and _no_partner(share, nulls, linked, lengths, config)
+    return Decision(problem, paid, masses, unit_share, scores, share, strength, linked, alone, cost)
+
+
+def _no_partner(
+    share: Tensor,
+    nulls: tuple[Tensor, Tensor],
+    linked: Tensor,
+    lengths: Lengths | None,
+    config: AlignmentSettings,
+) -> tuple[Tensor, Tensor] | None:
+    """(B,N) and (B,M) how probably each word has no partner; None where that is not known."""
+    rules = rules_of(config)
+    if rules is None:
+        return None
+    letters = lengths or (torch.ones_like(nulls[0]), torch.ones_like(nulls[1]))
+    source, target = (
+        no_partner(share.amax(across), null, linked.any(across), each, rules)
+        for across, null, each in zip((2, 1), nulls, letters, strict=True)
+    )
+    return source, target
 
 
 def linked_shares(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
@@ -241,7 +262,7 @@ def _split(
     linked: Tensor,
     share: Tensor,
     scores: Tensor | None,
-    nulls: tuple[Tensor, Tensor],
+    alone: tuple[Tensor, Tensor] | None,
     cost: Tensor,
     sizes: list[list[int]],
 ) -> Iterator[PairLinks]:
@@ -251,17 +272,26 @@ def _split(
     pair, i, j = (column.tolist() for column in places.cpu().unbind(1))
     edges = np.searchsorted(np.asarray(pair), np.arange(linked.shape[0] + 1)).tolist()
     plans = None if scores is None else scores.float().cpu().numpy()
-    left, right = (null.float().cpu().numpy() for null in nulls)
+    left, right = (None, None) if alone is None else (each.float().cpu().numpy() for each in alone)
     costs = cost.cpu().tolist()
     for b, (height, width) in enumerate(zip(*sizes, strict=True)):
         part = slice(edges[b], edges[b + 1])
         yield PairLinks(
             links=(i[part], j[part], values[part]),
             plan=None if plans is None else plans[b, :height, :width].copy(),
-            source_null=left[b, :height].copy(),
-            target_null=right[b, :width].copy(),
+            source_no_partner=_alone(left, b, height, other=width),
+            target_no_partner=_alone(right, b, width, other=height),
             cost=costs[b] if height and width else float("nan"),
         )
+
+
+def _alone(
+    probabilities: NDArray[np.float32] | None, pair: int, count: int, *, other: int
+) -> NDArray[np.float32] | None:
+    """Those of a pair's words; beside a side without words none has a partner."""
+    if probabilities is None:
+        return None
+    return probabilities[pair, :count].copy() if other else np.ones(count, dtype=np.float32)
 
 
 def _word_counts(side: Encoded) -> list[int]:
@@ -270,9 +300,10 @@ def _word_counts(side: Encoded) -> list[int]:
     return [int(count) for count in counts.tolist()]
 
 
-def _nothing(rows: int, columns: int, *, plans: bool) -> PairLinks:
+def _nothing(rows: int, columns: int, config: AlignmentSettings, *, plans: bool) -> PairLinks:
     """What there is between two sentences of which one has no words."""
-    left, right = (np.ones(count, dtype=np.float32) for count in (rows, columns))
+    known = rules_of(config) is not None
+    left, right = (np.ones(count, dtype=np.float32) if known else None for count in (rows, columns))
     plan = np.zeros((rows, columns), dtype=np.float32) if plans else None
     return PairLinks(([], [], []), plan, left, right, float("nan"))
 
@@ -292,7 +323,8 @@ def _find_in_blocks(
     edges = [(round(k * n / blocks), round(k * m / blocks)) for k in range(blocks + 1)]
     words = [side.word_ids[0].cpu() for side in sides]
     links: dict[tuple[int, int], float] = {}
-    nulls = [np.ones(int(each.max()) + 1, dtype=np.float32) for each in words]
+    known = rules_of(config) is not None
+    nulls = [np.ones(count, dtype=np.float32) for count in (int(each.max()) + 1 for each in words)]
     costs, weights = [], []
     for k in range(blocks):
         low, high = edges[max(k - 1, 0)], edges[min(k + 2, blocks)]
@@ -310,7 +342,9 @@ def _find_in_blocks(
         for i, j, score in zip(*found.links, strict=True):
             if owned[0] <= i + firsts[0] < ends[0]:
                 links[i + firsts[0], j + firsts[1]] = score
-        for s, null in enumerate((found.source_null, found.target_null)):
+        for s, null in enumerate((found.source_no_partner, found.target_no_partner)):
+            if null is None:
+                continue
             nulls[s][owned[s] : ends[s]] = null[owned[s] - firsts[s] : ends[s] - firsts[s]]
         costs.append(found.cost)
         weights.append(high[0] - low[0])
@@ -318,8 +352,8 @@ def _find_in_blocks(
     return PairLinks(
         links=([i for i, _ in ordered], [j for _, j in ordered], [links[cell] for cell in ordered]),
         plan=None,
-        source_null=nulls[0],
-        target_null=nulls[1],
+        source_no_partner=nulls[0] if known else None,
+        target_no_partner=nulls[1] if known else None,
         cost=float(np.average(costs, weights=weights)) if costs else float("nan"),
     )
 

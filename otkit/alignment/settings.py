@@ -103,7 +103,7 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
 """The published settings; a strategy without an entry has nothing to set."""
 
 THRESHOLD_UNITS: Mapping[str, str] = {
-    "threshold": "share of mass",
+    "threshold": "link strength",
     "softmax": "probability",
     "entmax": "probability",
     "itermax": "rounds",
@@ -348,7 +348,7 @@ class AlignmentSettings(Settings):
         if figures:
             parts.append(f"{' and '.join(figures)} in units of {ground}")
         if self.strategy == "threshold":
-            parts.append(f"links from a share of mass of {self.compared_with:g}")
+            parts.append(f"links from a link strength of {self.compared_with:g}")
         elif self.compared_with is not None:
             parts.append(f"{self.strategy} links ({self.compared_with:g} {THRESHOLD_UNITS[self.strategy]})")
         else:

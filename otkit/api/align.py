@@ -294,7 +294,7 @@ class Aligner:
         corpus        parallel text, plain or .gz: TSV, ` ||| `, JSONL, or with `target` two line-aligned files
         output        a file, packed where it ends in .gz, which has its name once it is whole; or an open text file
         format        pharaoh (`i-j`, from 0), words or jsonl; None goes by the ending of the output
-        scores        write each link's share of mass too, in [0, 1]
+        scores        write each link's link strength too, in [0, 1]
         raw           the text is raw: find its words first, in any script; or the name of what finds them (icu, jieba,
                       sudachi, newmm)
         documents     each pair is one of documents: they are cut into sentences, and aligned as `align_documents` does.

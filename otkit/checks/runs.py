@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from otkit.checks.finding import Finding, Side
+from otkit.encoders.tokens import letters_of
 
 __all__ = ["added", "dropped", "hallucination", "longest_run", "omission", "weight_of"]
 
@@ -53,7 +54,7 @@ def longest_run(scores: Sequence[float], weights: Sequence[float]) -> tuple[floa
 
 
 def _weight(word: str) -> float:
-    return float(max(1, sum(map(str.isalnum, word))) ** 0.5)
+    return float(max(1, letters_of(word)) ** 0.5)
 
 
 def weight_of(words: Sequence[str]) -> float:

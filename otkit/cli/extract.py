@@ -107,7 +107,7 @@ def extract(
     scores: Annotated[
         bool,
         typer.Option(
-            "--scores", help="Write each link's share of mass too, in [0, 1].", rich_help_panel="Output"
+            "--scores", help="Write each link's link strength too, in [0, 1].", rich_help_panel="Output"
         ),
     ] = False,
     level: Annotated[

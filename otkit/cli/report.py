@@ -159,7 +159,7 @@ def report(
         unlinked_words(first, side="target"),
     )
     views = zip(*models.values(), strict=True)
-    worst = "the highest error rate (AER)" if gold is not None else "the lowest mass on links"
+    worst = "the highest error rate (AER)" if gold is not None else "the weakest links"
     page = Page(
         title=f"Alignments of {Path(facts['name']).name}",
         variants=tuple(variants),

@@ -43,9 +43,9 @@ __all__ = ["FORMATS", "open_both", "show_alignment"]
 FORMATS = {
     "grid": "shaded cells and lists, for the terminal; with --output FILE.svg a picture of it",
     "text": "each source word over the target words that it is linked with, for long sentences",
-    "pairs": "a line for each link: i-j, both words, share of mass",
+    "pairs": "a line for each link: i-j, both words, link strength",
     "pharaoh": "i-j i-j ..., counted from 0",
-    "json": "links, null mass, shares and settings",
+    "json": "links, words without a partner, shares and settings",
     "html": "a page where words light their partners",
     "png": "a heat map",
     "svg": "a heat map",
@@ -119,7 +119,7 @@ def show_alignment(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Draw the transport plan between two sentences, and list the linked words with their share of mass.
+    """Draw the transport plan between two sentences, and list the linked words with their link strength.
 
     [bold]Examples[/bold]
 

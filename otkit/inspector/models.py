@@ -98,8 +98,8 @@ def described(trace: Trace, *, model: str, layers: Sequence[int]) -> dict[str, A
         "share": _rounded(trace.share, 4),
         "strength": _rounded(trace.strength, 4),
         "plan": _rounded(trace.plan, 6),
-        "source_no_partner": _rounded(trace.source_null, 4),
-        "target_no_partner": _rounded(trace.target_null, 4),
+        "source_no_partner": _rounded(trace.source_no_partner, 4),
+        "target_no_partner": _rounded(trace.target_no_partner, 4),
         "cost": round(trace.mean_cost, 4),
         "settings": trace.settings.used(),
         "units": trace.settings.units(),
@@ -188,5 +188,7 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _rounded(values: NDArray[np.float64], digits: int) -> Any:
+def _rounded(values: NDArray[np.float64] | None, digits: int) -> Any:
+    if values is None:
+        return None
     return np.asarray(values, dtype=np.float64).round(digits).tolist()

@@ -79,7 +79,7 @@ def figures_table(models: Mapping[str, Sequence[GridView]]) -> Table:
 
 
 def frequent_pairs(views: Sequence[GridView], *, most: int = 20) -> Table:
-    """Linked words that hold a letter or a digit, the most frequent first, with their mean share of mass."""
+    """Linked words that hold a letter or a digit, the most frequent first, with their mean link strength."""
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for view in views:
         for i, j in view.links:

@@ -74,8 +74,9 @@ def _notes(why: Explanation) -> list[str]:
         if value is not None
     ]
     factors = "the root of both shares of mass, times the factor of the words' lengths"
+    alone = "not known here" if why.no_partner is None else f"{why.no_partner:.0%}"
     return [
         f"* {why.rule}" + (f": {factors}" if why.strategy == "threshold" else ""),
-        f"no partner: {why.no_partner:.0%} of the word's mass"
+        f"probability of no partner: {alone}"
         + (f"; {' and '.join(scale)} in units of the cost" if scale else ""),
     ]

@@ -33,18 +33,20 @@ def fragment_html(view: GridView) -> str:
 
     Shares below what the terminal shows are left out; a reader who points at a cell is told its share.
     """
-    source_null, target_null = view.null_shares()
-    beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_null, target_null))
+    source_no_partner, target_no_partner = view.null_shares()
+    beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_no_partner, target_no_partner))
     corner = f'<td title="no partner">{UNICODE.null}</td>'
     heads = [_head(word, "col", unlinked=j in view.unlinked_target) for j, word in enumerate(view.target)]
     rows = [f"<tr><td></td>{''.join(heads)}{corner if beside else ''}</tr>"]
     for i, word in enumerate(view.source):
         cells = [_cell(view, i, j) for j in range(len(view.target))]
-        null = [_tinted(float(source_null[i]), _NULL, "")] if beside else []
+        null = [_tinted(float(source_no_partner[i]), _NULL, "")] if beside else []
         head = _head(word, "row", unlinked=i in view.unlinked_source)
         rows.append(f"<tr>{head}{''.join([*cells, *null])}</tr>")
     if below:
-        rows.append(f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '') for share in target_null)}</tr>")
+        rows.append(
+            f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '') for share in target_no_partner)}</tr>"
+        )
     direction = "rtl" if mostly_rtl(view.target) else "ltr"
     return (
         f'<div class="otkit-alignment"><table dir="{direction}"><thead>{rows[0]}</thead>'
@@ -59,7 +61,7 @@ def _notes(view: GridView) -> str:
         lines.append(f"transport cost {view.score:.3f} (lower is closer)")
     parts = [escape(visible(" · ".join(lines)))] if lines else []
     for side, unlinked in view.unlinked_words():
-        listed = ", ".join(f"{_word(word)} ({null:.0%} null)" for word, null in unlinked)
+        listed = ", ".join(_word(word) + ("" if p is None else f" ({p:.0%})") for word, p in unlinked)
         parts.append(f"no partner in the {side}: {listed}")
     return "".join(f"<div>{part}</div>" for part in parts)
 

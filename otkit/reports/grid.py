@@ -94,8 +94,8 @@ def glyphs_for(encoding: str) -> Glyphs:
 
 def grid_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
     """The grid, folded into blocks of columns where the target is too long for `width` cells."""
-    source_null, target_null = view.null_shares()
-    null_column = bool((source_null >= NULL_SHOWN_FROM).any())
+    source_no_partner, target_no_partner = view.null_shares()
+    null_column = bool((source_no_partner >= NULL_SHOWN_FROM).any())
     columns = [*range(len(view.target)), *([-1] if null_column else [])]
     lines: list[Text] = []
     for block in _blocks(columns, width=width, labels=_label_cells(view)):
@@ -103,7 +103,7 @@ def grid_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[
             lines.append(Text(""))
         lines += _heads(view, block, width=width, glyphs=glyphs)
         lines += [_row(view, i, block, width=width, glyphs=glyphs) for i in range(len(view.source))]
-        if (target_null >= NULL_SHOWN_FROM).any():
+        if (target_no_partner >= NULL_SHOWN_FROM).any():
             lines.append(_row(view, -1, block, width=width, glyphs=glyphs))
     return lines
 
@@ -140,12 +140,12 @@ def _heads(view: GridView, block: Sequence[int], *, width: int, glyphs: Glyphs) 
 
 def _row(view: GridView, row: int, block: Sequence[int], *, width: int, glyphs: Glyphs) -> Text:
     cells: list[tuple[str, str]] = []
-    source_null, target_null = view.null_shares()
+    source_no_partner, target_no_partner = view.null_shares()
     for column in block:
         if row >= 0 and column >= 0:
             cells += _cell(float(view.shares[row, column]), view.kinds.get((row, column)), glyphs)
         else:
-            null = source_null[row] if row >= 0 else target_null[column] if column >= 0 else 0.0
+            null = source_no_partner[row] if row >= 0 else target_no_partner[column] if column >= 0 else 0.0
             cells += _cell(float(null), None, glyphs, style="magenta")
     word = view.source[row] if row >= 0 else f"{glyphs.null} no partner"
     return _line(cells, word, "bold" if row >= 0 else "italic", width=width, glyphs=glyphs)

@@ -29,7 +29,7 @@ __all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
 _HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
 _ORDERS = {
     "error": "highest error rate (AER) against gold",
-    "mass": "lowest mass on links",
+    "mass": "weakest links",
     "file": "as in the file",
     "nulls": "most words without a partner",
     "cost": "highest transport cost",
@@ -67,7 +67,7 @@ class PagePair:
 class Page:
     """What a page shows: pairs in their variants, and tables of figures above them.
 
-    `threshold` is the share of mass that links were cut at, where the slider rests.
+    `threshold` is the link strength that links were cut at, where the slider rests.
     """
 
     title: str
@@ -174,8 +174,8 @@ def _pair_data(pair: PagePair) -> dict[str, object]:
 def _view_data(view: GridView) -> dict[str, object]:
     return {
         "p": _percents(view.shares),
-        "a": _percents(view.source_null),
-        "b": _percents(view.target_null),
+        "a": None if view.source_no_partner is None else _percents(view.source_no_partner),
+        "b": None if view.target_no_partner is None else _percents(view.target_no_partner),
         "l": [[i, j, round(100 * view.link_share((i, j)))] for i, j in sorted(view.links)],
         "c": None if view.score is None else round(view.score, 4),
     }

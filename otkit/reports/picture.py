@@ -118,9 +118,11 @@ def _draw(view: GridView, axes: Axes) -> None:
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    columns_named = _labels(view.target, view.unlinked_target, view.target_null)
+    columns_named = _labels(view.target, view.unlinked_target, view.target_no_partner)
     axes.set_xticks(range(len(view.target)), columns_named, rotation=90)
-    axes.set_yticks(range(len(view.source)), _labels(view.source, view.unlinked_source, view.source_null))
+    axes.set_yticks(
+        range(len(view.source)), _labels(view.source, view.unlinked_source, view.source_no_partner)
+    )
     axes.xaxis.tick_top()
     if mostly_rtl(view.target):  # read from the right, as in the pages
         axes.invert_xaxis()
@@ -139,10 +141,11 @@ def _draw(view: GridView, axes: Axes) -> None:
     axes.set_xlabel("\n".join(title))
 
 
-def _labels(words: Sequence[str], unlinked: Sequence[int], null: Shares) -> list[str]:
-    """The words, and behind those without a partner the share of their mass that stayed with them."""
+def _labels(words: Sequence[str], unlinked: Sequence[int], alone: Shares | None) -> list[str]:
+    """The words, and behind those without a link how probably they have no partner."""
+    figures = ["" if alone is None else f" {alone[k]:.0%}" for k in range(len(words))]
     return [
-        f"{visible(word)} ∅ {null[k]:.0%}" if k in unlinked else visible(word) for k, word in enumerate(words)
+        f"{visible(word)} ∅{figures[k]}" if k in unlinked else visible(word) for k, word in enumerate(words)
     ]
 
 

@@ -19,7 +19,7 @@ def pharaoh_line(view: GridView) -> str:
 
 
 def pair_lines(view: GridView) -> list[str]:
-    """`i-j`, both words and the share of mass, between tabs; with gold, what kind of link it is."""
+    """`i-j`, both words and the link strength, between tabs; with gold, what kind of link it is."""
     lines = []
     for i, j in sorted(view.links):
         fields = [f"{i}-{j}", view.source[i], view.target[j], f"{view.link_share((i, j)):.3f}"]
@@ -109,8 +109,14 @@ def _described(view: GridView) -> dict[str, Any]:
     return {
         "links": links,
         "missed": [list(cell) for cell, kind in view.kinds.items() if kind == "missed"],
-        "source_null": [round(float(share), 4) for share in view.source_null],
-        "target_null": [round(float(share), 4) for share in view.target_null],
+        **{
+            name: [round(float(one), 4) for one in each]
+            for name, each in (
+                ("source_no_partner", view.source_no_partner),
+                ("target_no_partner", view.target_no_partner),
+            )
+            if each is not None
+        },
         "transport_cost": None if view.score is None else round(view.score, 4),
         "shares": [[round(float(share), 4) for share in row] for row in view.shares],
     }

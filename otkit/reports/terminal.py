@@ -111,7 +111,7 @@ def _captioned(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def summary_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
-    """The key, the links with their share of mass, the words with no partner, the sentence score."""
+    """The key, the links with their link strength, the words with no partner, the sentence score."""
     lines = [*_key_lines(view, width=width, glyphs=glyphs), Text(""), *_link_lines(view, width, glyphs)]
     if not view.links:
         lines.append(Text("no links"))
@@ -127,13 +127,13 @@ def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
     shown = {"link"} if view.gold is None else set(KIND_STYLES) - {"link"}
     shades = [f"{shade} {bound:.0%}+" for shade, bound in zip(glyphs.shades[1:], SHADE_FROM, strict=True)]
     kinds = [f"{glyphs.kinds[kind]} {name}" for kind, name in _KIND_NAMES.items() if kind in shown]
-    return _flow(["share of mass:", *shades, *kinds], width=width)
+    return _flow(["link strength:", *shades, *kinds], width=width)
 
 
 def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
     lines: list[Text] = []
     for side, unlinked in view.unlinked_words():
-        items = [f"{spell(word, 24, glyphs)} ({null:.0%} null)" for word, null in unlinked]
+        items = [spell(word, 24, glyphs) + ("" if p is None else f" ({p:.0%})") for word, p in unlinked]
         lines += _flow([f"{name}no partner in the {side}:", *items], width=width)
     return lines
 

@@ -88,6 +88,6 @@ def pair_page(
 
 
 def page_threshold(config: AlignmentSettings) -> float:
-    """Where a page's slider rests: at the share of mass that links were cut at, or would have been."""
+    """Where a page's slider rests: at the link strength that links were cut at, or would have been."""
     given = config.threshold if config.strategy == "threshold" else None
     return DEFAULT_THRESHOLDS["threshold"] if given is None else given

@@ -1,4 +1,4 @@
-"""What every picture of an alignment is drawn from: words, shares of mass, links, null mass, gold."""
+"""What every picture of an alignment is drawn from: words, shares of mass, links, words without a partner, gold."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class GridView:
     """One sentence pair as it is shown.
 
     `shares` (N, M) are in [0, 1]: how much of what two words give and take goes between them.
-    `source_null` (N,) and `target_null` (M,) are the shares of each word's mass that no partner takes.
+    `source_no_partner` (N,) and `target_no_partner` (M,) say how probably each word has no partner; None for unknown.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     shares: Shares
     links: tuple[Cell, ...]
-    source_null: Shares
-    target_null: Shares
+    source_no_partner: Shares | None
+    target_no_partner: Shares | None
     score: float | None = None
     gold: GoldLinks | None = None
     caption: str = ""
@@ -65,18 +65,22 @@ class GridView:
 
     def __post_init__(self) -> None:
         expected = (len(self.source), len(self.target))
-        found = (self.shares.shape, self.source_null.shape, self.target_null.shape)
+        nulls = (self.source_no_partner, self.target_no_partner)
+        sizes = [
+            (count,) if null is None else null.shape for count, null in zip(expected, nulls, strict=True)
+        ]
+        found = (self.shares.shape, *sizes)
         if found != (expected, expected[:1], expected[1:]):
             raise ConfigError(
                 f"a picture of {expected[0]} x {expected[1]} words got arrays of shapes {found}",
-                remedy="give one share for each pair of words and one null share for each word",
+                remedy="give one share for each pair of words and one probability for each word",
             )
         for i, j in self.links:
             if not (0 <= i < expected[0] and 0 <= j < expected[1]):
                 raise ConfigError(f"link {i}-{j} is outside a pair of {expected[0]} and {expected[1]} words")
 
     def link_share(self, cell: Cell) -> float:
-        """The share of mass stated for a link: the aligner's own score where it gave one."""
+        """The link strength stated for a link: the aligner's own score where it gave one."""
         return self.scores.get(cell, float(self.shares[cell]))
 
     @cached_property
@@ -112,27 +116,25 @@ class GridView:
         """Target words that no link touches."""
         return tuple(sorted(set(range(len(self.target))) - {j for _, j in self.links}))
 
-    def unlinked_words(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-        """`source`, then `target`, where they have words that no link touches: these, with their null mass."""
+    def unlinked_words(self) -> Iterator[tuple[str, list[tuple[str, float | None]]]]:
+        """`source`, then `target`, where they have words that no link touches: these, with the probability that they
+        have no partner."""
         for side, words, unlinked, null in (
-            ("source", self.source, self.unlinked_source, self.source_null),
-            ("target", self.target, self.unlinked_target, self.target_null),
+            ("source", self.source, self.unlinked_source, self.source_no_partner),
+            ("target", self.target, self.unlinked_target, self.target_no_partner),
         ):
             if unlinked:
-                yield side, [(words[k], float(null[k])) for k in unlinked]
+                yield side, [(words[k], None if null is None else float(null[k])) for k in unlinked]
 
     def null_shares(self) -> tuple[Shares, Shares]:
-        """Null mass of the words that no link touches, 0 elsewhere: what is drawn as `no partner`.
-
-        Unbalanced transport leaves mass at linked words too (every word pays for what it moves); shown beside
-        a full link it would read as a contradiction.
-        """
+        """How probably the words that no link touches have no partner, 0 elsewhere: what is drawn as `no partner`."""
         source, target = np.zeros(len(self.source)), np.zeros(len(self.target))
         for unlinked, shown, null in (
-            (self.unlinked_source, source, self.source_null),
-            (self.unlinked_target, target, self.target_null),
+            (self.unlinked_source, source, self.source_no_partner),
+            (self.unlinked_target, target, self.target_no_partner),
         ):
-            shown[list(unlinked)] = null[list(unlinked)]
+            if null is not None:
+                shown[list(unlinked)] = null[list(unlinked)]
         return source, target
 
 
@@ -155,8 +157,10 @@ def view_of(
     alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "", settings: str = ""
 ) -> GridView:
     """The picture of what the aligner found for one pair."""
-    source_null = np.asarray(alignment.source_null, dtype=np.float64)
-    target_null = np.asarray(alignment.target_null, dtype=np.float64)
+    source_no_partner, target_no_partner = (
+        None if each is None else np.asarray(each, dtype=np.float64)
+        for each in (alignment.source_no_partner, alignment.target_no_partner)
+    )
     scores = {(link.source, link.target): float(link.score) for link in alignment.links}
     if alignment.plan is None:
         shares = np.zeros((len(alignment.source), len(alignment.target)))
@@ -169,8 +173,8 @@ def view_of(
         target=tuple(alignment.target),
         shares=shares,
         links=tuple(scores),
-        source_null=source_null,
-        target_null=target_null,
+        source_no_partner=source_no_partner,
+        target_no_partner=target_no_partner,
         score=None if math.isnan(alignment.cost) else float(alignment.cost),
         gold=gold,
         caption=caption,

@@ -66,9 +66,9 @@ def test_the_links_are_those_of_the_sentences(sample_encoder: TorchEncoder, orde
     assert found.pairs == expected
     assert list(found.links) == sorted(found.links)
     assert found.source == tuple(source)
-    assert found.target_null.shape == (len(target),)
+    assert found.target_no_partner.shape == (len(target),)
     if 4 not in order:
-        assert (found.source_null[begins[4] : begins[5]] == 1).all()
+        assert (found.source_no_partner[begins[4] : begins[5]] == 1).all()
     assert 0 < found.cost < 1
 
 

@@ -52,7 +52,7 @@ def test_planted_errors_come_first_in_their_class(sample_encoder: TorchEncoder, 
         assert line.found[name].score >= 0.93, name
         assert set(line.found) == set(CLASSES)
     assert first[34].found["numbers"].what == "1987 / 1978"
-    assert "harbour" in first[37].found["added"].what or "mending" in first[37].found["added"].what
+    assert first[37].found["added"].what.endswith("nets")
     assert found.flagged["numbers"] == 1
     scores = [line.score for line in found.worst]
     assert scores == sorted(scores, reverse=True)

@@ -202,7 +202,7 @@ def test_the_page_offers_every_layer_and_transport(otkit: Run, tmp_path: Path) -
         "model": "tiny",
         "layer": "layer 2",
         "transport": "unbalanced",
-        "settings": "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a share of mass of 0.45",
+        "settings": "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a link strength of 0.45",
     }
     assert {variant["layer"] for variant in data["variants"]} == {"layer 1", "layer 2"}
     assert {"balanced", "exact", "none"} <= {variant["transport"] for variant in data["variants"]}
@@ -285,8 +285,8 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     data = json.loads(found[1])
     assert [variant["model"] for variant in data["variants"]] == ["tiny", "other"]
     assert data["order"] == "mass"
-    assert '<option value="mass">worst first: lowest mass on links</option>' in html
-    assert "the lowest mass on links first" in html
+    assert '<option value="mass">worst first: weakest links</option>' in html
+    assert "the weakest links first" in html
     numbers = [pair["n"] for pair in data["pairs"]]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 15
@@ -294,7 +294,7 @@ def test_a_report_holds_a_sample_of_the_corpus(otkit: Run, tmp_path: Path) -> No
     figures = json.loads((tmp_path / "a" / "figures.json").read_text("utf-8"))
     assert figures["figures"]["tiny"]["pairs"] == 15
     assert figures["config"]["strategy"] == "threshold"
-    assert (figures["config"]["threshold"], figures["units"]["threshold"]) == (0.45, "share of mass")
+    assert (figures["config"]["threshold"], figures["units"]["threshold"]) == (0.45, "link strength")
     assert figures["layers"] == {"tiny": [1], "other": [1]}
     otkit(*words, "--output", "b", "--compare", "other")
     assert (tmp_path / "b" / "index.html").read_text("utf-8") == html
@@ -324,7 +324,7 @@ def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) 
     assert (config["epsilon"], config["tau"], config["unit"]) == (0.075, 0.1, "mean-cost")
     assert None not in config.values()
     assert units["epsilon"] == units["tau"] == "mean cost of the pair"
-    assert units["threshold"] == "share of mass"
+    assert units["threshold"] == "link strength"
     _, text, _ = show(
         otkit,
         *("-f", "json", "--epsilon", "0.2", "--unit", "cost"),
@@ -341,14 +341,14 @@ def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) 
     _, grid, _ = show(otkit, "--width", "100")
     assert grid.splitlines()[:2] == [
         "tiny, layer 1, unbalanced",
-        "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a share of mass of 0.45",
+        "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a link strength of 0.45",
     ]
     (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
     otkit("extract", "de-en.tsv", "--model", "tiny", "-o", "links", "--json", "extract.json", "--quiet")
     found = json.loads((tmp_path / "extract.json").read_text("utf-8"))
     assert (found["aligner"]["layers"], found["aligner"]["threshold"]) == ([1], 0.45)
     assert None not in found["aligner"].values()
-    assert found["units"]["threshold"] == "share of mass"
+    assert found["units"]["threshold"] == "link strength"
     (tmp_path / "again.toml").write_text(recipe_text({"alignment": found["aligner"]}, source="extract.json"))
     again = otkit("extract", "de-en.tsv", "--model", "tiny", "--recipe", "again.toml", "--quiet")[1]
     assert again == (tmp_path / "links").read_text("utf-8")

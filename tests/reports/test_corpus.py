@@ -87,7 +87,7 @@ def test_the_document_holds_what_the_pictures_show() -> None:
     alignment = document["alignments"][0]
     assert alignment["links"][2] == {"source": 2, "target": 2, "share": 0.6, "gold": "possible"}
     assert alignment["missed"] == [[4, 3]]
-    assert alignment["source_null"] == [0, 0, 0, 0, 0.9]
+    assert alignment["source_no_partner"] == [0, 0, 0, 0, 0.9]
     assert alignment["transport_cost"] == 0.25
     assert alignment["config"] == {"transport": "balanced"}
 
@@ -117,7 +117,12 @@ def test_shares_are_those_of_the_aligner() -> None:
 def test_views_take_the_scores_of_the_links_and_no_cost_for_an_empty_side() -> None:
     plan = np.array([[0.3, 0.0], [0.0, 0.3]], dtype=np.float32)
     null = np.array([0.4, 0.4], dtype=np.float32)
-    settings = {"source": ("a", "b"), "target": ("c", "d"), "source_null": null, "target_null": null}
+    settings = {
+        "source": ("a", "b"),
+        "target": ("c", "d"),
+        "source_no_partner": null,
+        "target_no_partner": null,
+    }
     found = Alignment(links=(Link(0, 0, 0.7),), plan=plan, cost=0.2, **settings)  # type: ignore[arg-type]
     view = view_of(found)
     assert view.link_share((0, 0)) == 0.7
@@ -130,7 +135,7 @@ def test_views_take_the_scores_of_the_links_and_no_cost_for_an_empty_side() -> N
 
 def test_views_that_do_not_fit_their_words_are_refused() -> None:
     with pytest.raises(ConfigError, match="a picture of 5 x 4 words got arrays"):
-        small_view(source_null=np.zeros(4))
+        small_view(source_no_partner=np.zeros(4))
     with pytest.raises(ConfigError, match="link 5-0 is outside a pair of 5 and 4 words"):
         small_view(links=((5, 0),))
 
@@ -165,8 +170,8 @@ def test_words_over_words_by_hand() -> None:
         target=("that", "has", "been", "visited", "oh"),
         links=(Link(0, 0, 0.9), Link(1, 1, 0.8), Link(2, 1, 0.5), Link(2, 3, 0.9)),
         plan=None,
-        source_null=np.zeros(4, np.float32),
-        target_null=np.zeros(5, np.float32),
+        source_no_partner=np.zeros(4, np.float32),
+        target_no_partner=np.zeros(5, np.float32),
         cost=0.1,
     )
     gold = GoldLinks(sure=frozenset({(0, 0), (3, 4)}), possible=frozenset({(1, 1), (2, 3)}))

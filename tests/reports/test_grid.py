@@ -52,12 +52,12 @@ def test_known_plan_is_drawn_as_known_text() -> None:
 
 def test_summary_lists_links_unlinked_words_and_score() -> None:
     assert [line.plain for line in summary_lines(small_view(), width=60)] == [
-        "share of mass:  ░ 5%+  ▒ 25%+  ▓ 50%+  █ 75%+  ● link",
+        "link strength:  ░ 5%+  ▒ 25%+  ▓ 50%+  █ 75%+  ● link",
         "",
         "● 100% Das → This     ●  60% ein → a",
         "●  80% ist → is       ●  90% Haus → house",
         "",
-        "no partner in the source:  . (90% null)",
+        "no partner in the source:  . (90%)",
         "transport cost 0.250  (lower is closer)",
     ]
 
@@ -166,10 +166,10 @@ def test_comparison_stands_side_by_side_when_it_fits_and_names_what_differs() ->
     assert "gained over two (2):  ein → a,  Haus → house" in wide
     assert "lost, of 3 (1):  ein → is" in wide
     assert wide[-5:] == [
-        "one: no partner in the source:  . (90% null)",
+        "one: no partner in the source:  . (90%)",
         "one: transport cost 0.250  (lower is closer)",
-        "two: no partner in the source:  Haus (0% null)  . (90% null)",
-        "two: no partner in the target:  a (0% null)  house (0% null)",
+        "two: no partner in the source:  Haus (0%)  . (90%)",
+        "two: no partner in the target:  a (0%)  house (0%)",
         "two: transport cost 0.250  (lower is closer)",
     ]
     narrow = drawn(

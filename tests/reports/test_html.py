@@ -146,7 +146,7 @@ def test_hovering_a_word_lights_its_partners_by_mass(tab: Browser, tmp_path: Pat
     tab.hover("h1")
     assert [share(tab, "s", i) for i in range(5)] == [0.0] * 5
     tab.hover('[data-side=s] [data-index="4"]')
-    assert status(tab) == ".: a 4 %, no partner (90 % null)"
+    assert status(tab) == ".: a 4 %, no partner (90 %)"
 
 
 @needs_chromium
@@ -219,7 +219,7 @@ def test_a_page_opens_with_the_worst_and_says_by_what(tab: Browser, tmp_path: Pa
     found = [badness[number - 1] for number in tab.evaluate(shown)]
     assert found == sorted(badness, reverse=True)
     assert tab.evaluate("document.getElementById('order').selectedOptions[0].textContent") == (
-        "worst first: highest error rate (AER) against gold" if gold else "worst first: lowest mass on links"
+        "worst first: highest error rate (AER) against gold" if gold else "worst first: weakest links"
     )
     tab.change("#order", "file")
     assert tab.evaluate(shown) == list(range(1, 26))

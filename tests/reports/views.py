@@ -33,8 +33,8 @@ def small_view(**changes: object) -> GridView:
         "target": ("This", "is", "a", "house"),
         "shares": shares,
         "links": ((0, 0), (1, 1), (2, 2), (3, 3)),
-        "source_null": np.array([0.0, 0.0, 0.0, 0.0, 0.9]),
-        "target_null": np.zeros(4),
+        "source_no_partner": np.array([0.0, 0.0, 0.0, 0.0, 0.9]),
+        "target_no_partner": np.zeros(4),
         "score": 0.25,
     }
     return GridView(**{**settings, **changes})  # type: ignore[arg-type]
@@ -55,8 +55,8 @@ def random_view(
         target=words[1],
         shares=rng.random(size) ** 3,
         links=tuple(cells),
-        source_null=rng.random(size[0]) ** 2,
-        target_null=rng.random(size[1]) ** 2,
+        source_no_partner=rng.random(size[0]) ** 2,
+        target_no_partner=rng.random(size[1]) ** 2,
         score=float(rng.random()),
         gold=GoldLinks(frozenset([*cells[::2], (0, 0)]), frozenset(cells[::3])) if gold else None,
         caption=f"model {seed}",

@@ -29,14 +29,14 @@ export class Matrix {
       cell.setAttribute("aria-label", cell.title);
     }));
     const rows = new Set(links.map(([i]) => i)), columns = new Set(links.map(([, j]) => j));
-    this.heads.source.forEach((head, i) => this.alone(head, !rows.has(i), nulls?.[0][i]));
-    this.heads.target.forEach((head, j) => this.alone(head, !columns.has(j), nulls?.[1][j]));
+    this.heads.source.forEach((head, i) => this.alone(head, !rows.has(i), nulls?.[0]?.[i]));
+    this.heads.target.forEach((head, j) => this.alone(head, !columns.has(j), nulls?.[1]?.[j]));
     this.fit();
   }
 
   alone(head, is, share) {
     head.classList.toggle("alone", is);
-    head.title = is && share != null ? `no partner: ${percent(share)}` : "";
+    head.title = is && share != null ? `probability of no partner: ${percent(share)}` : "";
   }
 
   build(source, target, key) {

@@ -23,5 +23,5 @@ export function showWhy(place, why) {
     el("h2", {}, "Why this link: ", el("bdi", { lang: languageOf([why.word]) }, why.word), ` (${why.side} word ${why.index})`),
     el("p", { class: "soft" }, `The best ${why.candidates.length} of ${why.words}; ● ${why.rule}.`),
     el("table", { class: "why" }, el("thead", {}, head), el("tbody", {}, rows)),
-    el("p", { class: "soft" }, `Strength: the root of both shares, times length. No partner: ${percent(why.no_partner)} of the word's mass${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
+    el("p", { class: "soft" }, `Strength: the root of both shares, times length. Probability of no partner: ${why.no_partner == null ? "not known here" : percent(why.no_partner)}${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
 }

@@ -30,7 +30,7 @@
     if (!raw.decoded) {
       const m = pair.t.length;
       raw.decoded = {
-        m, shares: bytes(raw.p), sourceNull: bytes(raw.a), targetNull: bytes(raw.b), cost: raw.c,
+        m, shares: bytes(raw.p), alone: [raw.a && bytes(raw.a), raw.b && bytes(raw.b)], cost: raw.c,
         links: new Map(raw.l.map(([i, j, score]) => [i * m + j, score])),
       };
     }
@@ -130,14 +130,14 @@
         const cell = i * view.m + j;
         row.append(cellNode(view.shares[cell], kinds.get(cell), sure.has(cell) ? "gold" : possible.has(cell) ? "gold-possible" : null));
       });
-      row.append(cellNode(lonely[0].has(i) ? view.sourceNull[i] : 0, null, "null"));
+      row.append(cellNode(lonely[0].has(i) && view.alone[0] ? view.alone[0][i] : 0, null, "null"));
       body.append(row);
     });
     const last = element("tr", {}, element("th", { scope: "row" }, "no partner"));
-    view.targetNull.forEach((share, j) => last.append(cellNode(lonely[1].has(j) ? share : 0, null, "null")));
+    pair.t.forEach((_, j) => last.append(cellNode(lonely[1].has(j) && view.alone[1] ? view.alone[1][j] : 0, null, "null")));
     last.append(element("td", {}));
     body.append(last);
-    const table = element("table", { class: "grid", dir: pair.d[1] }, element("caption", {}, "Share of mass"), element("thead", {}, head), body);
+    const table = element("table", { class: "grid", dir: pair.d[1] }, element("caption", {}, "Link strength"), element("thead", {}, head), body);
     const items = element("ul", {});
     for (const [cell, kind] of [...kinds].sort((a, b) => a[0] - b[0])) {
       const score = linksOf(view).get(cell) ?? view.shares[cell];
@@ -209,7 +209,8 @@
       const best = [...others.keys()].sort((a, b) => shareOf(b) - shareOf(a)).slice(0, 4).filter((other) => shareOf(other) >= 1);
       const parts = best.map((other) => `\u2068${others[other]}\u2069 ${percent(shareOf(other))}`);
       if (figure.lonely[side === "s" ? 0 : 1].has(index)) {
-        parts.push(`no partner (${percent((side === "s" ? view.sourceNull : view.targetNull)[index])} null)`);
+        const alone = view.alone[side === "s" ? 0 : 1];
+        parts.push(alone ? `no partner (${percent(alone[index])})` : "no partner");
       }
       said.push(parts.join(", ") || "no mass");
     }
