@@ -215,7 +215,6 @@ SETTINGS = {
     "distances": "position", "length_power": 9.0, "attach_factor": 1.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
-    "attach_factor": {"threshold": 0.4},
     "mass": {"transport": "partial"},
     "structure": {"transport": "fgw"},
     "distances": {"transport": "fgw", "structure": 1.0},
