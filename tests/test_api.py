@@ -218,7 +218,6 @@ SETTINGS = {
     "distances": "position", "length_power": 9.0, "attach_factor": 1.0, "strategy": "backward", "threshold": 0.9,
 }  # fmt: skip
 BESIDE = {
-    "attach_factor": {"threshold": 0.4},
     "mass": {"transport": "partial"},
     "space_text": {"space": "center"},
     "structure": {"transport": "fgw"},
