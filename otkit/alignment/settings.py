@@ -416,7 +416,7 @@ OTHER_DESIGNS: Mapping[str, CheckSettings] = {
 
 @dataclass(frozen=True)
 class BeadSettings(Settings):
-    """How the sentences of two documents are put together. The defaults were chosen on one German and French book."""
+    """How the sentences of two documents are put together. The defaults were chosen on four German and French texts."""
 
     most: int = setting(
         5,
