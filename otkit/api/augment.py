@@ -191,12 +191,22 @@ def _squad(source: FilePath, target: FilePath | None, on_error: str) -> Examples
         ]
         other = next((others[item.id] for item in items if item.id in others), None)
         parts.append(
-            Part(Text.of(context), tuple(places), other and Text.of(other.context), f"{number} context")
+            Part(
+                Text.of(context),
+                tuple(places),
+                None if other is None else Text.of(other.context),
+                f"{number} context",
+            )
         )
         for item in items:
             theirs = others.get(item.id)
             parts.append(
-                Part(Text.of(item.question), (), theirs and Text.of(theirs.question), f"question {item.id}")
+                Part(
+                    Text.of(item.question),
+                    (),
+                    None if theirs is None else Text.of(theirs.question),
+                    f"question {item.id}",
+                )
             )
 
     def written(switched: Sequence[Switched]) -> str:
