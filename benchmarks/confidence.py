@@ -79,8 +79,8 @@ def reliability(seen: Sequence[Seen]) -> None:
     languages = np.array([one.language for one in seen])
     for language in sorted(set(languages)):
         rest = [one for one in seen if one.language != language]
-        asked = np.flatnonzero(languages == language)
-        guesses[asked] = 1 / (1 + np.exp(-_matrix([seen[int(at)] for at in asked]) @ fitted(rest)))
+        asked = np.flatnonzero(languages == language).tolist()
+        guesses[asked] = 1 / (1 + np.exp(-_matrix([seen[at] for at in asked]) @ fitted(rest)))
     right = np.array([one.right for one in seen], dtype=float)
     tasks = np.array([one.task for one in seen])
     rows = []

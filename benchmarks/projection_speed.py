@@ -22,6 +22,7 @@ from otkit.alignment.corpus import extract_corpus
 from otkit.api.lexicon import lexicon
 from otkit.api.project import open_aligner, open_projection
 from otkit.api.tags import tags
+from otkit.reports.tables import Value
 
 __all__ = ["main"]
 
@@ -78,7 +79,7 @@ def main() -> None:
                 run()
                 times[task].append(time.process_time() - start)
     base = median(times["extract"])
-    rows: list[list[float | str]] = [
+    rows: list[list[Value]] = [
         [task, pairs / median(found), 100 * base / median(found)] for task, found in times.items()
     ]
     show(f"{pairs} pairs, CPU time", ["command", "pairs a second", "% of extract"], rows, digits=1)

@@ -463,7 +463,8 @@ def _json_item(line: str, other: str | None, number: int) -> Labelled:
         if not value.strip():
             raise InputError(f"the {name} is empty", remedy="fill it")
     places = tuple(_json_place(span, text) for span in record[keys["spans"]])
-    return Labelled(Text.of(text), Text.of(target, parts=True), places, number, (keys, record))
+    source = Text.of(text, parts=True)
+    return Labelled(source, Text.of(target, parts=True), places, number, (keys, record))
 
 
 def _json_place(span: Any, text: str) -> Place:
@@ -567,8 +568,8 @@ class Squad:
                         remedy="correct answer_start",
                     )
                 places.append(Place(name, start, start + len(words)))
-        target = Text.of(context, parts=True)
-        return Labelled(Text.of(text), target, tuple(places), number, (article, asked))
+        source, target = Text.of(text, parts=True), Text.of(context, parts=True)
+        return Labelled(source, target, tuple(places), number, (article, asked))
 
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:
         article, asked = item.record

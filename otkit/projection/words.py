@@ -81,7 +81,7 @@ def same_mark(one: str, other: str) -> bool:
 def text_words(text: str, *, parts: bool = False) -> list[Segment]:
     """The words of raw text with their places: between spaces, with the punctuation around them as words of its own.
 
-    With `parts`, a word with a hyphen is its parts: a span that is carried to it may end there ("Qing-Dynastie").
+    With `parts`, a word with a hyphen is its parts: a span may end there ("Qing-Dynastie").
 
     Text in scripts without spaces is cut by ICU's dictionaries, but a run of katakana is one word: the dictionary does
     not know most of them. In `Segment`, places count characters.
