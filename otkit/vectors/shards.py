@@ -119,7 +119,9 @@ def _parquet(place: Callable[[str], Path], numbers: int | None = None) -> Any:
     numbers: how many bytes of vectors there may be; of texts it is what packs that well.
     """
     path = place(".parquet")
-    file = require_extra("pyarrow.parquet", extra="parquet").ParquetFile(path)
+    # Dictionaries stay packed: one text of megabytes may fill many rows.
+    texts = ["file", "side", "language", "text"]
+    file = require_extra("pyarrow.parquet", extra="parquet").ParquetFile(path, read_dictionary=texts)
     size = path.stat().st_size
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     columns = [group.column(number) for group in groups for number in range(group.num_columns)]
