@@ -216,9 +216,11 @@ class Aligner:
         A document is a string, whose sentences end at final marks and at line ends, or a list of its sentences, each a
         string or a list of words. Plans are left out.
 
-        >>> pair = "Das Haus ist alt . Ich trinke Tee .", "I drink tea . The house is old ."
-        >>> [found.pharaoh for found in Aligner().align_documents([pair])]
-        ['0-4 1-5 2-6 3-7 4-8 5-0 6-1 7-2 8-3']
+        >>> german = "Das Haus ist alt . Ich trinke gern Tee . Morgen fahren wir ans Meer . Der Hund schläft dort ."
+        >>> english = "Tomorrow we are going to the sea . The dog is sleeping there . The house is old . I like tea ."
+        >>> (found,) = Aligner().align_documents([(german, english)])
+        >>> found.pharaoh.split()[:5]
+        ['0-14', '1-15', '2-16', '3-17', '4-18']
         """
         return self._aligner.align_documents(
             (_document(source, raw=raw), _document(target, raw=raw)) for source, target in documents
