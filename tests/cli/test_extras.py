@@ -19,6 +19,8 @@ CASES = [
     ("icu4py", "otkit[raw]", "extract none.tsv --raw"),
     ("icu4py", "otkit[raw]", "show-alignment a b --model none/at/all --raw"),
     ("icu4py", "otkit[raw]", "report none.tsv --raw"),
+    ("starlette", "otkit[serve]", "inspect none.tsv"),
+    ("uvicorn", "otkit[serve]", "inspect none.tsv"),
     ("icu4py", "otkit[raw]", "check none.tsv --raw"),
     ("icu4py", "otkit[raw]", "embed none.tsv --output out --raw"),
     ("ray", "otkit[ray]", "extract none.tsv --engine ray"),
