@@ -136,7 +136,7 @@ class ObjectiveLoss(nn.Module):
     def _letters(self, tokens: Tokens) -> Tensor:
         """(B,W) letters of the words; zeros where no loss asks for them."""
         letters = torch.zeros(len(tokens), max(tokens.counts, default=0), dtype=torch.int64)
-        if not self.recipe.objective.weighs_lengths:
+        if not self.recipe.objective.counts_letters:
             return letters
         tokenizer, words = self.objective.encoder.tokenizer, tokens.word_ids.tolist()
         for row, ids in enumerate(tokens.ids.tolist()):

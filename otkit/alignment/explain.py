@@ -216,7 +216,7 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
     """The trace of sentences 0 and 1 of the store."""
     rows = torch.tensor([0], device=store.counts.device)
     sides = store.gather(rows), store.gather(rows + 1)
-    lengths = (store.gather_lengths(rows), store.gather_lengths(rows + 1)) if config.weighs_lengths else None
+    lengths = store.gather_lengths(rows), store.gather_lengths(rows + 1)
     found = decide(*sides, config, lengths=lengths)
     cells = _deciding(found.unit_share[0], *sides)
     epsilon, tau = temperature(found.problem, config)

@@ -137,7 +137,7 @@ def decide(
     source: Encoded, target: Encoded, config: AlignmentSettings, *, lengths: Lengths | None = None
 ) -> Decision:
     """The plan, and what the strategy makes of it, for B pairs of which each side has a unit."""
-    problem = paid = problem_of(source, target, config)
+    problem = paid = problem_of(source, target, config, letters=lengths)
     mask = problem.mask
     nulls: tuple[Tensor, Tensor] | None
     if config.transport == "none":

@@ -51,6 +51,7 @@ class Problem:
     unit (B,)            the mean of the ground cost
     source, target       (B,N,D) and (B,M,D) vectors, 0 at padding
     order_price (B,N,M)  what of the cost is for leading away from the links around; None before word order
+    telling (B,N,M)      the cells between words, whose links tell of their neighbours; None where marks are not known
     """
 
     cost: Tensor
@@ -61,6 +62,7 @@ class Problem:
     source: Tensor
     target: Tensor
     order_price: Tensor | None = None
+    telling: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -86,11 +88,12 @@ def problem_of(
     target: Encoded,
     config: AlignmentSettings,
     weights: tuple[Tensor, Tensor] | None = None,
+    letters: tuple[Tensor, Tensor] | None = None,
 ) -> Problem:
     """The problems of B pairs, differentiable in their vectors.
 
-    Centre the vectors, take the ground cost. The `weights` (B,N) and
-    (B,M), exactly 0 at padding, are those of the settings where none are given.
+    Centre the vectors, take the ground cost. The `weights` (B,N) and (B,M), exactly 0 at padding, are those of the
+    settings where none are given; `letters` (B,N) and (B,M) are those of the units' words, 0 for punctuation.
     """
     x, y, rows, columns = source.vectors, target.vectors, source.mask, target.mask
     if config.center == "sentence":
@@ -99,7 +102,8 @@ def problem_of(
     ground = torch.where(mask, _ground_cost(x, y, cost=config.cost), 0.0)
     unit = mean_cost(ground, mask) if config.cost != "dot" else torch.ones_like(ground[:, 0, 0])
     a, b = weights or (_weights(x, rows, config), _weights(y, columns, config))
-    return Problem(ground, ground, a, b, unit, x, y)
+    telling = None if letters is None else (letters[0] > 0)[:, :, None] & (letters[1] > 0)[:, None, :]
+    return Problem(ground, ground, a, b, unit, x, y, telling=telling)
 
 
 def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
@@ -254,7 +258,9 @@ def ordered(problem: Problem, config: AlignmentSettings, solver: Solver) -> Prob
         with torch.no_grad():
             share = shares(solver(found), problem.mask)
             astray = config.distortion * distortion_cost(share, problem.a > 0, problem.b > 0)
-            price = astray - config.agreement * neighbour_support(share) if rounds else astray
+            # A full stop stands where the sentence ends, in any order of its words.
+            told = share if problem.telling is None else share * problem.telling
+            price = astray - config.agreement * neighbour_support(told) if rounds else astray
         found = dataclasses.replace(problem, cost=problem.cost + unit * price, order_price=unit * astray)
     return found
 

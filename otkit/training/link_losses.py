@@ -154,7 +154,7 @@ def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
 
     settings = aligner_settings(pairs, config)
     weights = pairs.source_weights, pairs.target_weights
-    problem = problem_of(pairs.source, pairs.target, settings, weights)
+    problem = problem_of(pairs.source, pairs.target, settings, weights, pairs.letters)
     return shares(solve(problem, settings, plan), problem.mask)
 
 

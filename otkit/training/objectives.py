@@ -243,7 +243,7 @@ class AlignmentModel(nn.Module):
         if "static" in needs and self.static is not None:
             aims = self.static.aims(batch, sides)
         letters = None
-        if config.weighs_lengths:
+        if config.counts_letters:
             letters = send(batch.letters[0], encoder.device), send(batch.letters[1], encoder.device)
         links = None
         if given is not None and needs & {"links", "gold", "joint"}:

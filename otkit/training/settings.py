@@ -296,6 +296,11 @@ class ObjectiveSettings(Settings):
         """True where a loss learns from links that the word aligner reads."""
         return self.links == "own" and "read" in self.needs
 
+    @property
+    def counts_letters(self) -> bool:
+        """True where the letters of words count: by the lengths, or since the aligner's links of marks tell nothing."""
+        return self.granularity == "word" and (self.weighs_lengths or "read" in self.needs)
+
     def of_layers(self, name: str) -> bool:
         """True for a loss that compares the vectors of a layer."""
         return not NEEDS[name] & _LAYERLESS

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otkit.alignment.links import find_links, fold, linked_shares
-from otkit.alignment.plans import PLANS, Problem, problem_of, solve
+from otkit.alignment.plans import PLANS, Problem, ordered, problem_of, solve, solver_of
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import ConfigError
@@ -241,3 +241,23 @@ def test_only_the_last_of_the_plans_has_a_gradient() -> None:
 def test_weighed_lengths_need_lengths() -> None:
     with pytest.raises(ConfigError, match="lengths of the words are not known"):
         linked_shares(torch.ones(1, 2, 2), AlignmentSettings(length_power=0.5))
+
+
+def test_links_of_punctuation_say_nothing_of_their_neighbours() -> None:
+    """A full stop at both ends must not pull the last words together, whatever their meaning."""
+    rng = torch.Generator().manual_seed(3)
+    words = torch.nn.functional.normalize(torch.randn(4, 16, generator=rng), dim=-1)
+    # The first word of the source is the last of the target; both end with the same mark.
+    source, target = words[[0, 1, 2, 3]], words[[1, 2, 0, 3]]
+    mask, ids = torch.ones(1, 4, dtype=torch.bool), torch.arange(4)[None]
+    sides = Encoded(source[None], mask, ids), Encoded(target[None], mask, ids)
+    letters = torch.tensor([[5, 5, 5, 0]])
+    config = AlignmentSettings()
+    bonus = []
+    for known in (None, (letters, letters)):
+        problem = problem_of(*sides, config, letters=known)
+        paid = ordered(problem, config, solver_of(config))
+        assert paid.order_price is not None
+        bonus.append(problem.cost + paid.order_price - paid.cost)
+    assert bonus[0][0, 2, 2] - bonus[1][0, 2, 2] > 0.05, "what the mark's own link adds"
+    torch.testing.assert_close(bonus[0][0, 0, 2], bonus[1][0, 0, 2], atol=0.01, rtol=0.1)  # far from the mark

@@ -214,14 +214,36 @@ def reference_supervised(pairs: EncodedPairs) -> float:
     return total / 2
 
 
+def astray(weight: np.ndarray) -> np.ndarray:
+    """How far each cell leads away from where the words around its row go, after `distortion_cost`'s docstring."""
+    n, m = weight.shape
+    found = np.zeros_like(weight)
+    offset = {(k, j): j * n / m - k for k in range(n) for j in range(m)}
+    for i in range(n):
+        told = [
+            (
+                np.exp(-((i - k) ** 2) / 32) * weight[k].sum(),
+                sum(weight[k, j] * offset[k, j] for j in range(m)) / weight[k].sum(),
+            )
+            for k in range(n)
+            if k != i
+        ]
+        told.append((0.02, 0.0))
+        total = sum(each for each, _ in told)
+        mean = sum(each * where for each, where in told) / total
+        variance = sum(each * where**2 for each, where in told) / total - mean**2
+        for j in range(m):
+            found[i, j] = (offset[i, j] - mean) ** 2 / (200 + variance)
+    return found
+
+
 def in_order(cost: np.ndarray) -> np.ndarray:
-    """Shares of the plan that the word aligner reads: off the diagonal dearer, beside other links cheaper."""
+    """Shares of the plan that the word aligner reads: dearer where a link leads away from those around it, cheaper
+    beside other links."""
     cells = [(i, j) for i in range(cost.shape[0]) for j in range(cost.shape[1])]
-    unit, last = cost.mean(), [max(size - 1, 1) for size in cost.shape]
-    off = np.array([(i / last[0] - j / last[1]) ** 2 for i, j in cells]).reshape(cost.shape)
-    support = np.zeros_like(cost)
+    price = np.zeros_like(cost)
     for _ in range(3):
-        plan = entropic(cost + 0.1 * unit * (off - support))[0]
+        plan = entropic(cost + cost.mean() * price)[0]
         share = plan / np.sqrt(np.outer(plan.sum(1), plan.sum(0)))
         support = np.array(
             [
@@ -233,10 +255,13 @@ def in_order(cost: np.ndarray) -> np.ndarray:
                 for i, j in cells
             ]
         ).reshape(cost.shape)
+        away = (astray(share**4) + astray(share.T**4).T) / 2
+        price = 0.2 * np.minimum(away, 16) - 0.1 * support
     return share
 
 
 def reference_likelihood(pairs: EncodedPairs) -> float:
+    assert pairs.letters is None
     total = 0.0
     for (x, y), links in zip(clouds(pairs), LINKS, strict=True):
         odds = (in_order(cosine_cost(x, y)) - 0.45) / 0.1
