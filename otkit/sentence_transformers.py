@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.encoder import EncoderSettings, alignment_layers_rule
+from otkit.encoders.families import layer_count
 from otkit.encoders.stack import POOLING_MODES
 from otkit.encoders.tokens import Tokens, letters_of
 from otkit.encoders.torch import TorchEncoder
@@ -209,7 +210,7 @@ def _encoder(model: SentenceTransformer) -> TorchEncoder:
             "the model has no transformers encoder with a fast tokenizer",
             remedy="give a SentenceTransformer whose first module is a Transformer",
         )
-    layers, _ = alignment_layers_rule(int(encoder.config.num_hidden_layers))
+    layers, _ = alignment_layers_rule(layer_count(encoder.config))
     settings = EncoderSettings(layers, pooling=_pooling(model))
     return TorchEncoder(encoder, tokenizer, name=str(encoder.config.name_or_path), settings=settings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -30,9 +31,12 @@ __all__ = [
     "CHOICE",
     "CHOOSES",
     "MEASURES",
+    "CachedChoice",
     "LayerChoice",
     "Texts",
+    "cached_choices",
     "choose_layer",
+    "clear_choices",
     "kept_choice",
     "layer_curves",
     "layers_of",
@@ -54,6 +58,7 @@ better."""
 # Pairs that are encoded together; a sentence is sought among the translations of so many.
 _BATCH = 32
 _VERSION = 1
+_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _PLAN = AlignmentSettings()
 _BALANCED = AlignmentSettings(transport="balanced", center="none", distortion=0.0, agreement=0.0)
 
@@ -255,7 +260,7 @@ def choose_layer(
     layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
     choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
     with contextlib.suppress(OutputError):  # without a cache folder it is measured again
-        replace_file(_place(key), to_json(asdict(choice)))
+        replace_file(_place(key), to_json({"encoder": encoder.name, **asdict(choice)}))
     return choice
 
 
@@ -309,6 +314,39 @@ def _key(encoder: Encoder, texts: Texts) -> str:
 
 
 def _place(key: str) -> Path:
+    return _folder() / f"{key}.json"
+
+
+def _folder() -> Path:
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "layers" / f"{key}.json"
+    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "layers"
+
+
+@dataclass(frozen=True)
+class CachedChoice:
+    """A choice of the cache: its file, the encoder it was made for, the layer (None: damaged), the bytes."""
+
+    file: Path
+    encoder: str
+    layer: int | None
+    bytes: int
+
+
+def cached_choices() -> list[CachedChoice]:
+    """The choices of the cache, the newest first; what is no file of ours is left aside."""
+    files = [file for file in _folder().glob("*.json") if _NAME.fullmatch(file.name)]
+    found = []
+    for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
+        choice = _read(file)
+        name = "damaged" if choice is None else str(parse_json(file.read_bytes()).get("encoder", "not noted"))
+        found.append(CachedChoice(file, name, None if choice is None else choice.layer, file.stat().st_size))
+    return found
+
+
+def clear_choices() -> int:
+    """Delete the choices; returns the bytes that this frees."""
+    choices = cached_choices()
+    for choice in choices:
+        choice.file.unlink(missing_ok=True)
+    return sum(choice.bytes for choice in choices)

@@ -1,4 +1,4 @@
-"""`otkit cache`: the int8 graphs that `--precision int8` made and kept."""
+"""`otkit cache`: the int8 graphs that `--precision int8` made, and the layers that were chosen for encoders."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from otkit.cli.values import Name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from otkit.alignment.layers import CachedChoice
     from otkit.exports.cached import CachedGraph
     from otkit.reports.tables import Table
 
-__all__ = ["cache", "graphs_table"]
+__all__ = ["cache", "choices_table", "graphs_table"]
 
-ACTIONS = {"list": "show the graphs", "clear": "delete them"}
+ACTIONS = {"list": "show what is kept", "clear": "delete it"}
 
 
 def cache(
@@ -27,14 +28,15 @@ def cache(
         typer.Argument(
             metavar="ACTION",
             parser=Name("otkit.cli.cache:ACTIONS", "action"),
-            help="What to do with the graphs.",
+            help="What to do with the cache.",
         ),
     ] = "list",
     json_path: JsonPath = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show or delete the int8 graphs that --precision int8 made and keeps in your cache folder.
+    """Show or delete what otkit keeps in your cache folder: int8 graphs (--precision int8) and measured layers
+    (--layer auto).
 
     [bold]Examples[/bold]
 
@@ -43,24 +45,40 @@ def cache(
     otkit cache clear
     """
     claim_files({"json": json_path}, [], overwrite=overwrite)
+    from otkit.alignment.layers import cached_choices, clear_choices
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.exports.cached import cache_folder, cached_graphs, clear_cache
 
-    graphs = cached_graphs()
+    graphs, choices = cached_graphs(), cached_choices()
     if json_path is not None:
-        rows = [
-            {"folder": graph.folder, "encoder": graph.encoder, "layers": graph.layers, "bytes": graph.bytes}
-            for graph in graphs
-        ]
-        write_document(json_path, {"graphs": rows, "cleared": action == "clear"}, overwrite=overwrite)
+        document = {
+            "graphs": [
+                {
+                    "folder": graph.folder,
+                    "encoder": graph.encoder,
+                    "layers": graph.layers,
+                    "bytes": graph.bytes,
+                }
+                for graph in graphs
+            ],
+            "layer_choices": [
+                {"file": choice.file, "encoder": choice.encoder, "layer": choice.layer, "bytes": choice.bytes}
+                for choice in choices
+            ],
+            "cleared": action == "clear",
+        }
+        write_document(json_path, document, overwrite=overwrite)
+    kept = f"{counted(len(graphs), 'graph')} and {counted(len(choices), 'measured layer')}"
     if action == "clear":
-        freed = clear_cache()
-        last_line(f"deleted {counted(len(graphs), 'graph')}, {freed / 2**20:.0f} MiB", quiet=quiet)
+        freed = clear_cache() + clear_choices()
+        last_line(f"deleted {kept}, {freed / 2**20:.0f} MiB", quiet=quiet)
         return
     if graphs:
         show(graphs_table(graphs))
-    last_line(f"{counted(len(graphs), 'graph')} in {cache_folder()}", quiet=quiet)
+    if choices:
+        show(choices_table(choices))
+    last_line(f"{kept} in {cache_folder().parent}", quiet=quiet)
 
 
 def graphs_table(graphs: Sequence[CachedGraph]) -> Table:
@@ -71,5 +89,22 @@ def graphs_table(graphs: Sequence[CachedGraph]) -> Table:
     rows = tuple(
         (graph.encoder, ", ".join(map(str, graph.layers)), graph.bytes / 2**20, graph.folder.name)
         for graph in graphs
+    )
+    return Table("", columns, rows)
+
+
+def choices_table(choices: Sequence[CachedChoice]) -> Table:
+    """A row for each measured layer that is kept."""
+    from otkit.reports.tables import Column, Table
+
+    columns = (Column("encoder"), Column("layer"), Column("KiB", 1), Column("file"))
+    rows = tuple(
+        (
+            choice.encoder,
+            "" if choice.layer is None else str(choice.layer),
+            choice.bytes / 2**10,
+            choice.file.name,
+        )
+        for choice in choices
     )
     return Table("", columns, rows)

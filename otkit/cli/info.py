@@ -111,6 +111,7 @@ def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
     from otkit.alignment.layers import kept_choice, stated_choice
     from otkit.encoders.encoder import alignment_layers_rule
+    from otkit.encoders.families import table_weights
     from otkit.encoders.static import StaticEncoder
     from otkit.encoders.torch import TorchEncoder
     from otkit.reports.tables import Column, Table
@@ -140,7 +141,7 @@ def facts_table(encoder: Encoder) -> Table:
     if isinstance(encoder, TorchEncoder):
         weights = list(encoder.model.parameters())
         count = sum(weight.numel() for weight in weights)
-        table_size = next(encoder.model.get_input_embeddings().parameters()).numel()
+        table_size = table_weights(encoder.model)
         rows[1:1] = [
             ("architecture", str(encoder.model.config.model_type)),
             ("parameters", f"{count:,} ({table_size / count:.0%} in the word table)"),

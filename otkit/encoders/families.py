@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 
 from otkit.errors import CheckpointError
@@ -17,25 +16,28 @@ if TYPE_CHECKING:
     from transformers import (
         PreTrainedConfig,
         PreTrainedModel,
-        PreTrainedTokenizerBase,
         PreTrainedTokenizerFast,
     )
 
 __all__ = [
     "ENCODERS",
     "UNMASKED",
-    "fast_tokenizer",
+    "character_states",
     "first_position",
+    "layer_count",
     "layer_stack",
     "load_model",
     "position_limit",
     "refuse_family",
+    "run_length",
     "settle",
     "shortened",
     "table_rows",
+    "table_weights",
+    "word_table",
 ]
 
-UNMASKED = frozenset({"convbert", "fnet", "nystromformer", "yoso"})
+UNMASKED = frozenset({"canine", "convbert", "fnet", "nystromformer", "yoso"})
 """Families that mix neighbouring positions without a mask: padding beside a sentence changes its states."""
 
 ENCODERS = {
@@ -105,32 +107,6 @@ def load_model(folder: Path, config: PreTrainedConfig) -> tuple[Any, list[str]]:
     return model, sorted(set(report["missing_keys"]) - _COMPUTED.get(kind, frozenset()))
 
 
-def fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The same tokenizer in the fast form that keeps words apart, where transformers has none: ByT5's pieces are the
-    bytes of the text."""
-    from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    if not isinstance(tokenizer, ByT5Tokenizer):
-        return tokenizer
-    special = ["<pad>", "</s>", "<unk>"]
-    letters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
-    vocab = {token: number for number, token in enumerate(special)}
-    vocab |= {letters[byte]: byte + len(special) for byte in range(256)}
-    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    backend.add_special_tokens(special)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=backend,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        model_max_length=tokenizer.model_max_length,
-    )
-
-
 def settle(model: PreTrainedModel) -> None:
     """Fix what a model would change in itself at its first batch.
 
@@ -140,16 +116,62 @@ def settle(model: PreTrainedModel) -> None:
         model.set_attention_type("original_full")  # type: ignore[operator]
 
 
-def table_rows(model: PreTrainedModel, where: str) -> int:
-    """Rows of the embedding table of subwords."""
+def layer_count(config: PreTrainedConfig) -> int:
+    """The number of the last hidden state. CANINE's are those of characters (0 and 1), of the deep stack and what
+    enters it (2 and on), and of characters again (the last two)."""
+    return int(config.num_hidden_layers) + (4 if config.model_type == "canine" else 0)
+
+
+def run_length(model: PreTrainedModel, length: int) -> int:
+    """The tokens that a sentence of `length` is padded to where it is run.
+
+    CANINE's deep stack reads stretches of characters, and the stretch at the end of its input is left out. With two
+    more behind the text all characters have their own, as in the long input that it is trained with: more padding
+    changes nothing. Nor may it be a part of a window of the first layer, where padding attends to padding.
+    """
+    config = model.config
+    if config.model_type != "canine":
+        return length
+    stretch, window = int(config.downsampling_rate), int(config.local_transformer_stride)
+    wide = (-(-length // stretch) + 2) * stretch
+    last = (wide - 1) // window * window  # where the last window begins
+    wide = last + window if last >= length else wide
+    return max(length, min(wide, int(config.max_position_embeddings)))
+
+
+def character_states(
+    model: PreTrainedModel, states: tuple[torch.Tensor, ...], width: int
+) -> tuple[torch.Tensor, ...]:
+    """The hidden states with a vector for each of `width` tokens: CANINE's deep ones are those of stretches, and each
+    is repeated for its characters as the model does it itself."""
+    if model.config.model_type != "canine":
+        return states
+    repeat: Any = model._repeat_molecules
+    return tuple(state if state.shape[1] == width else repeat(state, width) for state in states)
+
+
+def word_table(model: PreTrainedModel, where: str) -> torch.Tensor:
+    """The embedding table of subwords, a row for each."""
     try:
-        return len(model.get_input_embeddings().get_parameter("weight"))
+        return model.get_input_embeddings().get_parameter("weight")
     except (NotImplementedError, AttributeError) as error:
         raise CheckpointError(
             f"the architecture {model.config.model_type!r} has no table of subword embeddings",
             where=where,
             remedy="use an encoder that works on subwords",
         ) from error
+
+
+def table_rows(model: PreTrainedModel, where: str) -> int:
+    """The subwords that the encoder has embeddings for; CANINE makes up those of any code point out of a few tables."""
+    return 0x110000 if model.config.model_type == "canine" else len(word_table(model, where))
+
+
+def table_weights(model: PreTrainedModel) -> int:
+    """The numbers in that table, or in CANINE's few tables."""
+    if model.config.model_type == "canine":
+        return sum(weight.numel() for name, weight in model.named_parameters() if "CodepointEmbedder" in name)
+    return next(model.get_input_embeddings().parameters()).numel()
 
 
 def first_position(model: PreTrainedModel) -> int:

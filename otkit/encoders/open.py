@@ -15,9 +15,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from otkit.encoders.adapter import ADAPTER, base_of, merge_adapter
+from otkit.encoders.characters import NEEDS_NO_FILE, fast_tokenizer
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, read_json, read_settings
-from otkit.encoders.families import fast_tokenizer, load_model, refuse_family
+from otkit.encoders.families import layer_count, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
 from otkit.encoders.stack import Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
@@ -220,8 +221,9 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
 
     folder, place = stack.first, choose_device(device)
     stated = folder / "tokenizer_config.json"
-    needs_none = stated.is_file() and read_json(stated).get("tokenizer_class") == "ByT5Tokenizer"
-    if not needs_none and not any((folder / file).is_file() for file in _TOKENIZERS):
+    kinds = {read_json(folder / "config.json").get("model_type")}
+    kinds |= {read_json(stated).get("tokenizer_class")} if stated.is_file() else set()
+    if not kinds & NEEDS_NO_FILE and not any((folder / file).is_file() for file in _TOKENIZERS):
         raise CheckpointError(
             f"holds no tokenizer: looked for {', '.join(_TOKENIZERS)}",
             where=str(folder),
@@ -255,7 +257,7 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
     if stack.lower_case:
         lower_case(tokenizer.backend_tokenizer)
     check_weights(model, str(folder))
-    settings = read_settings(root, layers=int(model.config.num_hidden_layers), **stack.settings)
+    settings = read_settings(root, layers=layer_count(model.config), **stack.settings)
     return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
 
 

@@ -19,8 +19,11 @@ from otkit.encoders.device import autocast
 from otkit.encoders.encoder import SETTINGS_FILE, EncoderSettings, resolve_layers, settings_document
 from otkit.encoders.families import (
     UNMASKED,
+    character_states,
+    layer_count,
     layer_stack,
     position_limit,
+    run_length,
     settle,
     shortened,
     table_rows,
@@ -124,7 +127,7 @@ class TorchEncoder:
 
     @property
     def layers(self) -> int:
-        return int(self.model.config.num_hidden_layers)
+        return layer_count(self.model.config)
 
     @property
     def stacks(self) -> list[str]:
@@ -176,15 +179,17 @@ class TorchEncoder:
     def _by_length(
         self, ids: Tensor, attention: Tensor, layers: Sequence[int], types: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Rows of one length at a time, without padding."""
+        """Rows of one length at a time, without padding but the family's own."""
         lengths = attention.sum(1)
         groups: list[Tensor] = []
         parts: list[tuple[Tensor, ...]] = []
         for length in sorted(set(lengths.tolist())):
             rows = (lengths == length).nonzero().flatten()
-            kinds = None if types is None else types[rows, :length]
-            states = self._padded(ids[rows, :length], attention[rows, :length], layers, kinds)
-            parts.append(tuple(pad(state, (0, 0, 0, ids.shape[1] - length)) for state in states))
+            more = (0, run_length(self.model, length) - length)
+            kinds = None if types is None else pad(types[rows, :length], more)
+            own = pad(ids[rows, :length], more, value=self.subwords.padding_id)
+            states = self._padded(own, pad(attention[rows, :length], more), layers, kinds)
+            parts.append(tuple(pad(state[:, :length], (0, 0, 0, ids.shape[1] - length)) for state in states))
             groups.append(rows)
         order = torch.cat(groups).argsort()
         return tuple(torch.cat(of_layer)[order] for of_layer in zip(*parts, strict=True))
@@ -199,6 +204,7 @@ class TorchEncoder:
         if stack is None:  # an architecture whose insides we do not know is computed whole
             with attention_kernel(self.model, ids):
                 states = self.model(**inputs, output_hidden_states=True).hidden_states
+            states = character_states(self.model, states, width)
             return tuple(states[layer][:, :width] for layer in layers)
         if self.device.type != "cpu" and self.model.config._attn_implementation == "sdpa":
             # As each layer takes it: transformers would wait for the device to say whether there is padding at all.

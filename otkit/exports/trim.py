@@ -63,9 +63,10 @@ def trim_vocabulary(
     On the corpus itself nothing changes with minimum 1: the best segmentation of a text stays the best when
     only pieces that it does not use are taken away (unigram), and so does the longest match (WordPiece).
     """
-    if not isinstance(encoder.model.get_input_embeddings(), torch.nn.Embedding):
+    family = encoder.model.config.model_type
+    if family == "canine" or not isinstance(encoder.model.get_input_embeddings(), torch.nn.Embedding):
         raise ExportError(
-            f"the architecture {encoder.model.config.model_type!r} keeps its words in no plain table",
+            f"the architecture {family!r} keeps its words in no plain table",
             where=encoder.name,
             remedy="keep the whole vocabulary",
         )

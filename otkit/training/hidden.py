@@ -11,6 +11,7 @@ from torch import Tensor
 
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
+from otkit.encoders.families import word_table
 from otkit.encoders.pooling import pool_words, subword_units
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
@@ -120,7 +121,8 @@ def with_hidden_words(
             generator=generator,
         )
 
-    pairs = replace(pairs, embedding=encoder.model.get_input_embeddings().get_parameter("weight"))
+    if "vocabulary" in config.needs:
+        pairs = replace(pairs, embedding=word_table(encoder.model, encoder.name))
     if "masked" in config.needs:
         sides = tuple(_encoded(hide(side), encoder) for side in (batch.source, batch.target))
         pairs = replace(pairs, masked=sides)

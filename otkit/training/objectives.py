@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
+from otkit.encoders.families import word_table
 from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder, states_of_both
@@ -128,7 +129,7 @@ class AlignmentModel(nn.Module):
         self.heads = build_heads(
             config,
             width=encoder.dimension,
-            vocabulary=len(encoder.model.get_input_embeddings().get_parameter("weight")),
+            vocabulary=len(word_table(encoder.model, encoder.name)) if "vocabulary" in config.needs else 0,
             teacher_width=None if teacher is None else teacher.width,
             seed=seed,
         ).to(encoder.device)

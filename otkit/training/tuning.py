@@ -98,8 +98,9 @@ def freeze(encoder: TorchEncoder, layers: int | None, *, above: int | None = Non
     encoder.model.requires_grad_(True)
     kept: list[nn.Module] = []
     if layers is not None:
-        embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
-        kept += [embeddings, *(encoder.model.get_submodule(name) for name in _names(encoder, layers)[0])]
+        names = _names(encoder, layers)[0]
+        embeddings = getattr(encoder.model, "embeddings", None) or encoder.model.get_input_embeddings()
+        kept += [embeddings, *(encoder.model.get_submodule(name) for name in names)]
     if above is not None:
         kept += [encoder.model.get_submodule(name) for name in _names(encoder, above)[1]]
     for module in kept:

@@ -22,7 +22,9 @@ from otkit.alignment.layers import (
     MEASURES,
     LayerChoice,
     Texts,
+    cached_choices,
     choose_layer,
+    clear_choices,
     kept_choice,
     layer_curves,
     layers_of,
@@ -156,8 +158,15 @@ def test_a_choice_is_made_once_and_kept(
     assert len(calls) == 2
     (kept,) = (path for path in (cache / "layers").iterdir() if path.stem == first.key)
     kept.write_text('{"layer": 99', encoding="utf-8")
+    assert {(each.encoder, each.layer is None) for each in cached_choices()} == {
+        ("tiny", False),
+        ("damaged", True),
+    }
     assert choose_layer(tiny_encoder) == first, "a damaged file is made anew"
     assert len(calls) == 3
+    assert {each.file: each.layer for each in cached_choices()}[kept] == first.layer
+    size = sum(file.stat().st_size for file in (cache / "layers").iterdir())
+    assert (clear_choices(), cached_choices()) == (size, [])
     next(iter(tiny_encoder.model.parameters())).data.mul_(1.5)
     assert choose_layer(tiny_encoder).key != first.key, "other weights"
     assert len(calls) == 4

@@ -18,9 +18,9 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
-from otkit.alignment.layers import MEASURES
+from otkit.alignment.layers import MEASURES, CachedChoice
 from otkit.cli.align import forecast_table
-from otkit.cli.cache import graphs_table
+from otkit.cli.cache import choices_table, graphs_table
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import curve_table, facts_table
 from otkit.cli.search import answer_table
@@ -136,6 +136,11 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
     "cli/cache.py graphs_table": lambda: [
         graphs_table(
             [CachedGraph(Path("graphs/0123456789abcdef"), "a/model-of-a-long-name", (6, 7), 53_000_000)]
+        )
+    ],
+    "cli/cache.py choices_table": lambda: [
+        choices_table(
+            [CachedChoice(Path(f"{'0123456789abcdef' * 2}.json"), "a/model-of-a-long-name", 6, 512)]
         )
     ],
     "reports/evaluation.py score_tables": lambda: score_tables(

@@ -18,6 +18,7 @@ __all__ = [
     "FAMILIES",
     "REFUSED",
     "TOKENIZERS",
+    "canine",
     "nllb_tokenizer",
     "raw_text",
     "write_family",
@@ -98,7 +99,7 @@ def canine(size: int) -> hf.PreTrainedModel:
         num_attention_heads=4,
         intermediate_size=48,
         max_position_embeddings=128,
-        num_hash_buckets=64,
+        num_hash_buckets=128,
         local_transformer_stride=16,
     )
     return hf.CanineModel(config)
@@ -213,7 +214,6 @@ FAMILIES: dict[str, Make] = {
 }
 
 REFUSED: dict[str, tuple[Make, str]] = {
-    "canine": (canine, "the architecture 'canine' has no table of subword embeddings"),
     "funnel": (funnel, "its hidden state 2 has the shape .* a vector for each token .*'funnel'"),
     "nystromformer with few landmarks": (
         bert_like("Nystromformer", num_landmarks=8, segment_means_seq_len=64),
@@ -228,8 +228,9 @@ REFUSED: dict[str, tuple[Make, str]] = {
 
 
 def write_family(make: Make, folder: Path) -> Path:
-    """A folder of the family with random weights, and the tokenizer of the tiny encoder without a limit."""
-    tokenizer = make_tiny_encoder().tokenizer
+    """A folder of the family with random weights, and the tokenizer of the tiny encoder without a limit; CANINE
+    has its own."""
+    tokenizer: Any = hf.CanineTokenizer() if make is canine else make_tiny_encoder().tokenizer
     tokenizer.model_max_length = int(1e30)
     torch.manual_seed(1)
     model = make(len(tokenizer)).eval()

@@ -14,14 +14,15 @@ from typer.testing import CliRunner
 from otkit.cli.app import app
 from otkit.encoders.families import UNMASKED
 from otkit.encoders.open import open_encoder
-from tests.encoders.families import FAMILIES, write_family
+from tests.encoders.families import FAMILIES, canine, write_family
 from tests.encoders.test_families import UNTRACEABLE
 
 PAIRS = "".join(f"das haus ist {word}\tthe house is {word}\n" for word in "abcdefgh")
 QUICK = ("-q", "--threads", "1")
 RUN = ("--steps", "2", "--batch-size", "2", "--layer", "1", "--dev", "de-en.tsv", *QUICK)
 FAST = {"distilbert", "qwen3"} & set(FAMILIES)
-WALKS = [pytest.param(family, marks=() if family in FAST else pytest.mark.slow) for family in FAMILIES]
+WALKED = {**FAMILIES, "canine": canine}
+WALKS = [pytest.param(family, marks=() if family in FAST else pytest.mark.slow) for family in WALKED]
 
 
 def otkit(*words: str, code: int = 0) -> str:
@@ -40,7 +41,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("family", WALKS)
 def test_a_family_walks_through_every_command(family: str, place: Path) -> None:
-    write_family(FAMILIES[family], place / "tiny")
+    write_family(WALKED[family], place / "tiny")
     model = ("--model", "tiny")
     assert "layers" in otkit("info", "tiny", "-q")
     otkit("show-alignment", "das haus ist a", "the house is a", *model, "--format", "pharaoh", "-q")
