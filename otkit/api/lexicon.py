@@ -184,7 +184,7 @@ def _growing(
                     remedy="go on with `resume=True`, or start over with `overwrite=True`",
                 )
             partial.parent.mkdir(parents=True, exist_ok=True)
-        begun, done = True, False  # what was there before stays, where it cannot be gone on with
+        begun, done = partial.exists(), False  # what was there before stays, where it cannot be gone on with
         try:
             with count_into(partial, settings, fingerprint=fingerprint) as counts:
                 try:

@@ -173,13 +173,21 @@ def serve(
     )
     server = uvicorn.Server(config)
     with _filling(session):
-        # In a thread, so that the signals stay with the caller, who knows what they mean.
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
-        thread.start()
+        # In a thread, so that the signals stay with the caller, who knows what they mean. It is not joined: a join that
+        # a signal interrupts takes a thread that still runs for one that ended (Python 3.11).
+        ended = threading.Event()
+
+        def run() -> None:
+            try:
+                server.run(sockets=[opened])
+            finally:
+                ended.set()
+
         try:
+            threading.Thread(target=run, daemon=True).start()
             on_ready(address.url)
-            while thread.is_alive():
-                thread.join(0.2)
+            while not ended.wait(0.2):
+                pass
         finally:
             server.should_exit = True  # it closes the socket itself
-            thread.join(60)
+            ended.wait(60)

@@ -47,7 +47,7 @@ class Vectors:
             first = int(ends[place - 1]) if place else 0
             here = [number for number, where in zip(numbers, places, strict=True) if where == place]
             shard = self._checked(self.shards[place])
-            rows = self._read(shard, "rows", [number - first for number in here])
+            rows = self._read(shard, "rows", shard["rows"], [number - first for number in here])
             found.update(zip(here, rows, strict=True))
         return [found[number] for number in numbers]
 

@@ -77,13 +77,13 @@ class ShardFormat:
     suffixes  of its files, the one with the vectors first; `.scales.npy` only for int8
     write     (stem, rows, packed): one file for each suffix that is needed
     vectors   the numbers of a shard that is said to hold (rows, width) of them
-    rows      what stands behind some of its rows, in the order asked
+    rows      what stands behind some of its `rows`, in the order asked
     """
 
     suffixes: tuple[str, ...]
     write: Callable[[Callable[[str], Path], Sequence[Row], Packed], None]
     vectors: Callable[[Callable[[str], Path], int, int], Packed]
-    rows: Callable[[Callable[[str], Path], Sequence[int]], list[Row]]
+    rows: Callable[[Callable[[str], Path], int, Sequence[int]], list[Row]]
 
 
 def _write_parquet(place: Callable[[str], Path], rows: Sequence[Row], packed: Packed) -> None:
@@ -113,7 +113,7 @@ def _write_parquet(place: Callable[[str], Path], rows: Sequence[Row], packed: Pa
 _PACKED = 256  # how many times its size a file of texts may hold
 
 
-def _parquet(place: Callable[[str], Path], numbers: int | None = None) -> Any:
+def _parquet(place: Callable[[str], Path], rows: int, numbers: int | None = None) -> Any:
     """The file, after a look at what it claims to hold: some kilobytes may hide gigabytes.
 
     numbers: how many bytes of vectors there may be; of texts it is what packs that well.
@@ -133,13 +133,13 @@ def _parquet(place: Callable[[str], Path], numbers: int | None = None) -> Any:
         )
         if most is not None and held > most:
             raise ValueError(f"its {size:,} bytes would be {held:,}, expected at most {most:,}")
+    if file.metadata.num_rows != rows:
+        raise ValueError(f"it holds {file.metadata.num_rows:,} rows, expected {rows:,}")
     return file
 
 
 def _parquet_vectors(place: Callable[[str], Path], rows: int, width: int) -> Packed:
-    file = _parquet(place, numbers=(rows + 1) * (4 * width + 64) + (1 << 20))
-    if file.metadata.num_rows != rows:
-        raise ValueError(f"it holds {file.metadata.num_rows:,} rows, expected {rows:,}")
+    file = _parquet(place, rows, numbers=(rows + 1) * (4 * width + 64) + (1 << 20))
     names = [name for name in ("vector", "scale") if name in file.schema_arrow.names]
     table = file.read(columns=names).combine_chunks()
     column = table.column("vector").combine_chunks()
@@ -148,8 +148,8 @@ def _parquet_vectors(place: Callable[[str], Path], rows: int, width: int) -> Pac
     return Packed(values, table.column("scale").to_numpy() if "scale" in names else None)
 
 
-def _parquet_rows(place: Callable[[str], Path], asked: Sequence[int]) -> list[Row]:
-    file = _parquet(place)
+def _parquet_rows(place: Callable[[str], Path], rows: int, asked: Sequence[int]) -> list[Row]:
+    file = _parquet(place, rows)
     names = [name for name in Row._fields if name in file.schema_arrow.names]
     return [Row(**found) for found in file.read(columns=names).take(list(asked)).to_pylist()]
 
@@ -178,7 +178,7 @@ def _mapped(path: Path) -> NDArray[Any]:
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _npy_rows(place: Callable[[str], Path], asked: Sequence[int]) -> list[Row]:
+def _npy_rows(place: Callable[[str], Path], rows: int, asked: Sequence[int]) -> list[Row]:
     wanted = set(asked)
     found = dict(_lines(place(".jsonl"), wanted))
     return [found[number] for number in asked]

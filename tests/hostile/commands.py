@@ -19,7 +19,17 @@ import pytest
 from tests.cli.option_table import BASES
 from tests.cli.test_every_option import SOURCE, TARGET, make_inputs
 
-__all__ = ["LINES", "RESUMED", "Ended", "Server", "make_bench", "mostly_slow", "snapshot", "words_of"]
+__all__ = [
+    "LINES",
+    "RESUMED",
+    "SERVED",
+    "Ended",
+    "Server",
+    "make_bench",
+    "mostly_slow",
+    "snapshot",
+    "words_of",
+]
 
 LINES: dict[str, str] = {
     **{
@@ -51,6 +61,9 @@ LINES: dict[str, str] = {
 }
 LINES["evaluate all"] = LINES["evaluate all"].replace("--data pairs", "--data every --fine-tuning xtreme")
 """By the words that call them; all write `out*` and `o.json` in the folder that `make_bench` fills."""
+
+SERVED = {"inspect": BASES["inspect"] + " --output out"}
+"""Those that end only when they are told."""
 
 
 def make_bench(folder: Path) -> Path:
@@ -232,7 +245,8 @@ class Server:
 
 def words_of(name: str, *more: str) -> list[str]:
     """The words behind `otkit`."""
-    return [{"SOURCE": SOURCE, "TARGET": TARGET}.get(word, word) for word in LINES[name].split()] + [*more]
+    line = {**LINES, **SERVED}[name]
+    return [{"SOURCE": SOURCE, "TARGET": TARGET}.get(word, word) for word in line.split()] + [*more]
 
 
 # What differs from run to run, wherever it stands in a document.

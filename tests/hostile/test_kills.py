@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import every_command
-from tests.hostile.commands import LINES, RESUMED, Ended, Server, snapshot, words_of
+from tests.hostile.commands import LINES, RESUMED, SERVED, Ended, Server, snapshot, words_of
 
 MOMENTS = 20
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 def test_every_command_is_started_here() -> None:
-    assert set(LINES) == set(every_command())
+    assert set(LINES) | set(SERVED) == set(every_command())
 
 
 def _names(folder: Path) -> set[str]:
@@ -93,6 +93,19 @@ def test_a_killed_command_loses_nothing(name: str, server: Server, here: Path) -
 @pytest.mark.parametrize("name", ["export"])
 def test_a_command_that_is_asked_to_stop_says_so_in_a_line(name: str, server: Server, here: Path) -> None:
     _disturbed(server, name, here, 1, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_command_that_serves_ends_when_it_is_told(name: str, server: Server, here: Path) -> None:
+    """By each signal in one line; a kill leaves nothing that the next start stumbles over."""
+    given = _names(here)
+    for number in (signal.SIGKILL, *SIGNALS):
+        ended = server.start(words_of(name), here, after=4, signal=number)
+        assert ended.code == SIGNALS.get(number, -number), ended
+        assert "Traceback" not in ended.stderr
+        assert len(ended.stderr.splitlines()) == (number in SIGNALS), ended.stderr
+        if number in SIGNALS:
+            assert all(name.startswith("out") for name in _names(here) - given), _names(here) - given
 
 
 @pytest.mark.slow

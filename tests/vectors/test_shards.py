@@ -57,7 +57,7 @@ def test_what_is_written_is_read(vectors: np.ndarray, kind: str, dtype: str, tmp
     assert found.values.dtype == packed.values.dtype
     np.testing.assert_array_equal(found.unpack(), packed.unpack())
     asked = [4, 0, 3, 1, 2, 0]
-    assert form.rows(lambda suffix: tmp_path / f"part{suffix}", asked) == [ROWS[i] for i in asked]
+    assert form.rows(lambda suffix: tmp_path / f"part{suffix}", len(ROWS), asked) == [ROWS[i] for i in asked]
 
 
 @pytest.mark.parametrize("kind", SHARDS)
@@ -68,7 +68,7 @@ def test_words_keep_their_place(kind: str, tmp_path: Path) -> None:
     SHARDS[kind].write(
         lambda suffix: tmp_path / f"part{suffix}", rows, pack(np.eye(2, dtype=np.float32), "float32")
     )
-    assert SHARDS[kind].rows(lambda suffix: tmp_path / f"part{suffix}", [1, 0]) == rows[::-1]
+    assert SHARDS[kind].rows(lambda suffix: tmp_path / f"part{suffix}", len(rows), [1, 0]) == rows[::-1]
 
 
 def test_a_row_carries_the_hash_of_its_text(tmp_path: Path) -> None:

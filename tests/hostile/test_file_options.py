@@ -1,0 +1,119 @@
+"""Every option of every command that names a file, at what is none: a folder, a device, nothing, what may not be read,
+emptiness, bytes; and every output where it cannot be. A run that ends well, or one line of error, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.option_table import BASES, TABLE
+from tests.cli.test_every_option import parameters
+from tests.hostile.commands import LINES, SERVED, Server, words_of
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and permissions are POSIX's")
+
+WRITTEN = ("--output", "--json", "--chart", "--markdown", "--write-recipe", "--layers")
+OPTIONS = [
+    (command, option)
+    for command in TABLE
+    for option, one in parameters(command).items()
+    if re.search("FILE|MODEL|DIR|PATH|VECTORS|CORPUS|FOLDER", one.metavar or "")
+]
+READ = [(command, option) for command, option in OPTIONS if option not in WRITTEN]
+KINDS = (
+    "folder",
+    "/dev/null",
+    "/dev/zero",
+    "missing.de-en.tsv",
+    "closed.de-en.tsv",
+    "empty.de-en.tsv",
+    "bytes.de-en.tsv",
+)
+PLACES = ("folder", "/dev/full", "closed/x", "letter.txt/x", "loop")
+
+
+def _with(command: str, option: str, file: str) -> list[str]:
+    """The command with the file as this option, beside what the option needs."""
+    row = TABLE[command][option]
+    row = TABLE[row.same_as][option] if row.same_as else row
+    base = row.base if row.base in BASES and BASES[row.base].startswith(command) else ""
+    words = BASES[base].split() if base else words_of(command)
+    words += [word for word in row.beside.split() if not word.startswith("--json")]
+    if not option.startswith("-"):
+        known = next(word for word in words[len(command.split()) :] if not word.startswith("-"))
+        words[words.index(known)] = file
+        return words
+    for given in (option, "-o" if option == "--output" else option):
+        if given in words:
+            words[words.index(given) + 1] = file
+            return words
+    return [*words, option, file]
+
+
+def _fill(folder: Path) -> None:
+    (folder / "folder").mkdir()
+    (folder / "folder" / "letter.txt").write_text("mine")
+    (folder / "letter.txt").write_text("mine")
+    (folder / "closed").mkdir(mode=0o555)
+    (folder / "empty.de-en.tsv").touch()
+    (folder / "bytes.de-en.tsv").write_bytes(bytes(range(256)) * 40)
+    (folder / "closed.de-en.tsv").write_text("das haus\tthe house\n")
+    (folder / "closed.de-en.tsv").chmod(0)
+    (folder / "loop").symlink_to("loop")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not re.match(r"out|o\.json", name)}
+
+
+def _ends_well(server: Server, words: list[str], here: Path) -> int:
+    before = _files(here)
+    ended = server.start(words, here, anybody=True, after=60, signal=9)
+    said = ended.stderr
+    assert ended.code in (0, 1, 2), (words, ended)
+    assert "Traceback" not in said, (words, said)
+    if ended.code:
+        assert len(re.findall("^error: ", said, flags=re.MULTILINE)) == 1, (words, said)
+    assert len(said) < 4000, (words, said)
+    assert _files(here) == before, words
+    return ended.code
+
+
+def _few(options: list[tuple[str, str]], *quick: tuple[str, str]) -> list[object]:
+    return [each if each in quick else pytest.param(*each, marks=pytest.mark.slow) for each in options]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    _few(
+        READ, ("tags", "--links"), ("search", "vectors"), ("info", "model"), ("evaluate projection", "--gold")
+    ),
+)
+def test_a_file_that_is_none_is_read_as_what_it_is_or_refused(
+    command: str, option: str, server: Server, here: Path
+) -> None:
+    _fill(here)
+    for kind in KINDS:
+        code = _ends_well(server, _with(command, option, kind), here)
+        assert code or kind in ("/dev/null", "empty.de-en.tsv"), (command, option, kind)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    _few([each for each in OPTIONS if each not in READ], ("info", "--layers"), ("tags", "--output")),
+)
+def test_an_output_that_cannot_be_is_one_line(command: str, option: str, server: Server, here: Path) -> None:
+    _fill(here)
+    for place in PLACES:
+        assert _ends_well(server, _with(command, option, place), here), (command, option, place)
+
+
+def test_every_command_is_walked() -> None:
+    assert {command for command, _ in OPTIONS} | {
+        "recipe list",
+        "recipe keys",
+    } == LINES.keys() | SERVED.keys()
