@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +113,19 @@ def settle(model: PreTrainedModel) -> None:
     """Fix what a model would change in itself at its first batch.
 
     BigBird turns to full attention for good when a short batch comes, and computes long ones without a mask then.
+    FNet's Fourier transform takes no half precision.
     """
+    if model.config.model_type == "fnet":
+        for module in model.modules():
+            own: Any = getattr(module, "fourier_transform", None)
+            if own is not None and getattr(own, "func", None) is not _in_fp32:
+                vars(module)["fourier_transform"] = partial(_in_fp32, own)
     if model.config.model_type == "big_bird":
         model.set_attention_type("original_full")  # type: ignore[operator]
+
+
+def _in_fp32(transform: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
+    return transform(states.float()).real.to(states.dtype)
 
 
 def layer_count(config: PreTrainedConfig) -> int:

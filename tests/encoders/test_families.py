@@ -171,7 +171,7 @@ def test_a_smaller_vocabulary_gives_the_same_vectors(
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
 
 
-UNTRACEABLE = {"longformer"}
+UNTRACEABLE = {"longformer", "xlnet"}  # torch cannot take apart the `1.0 - mask` of the second
 
 
 @pytest.mark.parametrize("family", sorted((set(FAMILIES) & UNMASKED) | UNTRACEABLE))
