@@ -176,7 +176,7 @@ def project(
     from otkit.api.project import open_aligner, open_projection
 
     if augment:
-        beside = {"links": links, "resume": resume, "scores": scores, "keep": keep != "all"}
+        beside = {"links": links, "scores": scores, "keep": keep != "all"}
         for name, value in beside.items():
             if value:
                 raise ConfigError(
@@ -191,6 +191,7 @@ def project(
             seed=seed,
             form=input_format,
             on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             aligner=lambda: open_aligner(model, alignment, device=device, batch_tokens=batch_tokens),
             json_path=json_path,
@@ -282,17 +283,20 @@ def _augment(
     seed: int,
     form: str,
     on_error: str,
+    resume: bool,
     overwrite: bool,
     aligner: Callable[[], WordAligner],
     json_path: Path | None,
     quiet: bool,
 ) -> None:
     """Examples with words of another language."""
+    from otkit.alignment.sink import was_begun
     from otkit.api.augment import augment
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
+    from otkit.cli.stopping import resumable
 
-    with progress_bar(quiet=quiet) as bar:
+    with progress_bar(quiet=quiet) as bar, resumable(lambda: output is not None and was_begun(output)):
         step = bar.step("augment", unit="texts")
         opened = None if lexicons or target is None else aligner()
         if opened is not None:
@@ -306,10 +310,14 @@ def _augment(
             seed=seed,
             form=form,
             on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             aligner=opened,
             on_progress=lambda done, total: step.update(done, total=total),
         )
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     if result.text is not None:
         write_data(result.text)
     for error in result.bad[:5]:
