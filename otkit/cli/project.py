@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -173,7 +173,7 @@ def project(
         [labels, target, links, model, given.recipe, *(lexicons or [])],
         overwrite=overwrite or resume,
     )
-    from otkit.api.project import open_aligner, open_projection
+    from otkit.api.project import open_aligner, open_projection, write_projection
 
     if augment:
         beside = {"links": links, "scores": scores, "keep": keep != "all"}
@@ -202,8 +202,7 @@ def project(
         raise ConfigError(
             "a lexicon has words, and labels go by links", remedy="add --augment", setting="lexicons"
         )
-    from otkit.alignment.corpus import fingerprint_of, torch_threads
-    from otkit.alignment.sink import Sink, finished_facts, was_begun
+    from otkit.alignment.sink import was_begun
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
@@ -226,11 +225,6 @@ def project(
         on_error=on_error,
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
     )
-    rest = (form, column, token_column, scheme, scores, keep, on_error, str(links), spans.to_dict())
-    fingerprint: dict[str, Any] = {"format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
-    if resume and output is not None and finished_facts(output, fingerprint) is not None:
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
         step = bar.step("project", unit="sentences")
         if aligner is not None:
@@ -241,15 +235,17 @@ def project(
                 if not write_data(piece.text):
                     return
         else:
-            with (
-                Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
-                resumable(lambda: was_begun(output)),
-                torch_threads(sink.known.get("threads")),
-            ):
-                for piece in stream.pieces(sink.known):
-                    sink.write(piece.text, piece.known)
-                    step.update(stream.tally.sentences)
-                sink.finish({"sentences": stream.tally.sentences})
+            with resumable(lambda: was_begun(output)):
+                wrote = write_projection(
+                    stream,
+                    output,
+                    resume=resume,
+                    overwrite=overwrite,
+                    on_progress=lambda tally: step.update(tally.sentences),
+                )
+            if not wrote:
+                note(f"{output} is finished: nothing to resume", quiet=quiet)
+                return
     tally = stream.tally
     for error in stream.bad[:5]:
         note(f"skipped: {error.where}: {error.what}", quiet=quiet)
