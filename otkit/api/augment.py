@@ -7,7 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import shares_of
-from otkit.alignment.sink import Sink, finished_facts
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.api.project import open_aligner
 from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
@@ -59,7 +59,7 @@ class Examples:
 class AugmentResult:
     """How many examples there are, how many words their texts have, how many of them were replaced, how many items
     were skipped (`bad` holds the errors of the first), and the text where no file was asked for. `finished_before`: an
-    earlier run had done all of it."""
+    earlier run had done all of it; `replaced` is 0 then where its file was copied here."""
 
     examples: int
     words: int
@@ -120,12 +120,10 @@ def augment(
             keep(window)
             on_progress(len(done), len(examples.parts))
 
-    def result(text: str | None, *, finished_before: bool = False) -> AugmentResult:
+    def result(text: str | None) -> AugmentResult:
         words = sum(len(part.text.words) for part in examples.parts)
         replaced = sum(each.replaced for each in done)
-        return AugmentResult(
-            examples.count, words, replaced, examples.skipped, examples.bad, text, finished_before
-        )
+        return AugmentResult(examples.count, words, replaced, examples.skipped, examples.bad, text)
 
     if output is None:
         take(aligner, lambda window: None)
@@ -134,8 +132,9 @@ def augment(
     fingerprint = (
         {"version": __version__, "format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
     )
-    if resume and finished_facts(Path(output), fingerprint) is not None:
-        return result(None, finished_before=True)
+    if resume and (facts := finished_facts(Path(output), fingerprint)) is not None:
+        forget_partial(Path(output))
+        return replace(result(None), replaced=facts.get("replaced", 0), finished_before=True)
     with (
         Sink(Path(output), fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
         torch_threads(sink.known.get("threads")),
@@ -144,7 +143,7 @@ def augment(
             done += map(_read, sink.kept().splitlines())
             go_on_with(aligner, sink.known)
         take(aligner, lambda window: sink.write("".join(map(_kept, window)), known_of(aligner)))
-        sink.finish({"texts": len(done)}, whole=examples.written(done))
+        sink.finish({"replaced": sum(each.replaced for each in done)}, whole=examples.written(done))
     return result(None)
 
 

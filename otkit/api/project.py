@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.sink import Sink, finished_facts
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
@@ -33,7 +33,7 @@ FilePath = str | Path
 @dataclass(frozen=True)
 class ProjectionResult:
     """What was carried: counts of sentences and spans, and the text where no file was asked for. `finished_before`: an
-    earlier run had done all of it, and nothing is known of its counts."""
+    earlier run had done all of it, and the counts are its own; 0 where the file was copied here."""
 
     tally: Tally
     text: str | None
@@ -92,8 +92,11 @@ def write_projection(
     overwrite: bool = False,
     on_progress: Callable[[Tally], object] = lambda tally: None,
 ) -> bool:
-    """Write all pieces of the stream to a file; False where an earlier run had done all of it."""
-    if resume and finished_facts(output, stream.fingerprint) is not None:
+    """Write all pieces of the stream to a file; False where an earlier run had done all of it, whose counts the stream
+    has then, if they are known."""
+    if resume and (facts := finished_facts(output, stream.fingerprint)) is not None:
+        forget_partial(output)
+        stream.tally = Tally(**facts.get("tally", {}))
         return False
     with (
         Sink(output, fingerprint=stream.fingerprint, resume=resume, overwrite=overwrite) as sink,
@@ -102,7 +105,7 @@ def write_projection(
         for piece in stream.pieces(sink.known):
             sink.write(piece.text, piece.known)
             on_progress(stream.tally)
-        sink.finish({"sentences": stream.tally.sentences})
+        sink.finish({"tally": asdict(stream.tally)})
     return True
 
 

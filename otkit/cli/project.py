@@ -226,7 +226,7 @@ def project(
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
     )
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
-        step = bar.step("project", unit="sentences")
+        step, wrote = bar.step("project", unit="sentences"), True
         if aligner is not None:
             aligner.on_encoded = step.under_way
         if output is None:
@@ -243,9 +243,6 @@ def project(
                     overwrite=overwrite,
                     on_progress=lambda tally: step.update(tally.sentences),
                 )
-            if not wrote:
-                note(f"{output} is finished: nothing to resume", quiet=quiet)
-                return
     tally = stream.tally
     for error in stream.bad[:5]:
         note(f"skipped: {error.where}: {error.what}", quiet=quiet)
@@ -260,6 +257,9 @@ def project(
             "counts": vars(tally),
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if not wrote:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     found = tally.spans - tally.lost
     last_line(
         f"wrote {output or 'to stdout'}: {counted(tally.written, 'sentence')}, "
@@ -311,9 +311,6 @@ def _augment(
             aligner=opened,
             on_progress=lambda done, total: step.update(done, total=total),
         )
-    if result.finished_before:
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
     if result.text is not None:
         write_data(result.text)
     for error in result.bad[:5]:
@@ -334,6 +331,9 @@ def _augment(
             },
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     last_line(
         f"wrote {output or 'to stdout'}: {counted(result.examples, 'example')}, "
         f"{result.replaced} of {counted(result.words, 'word')} replaced",
