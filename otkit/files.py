@@ -44,6 +44,7 @@ __all__ = [
     "check_folder",
     "check_growing",
     "check_outputs",
+    "clear_killed",
     "differences",
     "either",
     "file_facts",
@@ -347,7 +348,7 @@ def _temporary(place: Path, *, folder: bool = False) -> Iterator[Path]:
     descriptor = None
     try:
         with undisturbed():
-            _clear(place)
+            clear_killed(place)
             if folder:
                 temporary.mkdir()
                 descriptor = os.open(temporary, os.O_RDONLY) if os.name == "posix" else None
@@ -367,7 +368,7 @@ def _temporary(place: Path, *, folder: bool = False) -> Iterator[Path]:
                     temporary.unlink()
 
 
-def _clear(place: Path) -> None:
+def clear_killed(place: Path) -> None:
     """Remove what killed processes left of this output; a folder set aside between two renames gets its name back."""
     for left in place.parent.glob(f"{_stem(place)}-*"):
         if left.is_symlink():
@@ -687,7 +688,7 @@ def hold(path: Path) -> Iterator[None]:
             inside = place.is_dir() and not os.access(place.parent, os.W_OK)
             lock = (place if inside else place.parent) / f".{place.name[:100]}.otkit-lock"
             descriptor = _locked(lock, path)
-            _clear(place)  # a run that finds its work done writes nothing that would
+            clear_killed(place)  # a run that finds its work done writes nothing that would
         yield
     finally:
         if descriptor is not None:

@@ -18,10 +18,12 @@ from otkit.alignment.cluster import align_on_cluster
 from otkit.alignment.corpus import LINE_FORMATS, CorpusStream
 from otkit.alignment.settings import AlignmentSettings
 from otkit.api.align import Aligner
+from otkit.api.lexicon import lexicon, with_weak_links
 from otkit.cluster import _Worker, map_windows
 from otkit.data.parallel import Pair
 from otkit.encoders.open import open_encoder
 from otkit.errors import CheckpointError, InputError
+from otkit.projection.settings import LexiconSettings
 from otkit.vectors import embeddings
 from otkit.vectors.embedder import Embedder, OpenEmbedder
 from otkit.vectors.embeddings import TextInput, embed_corpora
@@ -129,6 +131,30 @@ def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path,
     )
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
     assert done.lines == 1500
+
+
+def test_a_lexicon_of_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
+    """Counts, probabilities and examples, with each link's share, which says most of its digits."""
+    lines = corpus(tmp_path / "c.tsv", 200)
+
+    def count(output: str, *, on_ray: bool) -> bytes:
+        settings = LexiconSettings(weigh="shares")
+        alignment = with_weak_links(AlignmentSettings(space="center"), settings)
+        aligner = WordAligner(open_encoder(model), alignment, window=64)
+        engine = align_on_cluster(aligner, model=str(model), device="cpu", address=None)
+        made = lexicon(
+            lines,
+            tmp_path / output,
+            form="jsonl",
+            settings=settings,
+            aligner=aligner,
+            engine=engine if on_ray else None,
+        )
+        assert made.pairs == 200
+        assert made.entries > 0
+        return (tmp_path / output).read_bytes()
+
+    assert count("there", on_ray=True) == count("here", on_ray=False)
 
 
 def refuse(window: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self
 from otkit.errors import InputError, OutputError, reason_of
 from otkit.files import (
     check_file,
+    clear_killed,
     differences,
     is_stream,
     made_here,
@@ -155,8 +156,8 @@ class Sink:
                 self._partial.replace(self._place)
             except OSError as error:
                 raise _unwritable(self.path, error) from error
-            self._state.unlink(missing_ok=True)
             remember(self._place, {"of": self._fingerprint, **facts})
+            self._state.unlink(missing_ok=True)  # last: what is killed before is not taken for finished
 
     def _replace(self, whole: str) -> None:
         """Put the end of the work in the place of its pieces; they stay until it is written."""
@@ -202,7 +203,9 @@ def was_begun(path: Path) -> bool:
 def forget_partial(path: Path) -> None:
     """Remove what a run that was killed before its first state left beside a finished output."""
     if not is_stream(path):
-        partial_of(path.resolve() if path.is_symlink() else path).unlink(missing_ok=True)
+        place = path.resolve() if path.is_symlink() else path
+        partial_of(place).unlink(missing_ok=True)
+        clear_killed(state_of(place))
 
 
 def finished_facts(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from pathlib import Path
 
+from otkit import __version__
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import shares_of
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.api.project import open_aligner
 from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import to_json, write_file
+from otkit.files import parse_json, sha256_of, to_json
+from otkit.projection.lexicon import open_lexicon
 from otkit.projection.places import Place, Text
 from otkit.projection.settings import SHARE
 from otkit.projection.switching import LexiconWords, Switched, aligned_words, chosen, switch
@@ -26,6 +31,7 @@ __all__ = ["AUGMENT_FORMS", "AugmentResult", "augment"]
 
 FilePath = str | Path
 _SAMPLE = 2000  # words that show which side of a lexicon is the text's
+_WINDOW = 1024  # texts that are kept together where a lexicon has the words
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Examples:
 @dataclass(frozen=True)
 class AugmentResult:
     """How many examples there are, how many words their texts have, how many of them were replaced, how many items
-    were skipped (`bad` holds the errors of the first), and the text where no file was asked for."""
+    were skipped (`bad` holds the errors of the first), and the text where no file was asked for. `finished_before`: an
+    earlier run had done all of it; `replaced` is 0 then where its file was copied here."""
 
     examples: int
     words: int
@@ -60,6 +67,7 @@ class AugmentResult:
     skipped: int
     bad: tuple[InputError, ...]
     text: str | None
+    finished_before: bool = False
 
 
 def augment(
@@ -72,6 +80,7 @@ def augment(
     seed: int = 0,
     form: str = "auto",
     on_error: str = "raise",
+    resume: bool = False,
     overwrite: bool = False,
     model: FilePath | Encoder | None = None,
     alignment: AlignmentSettings | None = None,
@@ -86,7 +95,10 @@ def augment(
     lexicons  of `otkit lexicon` (.sqlite) instead: of each word one is drawn, and from it a translation
     share     the probability of a word to be replaced; those without a translation stay
     seed      the same seed and input give the same text
+    resume    go on with an interrupted run of the same settings and texts, to the same bytes
     """
+    if resume and (output is None or "-" in (str(source), str(target))):
+        raise ConfigError("`resume` needs files on both ends", remedy="name an input and an output")
     name = (
         ("squad" if str(source).removesuffix(".gz").endswith(".json") else "nli") if form == "auto" else form
     )
@@ -100,21 +112,66 @@ def augment(
     examples = read(source, target, on_error)
     if target is not None and aligner is None:
         aligner = open_aligner(model, alignment, device=device)
-    switched = []
-    for one in _switched(examples.parts, aligner, lexicons, share, seed):
-        switched.append(one)
-        on_progress(len(switched), len(examples.parts))
-    text = examples.written(switched)
-    if output is not None:
-        write_file(Path(output), text, overwrite=overwrite)
-    return AugmentResult(
-        examples.count,
-        sum(len(part.text.words) for part in examples.parts),
-        sum(each.replaced for each in switched),
-        examples.skipped,
-        examples.bad,
-        text if output is None else None,
+    done: list[Switched] = []
+
+    def take(opened: WordAligner | None, keep: Callable[[list[Switched]], object]) -> None:
+        for window in _switched(examples.parts, opened, lexicons, share, seed, done=len(done)):
+            done.extend(window)
+            keep(window)
+            on_progress(len(done), len(examples.parts))
+
+    def result(text: str | None) -> AugmentResult:
+        words = sum(len(part.text.words) for part in examples.parts)
+        replaced = sum(each.replaced for each in done)
+        return AugmentResult(examples.count, words, replaced, examples.skipped, examples.bad, text)
+
+    if output is None:
+        take(aligner, lambda window: None)
+        return result(examples.written(done))
+    rest = (name, share, seed, on_error, _sha256(examples), [_digest(path) for path in lexicons])
+    fingerprint = (
+        {"version": __version__, "format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
     )
+    if resume and (facts := finished_facts(Path(output), fingerprint)) is not None:
+        forget_partial(Path(output))
+        return replace(result(None), replaced=facts.get("replaced", 0), finished_before=True)
+    with (
+        Sink(Path(output), fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
+        torch_threads(sink.known.get("threads")),
+    ):
+        if sink.known:
+            done += map(_read, sink.kept().splitlines())
+            go_on_with(aligner, sink.known)
+        take(aligner, lambda window: sink.write("".join(map(_kept, window)), known_of(aligner)))
+        sink.finish({"replaced": sum(each.replaced for each in done)}, whole=examples.written(done))
+    return result(None)
+
+
+def _digest(lexicon: FilePath) -> str:
+    open_lexicon(lexicon).close()  # says what is wrong with a file that is none
+    return sha256_of(Path(lexicon))
+
+
+def _kept(one: Switched) -> str:
+    """A line that an unfinished run leaves."""
+    places = [[place.label, place.start, place.end] for place in one.places]
+    return to_json([one.text, places, one.replaced], indent=None)
+
+
+def _read(line: str) -> Switched:
+    text, places, replaced = parse_json(line)
+    return Switched(text, tuple(Place(*place) for place in places), replaced)
+
+
+def _sha256(examples: Examples) -> str:
+    """Of everything that the examples are made from."""
+    found = hashlib.sha256()
+    found.update(
+        examples.written([Switched(part.text.text, part.places, 0) for part in examples.parts]).encode()
+    )
+    for part in examples.parts:
+        found.update(to_json(None if part.target is None else part.target.text, indent=None).encode())
+    return found.hexdigest()
 
 
 def _switched(
@@ -123,33 +180,46 @@ def _switched(
     lexicons: Sequence[FilePath],
     share: float,
     seed: int,
-) -> Iterator[Switched]:
+    *,
+    done: int,
+) -> Iterator[list[Switched]]:
+    """Windows of texts with their words replaced, of those behind the first `done`."""
+
+    def drawing(part: Part) -> random.Random:
+        return random.Random(f"{seed} {part.key}")
+
+    rest = parts[done:]
     if lexicons:
         sample = [word for part in parts[:_SAMPLE] for word in part.text.bare][:_SAMPLE]
         with closing(LexiconWords(lexicons, sample)) as lexicon:
-            for part in parts:
-                generator = random.Random(f"{seed} {part.key}")
-                indices = chosen(part.text, share, generator)
-                yield switch(part.text, part.places, lexicon.words(part.text, indices, generator))
+            stream = iter(rest)
+            while window := list(islice(stream, _WINDOW)):
+                found = []
+                for part in window:
+                    generator = drawing(part)
+                    words = lexicon.words(part.text, chosen(part.text, share, generator), generator)
+                    found.append(switch(part.text, part.places, words))
+                yield found
         return
     assert aligner is not None
     waiting: deque[Part] = deque()
 
     def pairs() -> Iterator[tuple[Sequence[str], Sequence[str]] | None]:
-        for part in parts:
+        for part in rest:
             waiting.append(part)
             usable = part.target is not None and part.text.words and part.target.words
             yield (part.text.bare, part.target.bare) if usable and part.target is not None else None
 
-    for window in aligner.align_windows(pairs(), plans=True):
-        for found in window:
+    for alignments in aligner.align_windows(pairs(), plans=True):
+        found = []
+        for alignment in alignments:
             part = waiting.popleft()
-            if found is None or found.plan is None or part.target is None:
-                yield switch(part.text, part.places, {})
-                continue
-            indices = chosen(part.text, share, random.Random(f"{seed} {part.key}"))
-            words = aligned_words(part.text, part.target, shares_of(found.plan), indices)
-            yield switch(part.text, part.places, words)
+            words = {}
+            if alignment is not None and alignment.plan is not None and part.target is not None:
+                indices = chosen(part.text, share, drawing(part))
+                words = aligned_words(part.text, part.target, shares_of(alignment.plan), indices)
+            found.append(switch(part.text, part.places, words))
+        yield found
 
 
 def _nli(source: FilePath, target: FilePath | None, on_error: str) -> Examples:

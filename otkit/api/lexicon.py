@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ _WINDOW = 1024  # lines with given links that are counted together
 @dataclass(frozen=True)
 class LexiconResult:
     """How many sentence pairs were counted and how many lines were skipped, how many entries there are, and the text
-    where no file was asked for. `finished_before`: an earlier run had done all of it, and nothing is known of its
-    counts."""
+    where no file was asked for. `finished_before`: an earlier run had done all of it, and the counts are its own;
+    0 where the file was copied here."""
 
     pairs: int
     skipped: int
@@ -108,8 +108,11 @@ def lexicon(
     rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
     fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
     place = _place(output, form)
-    if resume and place is not None and finished_facts(place, fingerprint) is not None:
-        return LexiconResult(0, 0, 0, None, finished_before=True)
+    if resume and place is not None and not partial_of(place).exists():
+        facts = finished_facts(place, fingerprint)
+        if facts is not None:
+            pairs, skipped, entries = (int(facts.get(name, 0)) for name in ("pairs", "skipped", "entries"))
+            return LexiconResult(pairs, skipped, entries, None, finished_before=True)
     with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
         known = counts.known
         if links is not None:
@@ -137,8 +140,15 @@ def lexicon(
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "lexicon.sqlite"
             entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(langs)})
-            text = _written(made, output, form, langs, overwrite=overwrite, facts={"of": fingerprint})
-    return LexiconResult(stream.lines - stream.skipped, stream.skipped, entries, text)
+            result = LexiconResult(stream.lines - stream.skipped, stream.skipped, entries, None)
+            facts = {
+                "of": fingerprint,
+                "pairs": result.pairs,
+                "skipped": result.skipped,
+                "entries": result.entries,
+            }
+            text = _written(made, output, form, langs, overwrite=overwrite, facts=facts)
+    return replace(result, text=text)
 
 
 def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[str, Any]:

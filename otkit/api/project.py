@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from otkit import __version__
 from otkit.alignment.aligner import WordAligner
+from otkit.alignment.corpus import fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.sink import Sink
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
-from otkit.errors import choose
+from otkit.errors import ConfigError, choose
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
 from otkit.projection.labelled import FORMS, form_of
 from otkit.projection.settings import SpanSettings
@@ -22,6 +24,7 @@ __all__ = [
     "open_aligner",
     "open_projection",
     "project",
+    "write_projection",
 ]
 
 FilePath = str | Path
@@ -29,10 +32,12 @@ FilePath = str | Path
 
 @dataclass(frozen=True)
 class ProjectionResult:
-    """What was carried: counts of sentences and spans, and the text where no file was asked for."""
+    """What was carried: counts of sentences and spans, and the text where no file was asked for. `finished_before`: an
+    earlier run had done all of it, and the counts are its own; 0 where the file was copied here."""
 
     tally: Tally
     text: str | None
+    finished_before: bool = False
 
 
 def open_aligner(
@@ -66,13 +71,42 @@ def open_projection(
     spans = spans or SpanSettings()
     if name == "squad" and keep == "complete":
         own["surety"] = spans.surety
+    rest = (name, own, keep, on_error, None if links is None else str(links), spans.to_dict())
     return ProjectionStream(
         make(source, target, on_error=on_error, **own),
         spans,
         aligner=aligner,
         links=None if links is None else read_links(links),
         keep=keep,
+        fingerprint={"version": __version__, "format": list(rest)}
+        if aligner is None
+        else fingerprint_of(aligner, rest),
     )
+
+
+def write_projection(
+    stream: ProjectionStream,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Tally], object] = lambda tally: None,
+) -> bool:
+    """Write all pieces of the stream to a file; False where an earlier run had done all of it, whose counts the stream
+    has then, if they are known."""
+    if resume and (facts := finished_facts(output, stream.fingerprint)) is not None:
+        forget_partial(output)
+        stream.tally = Tally(**facts.get("tally", {}))
+        return False
+    with (
+        Sink(output, fingerprint=stream.fingerprint, resume=resume, overwrite=overwrite) as sink,
+        torch_threads(sink.known.get("threads")),
+    ):
+        for piece in stream.pieces(sink.known):
+            sink.write(piece.text, piece.known)
+            on_progress(stream.tally)
+        sink.finish({"tally": asdict(stream.tally)})
+    return True
 
 
 def project(
@@ -89,6 +123,7 @@ def project(
     scores: bool = False,
     keep: str = "all",
     on_error: str = "raise",
+    resume: bool = False,
     overwrite: bool = False,
     spans: SpanSettings | None = None,
     alignment: AlignmentSettings | None = None,
@@ -101,7 +136,10 @@ def project(
     target   its translation: the same form, or a sentence (SQuAD: a context) a line; JSONL may hold it itself
     output   a file to write, or None for the text in the result
     links    Pharaoh lines instead of links found with `model`
+    resume   go on with an interrupted run of the same settings, to the same bytes
     """
+    if resume and (output is None or "-" in (str(source), str(target))):
+        raise ConfigError("`resume` needs files on both ends", remedy="name an input and an output")
     stream = open_projection(
         source,
         target,
@@ -119,9 +157,7 @@ def project(
             texts.append(piece.text)
             on_progress(stream.tally)
         return ProjectionResult(stream.tally, "".join(texts))
-    with Sink(Path(output), fingerprint={}, overwrite=overwrite) as sink:
-        for piece in stream.pieces():
-            sink.write(piece.text, piece.known)
-            on_progress(stream.tally)
-        sink.finish({"sentences": stream.tally.sentences})
-    return ProjectionResult(stream.tally, None)
+    wrote = write_projection(
+        stream, Path(output), resume=resume, overwrite=overwrite, on_progress=on_progress
+    )
+    return ProjectionResult(stream.tally, None, finished_before=not wrote)

@@ -13,7 +13,7 @@ from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.sink import Sink, finished_facts
+from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.api.project import open_aligner
 from otkit.data.lines import LineSource, counted
 from otkit.encoders.encoder import Encoder
@@ -117,6 +117,7 @@ def tags(
         {"version": __version__, "format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
     )
     if resume and finished_facts(Path(output), fingerprint) is not None:
+        forget_partial(Path(output))
         return TagsResult(len(jobs), 0, None, tuple(bad), finished_before=True)
     with (
         Sink(Path(output), fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,

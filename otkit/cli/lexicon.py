@@ -197,9 +197,6 @@ def lexicon(
             on_bad_line=bad.append,
             on_progress=step.update,
         )
-    if result.finished_before:
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
     for each in bad[:_SHOWN_BAD]:
         note(f"skipped: {each.error.where}: {each.error.what}", quiet=quiet)
     if result.text is not None:
@@ -214,6 +211,9 @@ def lexicon(
             "counts": {"pairs": result.pairs, "skipped": result.skipped, "entries": result.entries},
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     last_line(
         f"wrote {output or 'to stdout'}: {result.entries} entries of {counted(result.pairs, 'sentence pair')}",
         then=f"otkit lexicon --look-up WORD {output}" if shape == "sqlite" else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -173,10 +173,10 @@ def project(
         [labels, target, links, model, given.recipe, *(lexicons or [])],
         overwrite=overwrite or resume,
     )
-    from otkit.api.project import open_aligner, open_projection
+    from otkit.api.project import open_aligner, open_projection, write_projection
 
     if augment:
-        beside = {"links": links, "resume": resume, "scores": scores, "keep": keep != "all"}
+        beside = {"links": links, "scores": scores, "keep": keep != "all"}
         for name, value in beside.items():
             if value:
                 raise ConfigError(
@@ -191,6 +191,7 @@ def project(
             seed=seed,
             form=input_format,
             on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             aligner=lambda: open_aligner(model, alignment, device=device, batch_tokens=batch_tokens),
             json_path=json_path,
@@ -201,8 +202,7 @@ def project(
         raise ConfigError(
             "a lexicon has words, and labels go by links", remedy="add --augment", setting="lexicons"
         )
-    from otkit.alignment.corpus import fingerprint_of, torch_threads
-    from otkit.alignment.sink import Sink, finished_facts, was_begun
+    from otkit.alignment.sink import was_begun
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
@@ -225,13 +225,8 @@ def project(
         on_error=on_error,
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
     )
-    rest = (form, column, token_column, scheme, scores, keep, on_error, str(links), spans.to_dict())
-    fingerprint: dict[str, Any] = {"format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
-    if resume and output is not None and finished_facts(output, fingerprint) is not None:
-        note(f"{output} is finished: nothing to resume", quiet=quiet)
-        return
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
-        step = bar.step("project", unit="sentences")
+        step, wrote = bar.step("project", unit="sentences"), True
         if aligner is not None:
             aligner.on_encoded = step.under_way
         if output is None:
@@ -240,15 +235,14 @@ def project(
                 if not write_data(piece.text):
                     return
         else:
-            with (
-                Sink(output, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
-                resumable(lambda: was_begun(output)),
-                torch_threads(sink.known.get("threads")),
-            ):
-                for piece in stream.pieces(sink.known):
-                    sink.write(piece.text, piece.known)
-                    step.update(stream.tally.sentences)
-                sink.finish({"sentences": stream.tally.sentences})
+            with resumable(lambda: was_begun(output)):
+                wrote = write_projection(
+                    stream,
+                    output,
+                    resume=resume,
+                    overwrite=overwrite,
+                    on_progress=lambda tally: step.update(tally.sentences),
+                )
     tally = stream.tally
     for error in stream.bad[:5]:
         note(f"skipped: {error.where}: {error.what}", quiet=quiet)
@@ -263,6 +257,9 @@ def project(
             "counts": vars(tally),
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if not wrote:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     found = tally.spans - tally.lost
     last_line(
         f"wrote {output or 'to stdout'}: {counted(tally.written, 'sentence')}, "
@@ -282,17 +279,20 @@ def _augment(
     seed: int,
     form: str,
     on_error: str,
+    resume: bool,
     overwrite: bool,
     aligner: Callable[[], WordAligner],
     json_path: Path | None,
     quiet: bool,
 ) -> None:
     """Examples with words of another language."""
+    from otkit.alignment.sink import was_begun
     from otkit.api.augment import augment
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
+    from otkit.cli.stopping import resumable
 
-    with progress_bar(quiet=quiet) as bar:
+    with progress_bar(quiet=quiet) as bar, resumable(lambda: output is not None and was_begun(output)):
         step = bar.step("augment", unit="texts")
         opened = None if lexicons or target is None else aligner()
         if opened is not None:
@@ -306,6 +306,7 @@ def _augment(
             seed=seed,
             form=form,
             on_error=on_error,
+            resume=resume,
             overwrite=overwrite,
             aligner=opened,
             on_progress=lambda done, total: step.update(done, total=total),
@@ -330,6 +331,9 @@ def _augment(
             },
         }
         write_document(json_path, figures, overwrite=overwrite)
+    if result.finished_before:
+        note(f"{output} is finished: nothing to resume", quiet=quiet)
+        return
     last_line(
         f"wrote {output or 'to stdout'}: {counted(result.examples, 'example')}, "
         f"{result.replaced} of {counted(result.words, 'word')} replaced",

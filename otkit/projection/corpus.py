@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from otkit.alignment.aligner import WordAligner
@@ -199,10 +200,13 @@ class ProjectionStream:
         aligner: WordAligner | None = None,
         links: Iterator[list[tuple[int, int, float]]] | None = None,
         keep: str = "all",
+        fingerprint: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         choose(keep, KEEP, what="sentences to keep", setting="keep")
         self._form, self._settings, self._keep = form, settings.resolved(form.rule), keep
         self._aligner, self._links = aligner, links
+        self.fingerprint = fingerprint
+        """What must be the same for a stream to go on behind another."""
         self._hash = hashlib.sha256()
         self.tally = Tally()
         self.bad: list[InputError] = []

@@ -79,7 +79,8 @@ def mostly_slow(names: Collection[str], *quick: str) -> list[Any]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-RESUMED = {name for name in LINES if name in ("align", "extract", "embed") or name.startswith("evaluate ")}
+_GO_ON = ("align", "extract", "project", "tags", "lexicon", "embed")
+RESUMED = {name for name in LINES if name in _GO_ON or name.startswith("evaluate ")}
 RESUMED.discard("evaluate projection")
 """Those that go on with --resume."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 
-from otkit.api.project import project
-from otkit.errors import InputError
+from otkit.api.project import ProjectionResult, project
+from otkit.errors import ConfigError, InputError
+from otkit.projection import corpus
+from otkit.projection.corpus import Tally
 from otkit.projection.labelled import decode, encode, scheme_of
 from otkit.projection.scores import answer_scores, score_files, span_scores
 
@@ -191,3 +193,34 @@ def test_scores_of_files_need_the_same_sentences(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sentence 2 has 1 words, and 2 in"):
         score_files(tmp_path / "a", tmp_path / "b")
     assert score_files(tmp_path / "a", tmp_path / "a", resamples=10).figures["f1"].value == 1
+
+
+def test_a_killed_projection_goes_on_in_python_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_WINDOW", 2)
+    (tmp_path / "a.conll").write_text("".join(f"Haus{n}\tB-LOC\n\n" for n in range(6)))
+    (tmp_path / "b.txt").write_text("".join(f"house{n}\n" for n in range(6)))
+    (tmp_path / "links").write_text("0-0\n" * 6)
+
+    def run(output: str, resume: bool = False, stop: int = 0) -> ProjectionResult:
+        def progress(tally: Tally) -> None:
+            if tally.sentences == stop:
+                raise KeyboardInterrupt
+
+        return project(
+            tmp_path / "a.conll",
+            tmp_path / "b.txt",
+            tmp_path / output,
+            links=tmp_path / "links",
+            resume=resume,
+            on_progress=progress,
+        )
+
+    whole = run("whole.conll")
+    assert whole.tally.written == 6
+    with pytest.raises(KeyboardInterrupt):
+        run("out.conll", stop=4)
+    assert run("out.conll", resume=True) == whole
+    assert (tmp_path / "out.conll").read_bytes() == (tmp_path / "whole.conll").read_bytes()
+    assert run("out.conll", resume=True).finished_before
+    with pytest.raises(ConfigError, match="`resume` needs files on both ends"):
+        project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", resume=True)

@@ -19,9 +19,11 @@ from otkit.api.lexicon import lexicon, lexicon_begun, shortlist_files, with_weak
 from otkit.data.parallel import BadLine
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import lexicon as module
+from otkit.projection import lexicon_files
 from otkit.projection.lexicon import LexiconCounts, look_up, phrase_pairs
 from otkit.projection.lexicon_files import LEXICON_FORM_NAMES, LEXICON_FORMS
 from otkit.projection.settings import LexiconSettings
+from tests.reports.browser import CHROMIUM, browser
 
 
 def test_phrases_of_the_published_example() -> None:
@@ -168,10 +170,46 @@ def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
         assert "Heim" in terms
     elif form == "html":
         page = output.read_text()
-        assert '["Heim", "house", 1, 1.0, 0.3333, "das Heim | the house"]' in page
+        assert '["Heim", "house", 1, 1.0, 0.3333, "das Heim", "the house"]' in page
         assert "http" not in page
     else:
         assert len(output.read_text().splitlines()) == 5
+
+
+def test_a_page_holds_the_most_frequent_entries(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as it may, though the last of them are as frequent as others that are left out."""
+    monkeypatch.setattr(lexicon_files, "_PAGE_ENTRIES", 3)
+    page = lexicon(corpus / "de-en.tsv", links=corpus / "links", form="html").text or ""
+    entries = page[page.index("const entries") :].split("];")[0].splitlines()[1:]
+    counts = [json.loads(entry.rstrip(","))[2] for entry in entries]
+    assert sorted(counts) == [1, 2, 3]
+    assert "of 4, the 3 most frequent are on this page" in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_page_in_a_browser(corpus: Path) -> None:
+    """On a phone too: nothing is cut off, words are found from either side, an exact one first."""
+    (corpus / "de-en.tsv").write_text(
+        (corpus / "de-en.tsv").read_text()
+        + "Haustür</script>\thousedoor\n"
+        + "".join(f"wort{n}\tword{n}\n" for n in range(250))
+    )
+    with (corpus / "links").open("a") as links:
+        links.write("0-0\n" * 251)
+    page = corpus / "lex.html"
+    lexicon(corpus / "de-en.tsv", page, form="html", links=corpus / "links", langs=("de", "en"))
+    with browser(corpus / "profile") as tab:
+        for width in (1280, 390):
+            tab.open(page, width=width)
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate("said.textContent") == "255 entries, the first 200 are shown"
+        tab.change("#find", "HAUS", event="input")
+        found = tab.evaluate("[...rows.rows].map(row => row.cells[0].textContent + ' ' + row.cells[0].lang)")
+        assert found == ["Haus de", "Haustür</script> de"]
+        tab.change("#find", "nothing", event="input")
+        assert tab.evaluate("said.textContent") == "0 entries"
+        assert tab.exceptions == []
+        assert all(url.startswith("file:") for url in tab.requests)
 
 
 def test_what_cannot_be_is_told(corpus: Path) -> None:

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otkit.api.augment import augment
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.api import augment as augmenting
+from otkit.api.augment import AugmentResult, augment
 from otkit.api.lexicon import lexicon
 from otkit.data.tasks import read_nli, read_qa
-from otkit.errors import ConfigError, InputError
+from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection.places import Place, Text
 from otkit.projection.switching import aligned_words, switch
 from otkit.resources import sample_data
+from tests.conftest import make_tiny_encoder
 
 SAMPLE = Path(str(sample_data()))
 
@@ -134,3 +138,49 @@ def test_what_cannot_be_augmented_is_told(lexicons: list[Path], tmp_path: Path) 
         augment(tmp_path / "b.tsv", target=tmp_path / "c.tsv")
     with pytest.raises(InputError, match="is no lexicon of otkit"):
         augment(tmp_path / "b.tsv", lexicons=[tmp_path / "c.tsv"])
+
+
+@pytest.mark.parametrize("words", ["lexicon", "translation"])
+def test_a_killed_augmentation_goes_on_to_the_same_bytes(
+    words: str, lexicons: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever the words come from; XNLI here, SQuAD there, whose answers move."""
+    monkeypatch.setattr(augmenting, "_WINDOW", 10)
+    aligner = WordAligner(make_tiny_encoder(), AlignmentSettings(space="center"), window=10)
+    source = SAMPLE / "qa" / "en.json"
+    if words == "lexicon":
+        source = tmp_path / "a.tsv"
+        source.write_text("".join(f"the house stands {n}\tthe house is\tneutral\n" for n in range(13)))
+
+    def run(output: str, resume: bool = False, stop: int = 0, share: float = 0.5) -> AugmentResult:
+        def progress(done: int, total: int) -> None:
+            if done == stop:
+                raise KeyboardInterrupt
+
+        aligner.spaces = None
+        return augment(
+            source,
+            tmp_path / output,
+            target=None if words == "lexicon" else SAMPLE / "qa" / "de.json",
+            lexicons=lexicons if words == "lexicon" else (),
+            share=share,
+            aligner=None if words == "lexicon" else aligner,
+            resume=resume,
+            on_progress=progress,
+        )
+
+    whole = run("whole")
+    assert whole.replaced
+    with pytest.raises(KeyboardInterrupt):
+        run("out", stop=20)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(OutputError, match="an interrupted run left a part"):
+        run("out")
+    with pytest.raises(OutputError, match="the interrupted run differs"):
+        run("out", resume=True, share=0.6)
+    assert run("out", resume=True) == whole
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert not list(tmp_path.glob("out.*"))
+    assert run("out", resume=True).finished_before
+    with pytest.raises(OutputError, match="the finished output differs"):
+        run("out", resume=True, share=0.6)
