@@ -40,7 +40,8 @@ def _with(command: str, option: str, file: str) -> list[str]:
     row = TABLE[command][option]
     row = TABLE[row.same_as][option] if row.same_as else row
     base = row.base if row.base in BASES and BASES[row.base].startswith(command) else ""
-    words = BASES[base].split() if base else words_of(command)
+    line = BASES[base] if base else {**LINES, **SERVED}[command]
+    words = words_of(line.replace(f" {row.instead}", "", 1) if row.instead and option == "--data" else line)
     words += [word for word in row.beside.split() if not word.startswith("--json")]
     if not option.startswith("-"):
         known = next(word for word in words[len(command.split()) :] if not word.startswith("-"))
