@@ -90,9 +90,7 @@ def _few(options: list[tuple[str, str]], *quick: tuple[str, str]) -> list[object
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    _few(
-        READ, ("tags", "--links"), ("search", "vectors"), ("info", "model"), ("evaluate projection", "--gold")
-    ),
+    _few(READ, ("tags", "--links"), ("search", "vectors")),
 )
 def test_a_file_that_is_none_is_read_as_what_it_is_or_refused(
     command: str, option: str, server: Server, here: Path
@@ -105,7 +103,7 @@ def test_a_file_that_is_none_is_read_as_what_it_is_or_refused(
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    _few([each for each in OPTIONS if each not in READ], ("info", "--layers"), ("tags", "--output")),
+    _few([each for each in OPTIONS if each not in READ]),
 )
 def test_an_output_that_cannot_be_is_one_line(command: str, option: str, server: Server, here: Path) -> None:
     _fill(here)
