@@ -22,7 +22,7 @@ from otkit.encoders.families import layer_count, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
 from otkit.encoders.stack import Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
-from otkit.encoders.tokens import lower_case
+from otkit.encoders.tokens import lower_case, refuse_huge
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import CheckpointError, OtkitError
 from otkit.resources import sample_encoder
@@ -119,12 +119,14 @@ def _download(name: str) -> Path:
 
 def _open_folder(folder: Path, *, name: str, device: str) -> Encoder:
     """Look what kind of encoder lies in a folder, in a fixed order, and open it."""
+    refuse_huge(folder)
     if (folder / _MANIFEST).is_file() and any(folder.glob("*.onnx")):
         return _open_exported(folder, name=name, device=device)
     if (folder / ADAPTER).is_file():
         return _open_adapter(folder, name=name, device=device)
     stack = read_stack(folder)
     inner = stack.first  # old sentence-transformers kept the encoder in 0_Transformer
+    refuse_huge(inner)
     if stack.static:
         return open_static(stack, folder, name=name, device=device)
     if (inner / "config.json").is_file() and any(inner.glob("*.safetensors")):
@@ -193,6 +195,7 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
     from otkit.encoders.gguf import build_bert, open_gguf, read_gguf, read_tokenizer
 
     place = choose_device(device)
+    refuse_huge(path.parent)
     folder, file = path.parent, open_gguf(path)
     config, state = _need(lambda: read_gguf(file), path, what="header")
     if (folder / "tokenizer.json").is_file():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "letters_of",
     "lower_case",
     "own_tokenizer",
+    "refuse_huge",
     "refuse_too_long",
     "stack_tokens",
     "tokenizer_errors",
@@ -61,6 +63,27 @@ def tokenizer_errors() -> Iterator[None]:
             f"its tokenizer cannot be used: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
             remedy="restore tokenizer.json, or use another encoder",
         ) from error
+
+
+_HUGE = 1 << 28  # bytes; the largest vocabularies that are known take a fifth
+_READ_WHOLE = (
+    *("config.json", "otkit.json", "manifest.json", "modules.json", "adapter_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model"),
+    "model.safetensors.index.json",
+)
+
+
+def refuse_huge(folder: Path) -> None:
+    """An error for a file beside an encoder's weights that is larger than any need be: its readers hold all of it in
+    memory."""
+    for path in (folder / name for name in _READ_WHOLE):
+        if path.is_file() and path.stat().st_size > _HUGE:
+            raise CheckpointError(
+                f"has {path.stat().st_size:,} bytes, expected at most {_HUGE:,}",
+                where=str(path),
+                remedy="restore the file, or use another encoder",
+            )
 
 
 class TooLongError(InputError):

@@ -23,13 +23,17 @@ def _front(encoder: TorchEncoder, library: str, *tags: str) -> str:
         "tags": ["word-alignment", "sentence-similarity", "multilingual", *tags, "otkit"],
         **based_on(encoder),
     }
-    return str(yaml.safe_dump(front, default_style='"', allow_unicode=True, sort_keys=False, width=10**9))
+    return str(yaml.safe_dump(front, default_style='"', sort_keys=False, width=10**9))
 
 
 def onnx_card(encoder: TorchEncoder, report: ExportReport) -> str:
     """What the folder holds, how it is used, and how far it is from its original."""
     parity, layers = report.chosen.parity, encoder.settings.alignment_layers
-    prefix = f"the text `{encoder.settings.prefix}` before it" if encoder.settings.prefix else "no prefix"
+    prefix = (
+        f"the text `{_one_line(encoder.settings.prefix)}` before it"
+        if encoder.settings.prefix
+        else "no prefix"
+    )
     listed = ", ".join(map(str, layers))
     states = f"the mean of hidden states {listed}" if len(layers) > 1 else f"hidden state {listed}"
     single = "".join(
@@ -88,5 +92,5 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
 Written by otkit {__version__} for {to}: `{_USE[to]}`.
 
 Sentence vectors: {encoder.settings.pooling} pooling of the last layer, unit length, prefix
-`{encoder.settings.prefix}`. Word alignment: hidden states {layers} of {encoder.layers}.
+`{_one_line(encoder.settings.prefix)}`. Word alignment: hidden states {layers} of {encoder.layers}.
 """

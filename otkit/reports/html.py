@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,7 +23,7 @@ from otkit.errors import ConfigError
 from otkit.files import write_file
 from otkit.reports.tables import Table
 from otkit.reports.view import GridView, LinkKind
-from otkit.reports.words import mostly_rtl
+from otkit.reports.words import mostly_rtl, visible
 
 __all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
 
@@ -113,10 +114,10 @@ def page_html(page: Page) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(page.title)}</title>",
+        f"<title>{escape(visible(page.title))}</title>",
         f"<style>{asset('page.css')}</style></head><body>",
-        f"<header><h1>{escape(page.title)}</h1>",
-        f'<p class="note">{escape(page.note)}</p>' if page.note else "",
+        f"<header><h1>{escape(visible(page.title))}</h1>",
+        f'<p class="note">{escape(visible(page.note))}</p>' if page.note else "",
         "<noscript><p>Scripts are switched off, and this page draws with one.</p></noscript>",
         "</header><main>",
         _tables(page.tables),
@@ -138,11 +139,14 @@ def asset(name: str) -> str:
     return (resources.files("otkit.reports") / "assets" / name).read_text(encoding="utf-8")
 
 
+# What begins tags and comments, and what a terminal or the order of a line obeys.
+_OBEYED = re.compile("[<>&\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
 def _json(value: object) -> str:
-    """JSON that no HTML parser can end early: the characters that begin tags and comments are escaped."""
+    """JSON that no HTML parser can end early, and no terminal obeys."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
+    text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no UTF-8
 
 
@@ -232,19 +236,19 @@ def _tables(tables: Sequence[Table]) -> str:
             ' class="number"' if table.kind(place) == "figure" else "" for place in range(len(table.columns))
         ]
         head = "".join(
-            f'<th scope="col"{name}>{escape(column.name)}</th>'
+            f'<th scope="col"{name}>{escape(visible(column.name))}</th>'
             for name, column in zip(classes, table.columns, strict=True)
         )
         body = []
         for number, row in enumerate(table.rows):
             cells = "".join(
-                f"<td{name}><bdi>{escape(cell)}</bdi></td>"
+                f"<td{name}><bdi>{escape(visible(cell))}</bdi></td>"
                 for cell, name in zip(table.cells(row), classes, strict=True)
             )
             footer = ' class="footer"' if number == len(table.rows) - table.footers else ""
             body.append(f"<tr{footer}>{cells}</tr>")
         drawn.append(
-            f'<table class="figures"><caption>{escape(table.title)}</caption>'
+            f'<table class="figures"><caption>{escape(visible(table.title))}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         )
     return f'<div class="tables">{"".join(drawn)}</div>' if drawn else ""

@@ -41,7 +41,7 @@ def model_card(
     }
     front |= based_on(encoder)
     # Quoted throughout: `no` is a language, and a folder may be called `a: b`.
-    header = yaml.safe_dump(front, default_style='"', allow_unicode=True, sort_keys=False, width=10**9)
+    header = yaml.safe_dump(front, default_style='"', sort_keys=False, width=10**9)
     data = "\n".join(
         f"- {_code(file['name'])} ({_plain('-'.join(file['languages']))}, {file['pairs']:,} pairs)"
         for file in files

@@ -245,8 +245,8 @@ class Server:
 
 
 def words_of(name: str, *more: str) -> list[str]:
-    """The words behind `otkit`."""
-    line = {**LINES, **SERVED}[name]
+    """The words behind `otkit`: of a command by its name, or of a line of them."""
+    line = {**LINES, **SERVED}.get(name, name)
     return [{"SOURCE": SOURCE, "TARGET": TARGET}.get(word, word) for word in line.split()] + [*more]
 
 
