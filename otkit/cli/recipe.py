@@ -73,10 +73,11 @@ def tables() -> dict[str, type[Settings]]:
     """The settings of every table that a recipe may have."""
     from otkit.projection.settings import LexiconSettings, SpanSettings
     from otkit.training.recipe import Recipe
+    from otkit.training.settings import TransferSettings
 
     recipe = Recipe()
     kinds: dict[str, type[Settings]] = {name: type(getattr(recipe, name)) for name in recipe.tables()}
-    return {**kinds, "projection": SpanSettings, "lexicon": LexiconSettings}
+    return {**kinds, "projection": SpanSettings, "lexicon": LexiconSettings, "transfer": TransferSettings}
 
 
 def key_text(known: Declared) -> str:

@@ -151,7 +151,7 @@ ALIGNER = {
     "--agreement": Row("0", wrong="-1"),
     "--rounds": Row("0", wrong="-1 1.5"),
     "--length-power": Row("9", wrong="-1"),
-    "--attach-factor": Row("1", beside="--threshold 0.4", wrong="-1"),
+    "--attach-factor": Row("1", beside="--threshold 0.5", wrong="-1"),
     "--cost": Row("euclidean", wrong="manhattan"),
     "--unit": Row("cost", wrong="meters"),
     "--granularity": Row("subword", wrong="letter"),
@@ -286,7 +286,9 @@ TABLE: dict[str, dict[str, Row]] = {
         "--position": Row("10", wrong="-1", of="model.safetensors"),
         "--center": Row("sentence", wrong="corpus", of="model.safetensors"),
         "--length-power": Row("2", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
-        "--attach-factor": Row("9", beside="--objective link-likelihood", wrong="-1", of="model.safetensors"),
+        "--attach-factor": Row(
+            "9", beside="--objective link-likelihood --epsilon 0.3", wrong="-1", of="model.safetensors"
+        ),
         "--relink-every": Row("1", beside="--objective link-likelihood", wrong="0"),
         "--temperature": Row(
             "3", beside="--objective contrastive-weak", wrong="0 -1", of="model.safetensors"

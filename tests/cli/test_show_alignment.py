@@ -100,7 +100,7 @@ def test_a_grid_that_is_wider_than_the_terminal_becomes_words_over_words(otkit: 
     _, grid, _ = show(otkit, "-f", "grid", pair=long)
     assert by_itself == text != grid
     _, short, _ = show(otkit)
-    assert "share of mass:" in short
+    assert "link strength:" in short
 
 
 def test_words_over_words_are_as_wide_as_the_terminal(otkit: Run) -> None:

@@ -300,7 +300,7 @@ FOLDER_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "holds no tokenizer: looked for tokenizer",
     ),
     "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "its tokenizer cannot be read"),
-    "broken config": (lambda f: (f / "config.json").write_text("{"), "its encoder cannot be read"),
+    "broken config": (lambda f: (f / "config.json").write_text("{"), r"config\.json: is not valid JSON"),
     "unknown architecture": (
         lambda f: (f / "config.json").write_text('{"model_type": "nonesuch"}'),
         "its encoder cannot be read",

@@ -207,7 +207,7 @@ def test_links_by_mouse_and_keyboard_are_on_the_disk(page: Page, running: Runnin
     said("1 sure, 1 possible")
     assert (folder / "ana.pharaoh").read_text() == "0-0 1p1\n"
     page.click("#accept")
-    said("12 sure")
+    said("13 sure")
     page.click("#undo")
     said("1 sure, 1 possible")
     page.click("#corpus tr[data-id] button >> nth=0")

@@ -129,9 +129,13 @@ def test_a_cut_run_goes_on_to_the_same_bytes(
     embed_corpora(embedder, inputs, tmp_path / "whole", config=config)
     with pytest.raises(CutError):
         embed_corpora(embedder, inputs, tmp_path / "cut", config=config, progress=cut_after(windows))
-    with pytest.raises(ExportError, match="is not finished; run the same command with `resume=True`"):
-        open_vectors(tmp_path / "cut")
-    (tmp_path / "cut.partial" / "part-00002.npy").write_bytes(b"half a shard")
+    # Three texts are no shard of four rows yet: such a run leaves nothing to go on with.
+    begun = tmp_path / "cut.partial"
+    assert begun.exists() == (windows > 1)
+    if windows > 1:
+        with pytest.raises(ExportError, match="is not finished; run the same command with `resume=True`"):
+            open_vectors(tmp_path / "cut")
+        (begun / "part-00002.npy").write_bytes(b"half a shard")
     embed_corpora(embedder, inputs, tmp_path / "cut", config=config, resume=True)
     assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir() if path != corpus) == ["cut", "whole"]
