@@ -110,3 +110,11 @@ def test_what_is_missing_is_said(files: Path, tiny_encoder: TorchEncoder) -> Non
         evaluate.word_alignment(tiny_encoder, texts=["de-en.tsv"])
     with pytest.raises(ConfigError, match="brings its own encoder"):
         evaluate.xnli(tiny_encoder, head="tuned", data="nowhere")
+
+
+def test_a_folder_beside_files_is_not_passed_over(files: Path) -> None:
+    said = "only one of them is read; name the files, or the folder"
+    with pytest.raises(ConfigError, match=said):
+        evaluate.retrieval(None, ["de-en.tsv"], data=files)
+    with pytest.raises(ConfigError, match=said):
+        evaluate.word_alignment(None, ["de-en.gold.tsv"], data=files)

@@ -88,6 +88,15 @@ class Reading:
         if not found and self.strict:
             raise InputError("there is nothing to evaluate", remedy="give a file, or `data='DIR'`")
 
+    def check_data(self, data: FilePath | None, named: Sequence[object]) -> None:
+        """A folder of one task beside files that are named would not be read; several tasks read both."""
+        if data is not None and named and self.strict:
+            raise ConfigError(
+                f"received {str(data)!r} beside files by name, and only one of them is read",
+                remedy="name the files, or the folder",
+                setting="data",
+            )
+
     def files(self, data: FilePath | None, folder: str, pattern: str, *, sample: str) -> list[Path]:
         """The files of a task in its part of a data folder; those of the sample data where no folder is named, and
         where one of several tasks has no part there."""
@@ -119,6 +128,7 @@ def parallel_corpora(
     files: Sequence[ParallelFile], data: FilePath | None, reading: Reading
 ) -> list[PairCorpus]:
     """The parallel files, English last in each, in those languages that were asked for."""
+    reading.check_data(data, files)
     places = files or reading.files(data, "tatoeba", "*.tsv*", sample="parallel")
     corpora = [english_last(reading.corpus(file)) for file in places]
     kept = [corpus for corpus in corpora if reading.wants(short_code(corpus.languages[0]))]
@@ -135,6 +145,7 @@ def gold_sets(
     base: int | None = None,
 ) -> dict[str, GoldSet]:
     """The gold files by the language that is not English; `texts` has the text of each, where gold holds none."""
+    reading.check_data(data, gold)
     names = gold or reading.files(data, "word-alignment", "xlwa-*.dev.tsv*", sample="gold")
     sets: dict[str, GoldSet] = {}
     for name, text in zip(names, _texts_of(names, texts if gold else (), reading), strict=True):
