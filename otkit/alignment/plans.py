@@ -69,10 +69,6 @@ class Problem:
         """(B,N,M) the real cells."""
         return (self.a > 0)[:, :, None] & (self.b > 0)[:, None, :]
 
-    def with_cost(self, cost: Tensor) -> Problem:
-        """The same pairs under another cost."""
-        return dataclasses.replace(self, cost=cost)
-
     def transposed(self) -> Problem:
         """Target to source."""
         costs = self.cost.transpose(1, 2), self.ground_cost.transpose(1, 2)

@@ -12,6 +12,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     Device,
+    GoldFile,
     InputFormat,
     Langs,
     OnError,
@@ -39,10 +40,7 @@ def inspect(
         ),
     ] = None,
     target: TargetFile = None,
-    gold: Annotated[
-        str | None,
-        option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE", panel="Data"),
-    ] = None,
+    gold: GoldFile = None,
     raw: Raw = False,
     input_format: InputFormat = "auto",
     langs: Langs = None,

@@ -26,6 +26,7 @@ __all__ = [
     "Compare",
     "Device",
     "Engine",
+    "GoldFile",
     "InputFormat",
     "JsonPath",
     "Langs",
@@ -188,6 +189,15 @@ InputFormat = Annotated[
         help="auto, tsv, bars (' ||| '), jsonl or files.",
         rich_help_panel="Data",
         hidden=True,
+    ),
+]
+GoldFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Pairs with links made by hand: source<TAB>target<TAB>links.",
+        show_default=False,
+        rich_help_panel="Data",
     ),
 ]
 Raw = Annotated[

@@ -14,6 +14,7 @@ from otkit.cli.options import (
     BatchTokens,
     Compare,
     Device,
+    GoldFile,
     InputFormat,
     Langs,
     Model,
@@ -27,7 +28,6 @@ from otkit.cli.options import (
     Threads,
     Verbose,
     note_corpus,
-    option,
     set_logging,
     set_threads,
 )
@@ -54,10 +54,7 @@ def report(
         ),
     ] = None,
     target: TargetFile = None,
-    gold: Annotated[
-        str | None,
-        option("Pairs with links made by hand: source<TAB>target<TAB>links.", "FILE", panel="Data"),
-    ] = None,
+    gold: GoldFile = None,
     raw: Raw = False,
     segmenter: SegmenterName = None,
     input_format: InputFormat = "auto",

@@ -204,7 +204,7 @@ def test_fused_gromov_follows_the_places_it_is_given() -> None:
     config = AlignmentSettings(transport="fgw", structure=1.0, distances="position", agreement=0.0)
     problem = problem_of(source, target, config)
     square = replace(problem, a=torch.full_like(problem.a, 1 / 8), b=torch.full_like(problem.b, 1 / 8))
-    plan = solve(square.with_cost(torch.zeros_like(square.cost)), config)
+    plan = solve(replace(square, cost=torch.zeros_like(square.cost)), config)
     for each in plan:
         found = each.argmax(1)
         assert torch.equal(found, order) or torch.equal(found, order.flip(0))
