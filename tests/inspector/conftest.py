@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 
@@ -39,7 +39,7 @@ class Running:
         return self.address.url
 
     def ask(self, path: str, **request: Any) -> Any:
-        answer = httpx.post(self.url.rstrip("/") + path, json=request, timeout=60)
+        answer = httpx2.post(self.url.rstrip("/") + path, json=request, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

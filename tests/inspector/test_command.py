@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.conftest import make_tiny_encoder
 
@@ -26,11 +26,11 @@ def test_the_server_says_where_it_is_and_stops_when_told(tmp_path: Path) -> None
     assert run.stdout is not None
     url = run.stdout.readline().strip()
     assert url.startswith("http://127.0.0.1:"), run.communicate()
-    facts = httpx.post(f"{url}settings", json={}, timeout=60).json()
+    facts = httpx2.post(f"{url}settings", json={}, timeout=60).json()
     assert [model["name"] for model in facts["models"]] == ["tiny", "sample encoder"]
     assert facts["corpus"] == {"name": "c.de-en.tsv", "pairs": 2, "gold": False}
     pair = {"source": "das haus", "target": "the house", "by": "me", "cells": [[0, 0, "sure"]]}
-    assert httpx.post(f"{url}annotate", json=pair, timeout=60).json()["cells"] == [[0, 0, "sure"]]
+    assert httpx2.post(f"{url}annotate", json=pair, timeout=60).json()["cells"] == [[0, 0, "sure"]]
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=120)
     assert (run.returncode, out) == (130, "")

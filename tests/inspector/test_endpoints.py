@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -168,14 +168,14 @@ WRONG = {
 @pytest.mark.parametrize("path", WRONG)
 def test_wrong_requests_are_told(running: Running, path: str) -> None:
     for said, request in WRONG[path].items():
-        answer = httpx.post(running.url.rstrip("/") + path, json=request, timeout=60)
+        answer = httpx2.post(running.url.rstrip("/") + path, json=request, timeout=60)
         assert answer.status_code == 400, (request, answer.text)
         assert said in answer.json()["error"]
 
 
 def test_the_endpoints_are_documented(running: Running) -> None:
-    document = httpx.get(running.url + "openapi.json").json()
+    document = httpx2.get(running.url + "openapi.json").json()
     assert set(document["paths"]) == {endpoint.path for endpoint in ENDPOINTS}
-    page = httpx.get(running.url + "docs").text
+    page = httpx2.get(running.url + "docs").text
     assert all(endpoint.path in page for endpoint in ENDPOINTS)
     assert "<script" not in page

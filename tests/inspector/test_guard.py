@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-import httpx
+import httpx2
 import pytest
 
 from otkit.inspector.guard import Guard
@@ -16,8 +16,8 @@ JSON = {"content-type": "application/json"}
 
 def post(
     running: Running, headers: dict[str, str], content: bytes = b"{}", path: str = "settings"
-) -> httpx.Response:
-    return httpx.post(running.url + path, headers=headers, content=content, timeout=30)
+) -> httpx2.Response:
+    return httpx2.post(running.url + path, headers=headers, content=content, timeout=30)
 
 
 def raw(running: Running, request: bytes) -> bytes:
@@ -103,13 +103,13 @@ def test_a_body_that_is_no_object_harms_nothing(running: Running, body: bytes) -
 
 def test_other_methods_are_refused(running: Running) -> None:
     for method in ("PUT", "DELETE", "OPTIONS", "TRACE"):
-        assert httpx.request(method, running.url).status_code == 405
+        assert httpx2.request(method, running.url).status_code == 405
 
 
 async def _status(
     guard: Guard, path: str, headers: dict[str, str], query: str = ""
 ) -> tuple[int, dict[str, str]]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=guard)) as client:  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=guard)) as client:  # type: ignore[arg-type]
         answer = await client.get(f"http://192.0.2.7:99/{path}{query}", headers=headers)
     return answer.status_code, dict(answer.headers)
 
