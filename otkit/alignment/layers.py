@@ -23,7 +23,7 @@ from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
 from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import InputError, OutputError
-from otkit.files import parse_json, replace_file, to_json
+from otkit.files import cache_folder, parse_json, replace_file, to_json
 from otkit.resources import sample_data
 from otkit.transport.plan import shares
 
@@ -59,6 +59,7 @@ better."""
 _BATCH = 32
 _VERSION = 1
 _NAME = re.compile(r"[0-9a-f]{32}\.json")
+_LAYERS = "layers"  # their part of the cache folder
 _PLAN = AlignmentSettings()
 _BALANCED = AlignmentSettings(transport="balanced", center="none", distortion=0.0, agreement=0.0)
 
@@ -314,13 +315,7 @@ def _key(encoder: Encoder, texts: Texts) -> str:
 
 
 def _place(key: str) -> Path:
-    return _folder() / f"{key}.json"
-
-
-def _folder() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "layers"
+    return cache_folder(_LAYERS) / f"{key}.json"
 
 
 @dataclass(frozen=True)
@@ -335,7 +330,7 @@ class CachedChoice:
 
 def cached_choices() -> list[CachedChoice]:
     """The choices of the cache, the newest first; what is no file of ours is left aside."""
-    files = [file for file in _folder().glob("*.json") if _NAME.fullmatch(file.name)]
+    files = [file for file in cache_folder(_LAYERS).glob("*.json") if _NAME.fullmatch(file.name)]
     found = []
     for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
         choice = _read(file)

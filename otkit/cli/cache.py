@@ -48,7 +48,8 @@ def cache(
     from otkit.alignment.layers import cached_choices, clear_choices
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
-    from otkit.exports.cached import cache_folder, cached_graphs, clear_cache
+    from otkit.exports.cached import cached_graphs, clear_cache
+    from otkit.files import cache_folder
 
     graphs, choices = cached_graphs(), cached_choices()
     if json_path is not None:
@@ -78,7 +79,7 @@ def cache(
         show(graphs_table(graphs))
     if choices:
         show(choices_table(choices))
-    last_line(f"{kept} in {cache_folder().parent}", quiet=quiet)
+    last_line(f"{kept} in {cache_folder()}", quiet=quiet)
 
 
 def graphs_table(graphs: Sequence[CachedGraph]) -> Table:
