@@ -13,7 +13,7 @@ from otkit.cli.values import Name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otkit.alignment.layers import CachedChoice
+    from otkit.alignment.layer_choice import CachedChoice
     from otkit.exports.cached import CachedGraph
     from otkit.reports.tables import Table
 
@@ -45,7 +45,7 @@ def cache(
     otkit cache clear
     """
     claim_files({"json": json_path}, [], overwrite=overwrite)
-    from otkit.alignment.layers import cached_choices, clear_choices
+    from otkit.alignment.layer_choice import cached_choices, clear_choices
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
     from otkit.exports.cached import cached_graphs, clear_cache
