@@ -40,6 +40,7 @@ __all__ = [
     "MARKER",
     "PACKED",
     "append_line",
+    "cache_folder",
     "check_file",
     "check_folder",
     "check_growing",
@@ -400,15 +401,16 @@ def _flush(path: Path) -> None:
 # --- what otkit made
 
 
-def _records() -> Path:
+def cache_folder(name: str = "") -> Path:
+    """Where otkit keeps what it need not make again, in the user's cache folder: all of it, or what has this name."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "written"
+    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / name
 
 
 def _record_of(place: Path) -> Path:
     name = hashlib.sha256(str(place.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
-    return _records() / f"{name[:32]}.json"
+    return cache_folder("written") / f"{name[:32]}.json"
 
 
 def _stamp(path: Path) -> list[int]:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import otkit
-from otkit.alignment.layers import CHOOSES, kept_choice, layer_curves, stated_choice
+from otkit.alignment.layer_choice import kept_choice, stated_choice
+from otkit.alignment.layers import CHOOSES, layer_curves
 from otkit.api.train import Progress, TrainingRun, forecast_training, train
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder

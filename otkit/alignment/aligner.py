@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from otkit.alignment.beads import Beads, align_sentences
 from otkit.alignment.documents import DocumentPair, document_links, sentences_of
 from otkit.alignment.explain import Trace, trace_pair
-from otkit.alignment.layers import layers_of, read_texts
+from otkit.alignment.layer_choice import layers_of
+from otkit.alignment.layers import read_texts
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once

@@ -1,13 +1,9 @@
 """Which hidden states agree across languages, told without gold links: measures of each state on sentences and their
-translations, and the state that is chosen by one of them, once for an encoder."""
+translations."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,34 +16,21 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import averaged, encode_layers, tokenise, tokens_at_once
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
-from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
+from otkit.encoders.encoder import Encoder, resolve_layers
 from otkit.encoders.pooling import Encoded, centred
-from otkit.errors import InputError, OutputError
-from otkit.files import parse_json, replace_file, to_json
+from otkit.errors import InputError
 from otkit.resources import sample_data
 from otkit.transport.plan import shares
 
 __all__ = [
-    "CHOICE",
     "CHOOSES",
     "MEASURES",
-    "CachedChoice",
-    "LayerChoice",
     "Texts",
-    "cached_choices",
-    "choose_layer",
-    "clear_choices",
-    "kept_choice",
     "layer_curves",
-    "layers_of",
     "pair_words",
     "read_texts",
     "sample_texts",
-    "stated_choice",
 ]
-
-CHOICE = "layer_choice"
-"""Where otkit.json has a choice."""
 
 Texts = Mapping[str, Sequence[tuple[Sequence[str], Sequence[str]]]]
 """Translated sentences as words, by the name of their languages."""
@@ -57,8 +40,6 @@ better."""
 
 # Pairs that are encoded together; a sentence is sought among the translations of so many.
 _BATCH = 32
-_VERSION = 1
-_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _PLAN = AlignmentSettings()
 _BALANCED = AlignmentSettings(transport="balanced", center="none", distortion=0.0, agreement=0.0)
 
@@ -215,138 +196,3 @@ def pair_words(pairs: Iterable[Pair]) -> Iterator[tuple[Sequence[str], Sequence[
         source, target = words_of(pair.source), words_of(pair.target)
         if source and target:
             yield source, target
-
-
-@dataclass(frozen=True)
-class LayerChoice:
-    """The hidden state that words are aligned at, and why.
-
-    layer   it has the largest of `shares`, one a hidden state: how many words of a pair are each other's nearest, once
-            the mean of both sentences is taken off
-    pairs   translated sentences that this was measured on, in so many `languages`
-    key     a hash of the weights and of what they were measured with
-    """
-
-    layer: int
-    shares: tuple[float, ...]
-    pairs: int
-    languages: int
-    key: str
-
-    @property
-    def reason(self) -> str:
-        """In one sentence."""
-        return (
-            f"measured without links: at no other hidden state are as many words each other's nearest"
-            f" ({self.shares[self.layer]:.1%} of those of {self.pairs} translated sentences)"
-        )
-
-
-def choose_layer(
-    encoder: Encoder, texts: Texts | None = None, *, progress: Callable[[int], None] = lambda done: None
-) -> LayerChoice:
-    """The hidden state at which most words of translated sentences are each other's nearest; the embeddings are none.
-
-    texts: by default those that come with otkit. A choice is kept in the user's cache folder, and a folder that
-    `otkit align` wrote may hold it: the same weights are measured once.
-    """
-    given = sample_texts() if texts is None else texts
-    key = _key(encoder, given)
-    kept = _kept(encoder, key)
-    if kept is not None:
-        return kept
-    curve = layer_curves(encoder, given, progress=progress)[CHOOSES]
-    first = min(1, encoder.layers)
-    layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
-    choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
-    with contextlib.suppress(OutputError):  # without a cache folder it is measured again
-        replace_file(_place(key), to_json({"encoder": encoder.name, **asdict(choice)}))
-    return choice
-
-
-def layers_of(encoder: Encoder, asked: Sequence[int] | str | None) -> tuple[int, ...]:
-    """The hidden states that a setting means: those named, those of the encoder (None), or the one chosen (`auto`)."""
-    if isinstance(asked, str):
-        return (choose_layer(encoder).layer,)
-    return resolve_layers(asked or encoder.settings.alignment_layers, encoder.layers)
-
-
-def kept_choice(encoder: Encoder) -> LayerChoice | None:
-    """What `auto` takes for this encoder, if that is known already."""
-    return _kept(encoder, _key(encoder, sample_texts()))
-
-
-def stated_choice(encoder: Encoder) -> LayerChoice | None:
-    """The choice in the folder that the encoder was opened from, where there is one."""
-    file = Path(encoder.origin or "") / SETTINGS_FILE
-    return _read(file, CHOICE) if encoder.origin is not None and file.is_file() else None
-
-
-def _kept(encoder: Encoder, key: str) -> LayerChoice | None:
-    """The choice with this key, of the encoder's folder or of the cache."""
-    for found in (stated_choice(encoder), _read(_place(key))):
-        if (
-            found is not None
-            and found.key == key
-            and 0 <= found.layer < len(found.shares) == encoder.layers + 1
-        ):
-            return found
-    return None
-
-
-def _read(file: Path, *inside: str) -> LayerChoice | None:
-    """A choice that a file holds; None where it holds none, or is damaged."""
-    try:
-        document = parse_json(file.read_bytes())
-        for name in inside:
-            document = document[name]
-        shares = tuple(map(float, document["shares"]))
-        layer, pairs, languages = (int(document[name]) for name in ("layer", "pairs", "languages"))
-        return LayerChoice(layer, shares, pairs, languages, str(document["key"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _key(encoder: Encoder, texts: Texts) -> str:
-    """What a choice depends on: change `_VERSION` with what is measured."""
-    facts = [_VERSION, CHOOSES, encoder.weights_sha256(), encoder.settings.prefix, texts]
-    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:32]
-
-
-def _place(key: str) -> Path:
-    return _folder() / f"{key}.json"
-
-
-def _folder() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "layers"
-
-
-@dataclass(frozen=True)
-class CachedChoice:
-    """A choice of the cache: its file, the encoder it was made for, the layer (None: damaged), the bytes."""
-
-    file: Path
-    encoder: str
-    layer: int | None
-    bytes: int
-
-
-def cached_choices() -> list[CachedChoice]:
-    """The choices of the cache, the newest first; what is no file of ours is left aside."""
-    files = [file for file in _folder().glob("*.json") if _NAME.fullmatch(file.name)]
-    found = []
-    for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
-        choice = _read(file)
-        name = "damaged" if choice is None else str(parse_json(file.read_bytes()).get("encoder", "not noted"))
-        found.append(CachedChoice(file, name, None if choice is None else choice.layer, file.stat().st_size))
-    return found
-
-
-def clear_choices() -> int:
-    """Delete the choices; returns the bytes that this frees."""
-    choices = cached_choices()
-    for choice in choices:
-        choice.file.unlink(missing_ok=True)
-    return sum(choice.bytes for choice in choices)

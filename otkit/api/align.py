@@ -13,7 +13,7 @@ from otkit.alignment.beads import Beads
 from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.documents import cut_document
 from otkit.alignment.explain import Explanation, Trace
-from otkit.alignment.layers import kept_choice, layers_of
+from otkit.alignment.layer_choice import kept_choice, layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from otkit.alignment.layers import layers_of
+from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi

@@ -13,7 +13,7 @@ from otkit.cli.values import Name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otkit.alignment.layers import CachedChoice
+    from otkit.alignment.layer_choice import CachedChoice
     from otkit.exports.cached import CachedGraph
     from otkit.reports.tables import Table
 
@@ -45,10 +45,11 @@ def cache(
     otkit cache clear
     """
     claim_files({"json": json_path}, [], overwrite=overwrite)
-    from otkit.alignment.layers import cached_choices, clear_choices
+    from otkit.alignment.layer_choice import cached_choices, clear_choices
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
-    from otkit.exports.cached import cache_folder, cached_graphs, clear_cache
+    from otkit.exports.cached import cached_graphs, clear_cache
+    from otkit.files import cache_folder
 
     graphs, choices = cached_graphs(), cached_choices()
     if json_path is not None:
@@ -78,7 +79,7 @@ def cache(
         show(graphs_table(graphs))
     if choices:
         show(choices_table(choices))
-    last_line(f"{kept} in {cache_folder().parent}", quiet=quiet)
+    last_line(f"{kept} in {cache_folder()}", quiet=quiet)
 
 
 def graphs_table(graphs: Sequence[CachedGraph]) -> Table:

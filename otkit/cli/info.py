@@ -109,7 +109,7 @@ def curve_table(curves: dict[str, list[float]]) -> Table:
 
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
-    from otkit.alignment.layers import kept_choice, stated_choice
+    from otkit.alignment.layer_choice import kept_choice, stated_choice
     from otkit.encoders.encoder import alignment_layers_rule
     from otkit.encoders.families import table_weights
     from otkit.encoders.static import StaticEncoder

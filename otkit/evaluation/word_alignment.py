@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.layers import layers_of
+from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.links import find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise

@@ -26,11 +26,10 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, choose
 from otkit.exports.onnx import export_onnx
 from otkit.exports.settings import ExportSettings
-from otkit.files import hold, to_json
+from otkit.files import cache_folder, hold, to_json
 
 __all__ = [
     "CachedGraph",
-    "cache_folder",
     "cached_graphs",
     "clear_cache",
     "encoder_in",
@@ -40,6 +39,7 @@ __all__ = [
 
 _INT8 = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")  # abilities of processors, as Linux names them
 _NAME = re.compile(r"[0-9a-f]{32}")
+_GRAPHS = "graphs"  # their part of the cache folder
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,6 @@ class CachedGraph:
     encoder: str
     layers: tuple[int, ...]
     bytes: int
-
-
-def cache_folder() -> Path:
-    """Where graphs are kept, in the user's cache folder."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("otkit", appauthor=False)) / "graphs"
 
 
 def encoder_in(
@@ -115,7 +108,7 @@ def int8_encoder(
     twin = TorchEncoder(
         encoder.model, encoder.tokenizer, name=encoder.name, settings=settings, head=encoder.head
     )
-    folder = cache_folder() / _key(twin)
+    folder = cache_folder(_GRAPHS) / _key(twin)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not _has(*_INT8) or multiplies_in(torch.device("cpu"), torch.bfloat16):
         progress(fastest_precision())
@@ -176,7 +169,7 @@ def fastest_precision() -> str:
 
 
 def _folders() -> list[Path]:
-    place = cache_folder()
+    place = cache_folder(_GRAPHS)
     return [each for each in place.iterdir() if _NAME.fullmatch(each.name)] if place.is_dir() else []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit import __version__
-from otkit.alignment.layers import CHOICE, choose_layer
+from otkit.alignment.layer_choice import CHOICE, choose_layer
 from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
 from otkit.encoders.encoder import read_json, resolve_layers

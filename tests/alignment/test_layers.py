@@ -14,24 +14,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import otkit.alignment.layer_choice as layer_choice
 import otkit.alignment.layers as layers
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.layers import (
+from otkit.alignment.layer_choice import (
     CHOICE,
-    CHOOSES,
-    MEASURES,
     LayerChoice,
-    Texts,
     cached_choices,
     choose_layer,
     clear_choices,
     kept_choice,
-    layer_curves,
     layers_of,
-    read_texts,
-    sample_texts,
     stated_choice,
 )
+from otkit.alignment.layers import CHOOSES, MEASURES, Texts, layer_curves, read_texts, sample_texts
 from otkit.alignment.settings import AlignmentSettings
 from otkit.api.align import Aligner
 from otkit.cli.app import app
@@ -146,7 +142,7 @@ def test_a_choice_is_made_once_and_kept(
         calls.append(1)
         return measured(*given, **more)
 
-    monkeypatch.setattr(layers, "layer_curves", counted)
+    monkeypatch.setattr(layer_choice, "layer_curves", counted)
     assert kept_choice(tiny_encoder) is None
     first = choose_layer(tiny_encoder)
     assert first.layer in (1, 2), "embeddings know no context"

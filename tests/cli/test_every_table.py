@@ -18,7 +18,8 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
-from otkit.alignment.layers import MEASURES, CachedChoice
+from otkit.alignment.layer_choice import CachedChoice
+from otkit.alignment.layers import MEASURES
 from otkit.cli.align import forecast_table
 from otkit.cli.cache import choices_table, graphs_table
 from otkit.cli.export import onnx_table, trim_table

@@ -10,7 +10,8 @@ import torch
 from otkit.encoders.onnx import MODEL_FILE, OnnxEncoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
-from otkit.exports.cached import cache_folder, cached_graphs, clear_cache, fastest_precision, int8_encoder
+from otkit.exports.cached import cached_graphs, clear_cache, fastest_precision, int8_encoder
+from otkit.files import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def test_made_once_opened_again_made_anew_where_damaged_and_cleared(tiny_encoder
     first = int8_encoder(tiny_encoder, progress=said.append)
     assert isinstance(first, OnnxEncoder)
     made = [text for text in said if "once" in text]
-    assert made == [f"making an int8 graph of tiny, once; it is kept in {cache_folder()}"]
+    assert made == [f"making an int8 graph of tiny, once; it is kept in {cache_folder('graphs')}"]
     assert any("trying: int8" in text for text in said)
     said.clear()
     second = int8_encoder(tiny_encoder, progress=said.append)
@@ -41,7 +42,7 @@ def test_made_once_opened_again_made_anew_where_damaged_and_cleared(tiny_encoder
     (graph,) = cached_graphs()
     assert (graph.encoder, graph.folder) == ("tiny", path.parent)
     assert graph.bytes > (graph.folder / MODEL_FILE).stat().st_size
-    beside = cache_folder() / "mine"
+    beside = cache_folder("graphs") / "mine"
     beside.mkdir()
     assert clear_cache() == graph.bytes
     assert (cached_graphs(), beside.is_dir(), graph.folder.exists()) == ([], True, False)

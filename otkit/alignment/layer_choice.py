@@ -1,0 +1,164 @@
+"""The hidden state that words are aligned at: the one that agrees best across languages, chosen once for an encoder and
+kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from otkit.alignment.layers import CHOOSES, Texts, layer_curves, sample_texts
+from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
+from otkit.errors import OutputError
+from otkit.files import cache_folder, parse_json, replace_file, to_json
+
+__all__ = [
+    "CHOICE",
+    "CachedChoice",
+    "LayerChoice",
+    "cached_choices",
+    "choose_layer",
+    "clear_choices",
+    "kept_choice",
+    "layers_of",
+    "stated_choice",
+]
+
+CHOICE = "layer_choice"
+"""Where otkit.json has a choice."""
+
+_VERSION = 1
+_NAME = re.compile(r"[0-9a-f]{32}\.json")
+_LAYERS = "layers"  # their part of the cache folder
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """The hidden state that words are aligned at, and why.
+
+    layer   it has the largest of `shares`, one a hidden state: how many words of a pair are each other's nearest, once
+            the mean of both sentences is taken off
+    pairs   translated sentences that this was measured on, in so many `languages`
+    key     a hash of the weights and of what they were measured with
+    """
+
+    layer: int
+    shares: tuple[float, ...]
+    pairs: int
+    languages: int
+    key: str
+
+    @property
+    def reason(self) -> str:
+        """In one sentence."""
+        return (
+            f"measured without links: at no other hidden state are as many words each other's nearest"
+            f" ({self.shares[self.layer]:.1%} of those of {self.pairs} translated sentences)"
+        )
+
+
+def choose_layer(
+    encoder: Encoder, texts: Texts | None = None, *, progress: Callable[[int], None] = lambda done: None
+) -> LayerChoice:
+    """The hidden state at which most words of translated sentences are each other's nearest; the embeddings are none.
+
+    texts: by default those that come with otkit. A choice is kept in the user's cache folder, and a folder that
+    `otkit align` wrote may hold it: the same weights are measured once.
+    """
+    given = sample_texts() if texts is None else texts
+    key = _key(encoder, given)
+    kept = _kept(encoder, key)
+    if kept is not None:
+        return kept
+    curve = layer_curves(encoder, given, progress=progress)[CHOOSES]
+    first = min(1, encoder.layers)
+    layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
+    choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
+    with contextlib.suppress(OutputError):  # without a cache folder it is measured again
+        replace_file(_place(key), to_json({"encoder": encoder.name, **asdict(choice)}))
+    return choice
+
+
+def layers_of(encoder: Encoder, asked: Sequence[int] | str | None) -> tuple[int, ...]:
+    """The hidden states that a setting means: those named, those of the encoder (None), or the one chosen (`auto`)."""
+    if isinstance(asked, str):
+        return (choose_layer(encoder).layer,)
+    return resolve_layers(asked or encoder.settings.alignment_layers, encoder.layers)
+
+
+def kept_choice(encoder: Encoder) -> LayerChoice | None:
+    """What `auto` takes for this encoder, if that is known already."""
+    return _kept(encoder, _key(encoder, sample_texts()))
+
+
+def stated_choice(encoder: Encoder) -> LayerChoice | None:
+    """The choice in the folder that the encoder was opened from, where there is one."""
+    file = Path(encoder.origin or "") / SETTINGS_FILE
+    return _read(file, CHOICE) if encoder.origin is not None and file.is_file() else None
+
+
+def _kept(encoder: Encoder, key: str) -> LayerChoice | None:
+    """The choice with this key, of the encoder's folder or of the cache."""
+    for found in (stated_choice(encoder), _read(_place(key))):
+        if (
+            found is not None
+            and found.key == key
+            and 0 <= found.layer < len(found.shares) == encoder.layers + 1
+        ):
+            return found
+    return None
+
+
+def _read(file: Path, *inside: str) -> LayerChoice | None:
+    """A choice that a file holds; None where it holds none, or is damaged."""
+    try:
+        document = parse_json(file.read_bytes())
+        for name in inside:
+            document = document[name]
+        shares = tuple(map(float, document["shares"]))
+        layer, pairs, languages = (int(document[name]) for name in ("layer", "pairs", "languages"))
+        return LayerChoice(layer, shares, pairs, languages, str(document["key"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key(encoder: Encoder, texts: Texts) -> str:
+    """What a choice depends on: change `_VERSION` with what is measured."""
+    facts = [_VERSION, CHOOSES, encoder.weights_sha256(), encoder.settings.prefix, texts]
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:32]
+
+
+def _place(key: str) -> Path:
+    return cache_folder(_LAYERS) / f"{key}.json"
+
+
+@dataclass(frozen=True)
+class CachedChoice:
+    """A choice of the cache: its file, the encoder it was made for, the layer (None: damaged), the bytes."""
+
+    file: Path
+    encoder: str
+    layer: int | None
+    bytes: int
+
+
+def cached_choices() -> list[CachedChoice]:
+    """The choices of the cache, the newest first; what is no file of ours is left aside."""
+    files = [file for file in cache_folder(_LAYERS).glob("*.json") if _NAME.fullmatch(file.name)]
+    found = []
+    for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
+        choice = _read(file)
+        name = "damaged" if choice is None else str(parse_json(file.read_bytes()).get("encoder", "not noted"))
+        found.append(CachedChoice(file, name, None if choice is None else choice.layer, file.stat().st_size))
+    return found
+
+
+def clear_choices() -> int:
+    """Delete the choices; returns the bytes that this frees."""
+    choices = cached_choices()
+    for choice in choices:
+        choice.file.unlink(missing_ok=True)
+    return sum(choice.bytes for choice in choices)
