@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from otkit.api.align import DrawnAlignment
 from otkit.errors import InputError
 from otkit.reports.fragment import STYLE, fragment_html
+from otkit.reports.view import Cell, compare_links
 
 __all__ = ["Comparison", "Comparisons", "compare"]
-
-Cell = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,13 +63,9 @@ def compare(before: Sequence[DrawnAlignment], after: Sequence[DrawnAlignment]) -
         raise InputError(
             "the alignments are not of the same pairs of sentences", remedy="align the same words twice"
         )
-    return Comparisons(
-        Comparison(
-            one,
-            other,
-            tuple(sorted(one.pairs & other.pairs)),
-            tuple(sorted(other.pairs - one.pairs)),
-            tuple(sorted(one.pairs - other.pairs)),
-        )
-        for one, other in zip(before, after, strict=True)
-    )
+    return Comparisons(map(_compared, before, after))
+
+
+def _compared(before: DrawnAlignment, after: DrawnAlignment) -> Comparison:
+    kept, lost, gained = map(tuple, compare_links(before.pairs, after.pairs))
+    return Comparison(before, after, kept, gained, lost)

@@ -34,6 +34,8 @@ from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from otkit.data.segmentation import RawText
     from otkit.encoders.encoder import Encoder
     from otkit.reports.view import GridView
@@ -246,20 +248,7 @@ def _explain(
         for name, each in found.items()
         for explanation in each
     ]
-    if output is None:
-        from otkit.cli.stdout import show
-
-        show(*tables, width=width, piped=80)
-        return
-    from rich.console import Console
-
-    from otkit.files import write_file
-
-    def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8") as file:
-            Console(file=file, width=width or 100, highlight=False).print(*tables, sep="\n")
-
-    write_file(output, write, overwrite=overwrite)
+    _print_pictures(tables, output, width=width, overwrite=overwrite)
 
 
 def _format(name: str | None, output: Path | None) -> str:
@@ -309,25 +298,32 @@ def open_both(model: str | None, compare: str | None, *, device: str) -> dict[st
 def _print_grid(
     views: Sequence[GridView], output: Path | None, *, width: int | None, overwrite: bool
 ) -> None:
-    from rich.console import Console
-
-    from otkit.cli.stdout import show
     from otkit.files import write_file
     from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, terminal_svg
 
     picture = AlignmentPicture(views[0]) if len(views) == 1 else ComparisonPicture(*views)
-    if output is None:
-        show(picture, width=width, piped=80)
-        return
-
-    if output.suffix == ".svg":
+    if output is not None and output.suffix == ".svg":
         svg = terminal_svg(picture, width=width or 80, title="otkit show-alignment")
         write_file(output, svg, overwrite=overwrite)
+        return
+    _print_pictures([picture], output, width=width, overwrite=overwrite)
+
+
+def _print_pictures(
+    pictures: Sequence[RenderableType], output: Path | None, *, width: int | None, overwrite: bool
+) -> None:
+    from rich.console import Console
+
+    from otkit.cli.stdout import show
+    from otkit.files import write_file
+
+    if output is None:
+        show(*pictures, width=width, piped=80)
         return
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as file:
-            Console(file=file, width=width or 100, highlight=False).print(picture)
+            Console(file=file, width=width or 100, highlight=False).print(*pictures, sep="\n")
 
     write_file(output, write, overwrite=overwrite)
 

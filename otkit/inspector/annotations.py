@@ -19,7 +19,7 @@ from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.files import append_line, grow_folder, journal_lines, parse_json, replace_file, to_json
 
-__all__ = ["Agreement", "Annotations", "agreement"]
+__all__ = ["Agreement", "Annotations"]
 
 Words = tuple[str, ...]
 Key = tuple[Words, Words]
@@ -103,17 +103,13 @@ class Annotations:
         with self._lock:
             return self._shown(by, (tuple(source), tuple(target)))
 
-    def gold(self, by: str) -> list[GoldPair]:
-        """The pairs of an annotator, as gold."""
-        return [_gold(key, pair) for key, pair in self._state.get(by, {}).items()]
-
     def agreement(self, first: str, second: str) -> Agreement:
         """How far two annotators agree on the pairs that both have."""
         for name in (first, second):
             choose(name, self._state, what="annotator", setting="by")
         mine, other = self._state[first], self._state[second]
         both = [key for key in mine if key in other]
-        return agreement([_gold(key, mine[key]) for key in both], [_gold(key, other[key]) for key in both])
+        return _agreement([_gold(key, mine[key]) for key in both], [_gold(key, other[key]) for key in both])
 
     def _commit(self, entry: dict[str, Any]) -> None:
         entry = {**entry, "at": time.strftime("%Y-%m-%dT%H:%M:%S")}
@@ -189,7 +185,7 @@ def _gold(key: Key, pair: _Pair) -> GoldPair:
     return GoldPair(*key, sure, frozenset(pair.cells))
 
 
-def agreement(first: Sequence[GoldPair], second: Sequence[GoldPair]) -> Agreement:
+def _agreement(first: Sequence[GoldPair], second: Sequence[GoldPair]) -> Agreement:
     """Two annotations of the same pairs, in one order: Cohen's kappa of their cells, and the AER of the second's links
     (all of them) against the first's sure and possible ones."""
     cells = both = one = other = 0

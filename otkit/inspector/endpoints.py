@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otkit import __version__
-from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.settings import DEFAULT_THRESHOLDS, THRESHOLD_UNITS, AlignmentSettings
 from otkit.data.lines import words_of
 from otkit.errors import ConfigError, InputError, choose
 from otkit.inspector.annotations import KINDS, Annotations
@@ -261,6 +261,9 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
         "models": models,
         "settings": known,
         "threshold": settings.compared_with,
+        "thresholds": {
+            name: {"value": value, "unit": THRESHOLD_UNITS[name]} for name, value in DEFAULT_THRESHOLDS.items()
+        },
         "corpus": corpus,
         "annotations": session.annotations is not None,
     }

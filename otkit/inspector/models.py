@@ -17,6 +17,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.remembered import Remembering
 from otkit.errors import choose
+from otkit.reports.view import compare_links
 
 __all__ = ["Models", "Turns", "compared", "described", "in_space", "over_layers"]
 
@@ -143,12 +144,12 @@ def _mutual(cosine: NDArray[np.float64]) -> float:
 
 
 def compared(before: Trace, after: Trace) -> dict[str, Any]:
-    """What the second model has gained and lost, and the difference of the strengths."""
-    first, second = ({(i, j) for i, j, _ in trace.links} for trace in (before, after))
+    """What the second model has gained and lost, and the difference of the shares."""
+    kept, lost, gained = compare_links(*([(i, j) for i, j, _ in trace.links] for trace in (before, after)))
     return {
-        "kept": sorted(first & second),
-        "gained": sorted(second - first),
-        "lost": sorted(first - second),
+        "kept": kept,
+        "gained": gained,
+        "lost": lost,
         "difference": _rounded(after.share - before.share, 4),
     }
 

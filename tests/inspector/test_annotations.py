@@ -15,7 +15,7 @@ import otkit
 from otkit.data.gold import GoldPair, read_gold
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
-from otkit.inspector.annotations import Annotations, agreement
+from otkit.inspector.annotations import Annotations
 from tests.conftest import make_tiny_encoder
 
 PAIR = (("das", "kleine", "haus"), ("the", "small", "house"))
@@ -114,7 +114,7 @@ def test_agreement_is_cohens_kappa_and_the_error_rate(tmp_path: Path) -> None:
     ]
     assert found.kappa == pytest.approx(cohen_kappa_score(*cells))
     assert found.aer == pytest.approx(1 - (2 + 2) / (3 + 2))
-    same = agreement(notes.gold("ana"), notes.gold("ana"))
+    same = notes.agreement("ana", "ana")
     assert (same.pairs, same.kappa) == (1, pytest.approx(1.0))
 
 

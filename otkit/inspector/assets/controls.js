@@ -4,7 +4,6 @@ import { byId, el } from "./dom.js";
 const SLIDERS = [["epsilon", "epsilon", 0.005, 1, true], ["tau", "tau", 0.005, 2, true], ["distortion", "order", 0, 1], ["agreement", "neighbours", 0, 1],
   ["attach_factor", "attachment", 1, 6], ["threshold", "threshold", 0, 1]];
 const RANGES = { threshold: [0, 1], softmax: [0, 0.2], entmax: [0, 0.5], itermax: [1, 6], "top-k": [1, 6] };
-const THRESHOLDS = { threshold: 0.45, softmax: 0.001, entmax: 0, itermax: 2, "top-k": 2 };
 const STEPS = 1000;
 
 // What the settings are, and what a person changes of them.
@@ -43,7 +42,7 @@ export class Controls {
 
   start(name) {
     if (name !== "threshold") return this.facts.settings[name].value;
-    return this.strategy === this.facts.settings.strategy.value ? this.facts.threshold : THRESHOLDS[this.strategy];
+    return this.strategy === this.facts.settings.strategy.value ? this.facts.threshold : this.facts.thresholds[this.strategy]?.value;
   }
 
   get strategy() { return this.changes.strategy ?? this.facts.settings.strategy.value; }
@@ -59,7 +58,7 @@ export class Controls {
     const slider = this.sliders[name], { low, high, log } = slider, place = Number(slider.input.value), start = this.start(name);
     let value = log ? low * (high / low) ** (place / STEPS) : low + ((high - low) * place) / STEPS;
     value = Number(value.toPrecision(3));
-    if (this.counts) if (name === "threshold") value = Math.round(value);
+    if (this.counts && name === "threshold") value = Math.round(value);
     if (Math.abs(place - this.place_(slider, start)) <= 6) delete this.changes[name]; // the mark is easy to hit
     else this.changes[name] = value;
     this.show(false);
@@ -101,7 +100,7 @@ export class Controls {
       slider.input.setAttribute("aria-valuetext", `${value}, start ${start}`);
       slider.box.classList.toggle("changed", name in this.changes);
       const unit = this.facts.settings[name].unit, ground = this.facts.settings.unit.value === "mean-cost" ? "× the pair's mean cost" : "in units of the cost";
-      const of = name === "threshold" ? { threshold: "share of mass", softmax: "probability", entmax: "probability", itermax: "rounds", "top-k": "links of a word" }[this.strategy] : unit === "`unit`" ? ground : unit ? "× the pair's mean cost" : "factor";
+      const of = name === "threshold" ? this.facts.thresholds[this.strategy].unit : unit === "`unit`" ? ground : unit ? "× the pair's mean cost" : "factor";
       slider.unit.textContent = `${of}; start ${start}`;
     }
   }
