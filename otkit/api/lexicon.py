@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,7 +20,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import finished_facts, partial_of
 from otkit.api.project import open_aligner
 from otkit.data.lines import counted
-from otkit.data.parallel import BadLine, read_pairs
+from otkit.data.parallel import BadLine, Pair, read_pairs
 from otkit.data.segmentation import RawText
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
@@ -108,35 +108,38 @@ def lexicon(
     rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
     fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
     place = _place(output, form)
+    given = None if links is None else _GivenLinks(links)
+
+    def count(line: Line, scores: bool) -> str:
+        found = line.alignment
+        counts.add(line.number, found.source, found.target, found.links)
+        return ""
+
+    stream = CorpusStream(aligner, count, raw=raw, engine=given or engine)
+    records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
     if resume and place is not None and not partial_of(place).exists():
         facts = finished_facts(place, fingerprint)
         if facts is not None:
+            _check_same(output, facts, stream, records)
             pairs, skipped, entries = (int(facts.get(name, 0)) for name in ("pairs", "skipped", "entries"))
             return LexiconResult(pairs, skipped, entries, None, finished_before=True)
     with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
         known = counts.known
-        if links is not None:
-            engine = _GivenLinks(links, int(known.get("lines", 0)))
-
-        def count(line: Line, scores: bool) -> str:
-            found = line.alignment
-            counts.add(line.number, found.source, found.target, found.links)
-            return ""
-
-        stream = CorpusStream(aligner, count, raw=raw, engine=engine)
-        records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
+        if given is not None:
+            given.skip(int(known.get("lines", 0)))
         if counts.finished:  # it was killed while the lexicon was written
-            stream.lines, stream.skipped = int(known["lines"]), int(known["skipped"])
+            _check_same(output, known, stream, records)
         else:
             with torch_threads(known.get("threads")):
                 for piece in stream.pieces(records, known):
                     for bad in piece.bad:
                         on_bad_line(bad)
-                    counts.keep({**piece.known, "skipped": stream.skipped})
+                    known = piece.known
+                    counts.keep(known)
                     on_progress(stream.lines)
-            counts.keep({"lines": stream.lines, "skipped": stream.skipped}, now=True)
-        if isinstance(engine, _GivenLinks):
-            engine.check_end()
+            counts.keep(known, now=True)
+        if given is not None:
+            given.check_end()
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "lexicon.sqlite"
             entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(langs)})
@@ -146,6 +149,7 @@ def lexicon(
                 "pairs": result.pairs,
                 "skipped": result.skipped,
                 "entries": result.entries,
+                "sha256": stream.sha256,
             }
             text = _written(made, output, form, langs, overwrite=overwrite, facts=facts)
     return replace(result, text=text)
@@ -155,6 +159,19 @@ def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[
     if aligner is None:
         return {"version": __version__, "format": list(rest)}
     return fingerprint_of(aligner, rest)
+
+
+def _check_same(
+    output: FilePath | None, facts: Mapping[str, Any], stream: CorpusStream, records: Iterable[Pair | BadLine]
+) -> None:
+    """Read the corpus without aligning it; an error where it is not the one that the facts are of."""
+    _, sha256 = stream.read_only(records)
+    if facts.get("sha256", sha256) != sha256:
+        raise InputError(
+            "was made from another corpus: its text has changed since",
+            where=str(output),
+            remedy="choose another output, or make this one again with `overwrite=True`",
+        )
 
 
 def _place(output: FilePath | None, form: str) -> Path | None:
@@ -210,9 +227,13 @@ def _growing(
 class _GivenLinks:
     """Links of a file in the place of an aligner, from a line on."""
 
-    def __init__(self, path: FilePath, done: int) -> None:
+    def __init__(self, path: FilePath) -> None:
         self._name, self._lines = str(path), read_links(path)
-        self._read = sum(1 for _ in islice(self._lines, done))
+        self._read = 0
+
+    def skip(self, done: int) -> None:
+        """Pass over the links of the lines that are done."""
+        self._read += sum(1 for _ in islice(self._lines, done))
 
     def __call__(self, pairs: Iterable[SentencePair | None]) -> Iterator[list[Alignment | None]]:
         stream = iter(pairs)

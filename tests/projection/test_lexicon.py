@@ -320,6 +320,38 @@ def test_another_text_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
         lexicon(tmp_path / "de-en.tsv", tmp_path / "out", links=tmp_path / "links", resume=True)
 
 
+@pytest.mark.parametrize("moment", ["_work_out", "finish", None])
+def test_the_last_step_is_gone_on_with_and_only_for_the_same_text(
+    moment: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the figures are worked out, or while the lexicon is written, or not at all."""
+    text, links, output = tmp_path / "de-en.tsv", tmp_path / "links", tmp_path / "out"
+    text.write_text("a\tb\n" * 4)
+    links.write_text("0-0\n" * 4)
+    lexicon(text, tmp_path / "whole", links=links)
+
+    def dies(self: LexiconCounts, *args: object) -> int:
+        if moment == "finish":
+            finish(self, *args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    finish = LexiconCounts.finish
+    with monkeypatch.context() as patch:
+        if moment is None:
+            lexicon(text, output, links=links)
+        else:
+            patch.setattr(LexiconCounts, moment, dies)
+            with pytest.raises(KeyboardInterrupt):
+                lexicon(text, output, links=links)
+    text.write_text("a\tc\n" * 4)
+    said = "the first 4 lines are not those" if moment == "_work_out" else "was made from another corpus"
+    with pytest.raises(InputError, match=said):
+        lexicon(text, output, links=links, resume=True)
+    text.write_text("a\tb\n" * 4)
+    assert lexicon(text, output, links=links, resume=True).pairs == 4
+    assert output.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
 def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:
     (tmp_path / "de-en.tsv").write_text("a\tb\nno translation\nc\td\n")
     (tmp_path / "links").write_text("0-0\n\n0-0\n")
