@@ -122,7 +122,8 @@ def segments(text: str, raw: RawText = True) -> list[Segment]:
     return [*found, *_by_icu(clean, done, len(clean))]
 
 
-def segmenters_of(raw: RawText) -> dict[str, str]:
+@cache  # looking for packages takes longer than cutting a sentence
+def segmenters_of(raw: RawText) -> Mapping[str, str]:
     """What cuts the runs of each language that is not left to ICU: by its name here."""
     if raw is True:
         return {each.language: name for name, each in SEGMENTERS.items() if each and each.installed}
