@@ -262,7 +262,8 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
         "settings": known,
         "threshold": settings.compared_with,
         "thresholds": {
-            name: {"value": value, "unit": THRESHOLD_UNITS[name]} for name, value in DEFAULT_THRESHOLDS.items()
+            name: {"value": value, "unit": THRESHOLD_UNITS[name]}
+            for name, value in DEFAULT_THRESHOLDS.items()
         },
         "corpus": corpus,
         "annotations": session.annotations is not None,
