@@ -21,6 +21,7 @@ from otkit.encoders.languages import language_key
 from otkit.errors import CheckpointError, ConfigError, InputError, OtkitError
 
 __all__ = [
+    "SENTENCEPIECE",
     "Sentence",
     "SubwordTokenizer",
     "Tokens",
@@ -65,11 +66,19 @@ def tokenizer_errors() -> Iterator[None]:
         ) from error
 
 
+SENTENCEPIECE = (
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+)
+"""Where a folder has the pieces of sentencepiece, which transformers converts where there is no tokenizer.json."""
 _HUGE = 1 << 28  # bytes; the largest vocabularies that are known take a fifth
 _READ_WHOLE = (
     *("config.json", "otkit.json", "manifest.json", "modules.json", "adapter_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model"),
+    *("vocab.txt", "vocab.json", "merges.txt", *SENTENCEPIECE),
     "model.safetensors.index.json",
 )
 
