@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
 from otkit.encoders.torch import TorchEncoder
+from otkit.exports.graph import whole_width
 from otkit.training.card import PLACE, based_on
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ Exported by otkit {__version__}: {report.chosen.recipe}; opset {report.opset}; {
 Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens), at most {encoder.max_tokens} tokens. Outputs:
 
 - `token_states` (batch, tokens, {encoder.dimension}): for word alignment, {states}
-- `sentence_vector` (batch, {encoder.dimension}): for search, unit length, {encoder.settings.pooling} pooling;
+- `sentence_vector` (batch, {whole_width(encoder)}): for search, unit length, {_sentence_vector(encoder)};
   a sentence is encoded with {prefix}
 {single}
 Measured on {parity.sentences} real sentences against the torch encoder, on {platform.machine()}:
@@ -67,6 +68,11 @@ Measured on {parity.sentences} real sentences against the torch encoder, on {pla
 `otkit show-alignment --model {PLACE} SOURCE TARGET` uses it; with onnxruntime, numpy and tokenizers alone, see
 `examples/use_onnx.py` of otkit. `manifest.json` holds versions, hashes and every recipe that was tried.
 """
+
+
+def _sentence_vector(encoder: TorchEncoder) -> str:
+    """What makes it, in its order."""
+    return ", ".join((f"{encoder.settings.pooling} pooling", *encoder.head.names))
 
 
 def _one_line(name: str) -> str:
@@ -91,6 +97,6 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
 
 Written by otkit {__version__} for {to}: `{_USE[to]}`.
 
-Sentence vectors: {encoder.settings.pooling} pooling of the last layer, unit length, prefix
+Sentence vectors: {_sentence_vector(encoder)} of the last layer, unit length, prefix
 `{_one_line(encoder.settings.prefix)}`. Word alignment: hidden states {layers} of {encoder.layers}.
 """

@@ -77,6 +77,29 @@ def test_columns_of_sets_as_people_publish_them(
         assert pairs_of(f"ann/set:{config}", "en-de") == (swapped, ("en", "de"))
 
 
+def test_scripts_and_rare_languages_of_flores(hub: Hub) -> None:
+    """Chinese in two scripts is two columns, and a code that nobody has heard of is one with its script."""
+    rows = [
+        {"sentence_zho_Hans": d, "sentence_zho_Hant": "x", "sentence_ace_Latn": "y", "sentence_eng_Latn": e}
+        for d, e in WANTED
+    ]
+    put(
+        hub,
+        "ann/flores",
+        all={"dev": rows},
+        **{
+            "ace_Latn-eng_Latn": {
+                "dev": [{"sentence_ace_Latn": d, "sentence_eng_Latn": e} for d, e in WANTED]
+            }
+        },
+    )
+    assert pairs_of("ann/flores:ace_Latn-eng_Latn") == (WANTED, ("ace", "en"))
+    assert pairs_of("ann/flores:all", "zho_Hans-eng_Latn") == (WANTED, ("zh", "en"))
+    assert pairs_of("ann/flores:all", "zho_Hant-en")[0][0] == ("x", EN[0])
+    with pytest.raises(InputError, match=r"it has 2 columns of zh .*; state one: `langs='zho_Hans-en'`"):
+        pairs_of("ann/flores:all", "zh-en")
+
+
 def test_a_pair_is_found_the_other_way_round_or_made_of_two_languages(hub: Hub) -> None:
     put(hub, "lab/opus-100", **{"de-en": {"train": translation(("de", DE), ("en", EN))}})
     swapped = [pair[::-1] for pair in WANTED]
