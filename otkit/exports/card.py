@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from otkit import __version__
 from otkit.encoders.torch import TorchEncoder
 from otkit.exports.graph import whole_width
-from otkit.training.card import PLACE, based_on
+from otkit.training.card import PLACE, based_on, opening
 
 if TYPE_CHECKING:
     from otkit.exports.onnx import ExportReport
@@ -81,8 +81,9 @@ def _one_line(name: str) -> str:
 
 
 _USE = {
-    "transformers": f'AutoModel.from_pretrained("{PLACE}")',
-    "sentence-transformers": f'SentenceTransformer("{PLACE}").encode(["a sentence"])',
+    "sentence-transformers": f"""from sentence_transformers import SentenceTransformer
+
+vectors = SentenceTransformer("{PLACE}").encode(["a sentence"])""",
     "gguf": f"otkit show-alignment --model {PLACE} SOURCE TARGET",
 }
 
@@ -95,7 +96,11 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
 
 # `{_one_line(encoder.name)}`
 
-Written by otkit {__version__} for {to}: `{_USE[to]}`.
+Written by otkit {__version__} for {to}:
+
+```{"sh" if to == "gguf" else "python"}
+{opening(encoder) if to == "transformers" else _USE[to]}
+```
 
 Sentence vectors: {_sentence_vector(encoder)} of the last layer, unit length, prefix
 `{_one_line(encoder.settings.prefix)}`. Word alignment: hidden states {layers} of {encoder.layers}.
