@@ -13,7 +13,7 @@ from otkit.api.project import ProjectionResult, project
 from otkit.errors import ConfigError, InputError
 from otkit.projection import corpus
 from otkit.projection.corpus import Tally
-from otkit.projection.labelled import decode, encode, scheme_of
+from otkit.projection.labels import decode, encode, scheme_of
 from otkit.projection.scores import answer_scores, score_files, span_scores
 
 
