@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
+from statistics import mode
 
 from otkit.data.lines import LineSource, located, trimmed, unskipped
 from otkit.data.parallel import BadLine
@@ -48,6 +49,8 @@ class Conll:
     rule: str = "price"
     chooses: bool = False
     state: dict[str, int] = field(default_factory=dict)
+    _columns: int = 2
+    """Of most sentences: those of one that is left out."""
 
     def __post_init__(self) -> None:
         for name, column in (("column", self.column), ("token_column", self.token_column)):
@@ -69,6 +72,8 @@ class Conll:
                 for block in head
             ]
             self.scheme = scheme_of(labels)
+        widths = [len(row) for block in head for _, row in block.rows[:1]]
+        self._columns = max(2, *map(abs, (self.column, self.token_column)), mode(widths) if widths else 0)
         targets = _target_sentences(words)
         number = 0
         for number, block in enumerate(chain(head, blocks), 1):
@@ -130,13 +135,13 @@ class Conll:
 
     def skipped(self, item: BadLine) -> str:
         words = item.words if isinstance(item, _Skipped) else ()
-        return self._lines(words, ["O"] * len(words), [""] * len(words), 2)
+        return self._lines(words, ["O"] * len(words), [""] * len(words), self._columns)
 
     def _lines(self, words: Sequence[str], labels: Sequence[str], scores: Sequence[str], columns: int) -> str:
         rows = []
         for word, label, score in zip(words, labels, scores, strict=True):
             row = ["_"] * columns
-            row[_index(self.column) if abs(self.column) <= columns else -1] = label
+            row[_index(self.column)] = label
             row[_index(self.token_column)] = word
             rows.append("\t".join([*row, *([score or "_"] if self.scores else [])]))
         return "".join(f"{row}\n" for row in [*rows, ""])
