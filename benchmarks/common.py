@@ -9,7 +9,9 @@ from pathlib import Path
 from otkit.data.gold import GoldPair, read_gold
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
-__all__ = ["Silent", "data", "show", "xlwa"]
+__all__ = ["FETCHED", "Silent", "data", "show", "xlwa"]
+
+FETCHED = Path("runs/benchmark-data")
 
 
 class Silent:
@@ -26,13 +28,16 @@ class Silent:
 
 
 def data(*parts: str) -> Path:
-    """A file of the benchmark data: OTKIT_BENCHMARK_DATA, or ../shared/data beside the checkout."""
-    root = Path(
-        os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-    )
+    """A file of the benchmark data: of OTKIT_BENCHMARK_DATA, of ../shared/data beside the checkout, or of the folder
+    that `python -m benchmarks.data` fills."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("OTKIT_BENCHMARK_DATA", beside if beside.exists() else FETCHED))
     path = root.joinpath(*parts)
     if not path.exists():
-        raise SystemExit(f"{path} is missing: set OTKIT_BENCHMARK_DATA to the folder of the benchmark data")
+        raise SystemExit(
+            f"{path} is missing: fetch it with `python -m benchmarks.data`, or set OTKIT_BENCHMARK_DATA to the folder "
+            "of the benchmark data"
+        )
     return path
 
 
