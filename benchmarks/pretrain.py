@@ -177,8 +177,8 @@ def pretrained(
             seen.append(sentence)
     checkpoints = folder / "checkpoints"
     last = last_whole(checkpoints) if options.resume else None
-    # The vocabulary is a function of the sentences, so a resumed run makes the same one.
-    tokenizer = vocabulary(seen, options.vocabulary)
+    # Made anew from the same sentences a vocabulary would not be the same: equal counts fall as they come.
+    tokenizer = BertTokenizer.from_pretrained(last) if last else vocabulary(seen, options.vocabulary)
     budget = Budget(
         options.hours, options.steps, options.checkpoint_minutes, seconds_of(last) if last else 0.0
     )
@@ -202,6 +202,7 @@ def pretrained(
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=False,
         ),
+        processing_class=tokenizer,  # into every checkpoint
         train_dataset=encoded(tokenizer, seen),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=options.masked),
         optimizers=(adam, LambdaLR(adam, budget.rate)),
