@@ -29,8 +29,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
     BertConfig,
     BertForMaskedLM,
-    BertTokenizer,
     DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -42,7 +42,7 @@ from benchmarks.common import data, show
 from otkit.files import fresh_folder, grow_folder
 
 WARMUP = 0.05
-LONGEST = 96  # subwords of a sentence
+LONGEST = 192  # subwords of a sentence
 _CHARACTERS = 5000  # the alphabet: of 16 languages, Chinese among them
 
 
@@ -87,13 +87,20 @@ def one_of_each(pairs: Iterable[tuple[str, str, str]], seed: int = 0) -> list[tu
     return kept
 
 
-def vocabulary(texts: Iterable[str], size: int) -> BertTokenizer:
+def vocabulary(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """Word pieces of all languages together; a text without spaces (Thai) is cut however long it is."""
     pieces = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
     pieces.train_from_iterator(iter(texts), vocab_size=size, limit_alphabet=_CHARACTERS, show_progress=False)
     pieces._tokenizer.model.max_input_chars_per_word = 1000
-    return BertTokenizer(
-        tokenizer_object=pieces._tokenizer, do_lower_case=False, strip_accents=False, model_max_length=LONGEST
+    # Not BertTokenizer, which makes its word pieces anew when it is loaded, with the usual limit of a word's length.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces._tokenizer,
+        model_max_length=LONGEST,
+        unk_token="[UNK]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        mask_token="[MASK]",
     )
 
 
@@ -150,7 +157,7 @@ def seconds_of(checkpoint: Path) -> float:
     return float(state["stateful_callbacks"]["Budget"]["attributes"]["seconds"])
 
 
-def configured(options: argparse.Namespace, tokenizer: BertTokenizer) -> BertConfig:
+def configured(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> BertConfig:
     """A BERT of the asked size, with heads of 64 and the usual fourfold inner width."""
     return BertConfig(
         vocab_size=len(tokenizer),
@@ -178,7 +185,9 @@ def pretrained(
     checkpoints = folder / "checkpoints"
     last = last_whole(checkpoints) if options.resume else None
     # Made anew from the same sentences a vocabulary would not be the same: equal counts fall as they come.
-    tokenizer = BertTokenizer.from_pretrained(last) if last else vocabulary(seen, options.vocabulary)
+    tokenizer = (
+        PreTrainedTokenizerFast.from_pretrained(last) if last else vocabulary(seen, options.vocabulary)
+    )
     budget = Budget(
         options.hours, options.steps, options.checkpoint_minutes, seconds_of(last) if last else 0.0
     )
@@ -227,7 +236,7 @@ def pretrained(
     return found
 
 
-def encoded(tokenizer: BertTokenizer, texts: Sequence[str]) -> Any:
+def encoded(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Any:
     """Ids only, a row a text; the collator pads and masks."""
     rows = tokenizer(list(texts), truncation=True, return_token_type_ids=False, return_attention_mask=False)
     return [{"input_ids": ids} for ids in rows["input_ids"]]

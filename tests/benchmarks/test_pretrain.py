@@ -70,3 +70,6 @@ def test_a_stopped_run_goes_on_to_an_encoder_that_opens(
     assert steps == {"checkpoint-4", "checkpoint-5"}
     encoder = open_encoder(str(tmp_path / "out" / "encoder"), device="cpu")
     assert encoder.layers == 2
+    # A long stretch without spaces is cut into pieces, not given up.
+    stretch = encoder.tokenize(["一二三 " + "ab" * 55])
+    assert stretch.ids.shape[1] > 100
