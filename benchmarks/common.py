@@ -1,4 +1,4 @@
-"""What the benchmarks share: where the data lies, and how a table is printed."""
+"""What the benchmarks share: where the data lies, and how a table is printed and kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.record import record
 from otkit.data.gold import GoldPair, read_gold
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
@@ -48,5 +49,6 @@ def xlwa() -> dict[str, list[GoldPair]]:
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], *, digits: int = 3) -> None:
-    """Print a Markdown table."""
+    """Print a Markdown table, and add it to the result of this run where one is kept."""
+    record(title, columns, rows, digits)
     print(to_markdown(Table(title, tuple(Column(name, digits) for name in columns), tuple(map(tuple, rows)))))

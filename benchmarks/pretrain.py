@@ -93,7 +93,7 @@ def vocabulary(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     pieces.train_from_iterator(iter(texts), vocab_size=size, limit_alphabet=_CHARACTERS, show_progress=False)
     pieces._tokenizer.model.max_input_chars_per_word = 1000
     # Not BertTokenizer, which makes its word pieces anew when it is loaded, with the usual limit of a word's length.
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=pieces._tokenizer,
         model_max_length=LONGEST,
         unk_token="[UNK]",

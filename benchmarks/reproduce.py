@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import data
+from benchmarks.record import record
 from otkit.errors import choose
 from otkit.files import replace_file
 from otkit.reports.tables import Column, Table, Value, to_markdown
@@ -247,6 +248,7 @@ def main() -> None:
             "XQuAD and XNLI 'seen': English and the languages of the parallel text.",
         ),
     )
+    record(table.title, [column.name for column in table.columns], table.rows, digits=3)
     text = to_markdown(table) + "\n"
     replace_file(folder / "table.md", text)
     print(text)
