@@ -10,7 +10,7 @@ from benchmarks.record import record
 from otkit.data.gold import GoldPair, read_gold
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
-__all__ = ["FETCHED", "Silent", "data", "show", "xlwa"]
+__all__ = ["FETCHED", "Silent", "data", "data_root", "show", "xlwa"]
 
 FETCHED = Path("runs/benchmark-data")
 
@@ -28,12 +28,16 @@ class Silent:
         """Nothing to see."""
 
 
-def data(*parts: str) -> Path:
-    """A file of the benchmark data: of OTKIT_BENCHMARK_DATA, of ../shared/data beside the checkout, or of the folder
-    that `python -m benchmarks.data` fills."""
+def data_root() -> Path:
+    """Where the benchmark data lies: OTKIT_BENCHMARK_DATA, ../shared/data beside the checkout, or the folder that
+    `python -m benchmarks.data` fills."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    root = Path(os.environ.get("OTKIT_BENCHMARK_DATA", beside if beside.exists() else FETCHED))
-    path = root.joinpath(*parts)
+    return Path(os.environ.get("OTKIT_BENCHMARK_DATA", beside if beside.exists() else FETCHED))
+
+
+def data(*parts: str) -> Path:
+    """A file of the benchmark data."""
+    path = data_root().joinpath(*parts)
     if not path.exists():
         raise SystemExit(
             f"{path} is missing: fetch it with `python -m benchmarks.data`, or set OTKIT_BENCHMARK_DATA to the folder "
