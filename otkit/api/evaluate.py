@@ -67,7 +67,14 @@ from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
 from otkit.exports.cached import encoder_in
 from otkit.projection.scores import ProjectionScores, score_files
 from otkit.recipes import recipe_text, settings_of
-from otkit.reports.evaluation import layer_table, score_tables, summary_document, summary_tables
+from otkit.reports.charts import Panel
+from otkit.reports.evaluation import (
+    layer_table,
+    score_tables,
+    summary_document,
+    summary_panels,
+    summary_tables,
+)
 from otkit.reports.tables import Table
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
@@ -213,6 +220,17 @@ class Evaluation:
     def table(self) -> Table:
         """The first table of `tables`: the main figures."""
         return self.tables()[0]
+
+    def panels(self, *, every: bool = False) -> list[Panel]:
+        """The main metric, or every one, for `otkit.reports.charts.dot_chart`."""
+        names = {role: str(found["name"]) for role, found in self.encoders.items()}
+        return summary_panels(
+            self.task,
+            self.summary,
+            model=names.get("model", "model"),
+            baseline=names.get("baseline"),
+            every=every,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, settings and hashes, for JSON."""

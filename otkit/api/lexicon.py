@@ -27,7 +27,14 @@ from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
 from otkit.files import check_file, is_stream, write_file
 from otkit.projection.corpus import read_links
-from otkit.projection.lexicon import LexiconCounts, count_into, look_up, open_lexicon
+from otkit.projection.lexicon import (
+    LexiconCounts,
+    count_into,
+    counts_begun,
+    forget_counts,
+    look_up,
+    open_lexicon,
+)
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.settings import LexiconSettings
 
@@ -119,10 +126,11 @@ def lexicon(
 
     stream = CorpusStream(aligner, count, raw=raw, engine=given or engine)
     records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
-    if resume and place is not None and not partial_of(place).exists():
+    if resume and place is not None and not counts_begun(partial_of(place)):
         facts = finished_facts(place, fingerprint)
         if facts is not None:
             _check_same(output, facts, stream, records)
+            forget_counts(partial_of(place))
             pairs, skipped, entries = (int(facts.get(name, 0)) for name in ("pairs", "skipped", "entries"))
             return LexiconResult(pairs, skipped, entries, None, finished_before=True)
     with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
@@ -189,16 +197,17 @@ def _check_same(
 
 
 def _place(output: FilePath | None, form: str) -> Path | None:
-    """The file beside which unfinished counts lie; None where there is none."""
+    """The file beside which unfinished counts lie, links followed; None where there is none."""
     if output is None or is_stream(Path(output)):
         return None
-    return shortlist_files(output)[0] if form == "shortlist" else Path(output)
+    place = shortlist_files(output)[0] if form == "shortlist" else Path(output)
+    return place.resolve() if place.is_symlink() else place
 
 
 def lexicon_begun(output: FilePath | None, form: str) -> bool:
     """Whether an unfinished run left something to go on with."""
     place = _place(output, form)
-    return place is not None and partial_of(place).exists()
+    return place is not None and counts_begun(partial_of(place))
 
 
 @contextmanager
@@ -215,10 +224,10 @@ def _growing(
         if place is None:
             partial = Path(folder) / "counts.sqlite"
         else:
-            partial = partial_of(check_file(place, overwrite=overwrite or resume))
-            if overwrite:
-                partial.unlink(missing_ok=True)
-            elif not resume and partial.exists():
+            partial = partial_of(check_file(place, overwrite=overwrite))
+            if overwrite or not counts_begun(partial):
+                forget_counts(partial)
+            elif not resume:
                 raise OutputError(
                     "an interrupted run left a part of this output",
                     where=str(partial),
@@ -235,7 +244,7 @@ def _growing(
                     begun = bool(counts.known)
         finally:
             if done or not begun:  # nothing is in it: the next run starts without a word
-                partial.unlink(missing_ok=True)
+                forget_counts(partial)
 
 
 class _GivenLinks:

@@ -18,7 +18,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
-from otkit.projection.labelled import FORMS, form_of
+from otkit.projection.forms import FORMS, form_of
 from otkit.projection.settings import SpanSettings
 
 __all__ = [

@@ -65,7 +65,7 @@ def project(
     input_format: Annotated[
         str,
         name_option(
-            "auto, conll, jsonl or squad; nli with --augment.", "otkit.projection.labelled:FORM_NAMES", "form"
+            "auto, conll, jsonl or squad; nli with --augment.", "otkit.projection.forms:FORM_NAMES", "form"
         ),
     ] = "auto",
     column: Annotated[
@@ -81,7 +81,7 @@ def project(
         str,
         name_option(
             "CoNLL: the labels to write, iob1, iob2, bioes or auto (as the source has them).",
-            "otkit.projection.labelled:SCHEMES",
+            "otkit.projection.labels:SCHEMES",
             "scheme",
         ),
     ] = "auto",
@@ -209,7 +209,7 @@ def project(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
-    from otkit.projection.labelled import form_of
+    from otkit.projection.forms import form_of
 
     form = form_of(labels) if input_format == "auto" else input_format
     if target is None and form != "jsonl":

@@ -275,7 +275,10 @@ def _rank_area(marks: np.ndarray, scores: FloatArray) -> float:
 
 
 def _metrics_of(error: str) -> tuple[Metric, ...]:
-    compared = [Metric(f"{error} {name}", headline=name == OURS, group=error) for name in (OURS, *BASELINES)]
+    compared = [
+        Metric(f"{error} {name}", headline=name == OURS, group=error, chance=0.5)
+        for name in (OURS, *BASELINES)
+    ]
     own = [Metric(f"{error} {name}", headline=False, group=error) for name in ("order", "words")]
     group = f"{error}, null designs:"
     others = [Metric(f"{group} {name}", headline=False, group=group) for name in OTHER_DESIGNS]

@@ -467,7 +467,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,
-        "--chart": Row("bars.png", wrong="bars.jpg bars.pdf"),
+        "--chart": Row("chart.png chart.svg", wrong="bars.jpg bars.pdf"),
         "--markdown": Row("tables.md", wrong="tables.pdf tables.html"),
         "--quiet": QUIET,
         "--verbose": VERBOSE,

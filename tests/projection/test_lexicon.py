@@ -20,7 +20,7 @@ from otkit.data.parallel import BadLine
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import lexicon as module
 from otkit.projection import lexicon_files
-from otkit.projection.lexicon import LexiconCounts, look_up, phrase_pairs
+from otkit.projection.lexicon import LexiconCounts, count_into, look_up, phrase_pairs
 from otkit.projection.lexicon_files import LEXICON_FORM_NAMES, LEXICON_FORMS
 from otkit.projection.settings import LexiconSettings
 from tests.reports.browser import CHROMIUM, browser
@@ -350,6 +350,28 @@ def test_the_last_step_is_gone_on_with_and_only_for_the_same_text(
     text.write_text("a\tb\n" * 4)
     assert lexicon(text, output, links=links, resume=True).pairs == 4
     assert output.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_finished_file_is_left_alone_and_what_an_older_run_left_is_cleared(
+    tmp_path: Path, link: bool
+) -> None:
+    """The older run was killed before it kept anything: its counts are empty, its journal half written."""
+    text, links, output = tmp_path / "de-en.tsv", tmp_path / "links", tmp_path / "out"
+    text.write_text("a\tb\n")
+    links.write_text("0-0\n")
+    lexicon(text, output, links=links)
+    named = tmp_path / "named"
+    if link:
+        named.symlink_to(output)
+    before = output.stat().st_mtime_ns
+    with count_into(tmp_path / "out.partial"):
+        pass
+    (tmp_path / "out.partial-journal").touch()
+    assert not lexicon_begun(output, "tsv")
+    assert lexicon(text, named if link else output, links=links, resume=True).finished_before
+    assert {path.name for path in tmp_path.glob("out*")} == {"out"}
+    assert output.stat().st_mtime_ns == before
 
 
 def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:
