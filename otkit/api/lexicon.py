@@ -202,6 +202,12 @@ def _growing(
             partial = Path(folder) / "counts.sqlite"
         else:
             partial = partial_of(check_file(place, overwrite=overwrite or resume))
+            if partial.is_symlink():
+                raise OutputError(
+                    "stands where unfinished work is kept, and otkit did not make it",
+                    where=str(partial),
+                    remedy="choose another output, or move that file",
+                )
             if overwrite:
                 partial.unlink(missing_ok=True)
             elif not resume and partial.exists():
