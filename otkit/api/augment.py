@@ -15,7 +15,7 @@ from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.shares import shares_of
+from otkit.alignment.shares import shares_between
 from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.api.project import open_aligner
 from otkit.data.tasks import read_nli, read_qa
@@ -215,9 +215,9 @@ def _switched(
         for alignment in alignments:
             part = waiting.popleft()
             words = {}
-            if alignment is not None and alignment.plan is not None and part.target is not None:
+            if alignment is not None and part.target is not None:
                 indices = chosen(part.text, share, drawing(part))
-                words = aligned_words(part.text, part.target, shares_of(alignment.plan), indices)
+                words = aligned_words(part.text, part.target, shares_between(alignment), indices)
             found.append(switch(part.text, part.places, words))
         yield found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import go_on_with, known_of
-from otkit.alignment.shares import Shares, shares_of, shares_of_links
+from otkit.alignment.shares import Shares, shares_between, shares_of_links
 from otkit.data.lines import LineSource, checked, quote
 from otkit.data.parallel import BadLine
 from otkit.errors import InputError, choose
@@ -131,10 +131,10 @@ def _aligned(items: Iterable[Labelled | BadLine], aligner: WordAligner | None) -
             item = waiting.popleft()
             if isinstance(item, BadLine):
                 found.append((item, None))
-            elif alignment is None or alignment.plan is None:  # there is nothing to carry
+            elif alignment is None:  # there is nothing to carry
                 found.append((item, shares_of_links((), len(item.source.words), len(item.target.words))))
             else:
-                found.append((item, shares_of(alignment.plan)))
+                found.append((item, shares_between(alignment)))
         yield found
 
 
