@@ -16,7 +16,7 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import shares_between
-from otkit.alignment.sink import Sink, finished_facts, forget_partial
+from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.api.project import open_aligner
 from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
@@ -140,8 +140,9 @@ def augment(
         torch_threads(sink.known.get("threads")),
     ):
         if sink.known:
-            done += map(_read, sink.kept().splitlines())
-            go_on_with(aligner, sink.known)
+            with as_left():
+                done += map(_read, sink.kept().splitlines())
+                go_on_with(aligner, sink.known)
         take(aligner, lambda window: sink.write("".join(map(_kept, window)), known_of(aligner)))
         sink.finish({"replaced": sum(each.replaced for each in done)}, whole=examples.written(done))
     return result(None)
@@ -160,7 +161,9 @@ def _kept(one: Switched) -> str:
 
 def _read(line: str) -> Switched:
     text, places, replaced = parse_json(line)
-    return Switched(text, tuple(Place(*place) for place in places), replaced)
+    return Switched(
+        str(text), tuple(Place(str(label), int(at), int(end)) for label, at, end in places), int(replaced)
+    )
 
 
 def _sha256(examples: Examples) -> str:

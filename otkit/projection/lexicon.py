@@ -157,9 +157,9 @@ class LexiconCounts:
     def _go_on(self, path: Path, now: Mapping[str, Any]) -> None:
         try:
             run = dict(self._base.execute("SELECT name, value FROM run"))
-            then, self.known = parse_json(run["fingerprint"]), parse_json(run.get("known", "{}"))
+            then, self.known = (dict(parse_json(run.get(name, "{}"))) for name in ("fingerprint", "known"))
             self.finished = "finished" in run
-        except (sqlite3.Error, KeyError, ValueError) as error:
+        except (sqlite3.Error, TypeError, ValueError) as error:
             raise InputError(
                 f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
             ) from error
@@ -381,7 +381,7 @@ def sound(path: str | Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, _DamagedError) as error:
         raise InputError(
-            f"is damaged ({error})", where=str(path), remedy="make it again: --output NAME.sqlite"
+            f"is damaged ({error})", where=str(path), remedy="make the lexicon again"
         ) from None
 
 

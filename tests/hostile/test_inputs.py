@@ -97,8 +97,15 @@ def no_longer_than(seconds: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices and alarms are POSIX's")
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        # Each command meets three kinds of files, and each kind four commands or five; the slow suite has all.
+        pytest.param(command, file, marks=() if (m + n) % 3 == 0 else pytest.mark.slow)
+        for m, command in enumerate(COMMANDS)
+        for n, file in enumerate(FILES)
+    ],
+)
 def test_a_file_that_is_none_is_one_line(
     command: str, file: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
