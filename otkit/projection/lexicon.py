@@ -31,6 +31,8 @@ __all__ = [
     "Example",
     "LexiconCounts",
     "count_into",
+    "counts_begun",
+    "forget_counts",
     "look_up",
     "open_lexicon",
     "phrase_pairs",
@@ -158,6 +160,8 @@ class LexiconCounts:
         try:
             run = dict(self._base.execute("SELECT name, value FROM run"))
             then, self.known = (dict(parse_json(run.get(name, "{}"))) for name in ("fingerprint", "known"))
+            if "known" in run and not self.known:
+                raise ValueError("it does not say how far it is")
             self.finished = "finished" in run
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise InputError(
@@ -306,6 +310,27 @@ def count_into(
         ) from error
 
 
+def counts_begun(path: Path) -> bool:
+    """Whether a file holds counts to go on with: not where there is none, nor where a run was killed before it kept
+    any. What is no file of counts stays, and is an error to whoever goes on with it."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        kept = base.execute("SELECT COUNT(*) FROM run WHERE name = 'known'").fetchone()[0]
+        return bool(kept)
+    except sqlite3.Error:
+        return True
+    finally:
+        base.close()
+
+
+def forget_counts(path: Path) -> None:
+    """Remove unfinished counts, and the journal that SQLite leaves where a run is killed while it writes."""
+    for place in (path, path.with_name(f"{path.name}-journal")):
+        place.unlink(missing_ok=True)
+
+
 _SCHEMA = """
 PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -380,9 +405,7 @@ def sound(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, _DamagedError) as error:
-        raise InputError(
-            f"is damaged ({error})", where=str(path), remedy="make the lexicon again"
-        ) from None
+        raise InputError(f"is damaged ({error})", where=str(path), remedy="make the lexicon again") from None
 
 
 class _DamagedError(Exception):
