@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.data.languages import STATED, is_known, short_code
-from otkit.data.lines import quote, refuse_unwritable, trimmed
+from otkit.data.lines import LINE_LIMIT, quote, refuse_unwritable, trimmed
 from otkit.errors import ConfigError, InputError, choose, reason_of, require_extra
 
 __all__ = ["SCHEME", "DataSet", "Rows", "data_set", "hub_errors"]
@@ -222,6 +222,11 @@ def _text(row: Row, column: Column) -> str:
     name = ".".join(column)
     if not isinstance(value, str):
         raise InputError(f"the {name} is {quote(repr(value))}, expected text", remedy="leave such rows out")
+    if len(value) > LINE_LIMIT:
+        raise InputError(
+            f"the {name} has {len(value):,} characters, expected {LINE_LIMIT:,} at most",
+            remedy="leave such rows out",
+        )
     if not value.strip():
         raise InputError(f"the {name} is empty", remedy="fill it")
     refuse_unwritable(value, name)

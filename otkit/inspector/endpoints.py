@@ -73,11 +73,15 @@ def answer(endpoint: Endpoint, session: Session, request: Any) -> Any:
 _JSON_NAMES = {str: "string", list: "array", dict: "object", int: "integer", float: "number", bool: "boolean"}
 
 
-def _words(sentence: str | list[Any], side: str) -> tuple[str, ...]:
-    words = words_of(sentence) if isinstance(sentence, str) else tuple(sentence)
-    if not words or not all(isinstance(word, str) and word for word in words):
+def _words(sentence: Any, side: str) -> tuple[str, ...]:
+    words = words_of(sentence) if isinstance(sentence, str) else sentence
+    if (
+        not isinstance(words, tuple | list)
+        or not words
+        or not all(isinstance(word, str) and word for word in words)
+    ):
         raise InputError(f"the {side} sentence has no words", remedy="give words, or text with some")
-    return words
+    return tuple(words)
 
 
 def _pair(source: Any, target: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -230,3 +230,12 @@ def test_a_user_aligns_on_a_set_of_the_hub_and_pushes(hub: Hub, tmp_path: Path) 
     card = hub.repos["ann/aligned"].files["README.md"].decode()
     assert "- `ann/set:de-en:train[:2]` (de-en, 1 pairs)" in card  # the other one is held out
     assert json.loads((tmp_path / "out" / "otkit.json").read_text())["data"][0]["languages"] == ["de", "en"]
+
+
+def test_a_row_that_is_no_sentence_is_told(hub: Hub) -> None:
+    """As long as a line of a file may be; what lies in a row of anyone's goes no further."""
+    rows = translation(("de", ["a" * 1_000_001, "a\0b", "c"]), ("en", EN))
+    put(hub, "ann/set", **{"de-en": {"train": rows[:2]}})
+    found = list(read_pairs("hf://datasets/ann/set:de-en", on_error="skip"))
+    assert [isinstance(pair, BadLine) for pair in found] == [True, True]
+    assert "1,000,001 characters" in str(found[0].error)  # type: ignore[union-attr]
