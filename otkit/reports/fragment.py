@@ -31,7 +31,7 @@ STYLE = (
             "padding:.1em .3em;text-align:center;vertical-align:middle;min-width:1.5em;max-width:none;"
             "white-space:nowrap}",
             " td{background:none}",
-            " thead th{vertical-align:bottom;writing-mode:vertical-rl}",
+            " thead th{vertical-align:bottom;writing-mode:vertical-rl;text-align:end}",
             " tbody th{text-align:end}",
             " .otkit-controls{display:flex;flex-wrap:wrap;gap:.3em 1em;align-items:center}",
             " .otkit-controls[hidden], X [hidden]{display:none}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib import resources
 
@@ -54,9 +54,14 @@ def live_html(live: LiveView) -> str:
         f"<label>strategy <select>{options}</select></label> "
         '<label class="otkit-threshold">threshold <input type="range" min="0" step="1"></label> '
         '<output role="status"></output></div>'
-        f"{fragment_html(live.view)}"
+        f"{fragment_html(replace(live.view, settings=_without_rule(live.view.settings)))}"
         f'<script type="application/json">{_json(_data(live))}</script></div><script>{script}</script>'
     )
+
+
+def _without_rule(settings: str) -> str:
+    """Settings without the rule for links, which they end with: the controls say which it is."""
+    return settings.rpartition("; ")[0]
 
 
 def _json(value: object) -> str:
