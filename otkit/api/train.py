@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.layers import CHOOSES, layer_curves, pair_words
 from otkit.data.batching import mix_languages
-from otkit.data.gold import GoldSet, read_gold
-from otkit.data.languages import languages_told
+from otkit.data.gold import GoldSet, languages_of_gold, read_gold
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
 from otkit.encoders.encoder import resolve_layers
@@ -568,6 +567,7 @@ class Figures:
             self._encoder,
             texts,
             layers=[layers],
+            languages={corpus.name: corpus.languages for corpus in self._dev},
             progress=lambda done: self._progress("measuring nearest words", done, total),
         )
         return found[CHOOSES][0]
@@ -575,12 +575,12 @@ class Figures:
 
 def _language(gold: GoldSet) -> str:
     """The language that is not English, or what the file is called."""
-    languages = languages_told(gold.name) or (Path(gold.name).name, "en")
+    languages = languages_of_gold(gold) or (Path(gold.name).name, "en")
     return languages[languages[0] == "en"]
 
 
 def _aer(aligner: WordAligner, gold: GoldSet) -> float:
-    aligner.languages = languages_told(gold.name)
+    aligner.languages = languages_of_gold(gold)
     links = [
         {(link.source, link.target) for link in alignment.links}
         for alignment in aligner.align(((pair.source, pair.target) for pair in gold), plans=False)
