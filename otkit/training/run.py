@@ -27,7 +27,7 @@ from otkit.training.measures import held_out_divergence, inverse_document_freque
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
-from otkit.training.reading import LinkReader
+from otkit.training.reading import link_reader
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.schedule import total_steps
@@ -99,12 +99,7 @@ def align_encoder(
         processes=processes,
     )
     _note_discarded(encoder, settings, observer)
-    reader = None
-    if settings.objective.reads_links:
-        reading = PairSource(
-            corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised
-        )
-        reader = LinkReader(module, reading, settings.training.precision, observer=observer)
+    reader = link_reader(module, corpora, settings, observer=observer)
 
     def evaluate() -> Record:
         with as_saved(encoder, untouched):

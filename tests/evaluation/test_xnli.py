@@ -19,7 +19,7 @@ from otkit.data.tasks import read_nli
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import AlignedText, subset, trainable
+from otkit.evaluation.finetune import Transfer, subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
@@ -199,12 +199,12 @@ def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: 
     assert len(cells[0].findings.tables["en"]["right"]) == 3
 
 
-def aligned(folder: Path, **settings: object) -> AlignedText:
+def aligned(folder: Path, **settings: object) -> Transfer:
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     recipe = Recipe().changed(
         objective={"losses": {"l2": 1.0}, "layers": [1]}, batching={"batch_size": 2, "mix_languages": True}
     )
-    return AlignedText([open_corpus(folder / "de-en.tsv")], recipe, TransferSettings().changed(**settings))
+    return Transfer([open_corpus(folder / "de-en.tsv")], recipe, TransferSettings().changed(**settings))
 
 
 @pytest.mark.parametrize("schedule", ["sum", "alternate", "first"])
@@ -215,7 +215,7 @@ def test_parallel_text_takes_part_in_fine_tuning(
     config = replace(CONFIG, epochs=2)
     text = aligned(tmp_path, schedule=schedule)
     before = copy.deepcopy(encoder.model.state_dict())
-    found = xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+    found = xnli_task(data, config, transfer=text).run(encoder, 0, tmp_path, unwatched)
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert any("align/l2" in record for record in history)
     assert history[-1]["step"] == (6 if schedule == "sum" else 11 if schedule == "alternate" else 12)
@@ -235,7 +235,7 @@ def test_parallel_text_of_no_weight_leaves_the_task_as_it_is(encoder: TorchEncod
     ends = []
     for text in (None, aligned(tmp_path, align_weight=0.0)):
         encoder.model.load_state_dict(before)
-        xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+        xnli_task(data, config, transfer=text).run(encoder, 0, tmp_path, unwatched)
         ends.append(copy.deepcopy(encoder.model.state_dict()))
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value, atol=1e-6, rtol=1e-5)
