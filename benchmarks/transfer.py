@@ -203,7 +203,7 @@ class Clock:
 def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     """One system under one seed; its row."""
     system, work, folder = SYSTEMS[name], TASKS[task], options.output
-    row = folder / "rows" / f"{task}-{name}-{seed}.json"
+    row: Path = folder / "rows" / f"{task}-{name}-{seed}.json"
     if row.is_file():
         return row
     settings = work.settings.changed(
