@@ -3,7 +3,7 @@
 A text is a premise, a hypothesis, a question, or a sentence of a context, with three n-grams at least. Of each, the
 share of its n-grams that stand anywhere in the parallel text of its language (of English: in the English sides of all
 files): runs of 5 words, or of 10 characters in Chinese and Thai, in small letters, without punctuation. A text is near
-where half of them do.
+where half of them do; a near text of fewer than 12 n-grams is mostly a common phrase.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,24 @@ from otkit.files import replace_file, to_json
 WORDS, CHARACTERS = 5, 10
 UNSPACED = ("th", "zh")
 LEAST = 3
-_WORD = re.compile(r"[^\W_]+")
+LONG = 12  # n-grams of a text that is no common phrase
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
+
+
+class _Bare(dict[int, int]):
+    """Signs that are no letter, mark or digit as spaces, each looked up once."""
+
+    def __missing__(self, sign: int) -> int:
+        self[sign] = 32 if unicodedata.category(chr(sign))[0] in "PSZC" else sign
+        return self[sign]
+
+
+_BARE = _Bare()
 
 
 def grams(text: str, language: str) -> set[int]:
     """The hashes of a text's n-grams."""
-    words = _WORD.findall(text.lower())
+    words = text.lower().translate(_BARE).split()
     units, size = ("".join(words), CHARACTERS) if language in UNSPACED else (words, WORDS)
     return {hash(tuple(units[start : start + size])) for start in range(len(units) - size + 1)}
 
@@ -74,16 +86,17 @@ def main() -> None:
     rows: list[tuple[Any, ...]] = []
     nearest: list[tuple[float, str, str, str]] = []
     for task, language, texts in tested():
-        shares = {}
+        shares, sizes = {}, {}
         for text in texts:
             found = grams(text, language)
             if len(found) >= LEAST:
-                shares[text] = len(found & known[language]) / len(found)
+                shares[text], sizes[text] = len(found & known[language]) / len(found), len(found)
         near = [text for text, share in shares.items() if share >= options.near]
         touched = sum(share > 0 for share in shares.values())
         nearest += [(shares[text], task, language, text) for text in near]
         rows.append((task, language, len(shares), touched / len(shares), max(shares.values()), len(near)))
-    columns = ("task", "language", "texts", "share a run", "largest share", "near")
+        rows[-1] += (sum(sizes[text] >= LONG for text in near),)
+    columns = ("task", "language", "texts", "share a run", "largest share", "near", "near and long")
     show("n-grams of the tests in the parallel text", columns, rows)
     for share, task, language, text in sorted(nearest, reverse=True):
         print(f"{task} {language} {share:.2f}: {text}")

@@ -246,11 +246,15 @@ def _joined(
     model, links, sources = None, None, [*beside]
     if transfer.corpora:
         # The task says which weights move, and in which precision; its steps are the run's length.
-        recipe = replace(
-            transfer.recipe,
-            training=replace(config, steps=max(1, counted.before(counted.steps)[1])),
-            tuning=TuningSettings(freeze=freeze),
-        ).for_encoder(encoder)
+        recipe = (
+            replace(
+                transfer.recipe,
+                training=replace(config, steps=max(1, counted.before(counted.steps)[1])),
+                tuning=TuningSettings(freeze=freeze),
+            )
+            .for_encoder(encoder)
+            .for_processes(processes)
+        )
         corpora = mix_languages(transfer.corpora, recipe.batching, seed=config.seed)
         model = build_model(encoder, corpora, recipe, observer=watch, processes=processes)
         sources.append(PairSource(corpora, encoder, recipe.batching, seed=config.seed))

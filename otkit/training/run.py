@@ -83,9 +83,9 @@ def align_encoder(
     def tokenised(done: int, total: int) -> None:
         observer.progress("tokenising", done, total)
 
-    settings = settings.for_encoder(encoder)
-    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
+    settings = settings.for_encoder(encoder).for_processes(processes)
+    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
@@ -265,6 +265,7 @@ def used_settings(settings: Recipe, module: AlignmentModel, source: PairSource, 
             settings.batching,
             pairs_per_language=source.quota if mixed is None else mixed.quota,
             mix_languages=mixed is not None,
+            batch_tokens=settings.batching.budget,
         ),
         training=replace(
             settings.training,
