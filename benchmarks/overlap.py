@@ -2,8 +2,9 @@
 
 A text is a premise, a hypothesis, a question, or a sentence of a context, with three n-grams at least. Of each, the
 share of its n-grams that stand anywhere in the parallel text of its language (of English: in the English sides of all
-files): runs of 5 words, or of 10 characters in Chinese and Thai, in small letters, without punctuation. A text is near
-where half of them do; a near text of fewer than 12 n-grams is mostly a common phrase.
+files): runs of 5 words, or of 10 characters in Chinese and 20 in Thai, in small letters, without punctuation. A text is
+near where half of them do; a near text of fewer than 12 n-grams (of characters: as many times more as a run is longer)
+is mostly a common phrase.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from benchmarks.common import data, show
 from otkit.data.tasks import read_nli, read_qa
 from otkit.files import replace_file, to_json
 
-WORDS, CHARACTERS = 5, 10
-UNSPACED = ("th", "zh")
+WORDS, CHARACTERS = 5, {"th": 20, "zh": 10}
 LEAST = 3
 LONG = 12  # n-grams of a text that is no common phrase
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
@@ -41,7 +41,7 @@ _BARE = _Bare()
 def grams(text: str, language: str) -> set[int]:
     """The hashes of a text's n-grams."""
     words = text.lower().translate(_BARE).split()
-    units, size = ("".join(words), CHARACTERS) if language in UNSPACED else (words, WORDS)
+    units, size = ("".join(words), CHARACTERS[language]) if language in CHARACTERS else (words, WORDS)
     return {hash(tuple(units[start : start + size])) for start in range(len(units) - size + 1)}
 
 
@@ -95,7 +95,8 @@ def main() -> None:
         touched = sum(share > 0 for share in shares.values())
         nearest += [(shares[text], task, language, text) for text in near]
         rows.append((task, language, len(shares), touched / len(shares), max(shares.values()), len(near)))
-        rows[-1] += (sum(sizes[text] >= LONG for text in near),)
+        long = LONG * CHARACTERS.get(language, WORDS) // WORDS
+        rows[-1] += (sum(sizes[text] >= long for text in near),)
     columns = ("task", "language", "texts", "share a run", "largest share", "near", "near and long")
     show("n-grams of the tests in the parallel text", columns, rows)
     for share, task, language, text in sorted(nearest, reverse=True):
