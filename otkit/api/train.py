@@ -575,7 +575,7 @@ class Figures:
 
 def _language(gold: GoldSet) -> str:
     """The language that is not English, or what the file is called."""
-    languages = languages_told(gold.name) or (Path(gold.name).name, "en")
+    languages = languages_of_gold(gold) or (Path(gold.name).name, "en")
     return languages[languages[0] == "en"]
 
 
