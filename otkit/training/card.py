@@ -119,7 +119,7 @@ def described(settings: Recipe, count: int) -> list[tuple[str, str]]:
             "batches",
             f"{batching.batch_size} pairs of {'all languages together' if batching.mix_languages else 'each corpus'}, "
             f"{train.grad_accum} to an optimiser step"
-            + (f", at most {batching.batch_tokens} subwords a pass" if batching.batch_tokens else ""),
+            + (f", at most {batching.budget} subwords a pass" if batching.budget else ""),
         ),
         ("pairs of each corpus in an epoch", f"{batching.pairs_per_language}"),
         (
