@@ -19,7 +19,7 @@ export function groupsOf(source, target, links) {
 }
 
 export function interlinear(place, { source, target, links }, { onWord }) {
-  const groups = groupsOf(source, target, links), languages = { source: languageOf(source), target: languageOf(target) };
+  const groups = groupsOf(source, target, links), languages = { source: languageOf(source, "source"), target: languageOf(target, "target") };
   const light = (event) => {
     const group = event.type === "mouseleave" || event.type === "blur" ? null : event.currentTarget.dataset.group;
     for (const node of place.querySelectorAll("[data-group]")) node.classList.toggle("lit", group != null && node.dataset.group === group);
