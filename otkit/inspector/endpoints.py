@@ -18,7 +18,7 @@ from otkit.inspector.models import compared, described, in_space, over_layers
 from otkit.inspector.session import Session
 from otkit.settings import declared, written
 
-__all__ = ["ENDPOINTS", "Endpoint", "answer", "openapi"]
+__all__ = ["ENDPOINTS", "Endpoint", "answer", "openapi", "settings_facts"]
 
 MOST_PAIRS, MOST_CELLS, MOST_SENTENCES = 64, 160_000, 256
 """Pairs of one request, word pairs of all of them together, and sentences to embed."""
@@ -237,8 +237,8 @@ def _agreement(session: Session, request: Mapping[str, Any]) -> Any:
     return {"annotators": annotations.annotators, **dataclasses.asdict(found)}
 
 
-def _settings(session: Session, request: Mapping[str, Any]) -> Any:
-    settings = session.models.settings
+def settings_facts(settings: AlignmentSettings) -> dict[str, Any]:
+    """What a page is told of the settings that it starts from."""
     known = {
         name: {
             "value": written(each, getattr(settings, name)),
@@ -249,6 +249,18 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
         }
         for name, each in declared(AlignmentSettings).items()
     }
+    return {
+        "version": __version__,
+        "settings": known,
+        "threshold": settings.compared_with,
+        "thresholds": {
+            name: {"value": value, "unit": THRESHOLD_UNITS[name]}
+            for name, value in DEFAULT_THRESHOLDS.items()
+        },
+    }
+
+
+def _settings(session: Session, request: Mapping[str, Any]) -> Any:
     models = [
         {"name": name, "states": encoder.layers + 1, "layers": list(session.models.aligner(name, {}).layers)}
         for name, encoder in session.models.encoders.items()
@@ -257,14 +269,8 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
     if session.corpus is not None:
         corpus = {"name": session.name, "pairs": session.corpus.total, "gold": session.corpus.gold}
     return {
-        "version": __version__,
+        **settings_facts(session.models.settings),
         "models": models,
-        "settings": known,
-        "threshold": settings.compared_with,
-        "thresholds": {
-            name: {"value": value, "unit": THRESHOLD_UNITS[name]}
-            for name, value in DEFAULT_THRESHOLDS.items()
-        },
         "corpus": corpus,
         "annotations": session.annotations is not None,
     }

@@ -1,16 +1,6 @@
 export class Problem extends Error {}
 
-export async function ask(path, body = {}) {
-  let response;
-  try {
-    response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  } catch {
-    throw new Problem("the server does not answer: was the command stopped?");
-  }
-  const answer = await response.json();
-  if (!response.ok) throw new Problem(answer.error);
-  return answer;
-}
+export { ask } from "./ask.js";
 
 // The last request wins: while one is under way, only the newest waits.
 export function latest(work, onError) {
