@@ -112,6 +112,8 @@ class Trace:
     """What was weighed for every pair of words, as (N,M) arrays named as the fields of `Candidate`; with `subword`
     units, that of the two subwords whose share is largest.
 
+    unit_share, unit_linked  of the units that were aligned, which are the words or their subwords: source_units and
+                target_units say which word each is of
     source_vectors (N,D), target_vectors (M,D)  as the cost saw them; those of a word's subwords added up
     source_no_partner (N,), target_no_partner (M,)  how probably each word has none; None where that is not known
     mean_cost   of the mass that moved
@@ -132,6 +134,10 @@ class Trace:
     strength: FloatArray
     linked: NDArray[np.bool_]
     plan: FloatArray
+    unit_share: FloatArray
+    unit_linked: NDArray[np.bool_]
+    source_units: tuple[int, ...]
+    target_units: tuple[int, ...]
     source_vectors: FloatArray
     target_vectors: FloatArray
     source_no_partner: FloatArray | None
@@ -248,6 +254,10 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         strength=strength,
         linked=np.asarray(found.linked[0].cpu().numpy()),
         plan=plain(found.scores),
+        unit_share=plain(found.unit_share),
+        unit_linked=np.asarray(found.unit_linked[0].cpu().numpy()),
+        source_units=tuple(sides[0].word_ids[0].tolist()),
+        target_units=tuple(sides[1].word_ids[0].tolist()),
         source_vectors=_summed(problem.source, sides[0].word_ids),
         target_vectors=_summed(problem.target, sides[1].word_ids),
         source_no_partner=None if found.alone is None else plain(found.alone[0]),

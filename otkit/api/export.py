@@ -75,8 +75,8 @@ def export(
     trim_vocab  files of text, plain or .gz: only the subwords that they need are kept, or those of a tokenizer.json
     overwrite   replace a folder that otkit did not make
     on_progress told what begins, in a few words
-    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, largest
-                (MB of a page's graph), and limits of the gate: min_cosine, min_agreement (0 to 1) and
+    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, max_graph_mb
+                (of a page), and limits of the gate: min_cosine, min_agreement (0 to 1) and
                 max_retrieval_loss (points of accuracy)
 
     An ONNX graph is compared with the original on real sentences in five languages. Past a limit nothing is written and

@@ -235,6 +235,17 @@ class SubwordTokenizer:
                 known[word] = tuple(encoding.ids) or (self.unknown_id,)
         return [known[word] for word in words]
 
+    def spelled(self, words: Sequence[str]) -> list[list[str]]:
+        """The subwords of each word as a person reads them; a piece that decodes to nothing by its name."""
+        with tokenizer_errors():
+            return [
+                [
+                    self.backend.decode([piece]).strip() or str(self.backend.id_to_token(piece))
+                    for piece in pieces
+                ]
+                for pieces in self.pieces(words)
+            ]
+
     def encode(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
         """Tokens of any length: nothing is cut, and nothing is refused here (see `tokenize` of the
         encoders)."""

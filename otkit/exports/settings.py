@@ -31,7 +31,7 @@ _OF_TARGETS = {
         ("quantize", "opset", "min_cosine", "min_agreement", "max_retrieval_loss"), ("onnx", "web")
     ),
     "gguf_type": ("gguf",),
-    "largest": ("web",),
+    "max_graph_mb": ("web",),
 }
 _PANEL, _GATE = "Export", "Gate"
 
@@ -51,7 +51,7 @@ class ExportSettings(Settings):
     gguf_type: str = setting(
         "q8_0", "The type of the weights in a GGUF file.", choices=GGUF_TYPES, panel=_PANEL, everyday=True
     )
-    largest: float = setting(
+    max_graph_mb: float = setting(
         25.0, "The largest graph that a page may load.", above=0, unit="MB", panel=_PANEL
     )
     layers: tuple[int, ...] | None = setting(

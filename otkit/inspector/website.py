@@ -58,18 +58,18 @@ def export_website(
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "graph"
         quantised = settings.changed(
-            to="onnx", quantize=settings.quantize or "int8", largest=ExportSettings.largest
+            to="onnx", quantize=settings.quantize or "int8", max_graph_mb=ExportSettings.max_graph_mb
         )
         report = export_onnx(encoder, graph, quantised, progress=progress, also=range(states))
         short = without_unused(graph / MODEL_FILE, [layer_output(layer) for layer in range(states)])
     size = 0 if short is None else len(short)
-    if short is None or size > 1e6 * settings.largest:
+    if short is None or size > 1e6 * settings.max_graph_mb:
         raise OutputError(
-            f"the graph has {size / 1e6:.1f} MB, and a page may load {settings.largest:g}",
+            f"the graph has {size / 1e6:.1f} MB, and a page may load {settings.max_graph_mb:g}",
             where=str(folder),
             remedy=(
                 "keep the words of the page's languages alone: give `trim_vocab` text in them",
-                "allow a larger one with `largest`",
+                "allow a larger one with `max_graph_mb`",
             ),
         )
     facts = _facts(encoder, own, states)
@@ -105,7 +105,7 @@ def _tokenizer(encoder: TorchEncoder) -> dict[str, Any]:
     """What assets/tokenizer.js needs of the encoder's tokenizer, which must be of its kind."""
     document = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
     model, normalizer, cut = (document[key] or {} for key in ("model", "normalizer", "pre_tokenizer"))
-    steps = normalizer.get("normalizers", [normalizer])
+    steps = normalizer.get("normalizers", [normalizer] if normalizer else [])
     cuts = [step for step in cut.get("pretokenizers", [cut]) if step.get("type") != "WhitespaceSplit"]
     known = (
         model.get("type") == "Unigram"

@@ -20,10 +20,9 @@ from typing import Any, Protocol
 
 from otkit.data.lines import LineSource, checked, located, quote, refuse_unwritable, trimmed, unskipped
 from otkit.data.parallel import BadLine
-from otkit.data.segmentation import Segment
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import to_json
-from otkit.projection.places import Place, Placed, Text, spaced
+from otkit.projection.places import Place, Placed, Text, joined, spaced
 
 __all__ = [
     "FORMS",
@@ -260,12 +259,12 @@ class Conll:
             tokens.append(row[first])
             labels.append(row[self._at(row)])
             places.append(f"{name}:{number}")
-        source = _joined(tokens)
+        source = joined(tokens)
         spans = [
             Place(label, source.words[start].start, source.words[end - 1].end)
             for label, start, end in decode(labels, where=places)
         ]
-        return Labelled(source, _joined(sentence), tuple(spans), line, len(block.rows[0][1]))
+        return Labelled(source, joined(sentence), tuple(spans), line, len(block.rows[0][1]))
 
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:
         spans = []
@@ -305,14 +304,6 @@ class _Skipped(BadLine):
     """A sentence that is left out, and the words that stand without labels for it."""
 
     words: tuple[str, ...] = ()
-
-
-def _joined(tokens: Sequence[str]) -> Text:
-    words, start = [], 0
-    for token in tokens:
-        words.append(Segment(token, start, start + len(token)))
-        start += len(token) + 1
-    return Text(" ".join(tokens), tuple(words))
 
 
 def _blocks(source: LineSource) -> Iterator[_Block]:

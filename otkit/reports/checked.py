@@ -13,7 +13,7 @@ from otkit.checks.classes import CLASSES
 from otkit.errors import choose
 from otkit.files import to_json
 from otkit.reports.html import page_style
-from otkit.reports.words import visible
+from otkit.reports.words import cell_text, visible
 
 if TYPE_CHECKING:
     from otkit.alignment.checking import Checked
@@ -119,9 +119,9 @@ def _tsv(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[
     yield "\t".join([*(["file"] if several else []), *heads])
     for entry in entries:
         scores = [f"{found.score:.4f}" if (found := entry.found.get(name)) else "" for name in CLASSES]
-        texts = [_cell(text) for text in (entry.found[entry.worst].what, *_texts(entry))]
+        texts = [cell_text(text) for text in (entry.found[entry.worst].what, *_texts(entry))]
         figures = [str(entry.line), f"{entry.score:.4f}", entry.worst, *scores]
-        yield "\t".join([*([_cell(entry.file)] if several else []), *figures, *texts])
+        yield "\t".join([*([cell_text(entry.file)] if several else []), *figures, *texts])
 
 
 def _text(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
@@ -146,11 +146,6 @@ def _shown(entry: CheckedLine) -> list[tuple[str, Found]]:
 
 def _said(name: str, found: Found) -> str:
     return f"{name} {found.score:.2f}{f' ({found.what})' if found.what else ''}"
-
-
-def _cell(text: str) -> str:
-    """A text as a cell that no terminal obeys and no spreadsheet computes: `'=1+1`."""
-    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@")) else visible(text)
 
 
 def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:

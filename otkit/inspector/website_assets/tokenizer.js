@@ -5,7 +5,7 @@ export class Tokenizer {
     this.unknown = model.unk_id;
     this.penalty = model.vocab.reduce((low, entry) => Math.min(low, entry[1]), Infinity) - 10;
     this.longest = model.vocab.reduce((most, [piece]) => Math.max(most, piece.length), 1);
-    this.steps = (normalizer?.normalizers ?? [normalizer]).map((step) => (step.type === "Precompiled" ? charsmap(step.precompiled_charsmap) : (text) => text.replace(new RegExp(step.pattern.Regex, "gu"), step.content)));
+    this.steps = (normalizer?.normalizers ?? [normalizer]).filter(Boolean).map((step) => (step.type === "Precompiled" ? charsmap(step.precompiled_charsmap) : (text) => text.replace(new RegExp(step.pattern.Regex, "gu"), step.content)));
     this.known = new Map();
   }
 
