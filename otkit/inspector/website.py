@@ -55,23 +55,21 @@ def export_website(
     tokenizer = _tokenizer(encoder)
     own = layers_of(encoder, None)
     states = max(own) + 1
+    quantize = settings.quantize or "int8"
+    table = encoder.model.get_input_embeddings().get_parameter("weight").numel()
+    _check_size(table / 2 if quantize == "int4" else table, settings, folder)  # before minutes of work
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "graph"
-        quantised = settings.changed(
-            to="onnx", quantize=settings.quantize or "int8", max_graph_mb=ExportSettings.max_graph_mb
-        )
+        quantised = settings.changed(to="onnx", quantize=quantize, max_graph_mb=ExportSettings.max_graph_mb)
         report = export_onnx(encoder, graph, quantised, progress=progress, also=range(states))
         short = without_unused(graph / MODEL_FILE, [layer_output(layer) for layer in range(states)])
-    size = 0 if short is None else len(short)
-    if short is None or size > 1e6 * settings.max_graph_mb:
-        raise OutputError(
-            f"the graph has {size / 1e6:.1f} MB, and a page may load {settings.max_graph_mb:g}",
-            where=str(folder),
-            remedy=(
-                "keep the words of the page's languages alone: give `trim_vocab` text in them",
-                "allow a larger one with `max_graph_mb`",
-            ),
+    if short is None:
+        raise ExportError(
+            "its weights do not fit into one file of a graph",
+            where=encoder.name,
+            remedy="choose a smaller encoder",
         )
+    _check_size(len(short), settings, folder)
     facts = _facts(encoder, own, states)
     with fresh_folder(folder, "encoder", inputs=inputs, overwrite=overwrite) as target:
         (target / "assets").mkdir()
@@ -86,7 +84,19 @@ def export_website(
         (target / "assets" / MODEL_FILE).write_bytes(short)
         (target / "assets" / "tokenizer.json").write_text(to_json(tokenizer, indent=None), encoding="utf-8")
         (target / "assets" / "page.json").write_text(to_json(facts, indent=None), encoding="utf-8")
-    return dataclasses.replace(report, folder=folder), size
+    return dataclasses.replace(report, folder=folder), len(short)
+
+
+def _check_size(size: float, settings: ExportSettings, folder: Path) -> None:
+    if size > 1e6 * settings.max_graph_mb:
+        raise OutputError(
+            f"the graph needs {size / 1e6:.3g} MB, and a page may load {settings.max_graph_mb:g}",
+            where=str(folder),
+            remedy=(
+                "keep the words of the page's languages alone: give `trim_vocab` text in them",
+                "allow a larger one with `max_graph_mb`",
+            ),
+        )
 
 
 def _copied(source: Traversable, target: Path) -> None:

@@ -53,5 +53,6 @@ const ANSWERS = {
 };
 
 export async function ask(path, request = {}) {
+  if (!ANSWERS[path]) throw new Problem("a page without a server does not have this: `otkit inspect` does");
   return ANSWERS[path](request);
 }
