@@ -91,6 +91,7 @@ class Session:
         first = [(" ".join(line.source), " ".join(line.target)) for line in islice(self.lines, _FIRST)]
         place = self.name if self.languages is None else f"corpus.{'-'.join(self.languages)}.tsv"
         reader.begin(place, None, first, raw=False)
+        reader.measure()  # in no turn: it takes seconds, in which nobody need wait
         for window in self._windows(stop):
             with self.models.turns.turn(background=True):
                 checked = list(checker.check((line.source, line.target) for line in window))

@@ -148,6 +148,7 @@ def _facts(encoder: TorchEncoder, own: tuple[int, ...], states: int) -> dict[str
         "models": [{"name": encoder.name, "states": states, "layers": list(own)}],
         "corpus": None,
         "annotations": False,
+        "alone": True,
         "start": start.used(),
         "rules": rules_of(start),
         "wide": _wide(),

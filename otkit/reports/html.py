@@ -221,7 +221,7 @@ def _key(*, gold: bool) -> str:
     return (
         f'<ul class="key" aria-label="key">{items}{frames}<li>∅ word without a partner</li>'
         "<li>words of one group share a number and a colour</li>"
-        '<li>share of mass: 0% <span class="scale"></span> 100%</li></ul>'
+        '<li>link strength: 0% <span class="scale"></span> 100%</li></ul>'
     )
 
 

@@ -50,9 +50,9 @@ class Interlinear {
     for (const side of ["source", "target"]) {
       this.drawn[side] = [];
       this.boxes[side] = this.words[side].map((word, index) => el("li", { class: side === "source" ? "over" : "plain" }, el("button", { class: "word", type: "button", dir: "auto",
-        lang: languageOf(this.words[side]), tabindex: index ? -1 : 0, "aria-pressed": "false", data: { side, index } }, word), el("sup", { "aria-hidden": "true" })));
+        lang: languageOf(this.words[side], side), tabindex: index ? -1 : 0, "aria-pressed": "false", data: { side, index } }, word), el("sup", { "aria-hidden": "true" })));
     }
-    for (const box of this.boxes.source) box.append(el("span", { class: "below", dir: directionOf(target), lang: languageOf(target) }));
+    for (const box of this.boxes.source) box.append(el("span", { class: "below", dir: directionOf(target), lang: languageOf(target, "target") }));
     this.lines = Object.fromEntries(Object.entries(this.boxes).map(([side, boxes]) => [side, el("ol", { class: "lines", dir: directionOf(this.words[side]), "aria-label": `${side} words` }, boxes)]));
     this.svg = el("svg:svg", { class: "arcs", "aria-hidden": "true" });
     this.root = el("div", { class: "interlinear" }, el("p", { class: "soft" }, "Each source word over the target words that it is linked with; words of one group share a number and a colour."),

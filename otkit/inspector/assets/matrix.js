@@ -24,8 +24,8 @@ export class Matrix {
       cell.look = look;
       cell.style.backgroundColor = level ? `color-mix(in srgb, var(${hue}) ${level}%, var(--paper))` : "";
       cell.className = [linked.has(name) ? "linked" : "", more.has(name) ? "gained" : "", less.has(name) ? "lost" : "", kind ?? ""].join(" ").trim();
-      const said = [difference ? `difference ${number(value, 2)}` : `share ${percent(value)}`];
-      if (!difference && strength) said.push(`strength ${number(strength[i][j], 2)}`);
+      const said = [difference ? `difference of link strength ${number(value, 2)}` : `link strength ${percent(value)}`];
+      if (!difference && strength && Math.abs(strength[i][j] - value) > 0.005) said.push(`with length ${percent(strength[i][j])}`);
       if (linked.has(name)) said.push("linked");
       if (more.has(name)) said.push("gained");
       if (less.has(name)) said.push("lost");
@@ -41,13 +41,13 @@ export class Matrix {
 
   alone(head, is, share) {
     head.classList.toggle("alone", is);
-    head.title = is && share != null ? `probability of no partner: ${percent(share)}` : "";
+    head.title = is ? `no link${share == null ? "" : `; probability of no partner ${percent(share)}`}` : "";
   }
 
   build(source, target, key) {
     this.key = key;
     this.focus = [0, 0];
-    const languages = [languageOf(source), languageOf(target)];
+    const languages = [languageOf(source, "source"), languageOf(target, "target")];
     const head = (word, index, side) => el("button", { class: "word", type: "button", dir: "auto", lang: languages[side === "source" ? 0 : 1], data: { side, index },
       onclick: () => this.onWord(side, index) }, word);
     this.heads = { source: source.map((word, i) => head(word, i, "source")), target: target.map((word, j) => head(word, j, "target")) };
@@ -68,7 +68,7 @@ export class Matrix {
   fit() {
     this.width = this.place.clientWidth;
     const wide = this.width - Math.min(150, Math.max(...this.heads.source.map((head) => head.offsetWidth)) + 16);
-    const size = Math.max(8, Math.min(30, Math.floor(wide / this.cells[0].length) - 1));
+    const size = Math.max(8, Math.min(innerWidth > 2000 ? 44 : 32, Math.floor(wide / this.cells[0].length) - 1));
     this.table.style.setProperty("--cell", `${size}px`);
   }
 
