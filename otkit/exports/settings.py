@@ -52,7 +52,7 @@ class ExportSettings(Settings):
         "q8_0", "The type of the weights in a GGUF file.", choices=GGUF_TYPES, panel=_PANEL, everyday=True
     )
     max_graph_mb: float = setting(
-        25.0, "The largest graph that a page may load.", above=0, unit="MB", panel=_PANEL
+        25.0, "The largest graph that a page may load.", above=0, most=2000, unit="MB", panel=_PANEL
     )
     layers: tuple[int, ...] | None = setting(
         None,
