@@ -28,12 +28,14 @@ from otkit.alignment.shares import Shares, shares_of
 from otkit.api.lexicon import lexicon
 from otkit.api.project import open_aligner
 from otkit.data.gold import GoldPair, read_gold
-from otkit.projection.labelled import Labelled, Squad, decode
+from otkit.projection.labelled import Labelled
+from otkit.projection.labels import decode
 from otkit.projection.lexicon import look_up
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.scores import answer_scores, span_scores
 from otkit.projection.settings import LexiconSettings, SpanSettings
 from otkit.projection.spans import RULES, Span, carry_spans
+from otkit.projection.squad import Squad
 from otkit.projection.tags import TAG_SETTINGS
 from otkit.reports.tables import Value
 

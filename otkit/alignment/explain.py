@@ -3,7 +3,7 @@
 For a cell of the plan
 
     paid     = cost + order_price - neighbours_bonus          what the transport paid for a link
-    share    = sqrt(source_share * target_share)              of the mass that both words gave and took
+    share    = sqrt(source_share * target_share)              the link strength: of the mass that both gave and took
     strength = share * length_factor                          what the strategy compares
 
 under the strategy `threshold`, which links where the strength passes the threshold. Other strategies compare the plan's
@@ -93,7 +93,7 @@ class Explanation:
     def rule(self) -> str:
         """What decides, in words."""
         if self.strategy == "threshold":
-            return f"linked where the strength is above {self.threshold:g}"
+            return f"linked where what is compared is above {self.threshold:g}"
         meaning = STRATEGIES[self.strategy]
         return f"linked by the strategy {self.strategy}: {meaning}" + (
             "" if self.threshold is None else f" (here {self.threshold:g})"

@@ -18,7 +18,8 @@ from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
 from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import finished_facts, partial_of
-from otkit.api.project import open_aligner
+from otkit.api.project import open_aligner, tell
+from otkit.data.languages import languages_of
 from otkit.data.lines import counted
 from otkit.data.parallel import BadLine, Pair, read_pairs
 from otkit.data.segmentation import RawText
@@ -26,7 +27,14 @@ from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
 from otkit.files import check_file, is_stream, write_file
 from otkit.projection.corpus import read_links
-from otkit.projection.lexicon import LexiconCounts, count_into, look_up, open_lexicon
+from otkit.projection.lexicon import (
+    LexiconCounts,
+    count_into,
+    counts_begun,
+    forget_counts,
+    look_up,
+    open_lexicon,
+)
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.settings import LexiconSettings
 
@@ -75,7 +83,7 @@ def lexicon(
     form: str = "tsv",
     input_format: str = "auto",
     raw: RawText = False,
-    langs: tuple[str, str] = ("und", "und"),
+    langs: str | None = None,
     on_error: str = "raise",
     resume: bool = False,
     overwrite: bool = False,
@@ -93,6 +101,7 @@ def lexicon(
     corpus  parallel text, or the source side of it where `target` is the other
     output  a file in the given form (shortlist: two files, its name with .s2t and .t2s), or None for the text
     links   Pharaoh lines instead of links found with `model`; engine: what aligns instead of this process
+    langs   languages of the two, where their names do not tell them ("de-en")
     resume  go on with an interrupted run of the same settings, to the same bytes
     """
     choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
@@ -103,9 +112,9 @@ def lexicon(
     settings = settings or LexiconSettings()
     if links is None and aligner is None:
         aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
-    if aligner is not None and aligner.languages is None and "und" not in langs:
-        aligner.languages = langs
-    rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
+    tell(aligner, corpus, target, langs, note)
+    spoken = _languages(corpus, target, langs, needed=form == "tbx")
+    rest = (form, input_format, raw, list(spoken), on_error, None if links is None else str(links))
     fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
     place = _place(output, form)
     given = None if links is None else _GivenLinks(links)
@@ -117,10 +126,11 @@ def lexicon(
 
     stream = CorpusStream(aligner, count, raw=raw, engine=given or engine)
     records = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=note)
-    if resume and place is not None and not partial_of(place).exists():
+    if resume and place is not None and not counts_begun(partial_of(place)):
         facts = finished_facts(place, fingerprint)
         if facts is not None:
             _check_same(output, facts, stream, records)
+            forget_counts(partial_of(place))
             pairs, skipped, entries = (int(facts.get(name, 0)) for name in ("pairs", "skipped", "entries"))
             return LexiconResult(pairs, skipped, entries, None, finished_before=True)
     with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
@@ -142,7 +152,7 @@ def lexicon(
             given.check_end()
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "lexicon.sqlite"
-            entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(langs)})
+            entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(spoken)})
             result = LexiconResult(stream.lines - stream.skipped, stream.skipped, entries, None)
             facts = {
                 "of": fingerprint,
@@ -151,8 +161,20 @@ def lexicon(
                 "entries": result.entries,
                 "sha256": stream.sha256,
             }
-            text = _written(made, output, form, langs, overwrite=overwrite, facts=facts)
+            text = _written(made, output, form, spoken, overwrite=overwrite, facts=facts)
     return replace(result, text=text)
+
+
+def _languages(
+    corpus: FilePath, target: FilePath | None, langs: str | None, *, needed: bool
+) -> tuple[str, str]:
+    """Of both sides, for the lexicon: `und` (undetermined) where nothing tells them and the form does not need them."""
+    try:
+        return languages_of(corpus, langs, target=target)
+    except InputError:
+        if langs is not None or needed:
+            raise
+        return "und", "und"
 
 
 def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[str, Any]:
@@ -175,16 +197,17 @@ def _check_same(
 
 
 def _place(output: FilePath | None, form: str) -> Path | None:
-    """The file beside which unfinished counts lie; None where there is none."""
+    """The file beside which unfinished counts lie, links followed; None where there is none."""
     if output is None or is_stream(Path(output)):
         return None
-    return shortlist_files(output)[0] if form == "shortlist" else Path(output)
+    place = shortlist_files(output)[0] if form == "shortlist" else Path(output)
+    return place.resolve() if place.is_symlink() else place
 
 
 def lexicon_begun(output: FilePath | None, form: str) -> bool:
     """Whether an unfinished run left something to go on with."""
     place = _place(output, form)
-    return place is not None and partial_of(place).exists()
+    return place is not None and counts_begun(partial_of(place))
 
 
 @contextmanager
@@ -201,10 +224,10 @@ def _growing(
         if place is None:
             partial = Path(folder) / "counts.sqlite"
         else:
-            partial = partial_of(check_file(place, overwrite=overwrite or resume))
-            if overwrite:
-                partial.unlink(missing_ok=True)
-            elif not resume and partial.exists():
+            partial = partial_of(check_file(place, overwrite=overwrite))
+            if overwrite or not counts_begun(partial):
+                forget_counts(partial)
+            elif not resume:
                 raise OutputError(
                     "an interrupted run left a part of this output",
                     where=str(partial),
@@ -221,7 +244,7 @@ def _growing(
                     begun = bool(counts.known)
         finally:
             if done or not begun:  # nothing is in it: the next run starts without a word
-                partial.unlink(missing_ok=True)
+                forget_counts(partial)
 
 
 class _GivenLinks:

@@ -14,6 +14,7 @@ from otkit.cli.options import (
     BatchTokens,
     Device,
     JsonPath,
+    Langs,
     Model,
     OnError,
     Overwrite,
@@ -64,7 +65,7 @@ def project(
     input_format: Annotated[
         str,
         name_option(
-            "auto, conll, jsonl or squad; nli with --augment.", "otkit.projection.labelled:FORM_NAMES", "form"
+            "auto, conll, jsonl or squad; nli with --augment.", "otkit.projection.forms:FORM_NAMES", "form"
         ),
     ] = "auto",
     column: Annotated[
@@ -80,7 +81,7 @@ def project(
         str,
         name_option(
             "CoNLL: the labels to write, iob1, iob2, bioes or auto (as the source has them).",
-            "otkit.projection.labelled:SCHEMES",
+            "otkit.projection.labels:SCHEMES",
             "scheme",
         ),
     ] = "auto",
@@ -110,6 +111,7 @@ def project(
     ] = SHARE,
     seed: Seed = 0,
     links: Links = None,
+    langs: Langs = None,
     keep: Annotated[
         str,
         name_option(
@@ -187,6 +189,7 @@ def project(
             target,
             output,
             lexicons or [],
+            langs=langs,
             share=share,
             seed=seed,
             form=input_format,
@@ -206,7 +209,7 @@ def project(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
-    from otkit.projection.labelled import form_of
+    from otkit.projection.forms import form_of
 
     form = form_of(labels) if input_format == "auto" else input_format
     if target is None and form != "jsonl":
@@ -219,11 +222,13 @@ def project(
         target,
         aligner=aligner,
         links=links,
+        langs=langs,
         form=form,
         spans=spans,
         keep=keep,
         on_error=on_error,
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
+        note=lambda text: note(text, quiet=quiet),
     )
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
         step, wrote = bar.step("project", unit="sentences"), True
@@ -275,6 +280,7 @@ def _augment(
     output: Path | None,
     lexicons: list[str],
     *,
+    langs: str | None,
     share: float,
     seed: int,
     form: str,
@@ -302,6 +308,7 @@ def _augment(
             output,
             target=target,
             lexicons=lexicons,
+            langs=langs,
             share=share,
             seed=seed,
             form=form,
@@ -310,6 +317,7 @@ def _augment(
             overwrite=overwrite,
             aligner=opened,
             on_progress=lambda done, total: step.update(done, total=total),
+            note=lambda text: note(text, quiet=quiet),
         )
     if result.text is not None:
         write_data(result.text)

@@ -86,7 +86,9 @@ class Session:
             corpus.add(window, zip(*found, strict=True), verdicts)
 
     def _check(self, corpus: CorpusIndex, stop: threading.Event) -> None:
-        checker = TranslationChecker(self.models.encoders[self.models.names[0]])
+        checker = TranslationChecker(
+            self.models.encoders[self.models.names[0]], languages=self.models.languages
+        )
         reader = PairReader(checker)
         first = [(" ".join(line.source), " ".join(line.target)) for line in islice(self.lines, _FIRST)]
         place = self.name if self.languages is None else f"corpus.{'-'.join(self.languages)}.tsv"
@@ -103,7 +105,8 @@ class Session:
         encoder = self.models.aligner(name, {}).encoder
         with self.models.turns.turn():
             # It measures its prices once.
-            checker = self._checkers.setdefault(name or self.models.names[0], TranslationChecker(encoder))
+            new = TranslationChecker(encoder, languages=self.models.languages)
+            checker = self._checkers.setdefault(name or self.models.names[0], new)
             return list(checker.check((tuple(source), tuple(target)) for source, target in pairs))
 
     def embed(self, name: str | None, sentences: Sequence[Sequence[str]]) -> list[list[float]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from otkit.alignment.aligner import SentencePair, WordAligner
 from otkit.projection.corpus import Projected, project_items
-from otkit.projection.labelled import Labelled, decode, encode, scheme_of
+from otkit.projection.labelled import Labelled
+from otkit.projection.labels import decode, encode, scheme_of
 from otkit.projection.places import Place, joined
 from otkit.projection.settings import SpanSettings
 

@@ -26,7 +26,16 @@ from otkit.errors import ConfigError, InputError, OutputError
 from otkit.files import differences, parse_json, to_json
 from otkit.projection.settings import LexiconSettings
 
-__all__ = ["Entry", "Example", "LexiconCounts", "count_into", "look_up", "phrase_pairs"]
+__all__ = [
+    "Entry",
+    "Example",
+    "LexiconCounts",
+    "count_into",
+    "counts_begun",
+    "forget_counts",
+    "look_up",
+    "phrase_pairs",
+]
 
 Links = Sequence[tuple[int, int]]
 Stretch = tuple[int, int]
@@ -293,6 +302,27 @@ def count_into(
             where=str(path),
             remedy="make room there, or set TMPDIR to a folder with room",
         ) from error
+
+
+def counts_begun(path: Path) -> bool:
+    """Whether a file holds counts to go on with: not where there is none, nor where a run was killed before it kept
+    any. What is no file of counts stays, and is an error to whoever goes on with it."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    base = sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)
+    try:
+        kept = base.execute("SELECT COUNT(*) FROM run WHERE name = 'known'").fetchone()[0]
+        return bool(kept)
+    except sqlite3.Error:
+        return True
+    finally:
+        base.close()
+
+
+def forget_counts(path: Path) -> None:
+    """Remove unfinished counts, and the journal that SQLite leaves where a run is killed while it writes."""
+    for place in (path, path.with_name(f"{path.name}-journal")):
+        place.unlink(missing_ok=True)
 
 
 _SCHEMA = """

@@ -17,6 +17,7 @@ from html.entities import html5
 from otkit.alignment.shares import Shares
 from otkit.projection.places import Text
 from otkit.projection.tags import Event, Marked, Node, place_tags
+from otkit.projection.words import BREAK
 
 __all__ = ["SYNTAXES", "TAG", "closed_stretches", "parse_markup", "syntax_of", "write_markup"]
 
@@ -134,7 +135,7 @@ def _parse_html(source: str, target: str, *, xml: bool = False) -> Marked:
         elif tag["alone"] or (low in _VOID and not xml):
             _code(built, pairs, tag.start(), raw)
             if low in ("br", "hr", "wbr", "lb"):
-                built.add(" ")  # words on both sides of it are two
+                built.add(BREAK)  # words on both sides of it are two
         else:
             built.begin(name, raw)
         at += 1
@@ -422,13 +423,12 @@ def write_markup(
 ) -> str:
     """The target text with the source's tags. In HTML and XML its own signs are escaped, entities left as they are."""
     events = place_tags(marked, words, shares, source, closed=closed_stretches(target, syntax))
-    return "".join(_written(event, marked, target, syntax) for event in events)
+    return "".join(_written(event, marked, syntax) for event in events)
 
 
-def _written(event: Event, marked: Marked, target: str, syntax: str) -> str:
+def _written(event: Event, marked: Marked, syntax: str) -> str:
     if event.kind == "text":
-        text = target[event.start : event.end]
-        return _escaped(text, syntax) if syntax in ("html", "xml") else text
+        return _escaped(event.text, syntax) if syntax in ("html", "xml") else event.text
     node = marked.nodes[event.node]
     return str((node.opening if event.kind == "open" else node.closing) or "")
 

@@ -17,7 +17,8 @@ from otkit.errors import InputError
 from otkit.evaluation.answers import mlqa_score, squad_score
 from otkit.evaluation.metrics import FloatArray
 from otkit.evaluation.significance import Interval, bootstrap
-from otkit.projection.labelled import read_answers, read_conll_labels
+from otkit.projection.conll import read_conll_labels
+from otkit.projection.squad import read_answers
 
 __all__ = ["ProjectionScores", "answer_scores", "score_files", "span_scores"]
 

@@ -2,8 +2,8 @@
 
 A file is a `TagFile`: `units` are pairs of a source with markup and, where the file has one, a plain translation;
 `filled` gives the file back with a translation with markup for each unit (None leaves one as it is). HTML is spliced,
-so that all around the texts stays letter for letter. XML goes through lxml with entities, external DTDs and the network
-off.
+so that all around the texts stays letter for letter (but line ends, which are line feeds). XML goes through lxml with
+entities, external DTDs and the network off.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,60 +169,67 @@ _INLINE = frozenset(
 )
 _HIDDEN = frozenset(("script", "style", "template", "textarea", "pre", "noscript", "iframe"))
 _LETTER = re.compile(r"[^\W\d_]")
+_NO_TEXT = re.compile(r"(?:\s|<!doctype[^>]*>)*", re.IGNORECASE)
 
 
 def html_texts(page: str) -> list[tuple[int, int]]:
-    """The stretches of a page that are text with inline tags, between two tags of blocks."""
+    """The stretches of a page that are text with inline tags, between two tags of blocks.
+
+    An inline tag that a block interrupts, and the end of one, stands between two texts: it stays where it is.
+    """
     found: list[tuple[int, int]] = []
     start, hidden = 0, ""
-    depth: list[tuple[str, int]] = []
-    for tag in [*TAG.finditer(page), None]:
-        if tag is None:
-            _add(found, page, start, len(page), depth)
-            break
+    opened: list[re.Match[str]] = []
+    crossed: list[str] = []  # ended by the end of one around them
+    for tag in TAG.finditer(page):
         name = (tag["name"] or "").lower()
         if hidden:
             if tag["end"] and name == hidden:
                 hidden, start = "", tag.end()
             continue
-        if name in _INLINE:
-            if tag["end"]:
-                if depth and depth[-1][0] == name:
-                    depth.pop()
-            elif not tag["alone"] and name not in ("br", "img", "input", "wbr"):
-                depth.append((name, tag.start()))
-            continue
         if not name and tag[0].startswith("<!--"):
             continue
-        _add(found, page, start, tag.start(), depth)
-        depth = []
-        start = tag.end()
+        if name in _INLINE:
+            if not tag["end"]:
+                if not tag["alone"] and name not in ("br", "img", "input", "wbr"):
+                    opened.append(tag)
+                continue
+            if any(one["name"].lower() == name for one in reversed(opened)):
+                while (inner := opened.pop()["name"].lower()) != name:
+                    crossed.append(inner)
+                continue
+            if name in crossed:
+                crossed.remove(name)
+                continue
+        _add(found, page, start, tag.start(), opened)
+        opened, crossed, start = [], [], tag.end()
         if name in _HIDDEN and not tag["end"] and not tag["alone"]:
             hidden = name
+    _add(found, page, start, len(page), opened)
     return found
 
 
 def _add(
-    found: list[tuple[int, int]], page: str, start: int, end: int, depth: Sequence[tuple[str, int]]
+    found: list[tuple[int, int]], page: str, start: int, end: int, opened: Sequence[re.Match[str]]
 ) -> None:
-    """A stretch with a letter; inline tags that a block's tag interrupts are no part of it."""
-    if depth:
-        end = min(end, depth[0][1])
-    inner = page[start:end]
-    start += len(inner) - len(inner.lstrip())
-    end = start + len(inner.strip())
-    text = TAG.sub("", page[start:end]) if start < end else ""
-    if _LETTER.search(text) and not page[start:end].lstrip().lower().startswith(("<!doctype", "</")):
-        found.append((start, end))
+    """What has a letter of a stretch, cut at inline tags that are not ended in it."""
+    for first, last in [*(tag.span() for tag in opened), (end, end)]:
+        begin = _NO_TEXT.match(page, start, first).end()  # type: ignore[union-attr]
+        if _LETTER.search(TAG.sub("", page[begin:first])):
+            found.append((begin, begin + len(page[begin:first].rstrip())))
+        start = last
 
 
 def _html(path: str | Path, on_error: str) -> TagFile:
     page, name = _read(path)
     page += "\n"
     places = html_texts(page)
+    lines = accumulate(
+        (page.count("\n", *span) for span in pairwise([0, *(start for start, _ in places)])), initial=1
+    )
     units = tuple(
-        Unit(page[start:end], None, f"{name}:{page.count(chr(10), 0, start) + 1}", "html")
-        for start, end in places
+        Unit(page[start:end], None, f"{name}:{line}", "html")
+        for (start, end), line in zip(places, islice(lines, 1, None), strict=True)
     )
 
     def filled(targets: Sequence[str | None]) -> str:

@@ -9,8 +9,11 @@ from it is well-formed whatever the input was: children lie within their parents
 
 from __future__ import annotations
 
+import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +21,7 @@ import numpy as np
 from otkit.alignment.shares import Shares
 from otkit.projection.places import Place, Text, carry_places
 from otkit.projection.settings import SpanSettings
-from otkit.projection.words import is_punctuation, same_mark
+from otkit.projection.words import BREAK, is_punctuation, is_unspaced, same_mark
 
 __all__ = ["TAG_SETTINGS", "Event", "Marked", "Node", "place_tags"]
 
@@ -56,11 +59,10 @@ class Marked:
 
 @dataclass(frozen=True)
 class Event:
-    """A piece of what is to be written: a stretch of the target text, or an end of a node."""
+    """A piece of what is to be written: text, or an end of a node."""
 
     kind: Literal["text", "open", "close"]
-    start: int = 0
-    end: int = 0
+    text: str = ""
     node: int = -1
 
 
@@ -73,7 +75,8 @@ def place_tags(
     *,
     closed: Sequence[tuple[int, int]] = (),
 ) -> list[Event]:
-    """The target text and each tag once, in the order to be written.
+    """The target text and each tag once, in the order to be written; points have the spaces beside them that they have
+    in the source.
 
     source  the words of `marked.text`, of which shares (N, M) has a row each; closed  stretches of the target that no
     tag may cut, such as placeholders and entities.
@@ -82,7 +85,8 @@ def place_tags(
     wanted = _intervals(marked, source, target, shares, settings)
     for index, (start, end) in enumerate(wanted):
         wanted[index] = _uncut(start, end, closed)
-    return list(_events(_forest(marked, wanted, len(target.text)), marked, len(target.text)))
+    text, wanted = _spaced(marked, wanted, target.text)
+    return list(_events(_forest(marked, wanted, len(text)), marked, text))
 
 
 def _intervals(
@@ -167,6 +171,75 @@ def _uncut(start: int, end: int, closed: Sequence[tuple[int, int]]) -> tuple[int
     return start, end
 
 
+def _spaced(
+    marked: Marked, wanted: Sequence[tuple[int, int]], text: str
+) -> tuple[str, list[tuple[int, int]]]:
+    """The target text with the spaces that points have beside them in the source and that its words leave room for;
+    and the intervals in it."""
+    points: dict[
+        int, dict[int, int]
+    ] = {}  # by their place in the target and in the source, where they are put
+    for node, (place, _) in zip(marked.nodes, wanted, strict=True):
+        if node.point:
+            points.setdefault(place, {})[node.start] = 0
+    parts: list[str] = []
+    ends: list[tuple[int, int]] = []  # how much longer the text is from a place on
+    written = longer = 0
+    for place in sorted(points):
+        before = longer
+        starts = sorted(points[place])
+        if _is_space(_before(marked.text, starts[0])) and _may_follow(_before(text, place)):
+            longer += 1
+        for start, following in zip(starts, [*starts[1:], None], strict=True):
+            points[place][start] = place + longer
+            if following is not None:
+                longer += any(map(_is_space, marked.text[start:following]))
+            elif _is_space(marked.text[start : start + 1]) and _may_precede(text[place : place + 1]):
+                longer += 1
+        parts += [text[written:place], " " * (longer - before)]
+        written = place
+        ends.append((place, longer))
+    parts.append(text[written:])
+
+    def moved(place: int, *, end: bool = False) -> int:
+        at = (
+            bisect_left(ends, place, key=itemgetter(0))
+            if end
+            else bisect_right(ends, place, key=itemgetter(0))
+        )
+        return place + (ends[at - 1][1] if at else 0)
+
+    intervals = [
+        (points[start][node.start],) * 2 if node.point else (moved(start), moved(stop, end=True))
+        for node, (start, stop) in zip(marked.nodes, wanted, strict=True)
+    ]
+    return "".join(parts), intervals
+
+
+def _before(text: str, place: int) -> str:
+    return text[max(0, place - 1) : place]
+
+
+def _is_space(sign: str) -> bool:
+    return sign.isspace() and sign != BREAK
+
+
+def _may_follow(sign: str) -> bool:
+    """Whether a space may be put behind a sign of the target."""
+    return bool(sign) and not (
+        sign.isspace() or is_unspaced(sign) or unicodedata.category(sign) in ("Ps", "Pi")
+    )
+
+
+def _may_precede(sign: str) -> bool:
+    """Whether a space may be put before a sign of the target: not before a full stop."""
+    return (
+        bool(sign)
+        and not is_unspaced(sign)
+        and (sign.isalnum() or unicodedata.category(sign) in ("Ps", "Pi"))
+    )
+
+
 def _forest(marked: Marked, wanted: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
     """The intervals with children within their parents, and siblings that do not overlap.
 
@@ -199,7 +272,7 @@ def _forest(marked: Marked, wanted: Sequence[tuple[int, int]], length: int) -> l
     return intervals
 
 
-def _events(intervals: Sequence[tuple[int, int]], marked: Marked, length: int) -> Iterator[Event]:
+def _events(intervals: Sequence[tuple[int, int]], marked: Marked, text: str) -> Iterator[Event]:
     """What is written, from left to right, without recursion: markup may be nested as deep as it likes."""
     children: dict[int, list[int]] = {}
     for index, node in enumerate(marked.nodes):
@@ -215,14 +288,14 @@ def _events(intervals: Sequence[tuple[int, int]], marked: Marked, length: int) -
             index = inside.pop()
             start, _ = intervals[index]
             if start > written:
-                yield Event("text", written, start)
+                yield Event("text", text[written:start])
                 written = start
             yield Event("open", node=index)
             stack.append(index)
             continue
-        end = length if top < 0 else intervals[top][1]
+        end = len(text) if top < 0 else intervals[top][1]
         if end > written:
-            yield Event("text", written, end)
+            yield Event("text", text[written:end])
             written = end
         if top >= 0:
             yield Event("close", node=top)

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 
 from otkit.data.segmentation import Segment, segments
 
-__all__ = ["BRACKETS", "after_inflection", "is_punctuation", "leans", "same_mark", "text_words"]
+__all__ = [
+    "BRACKETS",
+    "BREAK",
+    "after_inflection",
+    "is_punctuation",
+    "is_unspaced",
+    "leans",
+    "same_mark",
+    "text_words",
+]
 
 BRACKETS = {
     "(": ")",
@@ -45,7 +54,9 @@ _MARKS = (
     "\"“”„«»「」『』'‘’",
 )
 
-_SPACED = re.compile(r"[^ \t\n\r\x0b\x0c\u00a0\u2000-\u200a\u202f\u3000]+")
+BREAK = "\u2028"
+"""What a line break in markup is in plain text: it parts words, and is no space."""
+_SPACED = re.compile(r"[^ \t\n\r\x0b\x0c\u00a0\u2000-\u200a\u2028\u202f\u3000]+")
 # Scripts that write no spaces between words.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -61,6 +72,11 @@ _SHORT = 3  # letters of the longest word that may lean on another
 def is_punctuation(word: str) -> bool:
     """True for a word without a letter, a digit or an ideograph."""
     return all(unicodedata.category(sign)[0] in "PSZ" for sign in word)
+
+
+def is_unspaced(sign: str) -> bool:
+    """True for a sign of a script that writes no spaces between words, and for its punctuation."""
+    return bool(_UNSPACED.match(sign)) or "\u3001" <= sign <= "\u303f" or "\uff00" <= sign <= "\uffef"
 
 
 def leans(word: str) -> bool:

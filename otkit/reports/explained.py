@@ -29,8 +29,9 @@ _DECIDED: tuple[Figure, ...] = (
     ("plan", "mass", 8, lambda one: f"{one.mass:.4f}"),
     ("of the", "source", 7, lambda one: f"{one.source_share:.0%}"),
     ("of the", "target", 7, lambda one: f"{one.target_share:.0%}"),
+    ("= link", "strength", 9, lambda one: f"{one.share:.3f}"),
     ("x word", "length", 7, lambda one: f"{one.length_factor:.2f}"),
-    ("= link", "strength", 9, lambda one: f"{one.strength:.3f}"),
+    ("= com-", "pared", 7, lambda one: f"{one.strength:.3f}"),
 )
 
 
@@ -73,7 +74,9 @@ def _notes(why: Explanation) -> list[str]:
         for name, value in (("epsilon", why.epsilon), ("tau", why.tau))
         if value is not None
     ]
-    factors = "the root of both shares of mass, times the factor of the words' lengths"
+    factors = (
+        "the link strength, which is the root of both shares of mass, times the factor of the words' lengths"
+    )
     alone = "not known here" if why.no_partner is None else f"{why.no_partner:.0%}"
     return [
         f"* {why.rule}" + (f": {factors}" if why.strategy == "threshold" else ""),

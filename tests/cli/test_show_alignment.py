@@ -75,7 +75,7 @@ def test_a_word_is_explained_at_80_columns_and_for_programs(otkit: Run) -> None:
     assert code == 0
     assert out.startswith(f"haus (source word {SOURCE.split().index('haus')}): the best ")
     assert max(map(len, out.splitlines())) <= 80
-    assert "linked where the strength is above 0.45" in out
+    assert "linked where what is compared is above 0.45" in out
     code, out, _ = show(otkit, "--explain", "target:1", "-f", "json", "--compare", "other")
     found = json.loads(out)
     assert [(each["model"], each["side"], each["index"]) for each in found] == [

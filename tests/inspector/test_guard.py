@@ -131,7 +131,6 @@ def test_many_slow_clients_keep_nobody_out(running: Running) -> None:
     try:
         for connection in places:
             connection.sendall(b"GET / HTTP/1.1\r\n")
-        assert post(running, JSON).status_code == 503
         for connection in places:  # until the server ends them
             connection.settimeout(20)
             with contextlib.suppress(ConnectionError):

@@ -13,7 +13,7 @@ from otkit.api.project import ProjectionResult, project
 from otkit.errors import ConfigError, InputError
 from otkit.projection import corpus
 from otkit.projection.corpus import Tally
-from otkit.projection.labelled import decode, encode, scheme_of
+from otkit.projection.labels import decode, encode, scheme_of
 from otkit.projection.scores import answer_scores, score_files, span_scores
 
 
@@ -132,6 +132,20 @@ def test_bad_sentences_are_skipped_and_keep_their_place(tmp_path: Path) -> None:
     result = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links", on_error="skip")
     assert result.text == "A\tO\n\nB\tB-PER\n\n"
     assert result.tally.skipped == 1
+
+
+def test_a_sentence_that_is_left_out_has_the_columns_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("1\t_\tAnna\tB-PER\n\n1\tBob\n")
+    (tmp_path / "b.txt").write_text("Anna\nBob\n")
+    (tmp_path / "links").write_text("0-0\n0-0\n")
+    result = project(
+        tmp_path / "a.conll",
+        tmp_path / "b.txt",
+        links=tmp_path / "links",
+        token_column=3,
+        on_error="skip",
+    )
+    assert result.text == "_\t_\tAnna\tB-PER\n\n_\t_\tBob\tO\n\n"
 
 
 def test_jsonl_keeps_its_fields_and_says_what_was_lost(tmp_path: Path) -> None:

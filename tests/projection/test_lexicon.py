@@ -20,7 +20,7 @@ from otkit.data.parallel import BadLine
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import lexicon as module
 from otkit.projection import lexicon_files
-from otkit.projection.lexicon import LexiconCounts, look_up, phrase_pairs
+from otkit.projection.lexicon import LexiconCounts, count_into, look_up, phrase_pairs
 from otkit.projection.lexicon_files import LEXICON_FORM_NAMES, LEXICON_FORMS
 from otkit.projection.settings import LexiconSettings
 from tests.reports.browser import CHROMIUM, browser
@@ -137,7 +137,7 @@ def test_filters(corpus: Path) -> None:
 def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
     assert set(LEXICON_FORM_NAMES) == {*LEXICON_FORMS, "sqlite", "shortlist"}
     output = corpus / f"lex.{form}"
-    result = lexicon(corpus / "de-en.tsv", output, form=form, links=corpus / "links", langs=("de", "en"))
+    result = lexicon(corpus / "de-en.tsv", output, form=form, links=corpus / "links", langs="de-en")
     assert (result.pairs, result.entries, result.text) == (4, 4, None)
     if form == "sqlite":
         [entry] = look_up(output, "haus")
@@ -197,7 +197,7 @@ def test_the_page_in_a_browser(corpus: Path) -> None:
     with (corpus / "links").open("a") as links:
         links.write("0-0\n" * 251)
     page = corpus / "lex.html"
-    lexicon(corpus / "de-en.tsv", page, form="html", links=corpus / "links", langs=("de", "en"))
+    lexicon(corpus / "de-en.tsv", page, form="html", links=corpus / "links", langs="de-en")
     with browser(corpus / "profile") as tab:
         for width in (1280, 390):
             tab.open(page, width=width)
@@ -350,6 +350,28 @@ def test_the_last_step_is_gone_on_with_and_only_for_the_same_text(
     text.write_text("a\tb\n" * 4)
     assert lexicon(text, output, links=links, resume=True).pairs == 4
     assert output.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_finished_file_is_left_alone_and_what_an_older_run_left_is_cleared(
+    tmp_path: Path, link: bool
+) -> None:
+    """The older run was killed before it kept anything: its counts are empty, its journal half written."""
+    text, links, output = tmp_path / "de-en.tsv", tmp_path / "links", tmp_path / "out"
+    text.write_text("a\tb\n")
+    links.write_text("0-0\n")
+    lexicon(text, output, links=links)
+    named = tmp_path / "named"
+    if link:
+        named.symlink_to(output)
+    before = output.stat().st_mtime_ns
+    with count_into(tmp_path / "out.partial"):
+        pass
+    (tmp_path / "out.partial-journal").touch()
+    assert not lexicon_begun(output, "tsv")
+    assert lexicon(text, named if link else output, links=links, resume=True).finished_before
+    assert {path.name for path in tmp_path.glob("out*")} == {"out"}
+    assert output.stat().st_mtime_ns == before
 
 
 def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_europarl_with_the_links_of_the_sample_encoder() -> None:
     if not folder.is_dir():
         pytest.skip("the benchmark data is not here")
     from otkit.api.project import open_aligner
-    from otkit.projection.labelled import decode
+    from otkit.projection.labels import decode
     from otkit.projection.scores import span_scores
 
     def sentences(language: str) -> list[tuple[list[str], list[tuple[str, int, int]]]]:

@@ -44,17 +44,19 @@ export class Corpus {
 
   turn(step) { this.offset = Math.max(0, this.offset + step); this.load(); }
 
-  async load() {
+  // Rows that a person looks at stay where they are while more pairs come in: a `watch` redraws them only if they are the
+  // same, or are not a page yet.
+  async load(watch = false) {
     try {
       const asked = this.filters.asked, page = await ask("/corpus", { order: this.order.value, offset: this.offset, limit: SIZE, ...asked });
       if (page.error) throw new Error(page.error);
-      this.draw(page);
-      this.onShown();
+      const same = page.rows.map((row) => row.id).join() === this.rows.map((row) => row.id).join();
+      if (!watch || same || this.rows.length < SIZE) { this.draw(page); this.onShown(); } else this.say(page, "; choose filter to sort them in");
       // Counting all of a large corpus takes a while: anew for other filters, when there is a fifth more, and at the end.
       const key = JSON.stringify(asked), seen = this.overview;
       const grown = seen && ["done", "checked"].some((name) => page[name] !== seen[name] && (page[name] === page.total || page[name] > 1.2 * seen[name]));
       if (!seen || seen.key !== key || grown) { this.overview = { ...(await ask("/corpus/overview", asked)), key }; this.figures(); }
-      if (page.checked < page.total) { clearTimeout(this.later); this.later = setTimeout(() => this.load(), 2000); }
+      if (page.checked < page.total) { clearTimeout(this.later); this.later = setTimeout(() => this.load(true), 2000); }
       if (!this.pairs) await this.wordPairs();
     } catch (error) { this.onError(error); }
   }
@@ -72,14 +74,18 @@ export class Corpus {
 
   draw(page) {
     this.rows = page.rows;
-    const last = Math.min(page.matching, this.offset + SIZE), far = (name, done) => (done < page.total ? `; ${done} of ${page.total} are ${name} so far` : "");
-    this.found = `${page.matching ? `${this.offset + 1} to ${last} of ` : ""}${page.matching} pairs${far("aligned", page.done)}${page.done === page.total ? far("checked", page.checked) : ""}`;
-    this.counted();
-    this.place.querySelector("#back").disabled = this.offset === 0;
-    this.place.querySelector("#on").disabled = last >= page.matching;
+    this.say(page);
     const focus = document.activeElement?.closest?.("#corpus tr[data-id]") ? [document.activeElement.closest("tr").dataset.id, document.activeElement.dataset.what] : null;
     this.table.replaceChildren(...page.rows.map((row) => this.row(row)));
     if (focus) this.table.querySelector(`tr[data-id="${focus[0]}"] [data-what="${focus[1]}"]`)?.focus();
+  }
+
+  say(page, more = "") {
+    const last = Math.min(page.matching, this.offset + SIZE), far = (name, done) => (done < page.total ? `; ${done} of ${page.total} are ${name} so far` : "");
+    this.found = `${page.matching ? `${this.offset + 1} to ${last} of ` : ""}${page.matching} pairs${far("aligned", page.done)}${page.done === page.total ? far("checked", page.checked) : ""}${more}`;
+    this.counted();
+    this.place.querySelector("#back").disabled = this.offset === 0;
+    this.place.querySelector("#on").disabled = last >= page.matching;
   }
 
   row(row) {

@@ -18,5 +18,5 @@ export function showSubwords(place, found, words) {
       const said = `${piece} – ${found.target[j]}: link strength ${percent(share)}${linked ? ", linked" : ""}`;
       return el("td", { class: `${linked ? "linked" : ""} ${beside[j] ? "edge" : ""}`.trim(), title: said, "aria-label": said, vars: level ? { "background-color": `color-mix(in srgb, var(--mass) ${level}%, var(--paper))` } : {} });
     })));
-  place.replaceChildren(el("div", { class: "frame" }, el("table", { class: "matrix subwords", "aria-label": "Subwords of the source in rows, of the target in columns" }, el("thead", {}, top, pieces), el("tbody", {}, rows))));
+  place.replaceChildren(el("div", { class: "frame", tabindex: 0, role: "region", "aria-label": "subwords" }, el("table", { class: "matrix subwords", "aria-label": "Subwords of the source in rows, of the target in columns" }, el("thead", {}, top, pieces), el("tbody", {}, rows))));
 }

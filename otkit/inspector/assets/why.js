@@ -22,7 +22,7 @@ export function showWhy(place, why) {
   const scale = [["epsilon", why.epsilon], ["tau", why.tau]].filter(([, value]) => value != null).map(([name, value]) => `${name} ${number(value)}`);
   place.replaceChildren(
     el("h2", {}, "Why this link: ", el("bdi", { lang: languageOf([why.word], why.side) }, why.word), ` (${why.side} word ${why.index})`),
-    el("p", { class: "soft" }, `The best ${why.candidates.length} of ${why.words}; ● ${why.rule.replace("the strength", "what is compared")}.`),
+    el("p", { class: "soft" }, `The best ${why.candidates.length} of ${why.words}; ● ${why.rule}.`),
     el("table", { class: "why" }, el("thead", {}, head), el("tbody", {}, rows)),
     el("p", { class: "soft" }, `Probability of no partner: ${why.no_partner == null ? "not known here" : percent(why.no_partner)}${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
 }
