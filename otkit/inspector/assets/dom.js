@@ -32,6 +32,12 @@ export function languageOf(words, side) {
   return own && !SCRIPTS.some(([, languages]) => languages.includes(own)) ? own : null;
 }
 
+// Right to left where most of the words that have a letter at all are written so.
+export function directionOf(words) {
+  const lettered = words.filter((word) => /\p{L}/u.test(word));
+  return 2 * lettered.filter((word) => /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(word)).length > lettered.length ? "rtl" : "ltr";
+}
+
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
 export const number = (value, digits = 3) => (value == null ? "–" : value.toFixed(digits).replace("-", "−"));
