@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -243,8 +243,8 @@ def _handles(views: Sequence[GridView]) -> list[Line2D | Patch]:
     drawn = {kind for view in views for kind in view.kinds.values()}
     for kind, label in named.items():
         if kind in drawn:
-            marker, colour = _MARKS[kind]  # type: ignore[index]
-            fill = "none" if kind == "possible" else "full"
+            marker, colour = _MARKS[kind]
+            fill: Literal["none", "full"] = "none" if kind == "possible" else "full"
             handles.append(
                 Line2D([], [], linestyle="none", marker=marker, color=colour, fillstyle=fill, label=label)
             )
