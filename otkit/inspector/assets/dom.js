@@ -32,6 +32,9 @@ export function languageOf(words, side) {
   return own && !SCRIPTS.some(([, languages]) => languages.includes(own)) ? own : null;
 }
 
+// Which way a line of words runs: words that have a direction of their own do not tell it to a line with `dir=auto`.
+export const directionOf = (words) => (/^[^\p{L}]*[\u0590-\u08ff]/u.test(words.join(" ")) ? "rtl" : "ltr");
+
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
 export const number = (value, digits = 3) => (value == null ? "–" : value.toFixed(digits).replace("-", "−"));

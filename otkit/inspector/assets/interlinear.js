@@ -1,4 +1,4 @@
-import { el, languageOf } from "./dom.js";
+import { directionOf, el, languageOf } from "./dom.js";
 
 // Okabe and Ito's colours, which people with any colour vision tell apart; each group has its number too.
 const HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f7fd6", "#7a7a7a"];
@@ -40,7 +40,7 @@ export function interlinear(place, { source, target, links }, { onWord }) {
   });
   place.replaceChildren(
     el("p", { class: "soft" }, "Each source word over the target words that it is linked with; words of one group share a number and a colour."),
-    el("div", { class: "lines", dir: "auto" }, over),
+    el("div", { class: "lines", dir: directionOf(source) }, over),
     el("p", { class: "soft" }, "The target sentence"),
-    el("div", { class: "lines", dir: "auto" }, below));
+    el("div", { class: "lines", dir: directionOf(target) }, below));
 }
