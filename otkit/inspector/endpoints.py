@@ -15,11 +15,11 @@ from otkit.inspector.requests import JSON_NAMES, Endpoint, Field
 from otkit.inspector.session import Session
 from otkit.settings import declared, written
 
-__all__ = ["ENDPOINTS", "documented", "openapi"]
+__all__ = ["ENDPOINTS", "documented", "openapi", "settings_facts"]
 
 
-def _settings(session: Session, request: Mapping[str, Any]) -> Any:
-    settings = session.models.settings
+def settings_facts(settings: AlignmentSettings) -> dict[str, Any]:
+    """What a page is told of the settings that it starts from."""
     known = {
         name: {
             "value": written(each, getattr(settings, name)),
@@ -30,6 +30,18 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
         }
         for name, each in declared(AlignmentSettings).items()
     }
+    return {
+        "version": __version__,
+        "settings": known,
+        "threshold": settings.compared_with,
+        "thresholds": {
+            name: {"value": value, "unit": THRESHOLD_UNITS[name]}
+            for name, value in DEFAULT_THRESHOLDS.items()
+        },
+    }
+
+
+def _settings(session: Session, request: Mapping[str, Any]) -> Any:
     models = [
         {"name": name, "states": encoder.layers + 1, "layers": list(session.models.aligner(name, {}).layers)}
         for name, encoder in session.models.encoders.items()
@@ -38,14 +50,8 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
     if session.corpus is not None:
         corpus = {"name": session.name, "pairs": session.corpus.total, "gold": session.corpus.gold}
     return {
-        "version": __version__,
+        **settings_facts(session.models.settings),
         "models": models,
-        "settings": known,
-        "threshold": settings.compared_with,
-        "thresholds": {
-            name: {"value": value, "unit": THRESHOLD_UNITS[name]}
-            for name, value in DEFAULT_THRESHOLDS.items()
-        },
         "corpus": corpus,
         "languages": session.languages,
         "annotations": session.annotations is not None,

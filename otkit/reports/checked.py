@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from otkit.checks.classes import CLASSES
 from otkit.errors import choose
 from otkit.files import to_json
-from otkit.reports.html import asset
+from otkit.reports.html import page_style
 from otkit.reports.words import cell_text, visible
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
     )
-    yield f"<title>{escape(title)}</title><style>{asset('page.css')}</style></head><body>"
+    yield f"<title>{escape(title)}</title><style>{page_style()}</style></head><body>"
     yield f"<header><h1>{escape(title)}</h1>"
     yield (
         '<p class="note">Worst first. A score is how rare the figure of its class is: from 0.93 on, 98 of 100 clean '

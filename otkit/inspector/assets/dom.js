@@ -32,8 +32,11 @@ export function languageOf(words, side) {
   return own && !SCRIPTS.some(([, languages]) => languages.includes(own)) ? own : null;
 }
 
-// Which way a line of words runs: words that have a direction of their own do not tell it to a line with `dir=auto`.
-export const directionOf = (words) => (/^[^\p{L}]*[\u0590-\u08ff]/u.test(words.join(" ")) ? "rtl" : "ltr");
+// Right to left where most of the words that have a letter at all are written so.
+export function directionOf(words) {
+  const lettered = words.filter((word) => /\p{L}/u.test(word));
+  return 2 * lettered.filter((word) => /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(word)).length > lettered.length ? "rtl" : "ltr";
+}
 
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
