@@ -12,6 +12,7 @@ masses (or similarities) themselves, whose `length_factor` is 1; their strength 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,7 @@ from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.errors import ConfigError, choose
 
-__all__ = ["Candidate", "Explanation", "Trace", "trace_pair"]
+__all__ = ["Candidate", "Explanation", "Trace", "links_under", "trace_pair"]
 
 _CANDIDATES = 5
 _SIDES = {"source": "a word of the source", "target": "a word of the target"}
@@ -267,6 +268,16 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         epsilon=float(epsilon[0]) if config.tempered else None,
         tau=float(tau[0]) if config.transport == "unbalanced" else None,
     )
+
+
+def links_under(store: UnitStore, rules: Sequence[AlignmentSettings]) -> list[tuple[tuple[int, int], ...]]:
+    """The links between sentences 0 and 1 of the store under each of the settings, which differ in what they make of a
+    plan."""
+    rows = torch.tensor([0], device=store.counts.device)
+    sides = store.gather(rows), store.gather(rows + 1)
+    lengths = store.gather_lengths(rows), store.gather_lengths(rows + 1)
+    found = [decide(*sides, rule, lengths=lengths).linked[0] for rule in rules]
+    return [tuple((i, j) for i, j in linked.nonzero().tolist()) for linked in found]
 
 
 def _deciding(share: Tensor, source: Encoded, target: Encoded) -> Tensor:

@@ -240,6 +240,7 @@ def make_inputs(folder: Path) -> Path:
             items = [f"{a}\t{b}\t{labels[n * step % 3]}" for n, (a, b) in enumerate(LINES)]
             write(f"{name}/{part}.tsv", items)
             if name == "nli":
+                write("nli/copies.tsv", [f"{b}\t{a}\t{labels[n % 3]}" for n, (a, b) in enumerate(LINES)])
                 write(
                     f"nlibad/{part}.tsv",
                     [*items[:4], "no columns", *items[4:]] if part == "dev-de" else items,
