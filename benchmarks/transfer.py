@@ -161,7 +161,7 @@ def lexicon(language: str, folder: Path) -> Path:
     text = folder / f"{language}-en.tsv"
     replace_file(text, "".join(f"{pair.source}\t{pair.target}\n" for pair in short))
     begun = time.process_time()
-    otkit.lexicon(text, path, form="sqlite", raw=True, langs=(language, "en"), overwrite=True)
+    otkit.lexicon(text, path, form="sqlite", raw=True, langs=f"{language}-en", overwrite=True)
     print(f"lexicon {language}: {len(short)} pairs, {time.process_time() - begun:.0f} s", flush=True)
     return path
 

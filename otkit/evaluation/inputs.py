@@ -19,7 +19,7 @@ from otkit.data.benchmarks import (
     training_file,
 )
 from otkit.data.examples import TaskSet
-from otkit.data.gold import GoldPair, GoldSet, gold_format, read_gold
+from otkit.data.gold import GoldPair, GoldSet, holds_text, read_gold
 from otkit.data.languages import languages_of, languages_told, short_code
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import ParallelCorpus, open_corpus
@@ -176,7 +176,7 @@ def _texts_of(
     gold: Sequence[FilePath], texts: Sequence[ParallelFile], reading: Reading
 ) -> Sequence[ParallelFile | None]:
     """The text of each file of links, in order; none where the gold holds it, as all gold files do if none is named."""
-    if not texts or (not reading.strict and all(gold_format(name) == "tsv" for name in gold)):
+    if not texts or (not reading.strict and all(map(holds_text, gold))):
         return [None] * len(gold)
     if len(texts) != len(gold):
         raise ConfigError(

@@ -700,6 +700,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--min-cosine": Row("0.5", wrong="2", own="onnx_settings"),
         "--min-agreement": Row("0.5", wrong="-1 2", own="onnx_settings"),
         "--max-retrieval-loss": Row("50", wrong="-1 200", own="onnx_settings"),
+        "--max-graph-mb": Row("30", wrong="0 2001", own="onnx_settings"),
         "--push-to-hub": Row(own="hub", wrong="a//b"),
         "--public": Row(own="hub"),
         "--help-all": HELP_ALL,
