@@ -18,6 +18,9 @@ from otkit.errors import InputError
 # What is written in figures and was not measured: settings, versions, sizes of files, constants of the program. Each
 # stands on its page as it stands here.
 NO_MEASUREMENT = {
+    "docs/gallery.md": ("the 95 % bootstrap interval",),
+    "docs/inspect.md": ("may have 25 MB",),
+    "docs/reading.md": ("threshold 0.45", "A link strength of 0.8", "0.93 is above 98", "Above 0.8 is usual"),
     "README.md": ("(31 MB, 4-bit)", "Python 3.11"),
     "docs/index.md": ("(31 MB)",),
     "docs/gallery.md": ("95 % bootstrap interval",),
