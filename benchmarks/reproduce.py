@@ -1,10 +1,13 @@
 """The paper's comparison, run again: the untouched encoder, L2 on links, and optimal transport, in one table.
 
     python -m benchmarks.reproduce --scale minutes --output runs/reproduce [--resume]
+    python -m benchmarks.reproduce --scale paper --estimate --price 3    # hours and money on this machine, no more
+    python -m benchmarks.reproduce --scale paper --accept                # from public names to the table
 
 Each system is aligned once and measured on XNLI, XQuAD, sentence retrieval and word alignment under the same seeds, by
 the commands that a user would type (they are printed). The scales reach from a smoke test on the sample data to the
-settings of Alqahtani et al. 2021 on a GPU with bert-base-multilingual-cased.
+settings of Alqahtani et al. 2021 on a GPU with bert-base-multilingual-cased (benchmarks/scales.py). A run that was
+killed goes on with --resume: what is finished stays, a fine-tuning goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,25 +18,26 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import data
+from benchmarks import data as public
+from benchmarks.common import data, data_root
+from benchmarks.forecast import Timed, forecast
+from benchmarks.forecast import shown as hours
+from benchmarks.record import record
+from benchmarks.scales import SCALES, Scale
 from otkit.errors import choose
-from otkit.files import replace_file
+from otkit.files import differences, grow_folder, replace_file, to_json
 from otkit.reports.tables import Column, Table, Value, to_markdown
 from otkit.resources import sample_data
-
-XNLI_MINUTES = ("--train-examples", "1500", "--test-examples", "300", "--languages", "en,bg,de,es,sw")
-HALF = ("--preset", "small", "--precision", "bf16")
 
 # What is added to `otkit align`; the untouched encoder is not aligned.
 SYSTEMS: dict[str, tuple[str, ...] | None] = {
     "untouched": None,
-    "L2": ("--preset", "cao-l2"),
-    "OT": ("--preset", "paper"),
-    "best": ("--preset", "best"),
+    "L2": ("--recipe", "cao-l2"),
+    "OT": ("--recipe", "paper"),
+    "best": ("--recipe", "best"),
 }
 
 # Alqahtani et al. 2021, table 1 and the per-language figures, mBERT: XNLI accuracy (seen, all), XQuAD F1 and EM (seen).
@@ -41,80 +45,6 @@ PAPER: dict[str, tuple[float, float, float, float]] = {
     "untouched": (0.735, 0.671, 0.734, 0.578),
     "L2": (0.746, 0.652, 0.680, 0.516),
     "OT": (0.754, 0.678, 0.747, 0.590),
-}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of everything: options of `otkit align` and of each task of `otkit evaluate`."""
-
-    model: tuple[str, ...]
-    languages: tuple[str, ...]
-    align: tuple[str, ...]
-    tasks: Mapping[str, tuple[str, ...]]
-    seeds: int = 1
-    retrieval: tuple[str, ...] = field(default=())
-
-
-SCALES: dict[str, Scale] = {
-    # A minute: does every step run? The figures mean nothing.
-    "smoke": Scale(
-        model=(),
-        languages=("de", "fr"),
-        align=("--steps", "4", "--batch-size", "4"),
-        tasks={"retrieval": (), "word-alignment": ()},
-    ),
-    # A quarter of an hour on two cores: alignment moves retrieval and AER; XNLI is only begun.
-    "minutes": Scale(
-        model=(),
-        languages=("bg", "de", "es"),
-        align=("--pairs-per-language", "800", "--batch-size", "8", "--grad-accum", "1"),
-        tasks={
-            "retrieval": ("--languages", "bg,de,es,sw"),
-            "word-alignment": ("--languages", "bg,es,it"),
-            "xnli": XNLI_MINUTES,
-        },
-    ),
-    # Two hours on two cores with bf16: all languages of the paper's table, a part of the small presets, two
-    # seeds of XNLI and one of XQuAD.
-    "hours": Scale(
-        model=(),
-        languages=("bg", "de", "el", "es", "fr"),
-        align=("--pairs-per-language", "1500", "--precision", "bf16"),
-        tasks={
-            "retrieval": (),
-            "word-alignment": (),
-            "xnli": (*HALF, "--train-examples", "4000", "--test-examples", "300"),
-            "xquad": (*HALF, "--train-examples", "1000", "--test-examples", "120", "--seeds", "1"),
-        },
-        seeds=2,
-    ),
-    # A night on two cores, all languages of the paper's table, three seeds.
-    "night": Scale(
-        model=(),
-        languages=("bg", "de", "el", "es", "fr"),
-        align=("--pairs-per-language", "10000"),
-        tasks={
-            "retrieval": (),
-            "word-alignment": (),
-            "xnli": ("--preset", "small"),
-            "xquad": ("--preset", "small"),
-        },
-        seeds=3,
-    ),
-    # The paper: one GPU, about a day. Give --parallel a folder with 250,000 pairs of each language.
-    "paper": Scale(
-        model=("--model", "bert-base-multilingual-cased"),
-        languages=("bg", "de", "el", "es", "fr"),
-        align=(),
-        tasks={
-            "retrieval": (),
-            "word-alignment": (),
-            "xnli": ("--preset", "xtreme"),
-            "xquad": ("--preset", "xtreme"),
-        },
-        seeds=3,
-    ),
 }
 
 # (column, task, metric, which average): F1 and EM of XQuAD are the paper's "seen" languages where there are some.
@@ -135,61 +65,145 @@ def call(arguments: Sequence[str]) -> None:
     subprocess.run([sys.executable, "-m", "otkit", *arguments], check=True, stdout=sys.stderr)
 
 
-def align(scale: Scale, name: str, folder: Path, options: argparse.Namespace) -> tuple[str, ...]:
-    """The `--model` options of a system, aligned now or before."""
+def texts(scale: Scale, options: argparse.Namespace) -> list[str]:
+    """The parallel text of each language: of --parallel, of the scale's addresses, of the benchmark or sample data."""
+    if options.scale == "smoke":
+        return [str(sample_data() / "parallel" / f"{language}-en.train.tsv") for language in scale.languages]
+    if options.parallel is None and scale.parallel:
+        return [scale.parallel[language] for language in scale.languages]
+    folder = options.parallel or data("parallel")
+    return [str(folder / f"{language}-en.tsv.gz") for language in scale.languages]
+
+
+def model_of(scale: Scale, options: argparse.Namespace) -> str:
+    """The encoder that everything starts from."""
+    return options.model or scale.model
+
+
+def opened(model: str) -> list[str]:
+    """The option that opens an encoder; the sample encoder needs none."""
+    return [] if model == "sample" else ["--model", model]
+
+
+def aligning(scale: Scale, name: str, target: Path, options: argparse.Namespace) -> list[str]:
+    """The command that aligns a system."""
     extra = SYSTEMS[name]
-    if extra is None:
-        return scale.model
+    assert extra is not None
+    words = ["align", *texts(scale, options), *opened(model_of(scale, options)), *extra, *scale.align]
+    return [*words, "--output", str(target), "--threads", str(options.threads), "--quiet"]
+
+
+def measuring(
+    scale: Scale, task: str, model: str, cells: Path, options: argparse.Namespace, *, seeds: int
+) -> list[str]:
+    """The command that measures an encoder on a task."""
+    words = ["evaluate", task, *opened(model), *scale.tasks[task], "--output", str(cells)]
+    if task not in scale.own_data:
+        words += ["--data", str(data())]
+    if "--seeds" not in words and task in ("xnli", "xquad"):
+        words += ["--seeds", str(seeds)]
+    seen = ",".join(("en", *scale.languages))
+    return [*words, "--seen", seen, "--threads", str(options.threads), "--quiet"]
+
+
+def align(scale: Scale, name: str, folder: Path, options: argparse.Namespace) -> str:
+    """The encoder of a system, aligned now or before."""
+    if SYSTEMS[name] is None:
+        return model_of(scale, options)
     target = folder / name / "encoder"
     if not (options.resume and (target / "otkit.json").is_file()):
-        files = [str(parallel(options, language)) for language in scale.languages]
-        command = ["align", *files, *scale.model, *scale.align, *extra, "--output", str(target), "--quiet"]
-        command += ["--threads", str(options.threads)]
-        call([*command, *(["--resume"] if options.resume and target.exists() else [])])
-    return ("--model", str(target))
+        # Checkpoints of a run that was killed lie in the same folder.
+        resumed = ["--resume"] if options.resume and target.exists() else []
+        call([*aligning(scale, name, target, options), *resumed])
+    return str(target)
 
 
-def parallel(options: argparse.Namespace, language: str) -> Path:
-    """The parallel text of a language: of --parallel, of the benchmark data, or the sample data's."""
-    if options.scale == "smoke":
-        return sample_data() / "parallel" / f"{language}-en.train.tsv"
-    folder = Path(options.parallel) if options.parallel else data("parallel")
-    return folder / f"{language}-en.tsv.gz"
-
-
-def evaluate(scale: Scale, name: str, model: Sequence[str], folder: Path, options: argparse.Namespace) -> Any:
+def evaluate(
+    scale: Scale, name: str, model: str, folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
     """The figures of a system on every task, beside the untouched encoder's under the same seeds."""
     found: dict[str, Any] = {}
-    seeds = str(options.seeds or scale.seeds)
-    base = scale.model[1] if scale.model else "sample"
-    for task, extra in scale.tasks.items():
+    for task in scale.tasks:
         result = folder / name / f"{task}.json"
-        command = ["evaluate", task, *model, "--seeds", seeds, *extra, "--json", str(result), "--quiet"]
-        command += ["--threads", str(options.threads)]
-        command += ["--output", str(folder / name / "cells"), "--seen", ",".join(("en", *scale.languages))]
-        if SYSTEMS[name] is not None:
-            command += ["--baseline", base]
-        if options.scale != "smoke":
-            command += ["--data", str(data())]
-        if reuse_baseline(folder, name) or options.resume:
-            command.append("--resume")
-        call(command)
+        if not (options.resume and result.is_file()):
+            cells = folder / name / "cells" / task
+            seeds = options.seeds or scale.seeds
+            command = measuring(scale, task, model, cells, options, seeds=seeds)
+            if SYSTEMS[name] is not None:
+                command += ["--baseline", model_of(scale, options)]
+            going = reuse_baseline(folder, name, task) or (options.resume and cells.exists())
+            call([*command, *(["--resume"] if going else []), "--json", str(result)])
         found[task] = json.loads(result.read_text(encoding="utf-8"))["tasks"][task]
     return found
 
 
-def reuse_baseline(folder: Path, name: str) -> bool:
+def reuse_baseline(folder: Path, name: str, task: str) -> bool:
     """The untouched encoder's cells are the baseline of every system: computed once, then handed on."""
-    source = folder / "untouched" / "cells"
+    source = folder / "untouched" / "cells" / task
     if SYSTEMS[name] is None or not source.is_dir():
         return False
+    target = grow_folder(folder / name / "cells" / task, "evaluation")
     for cell in source.glob("*/model/seed-*/cell.json"):
-        task, seed = cell.parts[-4], cell.parts[-2]
-        target = folder / name / "cells" / task / "baseline" / seed / "cell.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        place = target / cell.relative_to(source).parents[2] / "baseline" / cell.parts[-2] / "cell.json"
         document = json.loads(cell.read_text(encoding="utf-8"))
-        replace_file(target, json.dumps({**document, "role": "baseline"}))
+        replace_file(place, json.dumps({**document, "role": "baseline"}))
     return True
+
+
+def probes(scale: Scale, options: argparse.Namespace) -> list[Timed]:
+    """What is timed for the forecast: a step of each alignment, an example of each fine-tuning, a scored text."""
+    systems = options.systems.split(",")
+    found = []
+    for name in systems:
+        if SYSTEMS[name] is not None:
+
+            def steps(count: int, scratch: Path, name: str = name) -> Sequence[str]:
+                return [*aligning(scale, name, scratch / "encoder", options), "--steps", str(count)]
+
+            found.append(
+                Timed(f"steps of {name}", planned_steps(scale, name, options), steps, few=2, more=10)
+            )
+    seeds = options.seeds or scale.seeds
+    for task in ("xnli", "xquad"):
+        if task not in scale.tasks:
+            continue
+
+        def examples(count: int, scratch: Path, task: str = task) -> Sequence[str]:
+            words = measuring(scale, task, model_of(scale, options), scratch / "cells", options, seeds=1)
+            return [*words, "--train-examples", str(count), "--test-examples", "8", "--languages", "en"]
+
+        found.append(
+            Timed(f"examples of {task}", TRAINING[task] * seeds * len(systems), examples, few=32, more=160)
+        )
+    return found
+
+
+# Examples of the whole training sets, which the fine-tuning of XTREME takes; scoring is a tenth of it.
+TRAINING = {"xnli": 392_702, "xquad": 87_599}
+
+
+def planned_steps(scale: Scale, name: str, options: argparse.Namespace) -> int:
+    """The optimiser steps of an alignment, as its recipe and the scale's options have them."""
+    from otkit.training.recipe import Recipe
+
+    recipe = Recipe.read((SYSTEMS[name] or ("", "paper"))[1])
+    stated = dict(zip(scale.align[::2], scale.align[1::2], strict=True))
+    if "--steps" in stated:
+        return int(stated["--steps"])
+    pairs = int(stated.get("--pairs-per-language", recipe.batching.pairs_per_language or 0))
+    batch = int(stated.get("--batch-size", recipe.batching.batch_size))
+    together = batch if recipe.batching.mix_languages else batch * len(scale.languages)
+    rounds = int(stated.get("--grad-accum", recipe.training.grad_accum))
+    return max(1, round(pairs * len(scale.languages) * (recipe.training.epochs or 1.0) / (together * rounds)))
+
+
+def bring_data(scale: Scale, options: argparse.Namespace) -> None:
+    """The files that have no name on the Hub, where they are not there."""
+    table = public.read_table()
+    missing = [name for name in scale.sets if not (data_root() / Path(table[name].gives).parts[0]).exists()]
+    accept = ["--accept"] if options.accept else []
+    if missing and public.main([*missing, *accept, "--output", str(data_root())]):
+        raise SystemExit(1)
 
 
 def figure(found: Mapping[str, Any], task: str, metric: str, average: str) -> dict[str, Any] | None:
@@ -214,32 +228,48 @@ def shown(figures: Mapping[str, Any] | None) -> Value:
     return text
 
 
-def main() -> None:
-    """Align, measure, print one table, and keep it in the output folder."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Forecast, align, measure, print one table, and keep it in the output folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", default="minutes", help=", ".join(SCALES))
+    parser.add_argument("--model", help="another encoder than the scale's")
     parser.add_argument("--output", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
-    parser.add_argument("--parallel", help="folder of XX-en.tsv.gz, instead of the benchmark data's")
+    parser.add_argument("--parallel", type=Path, help="folder of XX-en.tsv.gz, instead of the scale's text")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--accept", action="store_true", help="the licences of the sets that are fetched")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes, and stop")
+    parser.add_argument("--price", type=float, help="of an hour of this machine, in your currency")
+    options = parser.parse_args(arguments)
     scale = choose(options.scale, SCALES, what="scale")
-    folder = options.output / options.scale
-    rows: list[tuple[Value, ...]] = []
     for name in options.systems.split(","):
         choose(name, SYSTEMS, what="system")
-        model = align(scale, name, folder, options)
-        found = evaluate(scale, name, model, folder, options)
+    bring_data(scale, options)
+    if options.estimate or options.scale == "paper":
+        print(hours(forecast(probes(scale, options), call), options.price), file=sys.stderr, flush=True)
+    if options.estimate:
+        return
+    folder = grow_folder(options.output / options.scale, "run", overwrite=not options.resume)
+    plan = {
+        "model": model_of(scale, options),
+        "seeds": options.seeds or scale.seeds,
+        "texts": texts(scale, options),
+    }
+    keep_to(plan, folder / "plan.json")
+    rows: list[tuple[Value, ...]] = []
+    for name in options.systems.split(","):
+        found = evaluate(scale, name, align(scale, name, folder, options), folder, options)
         rows.append((name, *(shown(figure(found, *where)) for _, *where in COLUMNS)))
     rows += [
         (f"paper's {name} (mBERT)", *(f"{value:.3f}" for value in values), *[None] * (len(COLUMNS) - 4))
         for name, values in PAPER.items()
     ]
-    seeds = options.seeds or scale.seeds
     table = Table(
-        f"scale {options.scale}, {' '.join(scale.model[1:]) or 'sample encoder'}, {seeds} seed(s)",
+        f"scale {options.scale}, {plan['model']}, {plan['seeds']} seed(s)",
         (Column("system"), *(Column(name) for name, *_ in COLUMNS)),
         tuple(rows),
         notes=(
@@ -247,9 +277,19 @@ def main() -> None:
             "XQuAD and XNLI 'seen': English and the languages of the parallel text.",
         ),
     )
+    record(table.title, [column.name for column in table.columns], table.rows, digits=3)
     text = to_markdown(table) + "\n"
     replace_file(folder / "table.md", text)
     print(text)
+
+
+def keep_to(plan: Mapping[str, Any], path: Path) -> None:
+    """A run is gone on with under the plan that it was begun with."""
+    if path.exists() and (changed := differences(json.loads(path.read_text(encoding="utf-8")), plan)):
+        raise SystemExit(
+            f"{path}: the run was begun with another plan: {changed}; start over without --resume"
+        )
+    replace_file(path, to_json(plan))
 
 
 if __name__ == "__main__":

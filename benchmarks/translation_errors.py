@@ -41,7 +41,7 @@ def part(task: ErrorTask, keep: np.ndarray) -> ErrorTask:
 
 
 def report(name: str, encoder: Encoder) -> None:
-    items = read_halomi(data("halomi", "halomi-half.tsv.gz")).items
+    items = read_halomi(sorted(data("halomi").glob("halomi*.tsv.gz"))[0]).items
     with_layer = {f"state {layer}": CheckSettings(layers=(layer,)) for layer in (7, 12)}
     scores = evaluate_translation_errors(encoder, items, more=with_layer)
     for error, task in scores.tasks.items():

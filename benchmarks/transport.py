@@ -1,6 +1,6 @@
 """How fast transport is beside GeomLoss and POT, at the same marginal error, in one run.
 
-    python benchmarks/transport.py [--threads 2] [--batch 256] [--rounds 5] [--cpu-time]
+    python -m benchmarks.transport [--threads 2] [--batch 256] [--rounds 5] [--cpu-time]
 
 Sentences of 8 to 64 words with 384-dimensional vectors whose distances have the mean and the spread of
 those between the sample encoder's words (3.7 and 0.57; Euclidean cost, eps 0.05, as in the paper). The
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,13 +22,13 @@ import torch
 from geomloss import SamplesLoss
 from torch import Tensor
 
+from benchmarks.common import show
 from otkit.transport.config import SinkhornConfig
 from otkit.transport.cost import pairwise_cost
 from otkit.transport.divergence import sinkhorn_divergence
 from otkit.transport.sinkhorn import sinkhorn
 
 EPSILON = 0.05
-HEADS = ("problems/s", "marginal error", "value off by", "times faster")
 POT_ITERATIONS = (10, 20, 50, 100, 200, 400, 800, 1600)
 
 
@@ -183,18 +184,14 @@ def main() -> None:
         f"(mean {float(real.mean()):.2f}, deviation {float(real.std()):.2f}), eps {EPSILON}, best of {options.rounds}, "
         f"{'processor' if options.cpu_time else 'wall'} time\n"
     )
-    group = ""
-    for row in rows:
-        if row.group != group:
-            group = row.group
-            print(
-                f"{group}\n  {'':42}{'problems/s':>12}{'marginal error':>16}{'value off by':>14}{'times faster':>14}"
-            )
-        deviation = "" if row.deviation is None else f"{row.deviation:.1e}"
-        rival = next((r for r in rows if r.group == row.group and r.name == row.against), None)
-        ratio = f"{rival.seconds / row.seconds:.2f}" if rival else ""
-        rate = options.batch / row.seconds
-        print(f"  {row.name:42}{rate:16.0f}{row.error:16.2e}{deviation:>16}{ratio:>16}")
+    for group, members in itertools.groupby(rows, key=lambda row: row.group):
+        table = []
+        for row in members:
+            deviation = None if row.deviation is None else f"{row.deviation:.1e}"
+            rival = next((r for r in rows if r.group == group and r.name == row.against), None)
+            ratio = f"{rival.seconds / row.seconds:.2f}" if rival else None
+            table.append((row.name, round(options.batch / row.seconds), f"{row.error:.1e}", deviation, ratio))
+        show(group, ("", "problems/s", "marginal error", "value off by", "times faster"), table)
     print(
         "\nEqual error: the tolerance, which each of otkit's problems must meet, is the rival's mean over\n"
         "the problems of |P1 - a|_1 + |P^T 1 - b|_1, so that otkit's mean is at most the rival's.\n"

@@ -22,6 +22,7 @@ extensions = [
     "modules",
     "mathml",
     "offline",
+    "results_page",
     "settings_reference",
     "run",
 ]

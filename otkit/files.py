@@ -494,6 +494,7 @@ _KINDS = {
     "report": "a report",
     "evaluation": "an evaluation",
     "annotations": "annotations",
+    "data": "benchmark data",
 }
 
 

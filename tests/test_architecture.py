@@ -79,6 +79,16 @@ def test_the_package_and_its_help_import_nothing_heavy() -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_commands_that_do_not_train_start_without_what_training_imports() -> None:
+    code = (
+        "import sys, otkit.api.align, otkit.api.check, otkit.api.embed, otkit.api.project; "
+        "print([name for name in ('torch.distributed.tensor', 'torch._dynamo', 'accelerate')"
+        " if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(ROOT))

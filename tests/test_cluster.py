@@ -104,6 +104,7 @@ def test_a_killed_worker_changes_no_byte(
     assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_path: Path) -> None:
     """Less the first window's means, which every worker has to know."""
     lines = corpus(tmp_path / "c.tsv", 200).read_text().splitlines()
@@ -133,6 +134,7 @@ def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path,
     assert done.lines == 1500
 
 
+@pytest.mark.slow
 def test_a_lexicon_of_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
     """Counts, probabilities and examples, with each link's share, which says most of its digits."""
     lines = corpus(tmp_path / "c.tsv", 200)

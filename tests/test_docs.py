@@ -28,6 +28,8 @@ YOURS = (" de-en.tsv ", "xtreme/", "halomi.tsv", "news.de", "book.de", "--data b
 
 
 COMMANDS = every_command()
+# What the README runs, and the two that train: the examples of their help take two minutes more.
+SHOWN = {name for name in COMMANDS if f"$ otkit {name} " in README} | {"evaluate xnli", "evaluate xquad"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("block", list(readme_blocks()), ids=lambda block: block[0][:60])
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, marks=pytest.mark.slow if "otkit export" in block[0] else (), id=block[0][:60])
+        for block in readme_blocks()
+    ],
+)
 def test_readme_examples_run(block: tuple[str, ...], workplace: Path, otkit: Otkit) -> None:
     for command in block:
         if command in LONG:
@@ -135,7 +143,13 @@ def test_the_search_recipe_shows_what_its_commands_answer(
             assert "de-en.dev.tsv:4" in found.out.splitlines()[4]
 
 
-@pytest.mark.parametrize(("command", "examples"), list(help_examples()))
+@pytest.mark.parametrize(
+    ("command", "examples"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow if each[0] in SHOWN else (), id=each[0])
+        for each in help_examples()
+    ],
+)
 def test_help_examples_run(command: str, examples: tuple[str, ...], otkit: Otkit) -> None:
     """In order, in one folder: one may use what another wrote."""
     assert any(example.startswith(f"otkit {command}") for example in examples)

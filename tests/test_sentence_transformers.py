@@ -105,7 +105,9 @@ def test_words_of_a_tokenizer_that_keeps_white_space(sample_encoder: TorchEncode
     assert torch.equal(found["input_ids"], split.ids)
 
 
-@pytest.mark.parametrize("kind", ["ranking", "transport", "objective"])
+@pytest.mark.parametrize(
+    "kind", ["transport", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ranking", "objective"))]
+)
 def test_a_trainer_trains_on_real_text(tmp_path: Path, sample_encoder: TorchEncoder, kind: str) -> None:
     datasets = pytest.importorskip("datasets")
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments

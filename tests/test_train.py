@@ -66,6 +66,11 @@ def test_a_run_says_what_it_does_and_what_changed(
     ]
     steps = [each for each in heard if each.what == "align" and each.record and "lr" in each.record]
     assert [(each.done, each.total) for each in steps] == [(1, 3), (2, 3), (3, 3)]
+    for record in (
+        each.record for each in steps if each.record
+    ):  # a language's loss is told before its weights
+        for name, weight in run.recipe.objective.losses:
+            assert record[name] == pytest.approx(weight * float(record[f"{name}/de"]), rel=1e-5)
     assert {"tokenising", "measuring retrieval", "note"} <= {each.what for each in heard}
     lines = [str(each) for each in heard]
     assert all(line and "\n" not in line for line in lines)

@@ -227,7 +227,13 @@ class WordAligner:
 
     def beads(self, document: DocumentPair, *, progress: Callable[[int], None] = lambda done: None) -> Beads:
         """The beads of the sentences of two texts; `progress` gets the sentences encoded."""
-        return align_sentences(self.encoder, *document, batch_tokens=self.batch_tokens, progress=progress)
+        return align_sentences(
+            self.encoder,
+            *document,
+            languages=self.languages,
+            batch_tokens=self.batch_tokens,
+            progress=progress,
+        )
 
     def _links_of(self, pairs: Sequence[SentencePair]) -> Iterator[PairLinks]:
         """What there is between the pairs, each aligned as it stands, window by window."""
@@ -240,13 +246,16 @@ class WordAligner:
     def _tokenised(self, kept: Sequence[SentencePair | None], *, texts: Sequence[int] = ()) -> _Window:
         usual = [index for index, pair in enumerate(kept) if pair is not None and index not in texts]
         sentences = [*chain.from_iterable(kept[index] or () for index in usual)]
-        tokens = tokenise(
+        return _Window(kept, self._pieces(sentences), usual, texts)
+
+    def _pieces(self, sentences: Sequence[Sentence]) -> TokenisedWindow:
+        """Of sources and targets in turn."""
+        return tokenise(
             self.encoder,
             sentences,
             joint=self.config.encoding == "joint",
-            languages=None if self.languages is None else self.languages * len(usual),
+            languages=None if self.languages is None else self.languages * (len(sentences) // 2),
         )
-        return _Window(kept, tokens, usual, texts)
 
     def _align_window(self, window: _Window, *, plans: bool) -> list[Alignment | None]:
         found = self._window_links(
@@ -315,7 +324,7 @@ class WordAligner:
         if self.config.space_text is not None:
             pairs = read_texts(self.config.space_text, most=WINDOW_PAIRS)
             sentences = [side for pair in pairs for side in pair]
-            store = self._encode(tokenise(self.encoder, sentences, joint=self.config.encoding == "joint"))
+            store = self._encode(self._pieces(sentences))
         return store.spaces(self.config.space)
 
 

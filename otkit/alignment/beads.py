@@ -111,17 +111,24 @@ def align_sentences(
     target: Sequence[Sentence],
     *,
     settings: BeadSettings | None = None,
+    languages: tuple[str, str] | None = None,
     batch_tokens: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Beads:
     """The beads of two documents, given as sentences of words; `progress` gets the sentences encoded after each batch.
+    languages: of the two, for an encoder whose tokenizer wants to know.
 
     Time and memory grow with the number of sentences but for the search of anchors, which multiplies the sentence
     vectors of both documents: a second for 10,000 on each side.
     """
-    first = encode_side(encoder, source, batch_tokens=batch_tokens, progress=progress)
+    here, there = languages or (None, None)
+    first = encode_side(encoder, source, language=here, batch_tokens=batch_tokens, progress=progress)
     second = encode_side(
-        encoder, target, batch_tokens=batch_tokens, progress=lambda done: progress(len(source) + done)
+        encoder,
+        target,
+        language=there,
+        batch_tokens=batch_tokens,
+        progress=lambda done: progress(len(source) + done),
     )
     return find_beads(first, second, settings)
 
@@ -130,6 +137,7 @@ def encode_side(
     encoder: Encoder,
     sentences: Sequence[Sentence],
     *,
+    language: str | None = None,
     batch_tokens: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Side:
@@ -142,7 +150,7 @@ def encode_side(
         with torch.inference_mode():
             stores = encode_layers(
                 encoder,
-                tokenise(encoder, some),
+                tokenise(encoder, some, languages=[language] * len(some)),
                 layers=layers,
                 unit="word",
                 word_vector="mean",
@@ -157,7 +165,11 @@ def encode_side(
         words.append(vectors[order].astype(np.float16))
         counts[begin : begin + len(some)] = here
     vectors = encode_sentences(
-        encoder, sentences, long="cut", batch_tokens=batch_tokens or tokens_at_once(encoder)
+        encoder,
+        sentences,
+        languages=[language] * len(sentences),
+        long="cut",
+        batch_tokens=batch_tokens or tokens_at_once(encoder),
     )
     return Side(
         sentences=np.where(counts[:, None] > 0, vectors, 0),

@@ -26,6 +26,7 @@ from otkit.alignment.aligner import WINDOW_PAIRS, SentencePair, cut_window
 from otkit.alignment.links import MOST_CELLS, by_size
 from otkit.alignment.settings import CheckSettings
 from otkit.alignment.store import UnitStore, encode_window, tokenise, tokens_at_once
+from otkit.data.languages import languages_of
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import Encoder, resolve_layers
@@ -117,8 +118,11 @@ class TranslationChecker:
         *,
         batch_tokens: int | None = None,
         window: int = WINDOW_PAIRS,
+        languages: tuple[str, str] | None = None,
     ) -> None:
         self.encoder, self.config, self.window = encoder, config or CheckSettings(), window
+        self.languages = languages
+        """Of the sources and the targets, for an encoder whose tokenizer wants to know."""
         self.layers = resolve_layers(self.config.layers, encoder.layers)
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self._measured: list[FloatArray] = []  # one array, once somebody has asked
@@ -155,18 +159,26 @@ class TranslationChecker:
             sentences = [sentence for pair in window for sentence in pair]
             # Not around the yield: the mode would leak to whoever consumes the stream.
             with torch.inference_mode():
-                store = self.encode(sentences, progress=lambda texts: self.on_encoded(texts // 2))
+                store = self.encode(
+                    sentences,
+                    languages=None if self.languages is None else self.languages * len(window),
+                    progress=lambda texts: self.on_encoded(texts // 2),
+                )
                 found = self._read_store(store, torch.arange(len(store.counts)).view(-1, 2))
             for (source, target), (scores, missing, far) in zip(window, found, strict=True):
                 yield _checked(source, target, scores, missing, far)
 
     def encode(
-        self, sentences: Sequence[Sentence], *, progress: Callable[[int], None] = lambda done: None
+        self,
+        sentences: Sequence[Sentence],
+        *,
+        languages: Sequence[str | None] | None = None,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> UnitStore:
-        """The word vectors of source and target sentences in turn."""
+        """The word vectors of source and target sentences in turn; languages: of each."""
         return encode_window(
             self.encoder,
-            tokenise(self.encoder, sentences),
+            tokenise(self.encoder, sentences, languages=languages),
             layers=self.layers,
             unit="word",
             word_vector=self.config.word_vector,
@@ -181,15 +193,16 @@ class TranslationChecker:
 
     def check_sample(self) -> tuple[list[Checked], list[Checked]]:
         """The sample sentences with their translations, and with those of the line after."""
-        sentences = read_sample()
+        sample = read_sample()
+        sentences = sample.sentences
         with torch.inference_mode():
-            store = self.encode([sentence for sentence, _ in sentences])
+            store = self.encode(sentences, languages=self.encoder.subwords.known(sample.languages))
             aligned = torch.arange(len(sentences)).view(-1, 2)
-            others = torch.tensor([other for _, other in sentences])
+            others = torch.tensor(sample.others)
             unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
             results = []
             for pairs in (aligned, unaligned):
-                words = [(sentences[i][0], sentences[j][0]) for i, j in pairs.tolist()]
+                words = [(sentences[i], sentences[j]) for i, j in pairs.tolist()]
                 found = self._read_store(store, pairs)
                 results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
         return results[0], results[1]
@@ -334,17 +347,27 @@ def _part(side: _Words, first: int, last: int, blocks: int) -> _Words:
     )
 
 
-def read_sample() -> list[tuple[tuple[str, ...], int]]:
-    """Sentences of the sample data and their translations in turn, each with the place of the translation of the line
-    after it (of the first, for the last)."""
-    sentences: list[tuple[tuple[str, ...], int]] = []
+@dataclass(frozen=True)
+class Sample:
+    """Sentences of the sample data and their translations in turn; of each, the place of the translation of the line
+    after it (of the first, for the last), and its language."""
+
+    sentences: list[tuple[str, ...]]
+    others: list[int]
+    languages: list[str]
+
+
+def read_sample() -> Sample:
+    """The first lines of each language."""
+    sample = Sample([], [], [])
     for path in sorted((sample_data() / "parallel").glob("??-??.dev.tsv")):
         pairs = [pair for pair in islice(read_pairs(path), _UNALIGNED) if isinstance(pair, Pair)]
-        start = len(sentences)
+        start = len(sample.sentences)
         for place, pair in enumerate(pairs):
-            other = start + 2 * ((place + 1) % len(pairs)) + 1
-            sentences += [(words_of(pair.source), other), (words_of(pair.target), other)]
-    return sentences
+            sample.sentences.extend([words_of(pair.source), words_of(pair.target)])
+            sample.others.extend([start + 2 * ((place + 1) % len(pairs)) + 1] * 2)
+            sample.languages.extend(languages_of(path))
+    return sample
 
 
 def unaligned_minima(checker: TranslationChecker) -> FloatArray:
@@ -354,11 +377,11 @@ def unaligned_minima(checker: TranslationChecker) -> FloatArray:
     layer, and on little else: so it is measured once an encoder, on ten languages with English, and scores of
     different files mean the same.
     """
-    sentences = read_sample()
-    store = checker.encode([sentence for sentence, _ in sentences])
+    sample = read_sample()
+    store = checker.encode(sample.sentences, languages=checker.encoder.subwords.known(sample.languages))
     device = store.counts.device
-    every = torch.arange(0, len(sentences), 2, device=device)
-    others = torch.tensor([other for _, other in sentences[::2]], device=device)
+    every = torch.arange(0, len(sample.sentences), 2, device=device)
+    others = torch.tensor(sample.others[::2], device=device)
     source, target = store.gather(every), store.gather(others)
     cost = pairwise_cost(source.vectors, target.vectors, cost="cosine")
     cost = cost.masked_fill(~(source.mask[:, :, None] & target.mask[:, None, :]), torch.inf)

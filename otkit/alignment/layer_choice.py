@@ -30,7 +30,7 @@ __all__ = [
 CHOICE = "layer_choice"
 """Where otkit.json has a choice."""
 
-_VERSION = 1
+_VERSION = 2
 _NAME = re.compile(r"[0-9a-f]{32}\.json")
 _LAYERS = "layers"  # their part of the cache folder
 

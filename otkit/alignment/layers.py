@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from otkit.alignment.plans import problem_of, solve
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import averaged, encode_layers, tokenise, tokens_at_once
+from otkit.data.languages import languages_told
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import Encoder, resolve_layers
@@ -128,18 +129,22 @@ def layer_curves(
     measures: Sequence[str] = (CHOOSES,),
     *,
     layers: Sequence[Sequence[int]] | None = None,
+    languages: Mapping[str, tuple[str, str]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, list[float]]:
     """Each measure at each hidden state, 0 (embeddings) to the last, or at the mean of each group of `layers`: the mean
-    over languages of the mean over pairs. `progress` gets the number of pairs done."""
+    over languages of the mean over pairs. languages: of the texts, where their names do not tell them. `progress` gets
+    the number of pairs done."""
     groups = [(layer,) for layer in range(encoder.layers + 1)] if layers is None else [*map(tuple, layers)]
     found = {name: torch.zeros(len(groups), dtype=torch.float64) for name in measures}
     done = 0
-    for pairs in texts.values():
+    for name, pairs in texts.items():
+        told = (languages or {}).get(name) or languages_told(name)
+        spoken = None if told is None else encoder.subwords.known(told)
         for start in range(0, len(pairs), _BATCH):
             batch = pairs[start : start + _BATCH]
             with torch.inference_mode():
-                figures = _of_batch(encoder, batch, measures, groups)
+                figures = _of_batch(encoder, batch, measures, groups, spoken)
             for name, values in figures.items():
                 found[name] += values * len(batch) / len(pairs) / len(texts)
             done += len(batch)
@@ -152,12 +157,17 @@ def _of_batch(
     pairs: Sequence[tuple[Sequence[str], Sequence[str]]],
     measures: Sequence[str],
     groups: Sequence[tuple[int, ...]],
+    languages: Sequence[str | None] | None,
 ) -> dict[str, Tensor]:
     """The mean of each measure over the pairs, a value a group of layers."""
     asked = sorted({layer for group in groups for layer in resolve_layers(group, encoder.layers)})
     stores = encode_layers(
         encoder,
-        tokenise(encoder, [side for pair in pairs for side in pair]),
+        tokenise(
+            encoder,
+            [side for pair in pairs for side in pair],
+            languages=None if languages is None else [*languages] * len(pairs),
+        ),
         layers=asked,
         unit="word",
         word_vector="mean",

@@ -36,6 +36,7 @@ class TokenisedWindow:
     """Texts ready for the encoder: `tokens` of those in `usual`, and the rest as words in `long`.
 
     lengths  letters of every word of all texts; starts  where each text begins among them
+    languages  of each text, for a tokenizer that wants to know
 
     A text is a sentence, or a pair of sentences that are encoded together; a sentence is a text of one part.
     """
@@ -47,6 +48,7 @@ class TokenisedWindow:
     lengths: Tensor
     starts: Tensor
     joint: bool
+    languages: Sequence[str | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,22 +147,28 @@ def tokenise(
     sizes = [sum(sum(map(len, words)) + len(words) for words in text) for text in texts]
     usual = [index for index, size in enumerate(sizes) if 0 < size <= _LONG_TEXT]
     long = tuple(index for index, size in enumerate(sizes) if size > _LONG_TEXT)
-    tokens = _tokens(encoder, [texts[index] for index in usual]) if usual else None
-    if tokens is not None and languages is not None and not joint:
-        tokens = encoder.subwords.in_languages(tokens, [languages[index] for index in usual])
+    spoken: Sequence[str | None] = [None] * len(texts) if joint or languages is None else languages
+    tokens = _tokens(encoder, texts, spoken, usual) if usual else None
     counted = torch.tensor([letters_of(word) for word in chain(*chain(*texts))], dtype=torch.int64)
     starts = torch.tensor([0, *accumulate(sum(map(len, text)) for text in texts)], dtype=torch.int64)
     return TokenisedWindow(
-        texts, torch.tensor(usual, dtype=torch.int64), tokens, long, counted, starts[:-1], joint
+        texts, torch.tensor(usual, dtype=torch.int64), tokens, long, counted, starts[:-1], joint, spoken
     )
 
 
-def _tokens(encoder: Encoder, texts: Sequence[tuple[Sentence, ...]]) -> Tokens:
-    first, *second = zip(*texts, strict=True)
+def _tokens(
+    encoder: Encoder,
+    texts: Sequence[tuple[Sentence, ...]],
+    languages: Sequence[str | None],
+    chosen: Sequence[int],
+) -> Tokens:
+    """Of some texts, each in its language."""
+    first, *second = zip(*(texts[index] for index in chosen), strict=True)
     prefix = encoder.settings.prefix
     if second:
         return encoder.subwords.join(first, second[0], prefix=prefix)
-    return encoder.subwords.encode(first, prefix=prefix)
+    tokens = encoder.subwords.encode(first, prefix=prefix)
+    return encoder.subwords.in_languages(tokens, [languages[index] for index in chosen])
 
 
 def encode_window(
@@ -223,7 +231,9 @@ def encode_layers(
             done += len(rows)
             progress(done)
     for index in window.long:
-        parts.append((torch.tensor([index]), units(_tokens(encoder, [window.texts[index]]))))
+        parts.append(
+            (torch.tensor([index]), units(_tokens(encoder, window.texts, window.languages, [index])))
+        )
         done += 1
         progress(done)
     stores = _joined(parts, window, len(layers), encoder)

@@ -17,7 +17,7 @@ from otkit.alignment.layer_choice import kept_choice, layers_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
-from otkit.data.languages import languages_of, languages_told
+from otkit.data.languages import languages_to_tell
 from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import RawText, words_between
@@ -174,11 +174,12 @@ class Aligner:
             layers = layers_of(self.encoder, self.settings.layers)
             self.encoder = encoder_in(precision, self.encoder, layers, progress=on_note)
             self.settings = self.settings.changed(layers=layers)
+        self._langs = langs
         self._aligner = WordAligner(
             self.encoder,
             self.settings,
             batch_tokens=batch_tokens,
-            languages=None if langs is None else languages_of("", langs),
+            languages=None if langs is None else languages_to_tell([self.encoder], "", langs),
         )
 
     @property
@@ -323,9 +324,7 @@ class Aligner:
                 remedy="use the local engine, or give each process documents of its own",
                 setting="engine",
             )
-        if self._aligner.languages is None and self.encoder.subwords.usual is not None:
-            # Where the name tells nothing, the tokenizer decides.
-            self._aligner.languages = languages_told(corpus, target=target)
+        self._tell(corpus, target, on_note)
         return extract_corpus(
             self._aligner,
             corpus,
@@ -353,12 +352,13 @@ class Aligner:
         output: str | Path | None = None,
         overwrite: bool = False,
         on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+        on_note: Callable[[str], None] = silent,
     ) -> Beads:
         """Which sentences of two documents are translations of each other, in any order: groups of one to a few on
         each side. With `output` they are written there too, in Vecalign's form (`[0, 1]:[2]`, counted from 0).
 
         The files have a sentence a line; an empty line is a sentence too. `on_progress` is told how many sentences of
-        both sides are encoded.
+        both sides are encoded; `on_note` gets what a person should know.
 
         >>> for name, text in (("de", "Das Haus ist alt .\\nIch trinke Tee .\\n"), ("en", "I drink tea .\\n")):
         ...     _ = Path(f"tea.{name}").write_text(text)
@@ -367,11 +367,18 @@ class Aligner:
         [1]:[0]
         """
         sides = sentences_in(LineSource(source)), sentences_in(LineSource(target))
+        self._tell(source, target, on_note)
         total = sum(map(len, sides))
         found = self._aligner.beads(sides, progress=lambda done: on_progress(done, total))
         if output is not None:
             write_file(Path(output), found.text, overwrite=overwrite)
         return found
+
+    def _tell(self, source: str | Path, target: str | Path | None, note: Callable[[str], None]) -> None:
+        """Tell the tokenizer the languages of a corpus."""
+        self._aligner.languages = languages_to_tell(
+            [self.encoder], source, self._langs, target=target, note=note
+        )
 
     def _workers(self, address: str | None) -> Engine:
         from otkit.alignment.cluster import align_on_cluster

@@ -17,7 +17,8 @@ from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_t
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import shares_of
 from otkit.alignment.sink import Sink, finished_facts, forget_partial
-from otkit.api.project import open_aligner
+from otkit.api.project import open_aligner, tell
+from otkit.data.parallel import silent
 from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
@@ -76,6 +77,7 @@ def augment(
     *,
     target: FilePath | None = None,
     lexicons: Sequence[FilePath] = (),
+    langs: str | None = None,
     share: float = SHARE,
     seed: int = 0,
     form: str = "auto",
@@ -87,12 +89,14 @@ def augment(
     device: str = "auto",
     aligner: WordAligner | None = None,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    note: Callable[[str], None] = silent,
 ) -> AugmentResult:
     """Labelled examples with a share of their words in other languages, as `otkit project --augment` writes them.
 
     source    XNLI (premise, hypothesis, label between tabs: form nli) or SQuAD JSON (form squad)
     target    the same examples in another language: words are replaced by those that they are aligned with
     lexicons  of `otkit lexicon` (.sqlite) instead: of each word one is drawn, and from it a translation
+    langs     languages of the two, where their names do not tell them, for a tokenizer that wants to know (NLLB, mBART)
     share     the probability of a word to be replaced; those without a translation stay
     seed      the same seed and input give the same text
     resume    go on with an interrupted run of the same settings and texts, to the same bytes
@@ -112,6 +116,7 @@ def augment(
     examples = read(source, target, on_error)
     if target is not None and aligner is None:
         aligner = open_aligner(model, alignment, device=device)
+    tell(aligner, source, target, langs, note)
     done: list[Switched] = []
 
     def take(opened: WordAligner | None, keep: Callable[[list[Switched]], object]) -> None:

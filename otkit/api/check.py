@@ -13,6 +13,7 @@ from typing import Any
 from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import CheckSettings
 from otkit.checks.reader import PairReader
+from otkit.data.languages import languages_to_tell
 from otkit.data.lines import SpaceCount
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import RawText, words_between
@@ -91,6 +92,7 @@ def check(
     sort: str = "max",
     top: int = 1000,
     raw: RawText = False,
+    langs: str | None = None,
     input_format: str = "auto",
     on_error: str = "raise",
     recipe: str | Path | None = None,
@@ -116,6 +118,7 @@ def check(
     sort        worst by: max (the highest score of all classes), or a class
     top         how many to keep; these are what memory holds
     raw         the text is raw: find its words first, in any script
+    langs       languages of all the files, such as "de-en", where their names do not tell them
     precision   of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
     on_error    "skip" leaves bad lines out, "raise" stops there with an InputError
     on_progress is told how many lines are done, and how many there are once that is known
@@ -166,8 +169,9 @@ def check(
             records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
             spaces = SpaceCount()
             first = list(islice(records, _FIRST))
+            checker.languages = languages_to_tell([opened], place, langs, target=target, note=on_note)
             known = [(each.source, each.target) for each in first if isinstance(each, Pair)]
-            reader.begin(place, None if target is None else str(target), known, raw=raw)
+            reader.begin(place, None if target is None else str(target), known, raw=raw, langs=langs)
             for name, why in reader.off.items():
                 if off.get(name) != why:
                     on_note(f"{place}: no {name}: {why}")

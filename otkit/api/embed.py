@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from otkit.cluster import ENGINES, map_windows
-from otkit.data.texts import languages_of_texts
+from otkit.data.languages import untold
+from otkit.data.texts import SIDES, languages_of_texts
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.exports.cached import encoder_in
-from otkit.vectors.embedder import Embedded, OpenEmbedder, embedder_of
+from otkit.vectors.embedder import Embedded, OpenEmbedder, Spoken, embedder_of
 from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpora
 from otkit.vectors.search import Answer, open_search
 from otkit.vectors.settings import NEIGHBOURS, EmbeddingSettings
@@ -112,14 +113,11 @@ def embed(
         raise ConfigError(
             "the workers of a cluster embed in fp32", remedy="leave the precision out", setting="precision"
         )
-    if opened.subwords.usual is not None:
-        note(
-            "the tokenizer names the language of a text; all texts get the token that it puts where nobody says"
-        )
+    _check_languages(opened, inputs, chosen.side, note)
     embedder = embedder_of(encoder_in(precision, opened, progress=note), chosen)
     embedder.on_encoded = on_encoded
 
-    def on_ray(windows: Iterable[tuple[str, ...]]) -> Iterator[Embedded]:
+    def on_ray(windows: Iterable[Spoken]) -> Iterator[Embedded]:
         opener = OpenEmbedder(opened.origin, chosen, device, threads)
         return map_windows(opener, windows, address=address, threads=threads or 1, gpus=int("cuda" in device))
 
@@ -137,14 +135,29 @@ def embed(
     )
 
 
+def _check_languages(
+    encoder: Encoder, inputs: Sequence[TextInput], side: str, note: Callable[[str], None]
+) -> None:
+    """Of texts for a tokenizer that names their language: an error for one that it does not know, and a note where
+    nothing tells it."""
+    if encoder.subwords.usual is None:
+        return
+    for code in dict.fromkeys(code for one in inputs for code in one.languages.values()):
+        encoder.subwords.language_token(code)
+    if not all({"text", *SIDES[side]} & one.languages.keys() for one in inputs):
+        note(untold(encoder))
+
+
 def search(
     vectors: str | Path,
     questions: str | Sequence[str],
     *,
     k: int = NEIGHBOURS,
     prompt: str | None = None,
+    langs: str | None = None,
     encoder: Encoder | str | Path | None = None,
     device: str = "auto",
+    note: Callable[[str], None] = lambda text: None,
 ) -> tuple[Answer, ...]:
     """The `k` texts of a folder of vectors that are nearest to each question, in whatever language it is asked.
 
@@ -152,8 +165,10 @@ def search(
     questions   a sentence, or several; where the vectors are those of words, each word is answered by itself
     prompt      what stands before each question: a prompt of the encoder by its name ("query"), or a text; None is
                 what stood before the texts
+    langs       the language of the questions ("de"), for an encoder whose tokenizer names it (NLLB, mBART)
     encoder     the encoder that made the vectors, open or by its name; None opens the one that the folder names
     device      where it is opened
+    note        gets what a person should know
 
     Scores are cosines, in [-1, 1]. `CheckpointError` where the encoder is not the one that made the vectors,
     `ExportError` where the folder is damaged or not finished.
@@ -164,4 +179,8 @@ def search(
     (3, True)
     """
     asked = (questions,) if isinstance(questions, str) else tuple(questions)
-    return tuple(open_search(Path(vectors), prompt=prompt, encoder=encoder, device=device)(asked, k=k))
+    opened = open_search(Path(vectors), prompt=prompt, encoder=encoder, device=device)
+    encoder = opened.embedder.encoder
+    if langs is None and encoder.subwords.usual is not None:
+        note(untold(encoder))
+    return tuple(opened(asked, k=k, language=langs))

@@ -21,7 +21,7 @@ from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
-from otkit.data.languages import short_code
+from otkit.data.languages import languages_told, short_code
 from otkit.data.views import english_last
 from otkit.encoders.encoder import Encoder, read_json
 from otkit.encoders.open import open_encoder
@@ -67,7 +67,14 @@ from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
 from otkit.exports.cached import encoder_in
 from otkit.projection.scores import ProjectionScores, score_files
 from otkit.recipes import recipe_text, settings_of
-from otkit.reports.evaluation import layer_table, score_tables, summary_document, summary_tables
+from otkit.reports.charts import Panel
+from otkit.reports.evaluation import (
+    layer_table,
+    score_tables,
+    summary_document,
+    summary_panels,
+    summary_tables,
+)
 from otkit.reports.tables import Table
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
@@ -213,6 +220,17 @@ class Evaluation:
     def table(self) -> Table:
         """The first table of `tables`: the main figures."""
         return self.tables()[0]
+
+    def panels(self, *, every: bool = False) -> list[Panel]:
+        """The main metric, or every one, for `otkit.reports.charts.dot_chart`."""
+        names = {role: str(found["name"]) for role, found in self.encoders.items()}
+        return summary_panels(
+            self.task,
+            self.summary,
+            model=names.get("model", "model"),
+            baseline=names.get("baseline"),
+            every=every,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, settings and hashes, for JSON."""
@@ -446,7 +464,7 @@ def documents(
     people drew, in [0, 1], as Vecalign counts them (Thompson and Koehn 2019).
 
     `files` has for each document its source and its target, a sentence a line, and its gold beads (`[0,1]:[0]`).
-    `langs` names the row.
+    `langs` names the row, and tells a tokenizer that wants to know (NLLB, mBART) the languages.
 
     InputError: a file, or a line of it, cannot be used.
 
@@ -459,7 +477,11 @@ def documents(
     >>> found.value("strict_f1", "de-en")
     1.0
     """
-    read = [read_document(*each) for each in files]
+    told = languages_told(langs)
+    read = [
+        replace(read_document(*each), languages=told or languages_told(each[0], target=each[1]))
+        for each in files
+    ]
     if not read:
         raise InputError("there is no document", remedy="give its two sides and its gold beads")
     return _measured(documents_task({langs: read}, settings), encoder, how)
@@ -678,9 +700,10 @@ def _linked(
     """Linked pairs by language with the hash of their data, and notes; the sample encoder links texts `alone`."""
     if alone and texts and not gold:
         note = f"words linked by the sample encoder's mutual matches, first {LINKED_PAIRS} pairs of each file"
-        return linked_sets(texts, reading), [note]
-    sets = gold_sets(gold, texts, data, reading, base=base)
-    notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
+        sets, notes = linked_sets(texts, reading), [note]
+    else:
+        sets = gold_sets(gold, texts, data, reading, base=base)
+        notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
     return {language: (found, found.sha256) for language, found in sets.items()}, notes
 
 

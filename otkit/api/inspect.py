@@ -9,6 +9,7 @@ from typing import Any
 
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import GoldSet, read_gold
+from otkit.data.languages import languages_to_tell
 from otkit.data.parallel import ParallelCorpus, open_corpus, silent
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
@@ -82,11 +83,14 @@ def inspect(
         lines = TextLines(texts, raw=raw)
     address, opened = listen(host, port)
     with opened, hold(folder) if folder is not None else nullcontext():
-        through = Models.of(_encoders(models, device=device), config)
+        encoders = _encoders(models, device=device)
+        place = corpus or gold or ""
+        spoken = languages_to_tell([*encoders.values()], place, langs, target=target, note=on_note)
+        through = Models.of(encoders, config, spoken)
         for name in through.names:
             through.aligner(name, {})  # a layer that it does not have is said now
         annotations = None if folder is None else Annotations(folder)
-        name = Path(corpus or gold or "").name
+        name = Path(place).name
         serve(
             Session.of(through, name=name, lines=lines, annotations=annotations),
             address,

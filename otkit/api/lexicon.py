@@ -18,7 +18,8 @@ from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
 from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import finished_facts, partial_of
-from otkit.api.project import open_aligner
+from otkit.api.project import open_aligner, tell
+from otkit.data.languages import languages_of
 from otkit.data.lines import counted
 from otkit.data.parallel import BadLine, Pair, read_pairs
 from otkit.data.segmentation import RawText
@@ -82,7 +83,7 @@ def lexicon(
     form: str = "tsv",
     input_format: str = "auto",
     raw: RawText = False,
-    langs: tuple[str, str] = ("und", "und"),
+    langs: str | None = None,
     on_error: str = "raise",
     resume: bool = False,
     overwrite: bool = False,
@@ -100,6 +101,7 @@ def lexicon(
     corpus  parallel text, or the source side of it where `target` is the other
     output  a file in the given form (shortlist: two files, its name with .s2t and .t2s), or None for the text
     links   Pharaoh lines instead of links found with `model`; engine: what aligns instead of this process
+    langs   languages of the two, where their names do not tell them ("de-en")
     resume  go on with an interrupted run of the same settings, to the same bytes
     """
     choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
@@ -110,9 +112,9 @@ def lexicon(
     settings = settings or LexiconSettings()
     if links is None and aligner is None:
         aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
-    if aligner is not None and aligner.languages is None and "und" not in langs:
-        aligner.languages = langs
-    rest = (form, input_format, raw, list(langs), on_error, None if links is None else str(links))
+    tell(aligner, corpus, target, langs, note)
+    spoken = _languages(corpus, target, langs, needed=form == "tbx")
+    rest = (form, input_format, raw, list(spoken), on_error, None if links is None else str(links))
     fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
     place = _place(output, form)
     given = None if links is None else _GivenLinks(links)
@@ -150,7 +152,7 @@ def lexicon(
             given.check_end()
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "lexicon.sqlite"
-            entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(langs)})
+            entries = counts.finish(made, {"corpus": str(corpus), "languages": "-".join(spoken)})
             result = LexiconResult(stream.lines - stream.skipped, stream.skipped, entries, None)
             facts = {
                 "of": fingerprint,
@@ -159,8 +161,20 @@ def lexicon(
                 "entries": result.entries,
                 "sha256": stream.sha256,
             }
-            text = _written(made, output, form, langs, overwrite=overwrite, facts=facts)
+            text = _written(made, output, form, spoken, overwrite=overwrite, facts=facts)
     return replace(result, text=text)
+
+
+def _languages(
+    corpus: FilePath, target: FilePath | None, langs: str | None, *, needed: bool
+) -> tuple[str, str]:
+    """Of both sides, for the lexicon: `und` (undetermined) where nothing tells them and the form does not need them."""
+    try:
+        return languages_of(corpus, langs, target=target)
+    except InputError:
+        if langs is not None or needed:
+            raise
+        return "und", "und"
 
 
 def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[str, Any]:

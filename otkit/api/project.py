@@ -12,6 +12,8 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink, finished_facts, forget_partial
+from otkit.data.languages import languages_to_tell
+from otkit.data.parallel import silent
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
@@ -24,10 +26,12 @@ __all__ = [
     "open_aligner",
     "open_projection",
     "project",
+    "tell",
     "write_projection",
 ]
 
 FilePath = str | Path
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,27 @@ def open_aligner(
     return WordAligner(encoder, settings, batch_tokens=batch_tokens)
 
 
+def tell(
+    aligner: WordAligner | None, source: FilePath, target: FilePath | None, langs: str | None, note: Note
+) -> None:
+    """Tell an aligner the languages of a file: those stated, else those that it knows, else what the names tell."""
+    if aligner is not None and (langs is not None or aligner.languages is None):
+        aligner.languages = languages_to_tell([aligner.encoder], source, langs, target=target, note=note)
+
+
 def open_projection(
     source: FilePath,
     target: FilePath | None,
     *,
     aligner: WordAligner | None,
     links: FilePath | None = None,
+    langs: str | None = None,
     form: str = "auto",
     spans: SpanSettings | None = None,
     keep: str = "all",
     on_error: str = "raise",
     options: Mapping[str, Any] | None = None,
+    note: Note = silent,
 ) -> ProjectionStream:
     """The stream behind `project`; `options` are those of the form (column, token_column, scheme, scores)."""
     name = form_of(source) if form == "auto" else form
@@ -71,6 +85,7 @@ def open_projection(
     spans = spans or SpanSettings()
     if name == "squad" and keep == "complete":
         own["surety"] = spans.surety
+    tell(aligner, source, target, langs, note)
     rest = (name, own, keep, on_error, None if links is None else str(links), spans.to_dict())
     return ProjectionStream(
         make(source, target, on_error=on_error, **own),
@@ -116,6 +131,7 @@ def project(
     *,
     model: FilePath | Encoder | None = None,
     links: FilePath | None = None,
+    langs: str | None = None,
     form: str = "auto",
     column: int = -1,
     token_column: int = 1,
@@ -129,6 +145,7 @@ def project(
     alignment: AlignmentSettings | None = None,
     device: str = "auto",
     on_progress: Callable[[Tally], object] = lambda tally: None,
+    note: Note = silent,
 ) -> ProjectionResult:
     """Carry the labels of `source` to its translation `target`, as `otkit project` does.
 
@@ -136,6 +153,7 @@ def project(
     target   its translation: the same form, or a sentence (SQuAD: a context) a line; JSONL may hold it itself
     output   a file to write, or None for the text in the result
     links    Pharaoh lines instead of links found with `model`
+    langs    languages of the two, where their names do not tell them, for a tokenizer that wants to know (NLLB, mBART)
     resume   go on with an interrupted run of the same settings, to the same bytes
     """
     if resume and (output is None or "-" in (str(source), str(target))):
@@ -145,11 +163,13 @@ def project(
         target,
         aligner=None if links is not None else open_aligner(model, alignment, device=device),
         links=links,
+        langs=langs,
         form=form,
         spans=spans,
         keep=keep,
         on_error=on_error,
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
+        note=note,
     )
     if output is None:
         texts = []

@@ -14,8 +14,9 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink, finished_facts, forget_partial
-from otkit.api.project import open_aligner
+from otkit.api.project import open_aligner, tell
 from otkit.data.lines import LineSource, counted
+from otkit.data.parallel import silent
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import to_json
@@ -49,15 +50,19 @@ def transfer_tags(
     model: FilePath | Encoder | None = None,
     *,
     syntax: str = "auto",
+    langs: str | None = None,
     alignment: AlignmentSettings | None = None,
     device: str = "auto",
 ) -> list[str]:
-    """Each plain target with the markup of the source of the same place: every tag once, and well-formed."""
+    """Each plain target with the markup of the source of the same place: every tag once, and well-formed. langs: of
+    the two, such as "de-en", for a tokenizer that wants to know (NLLB, mBART)."""
     if isinstance(sources, str) or isinstance(targets, str) or len(sources) != len(targets):
         raise InputError("expected as many sources as targets", remedy="give two lists of strings")
     known = _syntax(syntax)
     pairs = [(source, target, known) for source, target in zip(sources, targets, strict=True)]
-    return [text or "" for text in transfer(pairs, open_aligner(model, alignment, device=device))]
+    aligner = open_aligner(model, alignment, device=device)
+    tell(aligner, "", None, langs, silent)
+    return [text or "" for text in transfer(pairs, aligner)]
 
 
 def tags(
@@ -67,6 +72,7 @@ def tags(
     *,
     model: FilePath | Encoder | None = None,
     links: FilePath | None = None,
+    langs: str | None = None,
     form: str = "auto",
     syntax: str = "auto",
     on_error: str = "raise",
@@ -76,11 +82,13 @@ def tags(
     device: str = "auto",
     aligner: WordAligner | None = None,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    note: Callable[[str], None] = silent,
 ) -> TagsResult:
     """Put the markup of `source` into its plain translation, as `otkit tags` does.
 
     source    HTML, XLIFF, TMX, PO, JSONL, or a string a line; form says which, where the name does not
     target    its translation, a line for each text (see `tag_texts`); without it, the translations within the file
+    langs     languages of the two, where their names do not tell them, for a tokenizer that wants to know (NLLB, mBART)
     on_error  "skip" leaves a line that cannot be used as it is (empty in text, a note in JSONL), "raise" stops there
     resume    go on with an interrupted run of the same settings and texts, to the same bytes
     """
@@ -100,6 +108,7 @@ def tags(
     ]
     if links is None and aligner is None:
         aligner = open_aligner(model, alignment, device=device)
+    tell(aligner, source, target, langs, note)
     given = None if links is None else read_links(links)
     done: list[str | None] = []
 

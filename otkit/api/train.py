@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.layers import CHOOSES, layer_curves, pair_words
 from otkit.data.batching import mix_languages
-from otkit.data.gold import GoldSet, read_gold
-from otkit.data.languages import languages_told
+from otkit.data.gold import GoldSet, languages_of_gold, read_gold
 from otkit.data.parallel import open_corpus
 from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
 from otkit.encoders.encoder import resolve_layers
@@ -26,6 +25,7 @@ from otkit.errors import ConfigError, MissingExtraError
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.files import hold
+from otkit.reports.curves import CurvePanel, write_curve
 from otkit.resources import sample_data
 from otkit.training.card import FIGURES
 from otkit.training.forecast import Forecast, forecast
@@ -45,12 +45,26 @@ __all__ = ["CURVE_PANELS", "File", "Progress", "TrainingRun", "forecast_training
 File = str | Path | tuple[str | Path, str | Path]
 """Parallel text: a file of any form, or two that are aligned line by line."""
 
-CURVE_PANELS = {
-    "held-out divergence (lower is better)": ["divergence"],
-    "held-out sentence retrieval, accuracy@1 (higher is better)": ["retrieval"],
-    "held-out words that are each other's nearest (higher is better)": ["score"],
-    "word-alignment error rate, AER (lower is better)": ["aer", "aer_trained"],
-}
+CURVE_PANELS = (
+    CurvePanel("held-out divergence", "lower", {"divergence": "mean of languages"}, "divergence"),
+    CurvePanel(
+        "held-out sentence retrieval, accuracy@1",
+        "higher",
+        {"retrieval": "mean of languages"},
+        "retrieval",
+        share=True,
+    ),
+    CurvePanel(
+        "held-out words that are each other's nearest", "higher", {"score": "all languages"}, share=True
+    ),
+    CurvePanel(
+        "word-alignment error rate, AER",
+        "lower",
+        {"aer": "mean of languages", "aer_trained": "mean, trained layers"},
+        "aer",
+        share=True,
+    ),
+)
 """The panels of a run's curve: what is better higher and what is better lower do not share one."""
 
 
@@ -73,7 +87,11 @@ class Progress:
     def __str__(self) -> str:
         if self.what == "note":
             return self.note
-        figures = {name: value for name, value in (self.record or {}).items() if isinstance(value, float)}
+        figures = {
+            name: value
+            for name, value in (self.record or {}).items()
+            if isinstance(value, float) and "/" not in name  # a language's own
+        }
         shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
         return f"{self.what} {self.done}{'' if self.total is None else f'/{self.total}'}{shown}"
 
@@ -504,17 +522,22 @@ class Figures:
             self._aligners["aer_trained"] = WordAligner(encoder, replace(recipe.alignment, layers=trained))
 
     def __call__(self) -> Record:
-        """Means over languages (retrieval: over both directions too), each in [0, 1]; the score where it selects."""
+        """Means over languages (retrieval: over both directions too), each in [0, 1], and `NAME/LANGUAGE` of each; the
+        score where it selects."""
         record: Record = {}
         self._encoder.eval()
         for name, aligner in self._aligners.items() if self._gold else ():
-            scores, done = [], 0
+            scores: dict[str, float] = {}
+            done = 0
             for gold in self._gold:
                 self._progress("measuring word alignment", done, sum(map(len, self._gold)))
-                scores.append(_aer(aligner, gold))
+                language = _language(gold)
+                scores[Path(gold.name).name if language in scores else language] = _aer(aligner, gold)
                 done += len(gold)
             self._progress("measuring word alignment", done, done)
-            record[name] = sum(scores) / len(scores)
+            record[name] = sum(scores.values()) / len(scores)
+            if name == "aer" and len(scores) > 1:
+                record |= {f"{name}/{language}": score for language, score in scores.items()}
         if self._dev:
             total = 2 * sum(map(len, self._dev))
             self._progress("measuring retrieval", 0, total)
@@ -524,8 +547,9 @@ class Figures:
                 progress=lambda done: self._progress("measuring retrieval", done, total),
             )
             self._progress("measuring retrieval", total, total)
-            retrieval = [score.mean for score in found.values()]
-            record["retrieval"] = sum(retrieval) / len(retrieval)
+            record["retrieval"] = sum(score.mean for score in found.values()) / len(found)
+            if len(found) > 1:
+                record |= {f"retrieval/{language}": score.mean for language, score in found.items()}
         if self._dev and self._scores:
             record["score"] = self._score()
         return record
@@ -543,13 +567,20 @@ class Figures:
             self._encoder,
             texts,
             layers=[layers],
+            languages={corpus.name: corpus.languages for corpus in self._dev},
             progress=lambda done: self._progress("measuring nearest words", done, total),
         )
         return found[CHOOSES][0]
 
 
+def _language(gold: GoldSet) -> str:
+    """The language that is not English, or what the file is called."""
+    languages = languages_of_gold(gold) or (Path(gold.name).name, "en")
+    return languages[languages[0] == "en"]
+
+
 def _aer(aligner: WordAligner, gold: GoldSet) -> float:
-    aligner.languages = languages_told(gold.name)
+    aligner.languages = languages_of_gold(gold)
     links = [
         {(link.source, link.target) for link in alignment.links}
         for alignment in aligner.align(((pair.source, pair.target) for pair in gold), plans=False)
@@ -559,11 +590,12 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
 
 def _draw_curve(run: TrainingRun) -> str | None:
     """The losses and the figures over the steps as `curve.png`; without matplotlib, what is missing."""
-    from otkit.reports.charts import write_curve
-
-    losses = {f"loss {name}": [name] for name, _ in run.recipe.objective.losses}
+    losses = [
+        CurvePanel(f"loss {name}, before its weight of {weight:g}", "lower", {}, name)
+        for name, weight in run.recipe.objective.losses
+    ]
     try:
-        write_curve(run.history, run.folder / "curve.png", panels={**losses, **CURVE_PANELS}, overwrite=True)
+        write_curve(run.history, run.folder / "curve.png", panels=[*losses, *CURVE_PANELS], overwrite=True)
     except MissingExtraError as error:
         return f"no curve was drawn: {error}"
     return None

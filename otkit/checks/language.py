@@ -59,18 +59,22 @@ def can_identify() -> bool:
     return importlib.util.find_spec("py3langid") is not None
 
 
-def expected_languages(place: str, target: str | None, pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The languages of a file's sides: those of its name, else those of most of its first lines; "" for unknown.
+def expected_languages(
+    place: str, target: str | None, pairs: Sequence[tuple[str, str]], langs: str | None = None
+) -> tuple[str, str]:
+    """The languages of a file's sides: those stated, else those of its name, else those of most of its first lines;
+    "" for unknown.
 
     A name that has them the other way round is believed as a pair, and the lines as to their order.
     """
     named: tuple[str, str] | None = None
     try:
-        source, other = languages_of(place, target=target)
+        source, other = languages_of(place, langs, target=target)
         named = short_code(source.split("_")[0]), short_code(other.split("_")[0])
     except InputError:
-        pass
-    if not can_identify():
+        if langs is not None:
+            raise
+    if langs is not None or not can_identify():
         return named or ("", "")
     seen = _usual([pair[0] for pair in pairs]), _usual([pair[1] for pair in pairs])
     if named is not None:

@@ -36,10 +36,17 @@ class PairReader:
         self.off: dict[str, str] = {}
 
     def begin(
-        self, place: str, target: str | None, pairs: Sequence[tuple[str, str]], *, raw: RawText
+        self,
+        place: str,
+        target: str | None,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        raw: RawText,
+        langs: str | None = None,
     ) -> None:
-        """A file, of which `pairs` are the first lines: they tell its languages, and how long the words of both are."""
-        self.languages = expected_languages(place, target, pairs)
+        """A file, of which `pairs` are the first lines: they tell how long the words of both are, and its languages
+        where `langs` does not state them."""
+        self.languages = expected_languages(place, target, pairs, langs)
         weights = [[weight_of(words_between(text, raw=raw)) for text in pair] for pair in pairs]
         ratios = [source / target for source, target in weights if source and target]
         self._checker.weight_ratio = median(ratios) if ratios else 1.0

@@ -111,7 +111,8 @@ class Run:
     ] = None
     json_path: JsonPath = None
     chart: Annotated[
-        Path | None, option("Draw a bar chart by language (PNG).", "PATH", Ending((".png",)))
+        Path | None,
+        option("Draw the figures by language, with intervals (PNG, SVG).", "PATH", Ending((".png", ".svg"))),
     ] = None
     markdown: Annotated[
         Path | None,
@@ -389,11 +390,10 @@ def _write(run: Run, outcome: Outcome, tables: Sequence[Table]) -> None:
     """The files that were asked for."""
     found = outcome.found
     if run.chart is not None:
-        from otkit.reports.charts import bar_chart
-        from otkit.reports.evaluation import summary_bars
+        from otkit.reports.charts import dot_chart
 
-        bars = [panel for task, each in found.items() for panel in summary_bars(task, each.summary)]
-        bar_chart(bars, run.chart, overwrite=run.overwrite)
+        panels = [panel for each in found.values() for panel in each.panels(every=len(found) == 1)]
+        dot_chart(panels, run.chart, overwrite=run.overwrite)
     if run.markdown is not None:
         from otkit.files import write_file
         from otkit.reports.tables import to_markdown

@@ -274,7 +274,14 @@ def _write_beads(
 
     with progress_bar(quiet=quiet) as bar:
         told = bar.step("extract", unit="sentences").reached
-        found = aligner.extract_beads(source, target, output=output, overwrite=overwrite, on_progress=told)
+        found = aligner.extract_beads(
+            source,
+            target,
+            output=output,
+            overwrite=overwrite,
+            on_progress=told,
+            on_note=lambda text: note(text, quiet=quiet),
+        )
     if output is None:
         write_data(found.text)
     last_line(f"wrote {output or 'to stdout'}: {counted(len(found.beads), 'bead')}", quiet=quiet)

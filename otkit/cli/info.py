@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otkit.cli.given import HelpAll
-from otkit.cli.options import JsonPath, Overwrite, Quiet, Verbose, set_logging
+from otkit.cli.options import JsonPath, Langs, Overwrite, Quiet, Verbose, note, set_logging
 from otkit.cli.outputs import claim_files, write_document
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def info(
             show_default=False,
         ),
     ] = None,
+    langs: Langs = None,
     json_path: JsonPath = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -63,7 +64,7 @@ def info(
     document: dict[str, object] = {"model": {str(what): value for what, value in table.rows}}
     tables = [table]
     if layers is not None:
-        found = _agreement(encoder, layers, quiet=quiet)
+        found = _agreement(encoder, layers, langs, quiet=quiet)
         document["layers"] = [
             {"layer": layer, **{name: curve[layer] for name, curve in found.items()}}
             for layer in range(encoder.layers + 1)
@@ -81,15 +82,23 @@ def info(
     )
 
 
-def _agreement(encoder: Encoder, path: str, *, quiet: bool) -> dict[str, list[float]]:
+def _agreement(encoder: Encoder, path: str, langs: str | None, *, quiet: bool) -> dict[str, list[float]]:
     """The measures of each hidden state on the first pairs of a file."""
     from otkit.alignment.layers import MEASURES, layer_curves, read_texts
     from otkit.cli.progress import progress_bar
+    from otkit.data.languages import languages_to_tell
 
+    told = languages_to_tell([encoder], path, langs, note=lambda text: note(text, quiet=quiet))
     pairs = read_texts(path, most=_PAIRS)
     with progress_bar(quiet=quiet) as bar:
         step = bar.step("encode", unit="pairs", total=len(pairs))
-        return layer_curves(encoder, {path: pairs}, tuple(MEASURES), progress=step.update)
+        return layer_curves(
+            encoder,
+            {path: pairs},
+            tuple(MEASURES),
+            languages=None if told is None else {path: told},
+            progress=step.update,
+        )
 
 
 def curve_table(curves: dict[str, list[float]]) -> Table:
@@ -110,6 +119,7 @@ def curve_table(curves: dict[str, list[float]]) -> Table:
 def facts_table(encoder: Encoder) -> Table:
     """A row for each thing to know of an encoder."""
     from otkit.alignment.layer_choice import kept_choice, stated_choice
+    from otkit.data.languages import usual_language
     from otkit.encoders.encoder import alignment_layers_rule
     from otkit.encoders.families import table_weights
     from otkit.encoders.static import StaticEncoder
@@ -134,6 +144,10 @@ def facts_table(encoder: Encoder) -> Table:
         ("sentence vector", _sentence_vector(encoder)),
         ("longest text of a sentence vector", str(settings.most_tokens(encoder.max_tokens))),
     ]
+    if encoder.subwords.usual is not None:
+        known = encoder.subwords.languages
+        usual = usual_language(encoder)
+        rows.append(("languages of its tokenizer", f"{len(known)}; {usual} where nothing tells (--langs)"))
     if settings.prompts:
         rows.append(("prompts", ", ".join(f"{name} {text!r}" for name, text in settings.prompts.items())))
     if isinstance(encoder, StaticEncoder):

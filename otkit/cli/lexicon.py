@@ -151,18 +151,11 @@ def lexicon(
     from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
     from otkit.cli.stopping import resumable
-    from otkit.data.languages import languages_of
 
     outputs: dict[str, Path | None] = {"output": output, "json": json_path}
     if shape == "shortlist" and output is not None:
         outputs["output"], outputs["reverse"] = shortlist_files(output)
     claim_files(outputs, [place, target, links, model, given.recipe], overwrite=overwrite or resume)
-    try:
-        languages = languages_of(place, langs, target=target)
-    except InputError:
-        if langs is not None or shape == "tbx":
-            raise
-        languages = ("und", "und")
     aligner = workers = None
     if links is None:
         alignment = with_weak_links(alignment, settings)
@@ -186,7 +179,7 @@ def lexicon(
             form=shape,
             input_format=input_format,
             raw=segmenter or raw,
-            langs=languages,
+            langs=langs,
             on_error=on_error,
             resume=resume,
             overwrite=overwrite,

@@ -14,6 +14,7 @@ from otkit.cli.options import (
     BatchTokens,
     Device,
     JsonPath,
+    Langs,
     Model,
     OnError,
     Overwrite,
@@ -110,6 +111,7 @@ def project(
     ] = SHARE,
     seed: Seed = 0,
     links: Links = None,
+    langs: Langs = None,
     keep: Annotated[
         str,
         name_option(
@@ -187,6 +189,7 @@ def project(
             target,
             output,
             lexicons or [],
+            langs=langs,
             share=share,
             seed=seed,
             form=input_format,
@@ -219,11 +222,13 @@ def project(
         target,
         aligner=aligner,
         links=links,
+        langs=langs,
         form=form,
         spans=spans,
         keep=keep,
         on_error=on_error,
         options={"column": column, "token_column": token_column, "scheme": scheme, "scores": scores},
+        note=lambda text: note(text, quiet=quiet),
     )
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
         step, wrote = bar.step("project", unit="sentences"), True
@@ -275,6 +280,7 @@ def _augment(
     output: Path | None,
     lexicons: list[str],
     *,
+    langs: str | None,
     share: float,
     seed: int,
     form: str,
@@ -302,6 +308,7 @@ def _augment(
             output,
             target=target,
             lexicons=lexicons,
+            langs=langs,
             share=share,
             seed=seed,
             form=form,
@@ -310,6 +317,7 @@ def _augment(
             overwrite=overwrite,
             aligner=opened,
             on_progress=lambda done, total: step.update(done, total=total),
+            note=lambda text: note(text, quiet=quiet),
         )
     if result.text is not None:
         write_data(result.text)

@@ -27,6 +27,7 @@ from otkit.cli.options import (
     TargetFile,
     Threads,
     Verbose,
+    note,
     note_corpus,
     set_logging,
     set_threads,
@@ -123,6 +124,7 @@ def report(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
+    from otkit.data.languages import languages_to_tell
     from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, unlinked_words
     from otkit.reports.html import Page, PagePair, Variant, write_page
     from otkit.reports.variants import layers_name, page_threshold
@@ -131,13 +133,13 @@ def report(
     models: dict[str, list[GridView]] = {}
     variants, layers = [], {}
     with progress_bar(quiet=quiet) as bar:
-        for label, encoder in open_both(model, compare, device=device).items():
-            aligner = WordAligner(
-                encoder,
-                config,
-                batch_tokens=batch_tokens,
-                languages=tuple(facts.get("languages") or ()) or None,
-            )
+        encoders = open_both(model, compare, device=device)
+        stated = langs or "-".join(facts["languages"]) or None
+        spoken = languages_to_tell(
+            [*encoders.values()], facts["name"], stated, note=lambda text: note(text, quiet=quiet)
+        )
+        for label, encoder in encoders.items():
+            aligner = WordAligner(encoder, config, batch_tokens=batch_tokens, languages=spoken)
             layers[label] = list(aligner.layers)
             named = f"layer {layers_name(aligner.layers)}"
             variants.append(Variant(label, named, config.transport, config.described()))
@@ -213,7 +215,7 @@ def _from_corpus(
 def _from_gold(
     file: str, *, count: int, seed: int, on_error: str, quiet: bool
 ) -> tuple[dict[str, Any], list[Example]]:
-    from otkit.data.gold import read_gold
+    from otkit.data.gold import languages_of_gold, read_gold
     from otkit.reports.view import GoldLinks
 
     pairs = read_gold(file, format="tsv", on_error=on_error)
@@ -222,7 +224,11 @@ def _from_gold(
     examples: list[Example] = [
         (pair.line, pair.source, pair.target, GoldLinks(pair.sure, pair.possible)) for pair in chosen
     ]
-    return {"name": pairs.name, "sha256": pairs.sha256}, examples
+    return {
+        "name": pairs.name,
+        "languages": list(languages_of_gold(pairs) or ()),
+        "sha256": pairs.sha256,
+    }, examples
 
 
 def _sample(size: int, count: int, seed: int, *, name: str) -> Iterator[int]:

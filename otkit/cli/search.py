@@ -44,6 +44,15 @@ def search(
             show_default=False,
         ),
     ] = None,
+    langs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="XX",
+            help="The language of the questions, for a tokenizer that names it (NLLB, mBART).",
+            show_default=False,
+            rich_help_panel="Data",
+        ),
+    ] = None,
     on_error: OnError = "raise",
     model: Annotated[
         str | None,
@@ -102,7 +111,16 @@ def search(
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
 
-    answers = run(vectors, asked, k=k, prompt=prompt, encoder=model, device=device)
+    answers = run(
+        vectors,
+        asked,
+        k=k,
+        prompt=prompt,
+        langs=langs,
+        encoder=model,
+        device=device,
+        note=lambda text: note(text, quiet=quiet),
+    )
     if json_path is not None:
         answered = [_plain(found) for found in answers]
         write_document(json_path, {"folder": str(vectors), "answers": answered}, overwrite=overwrite)

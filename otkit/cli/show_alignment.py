@@ -149,7 +149,7 @@ def show_alignment(
         _words(text, side=side, raw=segmenter or raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
     ]
-    from otkit.data.languages import languages_of
+    from otkit.data.languages import languages_to_tell
     from otkit.reports.variants import pair_page, pair_view
     from otkit.reports.view import parse_gold
 
@@ -160,13 +160,21 @@ def show_alignment(
         except InputError as error:  # here the links are no file's, but the option's value
             raise ConfigError(error.what, where=error.where, remedy=error.remedies) from error
     set_threads(threads)
-    languages = None if langs is None else languages_of("", langs)
     encoders = open_both(model, compare, device=device)
+    languages = languages_to_tell([*encoders.values()], "", langs, note=lambda text: note(text, quiet=quiet))
     from otkit.cli.progress import counted, last_line
 
     if explain is not None:
         _explain(
-            explain, encoders, config, words, shape=shape, output=output, width=width, overwrite=overwrite
+            explain,
+            encoders,
+            config,
+            words,
+            languages,
+            shape=shape,
+            output=output,
+            width=width,
+            overwrite=overwrite,
         )
         return
     if shape == "html":
@@ -200,7 +208,7 @@ def show_alignment(
     elif shape == "grid":
         _print_grid(views, output, width=width, overwrite=overwrite)
     else:
-        lines = _lines(shape, views, encoders, config, width=width)
+        lines = _lines(shape, views, encoders, config, languages, width=width)
         _print_text(lines, output, overwrite=overwrite)
     counts = " and ".join(counted(len(view.links), "link") for view in views)
     place = "" if output is None else f"wrote {output}: "
@@ -216,6 +224,7 @@ def _explain(
     encoders: dict[str, Encoder],
     config: AlignmentSettings,
     words: Sequence[tuple[str, ...]],
+    languages: tuple[str, str] | None,
     *,
     shape: str,
     output: Path | None,
@@ -228,7 +237,7 @@ def _explain(
 
     found = {}
     for name, encoder in encoders.items():
-        trace = WordAligner(encoder, config).trace((words[0], words[1]))
+        trace = WordAligner(encoder, config, languages=languages).trace((words[0], words[1]))
         side, colon, place = word.partition(":")
         if colon and side in ("source", "target") and place.isdecimal():
             places = [(side, int(place))]
@@ -333,6 +342,7 @@ def _lines(
     views: Sequence[GridView],
     encoders: dict[str, Encoder],
     config: AlignmentSettings,
+    languages: tuple[str, str] | None,
     *,
     width: int | None,
 ) -> list[str]:
@@ -359,7 +369,7 @@ def _lines(
         ]
     from otkit.files import to_json
 
-    used = [WordAligner(encoder, config).used() for encoder in encoders.values()]
+    used = [WordAligner(encoder, config, languages=languages).used() for encoder in encoders.values()]
     document = {**alignment_document(views, list(encoders), used), "units": config.units()}
     return [to_json(document).rstrip("\n")]
 

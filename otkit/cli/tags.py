@@ -12,6 +12,7 @@ from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     BatchTokens,
     Device,
+    Langs,
     Model,
     OnError,
     Overwrite,
@@ -64,6 +65,7 @@ def tags(
         bool, typer.Option("--texts", help="Write the plain texts of FILE, a line each, to be translated.")
     ] = False,
     links: Links = None,
+    langs: Langs = None,
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,
@@ -143,6 +145,7 @@ def tags(
             translation,
             output,
             links=links,
+            langs=langs,
             form=input_format,
             syntax=syntax,
             on_error=on_error,
@@ -150,6 +153,7 @@ def tags(
             overwrite=overwrite,
             aligner=aligner,
             on_progress=lambda done, total: step.update(done, total=total),
+            note=lambda text: note(text, quiet=quiet),
         )
     if result.finished_before:
         note(f"{output} is finished: nothing to resume", quiet=quiet)

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import overload
 
+from otkit.data.languages import languages_told
 from otkit.data.lines import (
     ON_ERROR,
     LineSource,
@@ -27,7 +28,15 @@ from otkit.data.links import GOLD_FORMATS, READERS, RawLink, Text, Words, format
 from otkit.data.parallel import BadLine, PairReader
 from otkit.errors import ConfigError, InputError, choose
 
-__all__ = ["GOLD_FORMATS", "GoldPair", "GoldSet", "gold_format", "parse_links", "read_gold"]
+__all__ = [
+    "GOLD_FORMATS",
+    "GoldPair",
+    "GoldSet",
+    "gold_format",
+    "languages_of_gold",
+    "parse_links",
+    "read_gold",
+]
 
 FilePath = str | Path
 
@@ -53,6 +62,7 @@ class GoldSet(Sequence[GoldPair]):
     notes       sentences for a person, the weightiest first
     spaces      the lines of the text whose words other programs may count otherwise
     sha256      of the links and the text
+    languages   of sources and targets, where somebody said so
     """
 
     name: str
@@ -65,6 +75,7 @@ class GoldSet(Sequence[GoldPair]):
     notes: tuple[str, ...]
     spaces: SpaceCount
     sha256: str
+    languages: tuple[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -84,6 +95,13 @@ class GoldSet(Sequence[GoldPair]):
     def possible_links(self) -> int:
         """Links that are possible and not sure."""
         return sum(len(pair.possible) for pair in self.pairs) - self.sure_links
+
+
+def languages_of_gold(pairs: Sequence[GoldPair]) -> tuple[str, str] | None:
+    """Of both sides, where the pairs are a set that knows them, or whose name tells them."""
+    if not isinstance(pairs, GoldSet):
+        return None
+    return pairs.languages or languages_told(pairs.name)
 
 
 def gold_format(path: FilePath) -> str:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otkit.encoders.languages import SHORT
 from otkit.errors import InputError
 
-__all__ = ["is_known", "language_of", "languages_of", "languages_told", "short_code"]
+if TYPE_CHECKING:
+    from otkit.encoders.encoder import Encoder
+
+__all__ = [
+    "is_known",
+    "language_of",
+    "languages_of",
+    "languages_to_tell",
+    "languages_told",
+    "short_code",
+    "untold",
+    "usual_language",
+]
 
 # ISO 639-1, and the three-letter twins of those a corpus is likely to use
 _TWO = """
@@ -31,6 +45,9 @@ CODE = r"[a-z]{2,3}(?:[_][A-Z][A-Za-z]{1,3})?"
 PAIR = re.compile(rf"(?<![A-Za-z0-9])(?=({CODE})-({CODE})(?![A-Za-z0-9]))")
 STATED = re.compile(r"([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)-([A-Za-z]{2,8}(?:_[A-Za-z0-9]{2,8})?)")
 REMEDY = "state them, source first: `langs='de-en'`"
+# What may stand behind the language of a name.
+_FORMS = {"gz", "txt", "tsv", "conll", "iob", "bio", "bioes", "json", "jsonl", "html", "htm"}
+_FORMS |= {"xml", "xliff", "xlf", "tmx", "po"}
 
 
 def is_known(code: str) -> bool:
@@ -63,7 +80,8 @@ def languages_of(
         return stated[1], stated[2]
     name = Path(path).name
     if target is not None:
-        endings = [_ending(name), _ending(Path(target).name)]
+        # Of two files a whole name may be a language too: labels/en.conll beside labels/de.txt.
+        endings = [_ending(f".{each}") for each in (name, Path(target).name)]
         if endings[0] and endings[1]:
             return endings[0], endings[1]
     found = {(match[1], match[2]) for match in PAIR.finditer(name) if _believable(match[1], match[2])}
@@ -89,15 +107,53 @@ def languages_told(path: str | Path, *, target: str | Path | None = None) -> tup
         return None
 
 
+def languages_to_tell(
+    encoders: Sequence[Encoder],
+    path: str | Path,
+    langs: str | None = None,
+    *,
+    target: str | Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[str, str] | None:
+    """What encoders whose tokenizer names the language of a text (NLLB, mBART) are told of the two sides of a file: as
+    stated, or told by the names; one that they do not know is a ConfigError. None where nothing tells, which `note`
+    gets to know, and where no encoder is of that kind."""
+    stated = None if langs is None else languages_of(path, langs)
+    asking = [encoder for encoder in encoders if encoder.subwords.usual is not None]
+    if not asking:
+        return None
+    told = stated or languages_told(path, target=target)
+    if told is None:
+        note(untold(asking[0]))
+    for encoder in asking if told else ():
+        for code in told or ():
+            encoder.subwords.language_token(code)
+    return told
+
+
+def usual_language(encoder: Encoder) -> str:
+    """The code of the language that a tokenizer with tokens for languages takes where nobody says."""
+    tokens = encoder.subwords
+    return next(code for code, token in tokens.languages.items() if token == tokens.usual)
+
+
+def untold(encoder: Encoder) -> str:
+    """The remark on texts whose language nothing tells to a tokenizer that wants to know."""
+    return (
+        "the tokenizer names the language of a text, and nothing tells it here: each counts as"
+        f" {usual_language(encoder)}; {REMEDY}"
+    )
+
+
 def language_of(path: str | Path) -> str | None:
     """The language of a file in one language, told by the ending of its name; None where nothing tells."""
     return _ending(Path(path).name)
 
 
 def _ending(name: str) -> str | None:
-    """`de` of `news.de`, `news.de.gz` and `news.de.txt`."""
+    """`de` of `news.de`, `news.de.gz`, `news.de.txt` and `page.de.html`."""
     parts = name.split(".")[1:]
-    while parts and parts[-1] in ("gz", "txt"):
+    while parts and parts[-1] in _FORMS:
         parts.pop()
     return parts[-1] if parts and is_known(parts[-1]) else None
 

@@ -22,7 +22,7 @@ from otkit.encoders.families import layer_count, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
 from otkit.encoders.stack import Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
-from otkit.encoders.tokens import lower_case, refuse_huge
+from otkit.encoders.tokens import SENTENCEPIECE, lower_case, refuse_huge
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import CheckpointError, OtkitError
 from otkit.resources import sample_encoder
@@ -32,7 +32,13 @@ __all__ = ["open_encoder"]
 _MANIFEST = "manifest.json"  # of what otkit exported
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.pkl")
 # transformers makes up an empty tokenizer where none of these is found.
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", *SENTENCEPIECE)
+# Tokenizers that transformers has no fast form of, and what to use instead.
+_SLOW = {
+    "M2M100Tokenizer": "use NLLB's encoder, which is of the same architecture: facebook/nllb-200-distilled-600M",
+    "MarianTokenizer": "use the encoder of mBART-50 or of NLLB",
+    "XLMTokenizer": "use XLM-R: FacebookAI/xlm-roberta-base",
+}
 # As llama.cpp numbers them; a file may state none (0).
 _GGUF_POOLINGS = {None: "mean", 0: "mean", 1: "mean", 2: "cls", 3: "lasttoken"}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -253,9 +259,10 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
         )
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError(
-            f"its tokenizer ({type(tokenizer).__name__}) has no fast form, which keeps words apart",
+            f"transformers cannot convert its tokenizer ({type(tokenizer).__name__}) to the fast form, which keeps"
+            " words apart",
             where=str(folder),
-            remedy="convert it and save tokenizer.json beside the encoder",
+            remedy=_SLOW.get(type(tokenizer).__name__, "use an encoder that comes with tokenizer.json"),
         )
     if stack.lower_case:
         lower_case(tokenizer.backend_tokenizer)

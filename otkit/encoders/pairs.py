@@ -53,7 +53,8 @@ class PairTokenizer:
     It works on a copy of the encoder's tokenizer, so that no truncation set here is ever seen elsewhere.
     """
 
-    def __init__(self, encoder: TorchEncoder) -> None:
+    def __init__(self, encoder: TorchEncoder, language: str | None = None) -> None:
+        """language: of the texts, for an encoder whose tokenizer wants to know."""
         self._backend = backend = own_tokenizer(encoder.tokenizer.backend_tokenizer)
         self.padding = encoder.subwords.padding_id
         self.limit = encoder.max_tokens
@@ -69,7 +70,10 @@ class PairTokenizer:
         first, last = sides.index(0), len(sides) - sides[::-1].index(0)
         second, end = sides.index(1), len(sides) - sides[::-1].index(1)
         between = ((0, first), (last, second), (end, len(sides)))  # where the special tokens stand
-        self._ids = [np.array(probe.ids[a:b], dtype=np.int32) for a, b in between]
+        usual = encoder.subwords.usual
+        spoken = usual if usual is None else encoder.subwords.language_token(language)
+        ids = [spoken if token == usual else token for token in probe.ids]
+        self._ids = [np.array(ids[a:b], dtype=np.int32) for a, b in between]
         self._types = [np.array(probe.type_ids[a:b], dtype=np.int32) for a, b in between]
         self._kinds = (probe.type_ids[first], probe.type_ids[second])
         self.lead, self.middle = first, second - last

@@ -72,8 +72,8 @@ def encode_sentences(
             [texts[index] for index in members], prefix=prefix, limit=limit if long == "cut" else None
         )
         refuse_too_long(tokens, limit, numbers=members.tolist())
-        if languages is not None:
-            tokens = encoder.subwords.in_languages(tokens, [languages[index] for index in members])
+        spoken = None if languages is None else [languages[index] for index in members]
+        tokens = encoder.subwords.in_languages(tokens, spoken)
         tokens = tokens.to(encoder.device)
         with torch.inference_mode():
             if layer is None and pooling is None:
@@ -100,18 +100,21 @@ def encode_words(
     layers: Sequence[int],
     unit: str = "word",
     word_vector: str = "mean",
+    languages: Sequence[str | None] | None = None,
     long: str = "error",
     prefix: str | None = None,
 ) -> tuple[Encoded, ...]:
     """The units of B sentences, one Encoded (B, W, D) for each asked layer, all with the same mask and word
     ids.
 
-    long: `error` raises TooLongError for a sentence past the encoder's limit; `window` encodes it in
-    overlapping windows, alone, so a sentence of 100,000 words needs memory for its own vectors and no more.
+    languages: of each sentence, for an encoder whose tokenizer wants to know. long: `error` raises TooLongError for a
+    sentence past the encoder's limit; `window` encodes it in overlapping windows, alone, so a sentence of 100,000 words
+    needs memory for its own vectors and no more.
     """
     choose(long, LONG, what="rule for long sentences")
     units = _unit_function(unit, word_vector)
     tokens = encoder.subwords.encode(sentences, prefix=encoder.settings.prefix if prefix is None else prefix)
+    tokens = encoder.subwords.in_languages(tokens, languages)
     fits = tokens.lengths <= encoder.max_tokens
     if bool(fits.all()):
         tokens = tokens.to(encoder.device)

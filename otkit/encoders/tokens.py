@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -18,9 +18,10 @@ from torch.nn.functional import pad
 
 from otkit.encoders.device import send
 from otkit.encoders.languages import language_key
-from otkit.errors import CheckpointError, InputError, OtkitError
+from otkit.errors import CheckpointError, ConfigError, InputError, OtkitError
 
 __all__ = [
+    "SENTENCEPIECE",
     "Sentence",
     "SubwordTokenizer",
     "Tokens",
@@ -65,11 +66,19 @@ def tokenizer_errors() -> Iterator[None]:
         ) from error
 
 
+SENTENCEPIECE = (
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+)
+"""Where a folder has the pieces of sentencepiece, which transformers converts where there is no tokenizer.json."""
 _HUGE = 1 << 28  # bytes; the largest vocabularies that are known take a fifth
 _READ_WHOLE = (
     *("config.json", "otkit.json", "manifest.json", "modules.json", "adapter_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model"),
+    *("vocab.txt", "vocab.json", "merges.txt", *SENTENCEPIECE),
     "model.safetensors.index.json",
 )
 
@@ -268,7 +277,7 @@ class SubwordTokenizer:
         if self.usual is None or languages is None or not len(tokens):
             return tokens
         asked = [languages] * len(tokens) if isinstance(languages, str) else languages
-        spoken = {code: self._language(code) for code in {*asked}}
+        spoken = {code: self.language_token(code) for code in {*asked}}
         own = torch.tensor([spoken[code] for code in asked], device=tokens.ids.device)
         # By its place: the vocabulary of mBART has the codes as pieces of text too.
         if self.usual in self._before:
@@ -277,7 +286,16 @@ class SubwordTokenizer:
             place = tokens.lengths - len(self._after) + self._after.index(self.usual)
         return replace(tokens, ids=tokens.ids.scatter(1, place[:, None], own[:, None]))
 
-    def _language(self, code: str | None) -> int:
+    def known(self, languages: Sequence[str]) -> list[str | None]:
+        """The same languages, without those that no token stands for: of text that is not the user's."""
+        found: dict[str, str | None] = {}
+        for code in {*languages} if self.usual is not None else ():
+            with suppress(ConfigError):
+                found[code] = language_key(code, self.languages)
+        return [found.get(code) for code in languages]
+
+    def language_token(self, code: str | None) -> int:
+        """The token that says so; None: the tokenizer's own choice."""
         assert self.usual is not None
         return self.usual if code is None else self.languages[language_key(code, self.languages)]
 

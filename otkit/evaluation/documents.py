@@ -39,13 +39,15 @@ FOUND, FOUND_STRICT, FOUND_LAX, GOLD, GOLD_STRICT, GOLD_LAX = range(6)
 
 @dataclass(frozen=True)
 class GoldDocument:
-    """A document in two languages, its sentences as words, and the beads that people drew."""
+    """A document in two languages, its sentences as words, and the beads that people drew; `languages` where somebody
+    said so."""
 
     name: str
     source: tuple[Sentence, ...]
     target: tuple[Sentence, ...]
     beads: tuple[Bead, ...]
     sha256: str
+    languages: tuple[str, str] | None = None
 
 
 def read_beads(path: str | Path) -> tuple[Bead, ...]:
@@ -171,7 +173,13 @@ def documents_task(sets: Mapping[str, Sequence[GoldDocument]], settings: BeadSet
         for language, documents in sets.items():
             found = []
             for document in documents:
-                beads = align_sentences(encoder, document.source, document.target, settings=settings)
+                beads = align_sentences(
+                    encoder,
+                    document.source,
+                    document.target,
+                    settings=settings,
+                    languages=document.languages,
+                )
                 found.append(beads.beads)
                 done += len(document.source) + len(document.target)
                 progress(done, total, "documents")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from otkit.data.lines import skipped_note
 from otkit.data.views import PairCorpus
 from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder
-from otkit.encoders.pairs import JointInputs, collate
+from otkit.encoders.pairs import JointInputs, PairTokenizer, collate
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.evaluation.protocol import Progress
@@ -44,6 +44,7 @@ __all__ = [
     "Row",
     "batches_by_length",
     "fine_tune",
+    "pair_tokenizers",
     "scoring",
     "subset",
     "trainable",
@@ -92,6 +93,21 @@ def trainable(encoder: Encoder) -> TorchEncoder:
             remedy="name the folder it was exported from",
         )
     return encoder
+
+
+def pair_tokenizers(encoder: TorchEncoder, languages: Iterable[str]) -> dict[str, PairTokenizer]:
+    """The tokenizer of each language that is scored, and of English, which is trained on."""
+    asked = list(dict.fromkeys(("en", *languages)))
+    known = encoder.subwords.known(asked)
+    unknown = [code for code, found in zip(asked, known, strict=True) if found is None]
+    if encoder.subwords.usual is not None and unknown:
+        rest = ",".join(code for code in languages if code not in unknown)
+        raise ConfigError(
+            f"the tokenizer has no token for {', '.join(unknown)}",
+            remedy=f"score the others: `languages='{rest}'`",
+            setting="languages",
+        )
+    return {code: PairTokenizer(encoder, told) for code, told in zip(asked, known, strict=True)}
 
 
 def subset(count: int, most: int | None, *, seed: int = 0) -> list[int]:

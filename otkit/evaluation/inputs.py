@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from otkit.data.benchmarks import (
 )
 from otkit.data.examples import TaskSet
 from otkit.data.gold import GoldPair, GoldSet, gold_format, read_gold
-from otkit.data.languages import languages_of, short_code
-from otkit.data.lines import words_of
+from otkit.data.languages import languages_of, languages_told, short_code
+from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import ParallelCorpus, open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import PairCorpus, english_last
@@ -150,13 +150,14 @@ def gold_sets(
     sets: dict[str, GoldSet] = {}
     for name, text in zip(names, _texts_of(names, texts if gold else (), reading), strict=True):
         first, target = text if isinstance(text, tuple) else (text, None)
-        language = _language(name, first, target, reading)
+        languages = _languages(name, first, target, reading)
+        language = short_code(languages[languages[0] in ("en", "eng")])
         if language in sets:
             raise ConfigError(
                 f"two files have gold of the language {language!r}", remedy="evaluate one by one"
             )
         if reading.wants(language):
-            sets[language] = read_gold(
+            found = read_gold(
                 name,
                 text=first,
                 target=target,
@@ -164,6 +165,7 @@ def gold_sets(
                 base=base,
                 on_error=reading.on_error,
             )
+            sets[language] = replace(found, languages=languages)
             if said := sets[language].spaces.note(str(first or name)):
                 reading.note(said)
     reading.check(sets)
@@ -184,22 +186,23 @@ def _texts_of(
     return texts
 
 
-def _language(name: FilePath, text: FilePath | None, target: FilePath | None, reading: Reading) -> str:
-    """The language that is not English, as stated or told by the name of the text or of its links."""
+def _languages(
+    name: FilePath, text: FilePath | None, target: FilePath | None, reading: Reading
+) -> tuple[str, str]:
+    """Those stated, or told by the name of the text or of its links."""
     try:
-        first, second = languages_of(text or name, reading.langs, target=target)
+        return languages_of(text or name, reading.langs, target=target)
     except InputError:
         if text is None:
             raise
-        first, second = languages_of(name)
-    return short_code(second if first in ("en", "eng") else first)
+        return languages_of(name)
 
 
-def linked_sets(texts: Sequence[ParallelFile], reading: Reading) -> dict[str, tuple[list[GoldPair], str]]:
+def linked_sets(texts: Sequence[ParallelFile], reading: Reading) -> dict[str, GoldSet]:
     """The first pairs of parallel files with the mutual matches of the sample encoder as their links: one judge for
     the model and its baseline."""
     aligner = WordAligner(open_encoder(device="cpu"), AlignmentSettings(strategy="mutual"))
-    sets: dict[str, tuple[list[GoldPair], str]] = {}
+    sets: dict[str, GoldSet] = {}
     for text in texts:
         corpus = reading.corpus(text)
         language = short_code(corpus.languages[0])
@@ -208,8 +211,20 @@ def linked_sets(texts: Sequence[ParallelFile], reading: Reading) -> dict[str, tu
         if reading.wants(language):
             pairs = [(words_of(pair.source), words_of(pair.target)) for pair in islice(corpus, LINKED_PAIRS)]
             found = aligner.align(pairs, plans=False)
-            linked = [GoldPair(one.source, one.target, one.pairs, one.pairs) for one in found]
-            sets[language] = (linked, corpus.sha256)
+            linked = tuple(GoldPair(one.source, one.target, one.pairs, one.pairs) for one in found)
+            sets[language] = GoldSet(
+                corpus.name,
+                linked,
+                format="tsv",
+                base=0,
+                detected=False,
+                dropped=0,
+                skipped=corpus.skipped,
+                notes=(),
+                spaces=SpaceCount(),
+                sha256=corpus.sha256,
+                languages=corpus.languages,
+            )
     reading.check(sets)
     return sets
 
@@ -218,10 +233,10 @@ def mining_sets(source: FilePath, target: FilePath, gold: FilePath, reading: Rea
     """Two collections and the pairs hidden in them, under the language that the name of the gold tells."""
     data = read_mining(source, target, gold, on_error=reading.on_error)
     try:
-        language = short_code(languages_of(gold, reading.langs)[0])
+        told = languages_of(gold, reading.langs)
     except InputError:
-        language = Path(gold).name
-    return {language: data}
+        return {Path(gold).name: replace(data, languages=languages_told(source, target=target))}
+    return {short_code(told[0]): replace(data, languages=told)}
 
 
 def xnli_data(data: FilePath | None, train: str | None, reading: Reading, *, trains: bool = True) -> XnliData:

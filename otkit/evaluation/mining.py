@@ -45,13 +45,14 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class MiningSet:
-    """Two collections and the pairs of rows (source, target) that are translations; `skipped` lines were bad, `bad`
-    holds the first ten."""
+    """Two collections and the pairs of rows (source, target) that are translations, and the languages of both where
+    they are known; `skipped` lines were bad, `bad` holds the first ten."""
 
     name: str
     source: tuple[str, ...]
     target: tuple[str, ...]
     gold: frozenset[tuple[int, int]]
+    languages: tuple[str, str] | None = None
     skipped: int = 0
     bad: tuple[InputError, ...] = ()
     sha256: str = ""
@@ -138,7 +139,14 @@ def evaluate_mining(
     """Mine the collections of `data`, choose the threshold on a part of the sources, score the rest."""
     config = config or MiningSettings()
     texts = [*data.source, *data.target]
-    vectors = encode_texts(encoder, texts, batch_tokens=config.batch_tokens, progress=progress)
+    here, there = data.languages or (None, None)
+    vectors = encode_texts(
+        encoder,
+        texts,
+        languages=[here] * len(data.source) + [there] * len(data.target),
+        batch_tokens=config.batch_tokens,
+        progress=progress,
+    )
     source, target = vectors[: len(data.source)], vectors[len(data.source) :]
     source = normalised_rows(source, config.space, of="the source")
     target = normalised_rows(target, config.space, of="the target")

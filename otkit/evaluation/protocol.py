@@ -54,6 +54,7 @@ class Metric:
     headline   whether the comparison with a baseline shows it
     group      metrics of one group stand in one table
     digits     after the point, in a table; 0 for a count
+    chance     what guessing gives: a number, or the name of a figure that the task states of each language
     """
 
     name: str
@@ -63,6 +64,7 @@ class Metric:
     headline: bool = True
     group: str = ""
     digits: int = 3
+    chance: float | str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Findings:
         if metric.statistic is None:
             return self.figures[language][metric.name]
         return float(metric.statistic(self.tables[language][metric.table].sum(axis=0)))
+
+    def chance(self, metric: Metric, language: str) -> float | None:
+        """What guessing gives in a language; None where that is not known."""
+        if isinstance(metric.chance, str):
+            return self.figures.get(language, {}).get(metric.chance)
+        return metric.chance
 
     def has(self, metric: Metric, language: str) -> bool:
         """Whether the language has this figure."""

@@ -54,7 +54,14 @@ RETRIEVAL_COLUMNS = (*(f"@{depth}" for depth in _DEPTHS), "MRR", "strong", "@1 e
 
 def _direction_metrics(name: str) -> tuple[Metric, ...]:
     means = [
-        Metric(f"{name} {column}", column_mean(place), table=name, headline=column == "@1", group=name)
+        Metric(
+            f"{name} {column}",
+            column_mean(place),
+            table=name,
+            headline=column == "@1",
+            group=name,
+            chance=f"{name} chance" if column == "@1" else None,
+        )
         for place, column in enumerate(RETRIEVAL_COLUMNS)
     ]
     return (*means, Metric(f"{name} repeated", better="none", headline=False, group=name, digits=0))
@@ -93,6 +100,7 @@ class Direction:
     equal    (N,) whether the first place has the translation or an item equal to it
     repeated how many of the N translations have an equal in the pool
     hubness  skewness of how often an item is among the 10 nearest of a query: 0 is even, high means hubs
+    pool     how many items the translation is sought among
     """
 
     ranks: Rows
@@ -100,6 +108,7 @@ class Direction:
     equal: NDArray[np.bool_]
     repeated: int
     hubness: float
+    pool: int
 
     def accuracy(self, k: int) -> float:
         """Accuracy@k in [0, 1]."""
@@ -278,6 +287,7 @@ def _direction(
         equal=(first >= 0) & (pool[first] == pool[gold]),
         repeated=int((sizes[pool[gold]] > 1).sum()),
         hubness=skewness,
+        pool=len(pool),
     )
 
 
@@ -380,6 +390,8 @@ def _numbers(score: RetrievalScores) -> dict[str, float]:
     figures = {
         "forward repeated": score.forward.repeated,
         "backward repeated": score.backward.repeated,
+        "forward chance": 1 / score.forward.pool,
+        "backward chance": 1 / score.backward.pool,
         "matched": score.matched,
         "random": score.random,
         "gap": score.gap,

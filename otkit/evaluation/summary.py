@@ -11,7 +11,7 @@ from scipy.linalg import block_diag
 from otkit.errors import ConfigError
 from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.evaluation.protocol import BASELINE, MODEL, Cell, Findings, Metric
-from otkit.evaluation.significance import compare
+from otkit.evaluation.significance import bootstrap, compare
 
 __all__ = ["Figure", "Summary", "summarise"]
 
@@ -21,6 +21,9 @@ class Figure:
     """One metric of one language, or of an average over languages.
 
     std         sample standard deviation over seeds (None for one seed)
+    interval    95 % bootstrap interval over test items, `baseline_interval` that of the baseline; of the metrics
+                that are compared with one, where the task keeps its items
+    chance      what guessing gives
     difference  model minus baseline; `low` and `high` bound its 95 % paired bootstrap interval over test
                 items, each item's counts added over the seeds; `p_value` is that of no difference
     """
@@ -33,6 +36,9 @@ class Figure:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    baseline_interval: tuple[float, float] | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,16 +91,32 @@ def _figure(
 ) -> Figure:
     ours, theirs = (_over_seeds(found, members, metric) for found in (model, baseline))
     mean = float(np.mean(ours))
-    if not len(theirs):
-        return Figure(mean, _deviation(ours))
-    other = float(np.mean(theirs))
-    figure = Figure(mean, _deviation(ours), other, _deviation(theirs), mean - other)
+    figure = Figure(mean, _deviation(ours), chance=_chance(model[0], members, metric))
+    if len(theirs):
+        other = float(np.mean(theirs))
+        figure = replace(figure, baseline=other, baseline_std=_deviation(theirs), difference=mean - other)
     if metric.statistic is None or not metric.headline:
         return figure
-    tables = [_joined(found, members, metric) for found in (model, baseline)]
     statistic = _mean_of_parts(metric.statistic, len(members))
+    tables = [_joined(found, members, metric) for found in (model, baseline) if found]
+    own = [bootstrap(table, statistic, resamples=resamples) for table in tables]
+    figure = replace(figure, interval=(own[0].low, own[0].high))
+    if not len(theirs):
+        return figure
     found = compare(tables[0], tables[1], statistic, resamples=resamples)
-    return replace(figure, low=found.difference.low, high=found.difference.high, p_value=found.p_value)
+    return replace(
+        figure,
+        low=found.difference.low,
+        high=found.difference.high,
+        p_value=found.p_value,
+        baseline_interval=(own[1].low, own[1].high),
+    )
+
+
+def _chance(found: Findings, members: Sequence[str], metric: Metric) -> float | None:
+    """The plain mean of what guessing gives in the members, where it is known of all."""
+    known = [found.chance(metric, member) for member in members]
+    return None if None in known else float(np.mean(known))  # type: ignore[arg-type]
 
 
 def _over_seeds(found: Sequence[Findings], members: Sequence[str], metric: Metric) -> FloatArray:

@@ -147,13 +147,15 @@ def evaluate_translation_errors(
     ours = resolve_layers(encoder.settings.alignment_layers, encoder.layers)
     cut = [(segments(item.source, "icu"), segments(item.target, "icu")) for item in items]
     words = [tuple(word.text for word in side) for pair in cut for side in pair]
+    languages = [language for item in items for language in item.languages]
     sides: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in named}
     plain: dict[str, list[FloatArray]] = {COSINE: [], VALUE: [], COST: []}
     for first in range(0, len(items), _WINDOW):
         part = words[2 * first : 2 * (first + _WINDOW)]
+        spoken = encoder.subwords.known(languages[2 * first : 2 * (first + _WINDOW)])
         with torch.inference_mode():
             stores = _encode(
-                encoder, part, {*ours, *(layer for one in checkers.values() for layer in one.layers)}
+                encoder, part, spoken, {*ours, *(layer for one in checkers.values() for layer in one.layers)}
             )
             for name, checker in checkers.items():
                 sides[name] += checker.check_store(averaged([stores[layer] for layer in checker.layers]))
@@ -161,7 +163,7 @@ def evaluate_translation_errors(
             plain[VALUE].append(value)
             plain[COST].append(linear)
             texts = [item for one in items[first : first + _WINDOW] for item in (one.source, one.target)]
-            vectors = _sentences(encoder, texts)
+            vectors = _sentences(encoder, texts, spoken)
             plain[COSINE].append(1 - (vectors[0::2] * vectors[1::2]).sum(1))
         progress(min(first + _WINDOW, len(items)))
     baselines = {name: np.concatenate(parts) for name, parts in plain.items()}
@@ -169,12 +171,17 @@ def evaluate_translation_errors(
 
 
 def _encode(
-    encoder: Encoder, words: Sequence[tuple[str, ...]], layers: Collection[int]
+    encoder: Encoder, words: Sequence[tuple[str, ...]], spoken: Sequence[str | None], layers: Collection[int]
 ) -> dict[int, UnitStore]:
     """One pass through the encoder for every layer that somebody asks for."""
     asked = sorted(layers)
     stores = encode_layers(
-        encoder, tokenise(encoder, words), layers=asked, unit="word", word_vector="mean", batch_tokens=1024
+        encoder,
+        tokenise(encoder, words, languages=spoken),
+        layers=asked,
+        unit="word",
+        word_vector="mean",
+        batch_tokens=1024,
     )
     return dict(zip(asked, stores, strict=True))
 
@@ -195,15 +202,19 @@ def _balanced(store: UnitStore) -> tuple[FloatArray, FloatArray]:
     return value, linear
 
 
-def _sentences(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
+def _sentences(encoder: Encoder, texts: Sequence[str], spoken: Sequence[str | None]) -> FloatArray:
     """(n, D) L2-normalised vectors of texts of any length."""
     words = [words_of(text) for text in texts]
     lengths = encoder.subwords.encode_texts(texts, prefix=encoder.settings.prefix).lengths
     fits = (lengths <= encoder.settings.most_tokens(encoder.max_tokens)).tolist()
     vectors = np.zeros((len(texts), encoder.sentence_dimension))
-    vectors[fits] = encode_sentences(encoder, [one for one, short in zip(texts, fits, strict=True) if short])
-    for place in np.flatnonzero(~np.array(fits)):
+    short = [place for place, fit in enumerate(fits) if fit]
+    vectors[short] = encode_sentences(
+        encoder, [texts[place] for place in short], languages=[spoken[place] for place in short]
+    )
+    for place in np.flatnonzero(~np.array(fits)).tolist():
         tokens = encoder.subwords.encode([words[place]], prefix=encoder.settings.prefix)
+        tokens = encoder.subwords.in_languages(tokens, spoken[place])
         (states,) = token_states(encoder, tokens, layers=[encoder.layers])
         pooled = encoder.pool(states, tokens)
         refuse_not_finite(pooled, encoder, "a sentence vector")
@@ -264,7 +275,10 @@ def _rank_area(marks: np.ndarray, scores: FloatArray) -> float:
 
 
 def _metrics_of(error: str) -> tuple[Metric, ...]:
-    compared = [Metric(f"{error} {name}", headline=name == OURS, group=error) for name in (OURS, *BASELINES)]
+    compared = [
+        Metric(f"{error} {name}", headline=name == OURS, group=error, chance=0.5)
+        for name in (OURS, *BASELINES)
+    ]
     own = [Metric(f"{error} {name}", headline=False, group=error) for name in ("order", "words")]
     group = f"{error}, null designs:"
     others = [Metric(f"{group} {name}", headline=False, group=group) for name in OTHER_DESIGNS]

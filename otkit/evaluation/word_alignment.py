@@ -17,8 +17,7 @@ from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.links import find_all
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
-from otkit.data.gold import GoldPair, GoldSet
-from otkit.data.languages import languages_told
+from otkit.data.gold import GoldPair, languages_of_gold
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
@@ -99,17 +98,12 @@ def evaluate_word_alignment(
     config = config or AlignmentSettings()
     tables, done = {}, 0
     for language, pairs in sets.items():
-        aligner = WordAligner(encoder, config, batch_tokens=batch_tokens, languages=_languages(pairs))
+        aligner = WordAligner(encoder, config, batch_tokens=batch_tokens, languages=languages_of_gold(pairs))
         found = aligner.align([(pair.source, pair.target) for pair in pairs], plans=False)
         tables[language] = alignment_table([alignment.pairs for alignment in found], pairs, links=links)
         done += len(pairs)
         progress(done)
     return WordAlignmentScores(tables, config)
-
-
-def _languages(pairs: Sequence[GoldPair]) -> tuple[str, str] | None:
-    """Of both sides, where the pairs are a set whose name tells them."""
-    return languages_told(pairs.name) if isinstance(pairs, GoldSet) else None
 
 
 def aer_by_layer(
@@ -148,7 +142,7 @@ def encode_gold(
                 encoder,
                 sentences,
                 joint=config.encoding == "joint",
-                languages=None if (told := _languages(pairs)) is None else told * len(pairs),
+                languages=None if (told := languages_of_gold(pairs)) is None else told * len(pairs),
             ),
             layers=layers,
             unit=config.granularity,

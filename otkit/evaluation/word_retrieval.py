@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from otkit.data.gold import GoldPair
+from otkit.data.gold import GoldPair, languages_of_gold
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.sentences import encode_words
 from otkit.encoders.tokens import Sentence
@@ -53,12 +53,19 @@ def evaluate_word_retrieval(
 ) -> RetrievalScores:
     """Scores of linked sentence pairs; links come from gold, or from any aligner put into the same form."""
     config = config or WordRetrievalSettings()
+    here, there = languages_of_gold(pairs) or (None, None)
     links = [one_to_one(pair) for pair in pairs]
     if not any(links):
         raise InputError("no word has exactly one link", remedy="give pairs with sure one-to-one links")
-    source, source_starts = word_matrix(encoder, [pair.source for pair in pairs], config, progress=progress)
+    source, source_starts = word_matrix(
+        encoder, [pair.source for pair in pairs], config, language=here, progress=progress
+    )
     target, target_starts = word_matrix(
-        encoder, [pair.target for pair in pairs], config, progress=lambda done: progress(len(pairs) + done)
+        encoder,
+        [pair.target for pair in pairs],
+        config,
+        language=there,
+        progress=lambda done: progress(len(pairs) + done),
     )
     rows = np.array(
         [
@@ -97,6 +104,7 @@ def word_matrix(
     sentences: Sequence[Sentence],
     config: WordRetrievalSettings,
     *,
+    language: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Vectors, Rows]:
     """(all words, D) unit vectors in reading order, and the row at which each sentence begins."""
@@ -116,6 +124,7 @@ def word_matrix(
                 [sentences[member] for member in members],
                 layers=layers,
                 word_vector=config.word_vector,
+                languages=[language] * len(members),
                 long="window",
                 prefix="",
             )

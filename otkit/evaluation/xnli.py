@@ -20,6 +20,7 @@ from otkit.evaluation.finetune import (
     Row,
     batches_by_length,
     fine_tune,
+    pair_tokenizers,
     scoring,
     subset,
     trainable,
@@ -37,7 +38,7 @@ _HELD_OUT = 1000
 
 
 XNLI_METRICS = (
-    Metric("accuracy", accuracy, table="right"),
+    Metric("accuracy", accuracy, table="right", chance=1 / 3),
     Metric("macro-F1", macro_f1, table="classes", headline=False),
 )
 
@@ -82,7 +83,7 @@ def xnli_task(
 
     def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         tuned = trainable(encoder)
-        tokenizer = PairTokenizer(tuned)
+        tokenizers = pair_tokenizers(tuned, scored)
         torch.manual_seed(seed)
         said: tuple[str, ...] = ()
         if head is not None:
@@ -95,7 +96,7 @@ def xnli_task(
         else:
             model = xnli_head(tuned, config)
             said = _train(
-                model, tokenizer, data, config, seed=seed, folder=folder, progress=progress, text=text
+                model, tokenizers["en"], data, config, seed=seed, folder=folder, progress=progress, text=text
             )
             if keep:
                 save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
@@ -104,7 +105,7 @@ def xnli_task(
             progress(place, len(scored), "xnli: scoring")
             chosen = [items[number] for number in subset(len(items), config.test_examples)]
             gold = [example.label for example in chosen]
-            guessed = [NLI_LABELS[label] for label in predict(model, tokenizer, chosen, config)]
+            guessed = [NLI_LABELS[label] for label in predict(model, tokenizers[language], chosen, config)]
             right = [a == b for a, b in zip(gold, guessed, strict=True)]
             tables[language] = {
                 "right": mean_table(right),

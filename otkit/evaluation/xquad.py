@@ -27,6 +27,7 @@ from otkit.evaluation.finetune import (
     AlignedText,
     batches_by_length,
     fine_tune,
+    pair_tokenizers,
     scoring,
     subset,
     trainable,
@@ -94,7 +95,7 @@ def xquad_task(
 
     def run(encoder: Encoder, seed: int, folder: Path, progress: Progress) -> Findings:
         tuned = trainable(encoder)
-        tokenizer = PairTokenizer(tuned)
+        tokenizers = pair_tokenizers(tuned, scored)
         torch.manual_seed(seed)
         said: tuple[str, ...] = ()
         if head is not None:
@@ -107,7 +108,7 @@ def xquad_task(
         else:
             model = xquad_head(tuned, config)
             said = _train(
-                model, tokenizer, data, config, seed=seed, folder=folder, progress=progress, text=text
+                model, tokenizers["en"], data, config, seed=seed, folder=folder, progress=progress, text=text
             )
             if keep:
                 save_head(
@@ -117,7 +118,9 @@ def xquad_task(
         for place, (language, items) in enumerate(scored.items()):
             progress(place, len(scored), "xquad: answering")
             chosen = [items[number] for number in subset(len(items), config.test_examples)]
-            tables[language] = score_answers(answer(model, tokenizer, chosen, config), chosen, language)
+            tables[language] = score_answers(
+                answer(model, tokenizers[language], chosen, config), chosen, language
+            )
         progress(len(scored), len(scored), "xquad: answering")
         return Findings(
             tables,

@@ -56,12 +56,18 @@ class Models:
     remembering: Mapping[str, Encoder]
     settings: AlignmentSettings
     turns: Turns
+    languages: tuple[str, str] | None = None
 
     @classmethod
-    def of(cls, encoders: Mapping[str, Encoder], settings: AlignmentSettings) -> Models:
-        """These encoders."""
+    def of(
+        cls,
+        encoders: Mapping[str, Encoder],
+        settings: AlignmentSettings,
+        languages: tuple[str, str] | None = None,
+    ) -> Models:
+        """These encoders. languages: of the pairs that are looked at, for a tokenizer that wants to know."""
         kept = {name: Remembering(encoder) for name, encoder in encoders.items()}
-        return cls(encoders, kept, settings, Turns())
+        return cls(encoders, kept, settings, Turns(), languages)
 
     @property
     def names(self) -> list[str]:
@@ -70,11 +76,12 @@ class Models:
     def aligner(self, name: str | None, changes: Mapping[str, Any]) -> WordAligner:
         """An encoder, the first where none is named, with the settings and what a request changes of them."""
         encoder = choose(name or self.names[0], self.remembering, what="model", setting="model")
-        return WordAligner(encoder, self.settings.changed(**AlignmentSettings.read(changes)))
+        config = self.settings.changed(**AlignmentSettings.read(changes))
+        return WordAligner(encoder, config, languages=self.languages)
 
     def plain_aligner(self, name: str) -> WordAligner:
         """The same for texts that are read once: they would push out the pair that is looked at."""
-        return WordAligner(self.encoders[name], self.settings)
+        return WordAligner(self.encoders[name], self.settings, languages=self.languages)
 
     def trace(self, pair: Pair, name: str | None, changes: Mapping[str, Any]) -> Trace:
         """How the links of a pair come about."""

@@ -67,7 +67,8 @@ class Session:
         encoder = self.models.aligner(name, {}).encoder
         with self.models.turns.turn():
             # It measures its prices once.
-            checker = self._checkers.setdefault(name or self.models.names[0], TranslationChecker(encoder))
+            new = TranslationChecker(encoder, languages=self.models.languages)
+            checker = self._checkers.setdefault(name or self.models.names[0], new)
             return list(checker.check((tuple(source), tuple(target)) for source, target in pairs))
 
     def embed(self, name: str | None, sentences: Sequence[Sequence[str]]) -> list[list[float]]:

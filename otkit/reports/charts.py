@@ -1,118 +1,74 @@
-"""Figures as pictures of matplotlib's: bars by language, and the curves of a training run against the step."""
+"""Figures by language as a picture of matplotlib's: a dot for each model, its interval, averages, chance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from otkit.errors import ConfigError, require_extra
 from otkit.files import write_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Bars", "bar_chart", "bars_figure", "curve_figure", "series_of", "write_curve"]
+__all__ = ["FORMATS", "Panel", "Point", "dot_chart", "dots_figure"]
 
-# Grey is what the others are compared with; a lone series has nothing to be compared with.
-_COLOURS = ("#9aa5b1", "#2563a8", "#c0632d", "#3c8d5a")
+FORMATS = ("png", "svg")
+
+# Blue and grey differ in lightness too, and the markers in shape: no colour need be seen.
+_MARKS = (("o", "#1f5fa8", "full"), ("D", "#6b7280", "none"))
+_ROW, _WIDTH = 0.27, 7.4  # inches
+_WORSE = {"higher": "better →", "lower": "← better", "none": ""}
 
 
 @dataclass(frozen=True)
-class Bars:
-    """One panel: values[series][language], None where missing, and the half-width of each error bar beside."""
+class Point:
+    """A figure, and how far it may be off: a 95 % interval, or a deviation over seeds; None where nothing tells."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One metric: points[model][row], of which the last `averages` rows are averages.
+
+    chance   what guessing gives in a row
+    changes  what is written beside a row, and whether it is more than noise
+    note     what the whiskers are
+    """
 
     title: str
-    values: Mapping[str, Mapping[str, float | None]]
-    errors: Mapping[str, Mapping[str, float | None]]
+    better: Literal["higher", "lower", "none"]
+    points: Mapping[str, Mapping[str, Point]]
+    averages: int = 0
+    chance: Mapping[str, float] = field(default_factory=dict)
+    changes: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def rows(self) -> list[str]:
+        """All languages and averages, in order."""
+        return list(dict.fromkeys(row for points in self.points.values() for row in points))
+
+    @property
+    def heading(self) -> str:
+        """The title with the direction that is good."""
+        return self.title if self.better == "none" else f"{self.title} ({self.better} is better)"
 
 
-def bar_chart(panels: Sequence[Bars], path: Path, *, overwrite: bool = False) -> None:
-    """Draw panels below each other into a PNG."""
-    figure = bars_figure(panels)
-    write_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150), overwrite=overwrite)
-
-
-def bars_figure(panels: Sequence[Bars]) -> Figure:
-    """The panels as a picture of matplotlib's."""
-    require_extra("matplotlib", extra="plots")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    if not panels or not any(panel.values for panel in panels):
-        raise ConfigError("there is nothing to draw", remedy="draw at least one series")
-    widest = max(len(_languages(panel)) for panel in panels)
-    figure = Figure(figsize=(max(5.0, 1.2 + 0.55 * widest), 2.9 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, panel in enumerate(panels):
-        axes = figure.add_subplot(len(panels), 1, place + 1)
-        languages = _languages(panel)
-        width = 0.8 / len(panel.values)
-        for number, (series, values) in enumerate(panel.values.items()):
-            known = [
-                (x, language) for x, language in enumerate(languages) if values.get(language) is not None
-            ]
-            errors = [panel.errors.get(series, {}).get(language) or 0.0 for _, language in known]
-            axes.bar(
-                [x + (number - (len(panel.values) - 1) / 2) * width for x, _ in known],
-                [values[language] or 0.0 for _, language in known],
-                width,
-                label=series,
-                color=_COLOURS[(number + (len(panel.values) == 1)) % len(_COLOURS)],
-                yerr=errors if any(errors) else None,
-                capsize=2,
-            )
-        axes.set_xticks(range(len(languages)), languages)
-        axes.set_xlim(-0.6, max(widest, 5) - 0.4)  # the same scale in every panel, and no bar as wide as it
-        axes.set_title(panel.title, loc="left", fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(panel.values) > 1:
-            # Beside the axes, where no bar can reach.
-            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def _languages(panel: Bars) -> list[str]:
-    return list(dict.fromkeys(language for values in panel.values.values() for language in values))
-
-
-Record = Mapping[str, object]
-Series = tuple[list[float], list[float]]
-
-
-def series_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, Series]:
-    """Steps and values of each name that some record holds as a finite number."""
-    found: dict[str, Series] = {}
-    for record in records:
-        step = record.get("step")
-        if not isinstance(step, int | float):
-            continue
-        for name in names:
-            value = record.get(name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-                steps, values = found.setdefault(name, ([], []))
-                steps.append(float(step))
-                values.append(float(value))
-    return found
-
-
-def write_curve(
-    records: Sequence[Record],
-    path: Path,
-    *,
-    panels: Mapping[str, Sequence[str]],
-    format: str | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write the picture of `curve_figure`."""
+def dot_chart(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -> None:
+    """Draw panels below each other into a PNG or an SVG."""
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
 
+    kind = path.suffix.lstrip(".").lower()
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "otkit"}):
-        figure = curve_figure(records, panels)
-        kind = format or path.suffix.lstrip(".").lower() or "png"
+        figure = dots_figure(panels)
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
         write_file(
             path,
@@ -121,41 +77,103 @@ def write_curve(
         )
 
 
-def curve_figure(records: Sequence[Record], panels: Mapping[str, Sequence[str]]) -> Figure:
-    """One panel under another, each with its title and the names in it, over a common step axis.
-
-    A panel of which no record holds anything is left out. Each panel scales by itself, so that losses of
-    different size do not flatten one another.
-    """
+def dots_figure(panels: Sequence[Panel]) -> Figure:
+    """The panels as a picture of matplotlib's."""
+    require_extra("matplotlib", extra="plots")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = {title: series_of(records, names) for title, names in panels.items()}
-    drawn = {title: series for title, series in drawn.items() if series}
-    if not drawn:
-        wanted = ", ".join(name for names in panels.values() for name in names)
-        raise ConfigError("no record holds a figure to draw", remedy=f"expected `step` and one of: {wanted}")
-    figure = Figure(figsize=(8.0, 0.6 + 2.4 * len(drawn)), layout="constrained")
-    axes = figure.subplots(len(drawn), 1, squeeze=False, sharex=True)[:, 0]
-    for (title, series), each in zip(drawn.items(), axes, strict=True):
-        for name, (steps, values) in series.items():
-            each.plot(
-                steps,
-                values,
-                label=name,
-                linewidth=1.4,
-                marker="o" if len(steps) < 30 else None,
-                markersize=3,
-            )
-        each.set_title(title, loc="left", fontsize="medium")
-        each.grid(color="#e0e0e0", linewidth=0.6)
-        each.spines[["top", "right"]].set_visible(False)
-        if len(series) > 1:
-            # Beside the axes, where no line can reach.
-            each.legend(
-                frameon=False,
-                fontsize="small",
-                loc="upper left",
-                bbox_to_anchor=(1.0, 1.0),
-            )
-    axes[-1].set_xlabel("step")
+    if not any(panel.rows for panel in panels):
+        raise ConfigError("there is nothing to draw", remedy="draw at least one series")
+    heights = [1.15 + _ROW * (len(panel.rows) + (panel.averages > 0)) for panel in panels]
+    figure = Figure(figsize=(_WIDTH, sum(heights) + 0.3), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+    for panel, axes in zip(panels, grid[:, 0], strict=True):
+        _draw(panel, axes)
     return figure
+
+
+def _draw(panel: Panel, axes: Axes) -> None:
+    rows = panel.rows
+    first_average = len(rows) - panel.averages
+    # A gap stands between languages and their averages.
+    places = {row: place + 0.5 * (place >= first_average) for place, row in enumerate(rows)}
+    shift = 0.16 if len(panel.points) > 1 else 0.0
+    for number, (name, points) in enumerate(panel.points.items()):
+        marker, colour, fill = _MARKS[number % len(_MARKS)]
+        ys = [places[row] + (2 * number - len(panel.points) + 1) * shift for row in points]
+        for y, point in zip(ys, points.values(), strict=True):
+            if point.low is not None and point.high is not None:
+                axes.plot([point.low, point.high], [y, y], color=colour, linewidth=1.6, label="_interval")
+        axes.plot(
+            [point.value for point in points.values()],
+            ys,
+            marker,
+            color=colour,
+            fillstyle=fill,
+            markerfacecoloralt="white",
+            markersize=5.5,
+            label=name,
+        )
+    axes.set_yticks(list(places.values()), rows, fontsize=9)
+    for label in axes.get_yticklabels()[first_average:]:
+        label.set_fontweight("bold")
+    axes.set_ylim(max(places.values()) + 0.6, -0.6)
+    _chance(panel, axes, places)
+    _changes(panel, axes, places)
+    axes.set_title(panel.heading, loc="left", fontsize=11)
+    axes.set_xlabel(_WORSE[panel.better], loc="left" if panel.better == "lower" else "right", fontsize=9)
+    axes.grid(axis="x", color="#e3e5e8", linewidth=0.7)
+    axes.grid(axis="y", color="#eff0f2", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=9)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _chance(panel: Panel, axes: Axes, places: Mapping[str, float]) -> None:
+    """A dotted line at what guessing gives, where the dots leave room for it; else words in the legend.
+
+    A line far from all figures would leave them a corner of the panel.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import ScaledTranslation
+
+    handles = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    low, high = axes.get_xlim()
+    if panel.chance:
+        values = list(panel.chance.values())
+        mean = sum(values) / len(values)
+        if low - (high - low) <= min(values) and max(values) <= high + (high - low):
+            ys = [places[row] + side for row in panel.chance for side in (-0.5, 0.5)]
+            xs = [value for value in values for _ in (0, 1)]
+            handles += axes.plot(xs, ys, ":", color="#b3541e", linewidth=1.5, label=f"chance {mean:.3g}")
+        else:
+            side = "left" if mean < low else "right"
+            handles.append(Line2D([], [], linestyle="none", label=f"chance {mean:.3g}, far to the {side}"))
+    if panel.note:
+        handles.append(Line2D([], [], color="#6b7280", linewidth=1.6, label=panel.note))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    axes.legend(
+        handles=handles,
+        loc="upper right",
+        bbox_to_anchor=(1.0, 0.0),
+        bbox_transform=axes.transAxes + ScaledTranslation(0, -0.5, figure.dpi_scale_trans),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+        borderaxespad=0.0,
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )
+
+
+def _changes(panel: Panel, axes: Axes, places: Mapping[str, float]) -> None:
+    """The difference of the two models at the end of its row, bold where its interval leaves out 0."""
+    beside = axes.get_yaxis_transform()
+    for row, (text, sure) in panel.changes.items():
+        weight = "bold" if sure else "normal"
+        axes.text(1.02, places[row], text, transform=beside, va="center", fontsize=8, fontweight=weight)
+    if panel.changes:
+        axes.text(1.02, -0.6, "change (95 %)", transform=beside, va="bottom", fontsize=8, color="#4b5563")

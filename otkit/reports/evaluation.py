@@ -1,4 +1,4 @@
-"""An evaluation's summary as tables, as bars and as a JSON document."""
+"""An evaluation's summary as tables, as panels of a chart and as a JSON document."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.significance import Interval
 from otkit.evaluation.summary import Figure, Summary
-from otkit.reports.charts import Bars
+from otkit.reports.charts import Panel, Point
 from otkit.reports.tables import Column, Table, Value
 
 __all__ = [
     "layer_table",
     "overview",
     "score_tables",
-    "summary_bars",
     "summary_document",
+    "summary_panels",
     "summary_tables",
 ]
 
@@ -150,23 +150,63 @@ def _compared(summary: Summary, metric: Metric) -> bool:
     return any(row[metric.name].baseline is not None for row in summary.rows.values() if metric.name in row)
 
 
-def summary_bars(name: str, summary: Summary) -> list[Bars]:
-    """The first headline metric by language, the baseline beside it, with deviations over seeds."""
+_LONG = {
+    "aer": "alignment error rate, AER",
+    "forward @1": "accuracy@1, from the language",
+    "backward @1": "accuracy@1, to the language",
+    "EM": "exact match, EM",
+}
+
+
+def summary_panels(
+    name: str, summary: Summary, *, model: str, baseline: str | None = None, every: bool = False
+) -> list[Panel]:
+    """The first headline metric by language, or every one, as panels: the encoders by their names, their 95 %
+    intervals (deviations over seeds where a task keeps no items), and what guessing gives."""
+    headlines = [metric for metric in summary.metrics if metric.headline and _known(metric, summary)]
     panels = []
-    for metric in _first_headlines(summary)[:1]:
+    for metric in headlines if every else headlines[:1]:
         rows = {language: row[metric.name] for language, row in summary.rows.items() if metric.name in row}
-        values = {"model": {language: figure.mean for language, figure in rows.items()}}
-        errors = {"model": {language: figure.std for language, figure in rows.items()}}
-        series: dict[str, dict[str, float | None]] = {}
-        deviations: dict[str, dict[str, float | None]] = {}
+        means = {
+            f"mean of {group}": row[metric.name]
+            for group, row in summary.averages.items()
+            if metric.name in row
+        }
+        figures = {**rows, **means}
+        points = {model: {row: _point(one.mean, one.interval, one.std) for row, one in figures.items()}}
         if _compared(summary, metric):
-            series["baseline"] = {language: figure.baseline for language, figure in rows.items()}
-            deviations["baseline"] = {language: figure.baseline_std for language, figure in rows.items()}
-        title = f"{name}: {metric.name}"
-        if metric.better != "none":
-            title += f" ({metric.better} is better)"
-        panels.append(Bars(title, {**series, **values}, {**deviations, **errors}))
+            points[f"{baseline or 'the other'} (baseline)"] = {
+                row: _point(one.baseline, one.baseline_interval, one.baseline_std)
+                for row, one in figures.items()
+                if one.baseline is not None
+            }
+        items = any(one.interval is not None for one in figures.values())
+        spread = any(one.std is not None for one in figures.values())
+        panels.append(
+            Panel(
+                title=f"{name}: {_LONG.get(metric.name, metric.name)}",
+                better=metric.better,
+                points=points,
+                averages=len(means),
+                chance={row: one.chance for row, one in figures.items() if one.chance is not None},
+                changes={row: _change(one) for row, one in figures.items() if one.difference is not None},
+                note="95 % bootstrap interval" if items else "± deviation over seeds" if spread else "",
+            )
+        )
     return panels
+
+
+def _point(value: float, interval: tuple[float, float] | None, deviation: float | None) -> Point:
+    if interval is None and deviation is not None:
+        interval = value - deviation, value + deviation
+    return Point(value, *(interval or (None, None)))
+
+
+def _change(figure: Figure) -> tuple[str, bool]:
+    """The change as text, and whether its interval leaves out 0."""
+    if figure.low is None or figure.high is None:
+        return f"{figure.difference:+.3f}", False
+    return f"{figure.difference:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})", figure.low * figure.high > 0
 
 
 def summary_document(summary: Summary) -> dict[str, Any]:

@@ -201,6 +201,7 @@ class AlignmentModel(nn.Module):
                 ).sum()
                 metrics.update(found[-1].metrics)
             parts[name] = weight * factor * value
+            metrics[f"{name}/{batch.language}"] = value.detach()  # a language's own loss, before its weights
         return Losses(parts, metrics)
 
     def encode(self, batch: PairBatch, *, anchored: bool = True) -> EncodedPairs:

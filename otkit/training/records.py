@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
 from otkit.errors import TrainingError
@@ -89,6 +88,8 @@ class Tally:
 
 def _own_part(weight: Tensor) -> Tensor:
     """What this process holds of a weight, all of it unless weights are sharded."""
+    from torch.distributed.tensor import DTensor  # half a second at the start of commands that do not train
+
     return (weight.to_local() if isinstance(weight, DTensor) else weight).detach()
 
 

@@ -21,7 +21,10 @@ from otkit.encoders.sentences import encode_sentences
 from otkit.errors import ConfigError, choose
 from otkit.vectors.settings import UNITS, EmbeddingSettings
 
-__all__ = ["Embedded", "Embedder", "OpenEmbedder", "embedder_of"]
+__all__ = ["Embedded", "Embedder", "OpenEmbedder", "Spoken", "embedder_of"]
+
+Spoken = tuple[Sequence[str], Sequence[str | None]]
+"""Texts, and the language of each, where it is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +82,19 @@ class Embedder:
             else self.truncate_dim or self.encoder.sentence_dimension
         )
 
-    def __call__(self, texts: Sequence[str]) -> Embedded:
-        """One row a sentence, or a row for each of its words."""
+    def __call__(self, texts: Sequence[str], languages: Sequence[str | None] | None = None) -> Embedded:
+        """One row a sentence, or a row for each of its words. languages: of each text, for an encoder whose tokenizer
+        wants to know."""
+        spoken = [None] * len(texts) if languages is None else languages
         if self.unit == "sentence":
-            return self._sentences(texts)
-        return self._words([segment(text) if self.raw else words_of(text) for text in texts])
+            return self._sentences(texts, spoken)
+        return self._words([segment(text) if self.raw else words_of(text) for text in texts], spoken)
 
-    def _sentences(self, texts: Sequence[str]) -> Embedded:
+    def spoken(self, window: Spoken) -> Embedded:
+        """The same of texts with their languages."""
+        return self(*window)
+
+    def _sentences(self, texts: Sequence[str], languages: Sequence[str | None]) -> Embedded:
         """The vectors of whole texts, cut into pieces as they are: a model of sentences has its own idea of words."""
         encoder = self.encoder
         limit, prefix = encoder.settings.most_tokens(encoder.max_tokens), encoder.settings.prompt(self.prompt)
@@ -97,6 +106,7 @@ class Embedder:
             encoder,
             [texts[index] for index in kept],
             prompt=self.prompt,
+            languages=[languages[index] for index in kept],
             long=self.long,
             batch_tokens=self.batch_tokens,
             progress=self.on_encoded,
@@ -107,12 +117,12 @@ class Embedder:
         too_long = tuple((index, length) for index, length in enumerate(lengths) if length > limit)
         return Embedded(vectors, np.array(kept, dtype=np.int64), too_long=too_long)
 
-    def _words(self, sentences: list[Sequence[str]]) -> Embedded:
+    def _words(self, sentences: list[Sequence[str]], languages: Sequence[str | None]) -> Embedded:
         """The mean over a word's subwords and over the alignment layers; a long sentence goes in windows."""
         with torch.inference_mode():
             store = encode_window(
                 self.encoder,
-                tokenise(self.encoder, sentences),
+                tokenise(self.encoder, sentences, languages=languages),
                 layers=self.encoder.settings.alignment_layers,
                 unit="word",
                 word_vector="mean",
@@ -130,18 +140,18 @@ class Embedder:
 
 @dataclass(frozen=True)
 class OpenEmbedder:
-    """How another process comes by the same Embedder."""
+    """How another process comes by what the same Embedder gives."""
 
     model: str | None
     settings: EmbeddingSettings
     device: str = "auto"
     threads: int | None = None
 
-    def __call__(self) -> Embedder:
+    def __call__(self) -> Callable[[Spoken], Embedded]:
         """Open the encoder here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return embedder_of(open_encoder(self.model, device=self.device), self.settings)
+        return embedder_of(open_encoder(self.model, device=self.device), self.settings).spoken
 
 
 def embedder_of(encoder: Encoder, settings: EmbeddingSettings) -> Embedder:

@@ -21,7 +21,7 @@ from otkit.encoders.encoder import stated_settings
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.files import differences, is_stream, sha256_of, to_json, versions
-from otkit.vectors.embedder import Embedded, Embedder
+from otkit.vectors.embedder import Embedded, Embedder, Spoken
 from otkit.vectors.folder import Vectors, growing, open_vectors
 from otkit.vectors.index import Recall, build_index, measure_recall, open_index
 from otkit.vectors.settings import EmbeddingSettings
@@ -35,7 +35,7 @@ __all__ = ["Embedding", "Progress", "TextInput", "embed_corpora"]
 # on nothing else, so that it may be computed anywhere, and again.
 WINDOW_TEXTS, WINDOW_CHARACTERS = 1024, 1 << 18
 
-Engine = Callable[[Iterable[tuple[str, ...]]], Iterator[Embedded]]
+Engine = Callable[[Iterable[Spoken]], Iterator[Embedded]]
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _finished(folder: Path, fingerprint: Mapping[str, Any]) -> Vectors | None:
 
 
 def _here(embedder: Embedder) -> Engine:
-    return lambda windows: map(embedder, windows)
+    return lambda windows: map(embedder.spoken, windows)
 
 
 def _passing(file: str) -> bool:
@@ -287,11 +287,14 @@ def _windows(records: Iterator[Record]) -> Iterator[_Window]:
         yield window
 
 
-def _texts(windows: Iterable[_Window], waiting: deque[_Window]) -> Iterator[tuple[str, ...]]:
+def _texts(windows: Iterable[_Window], waiting: deque[_Window]) -> Iterator[Spoken]:
     """What the engine needs of each window; the rest waits here for its result."""
     for window in windows:
         waiting.append(window)
-        yield tuple(text.text for text, _ in window.texts)
+        yield (
+            tuple(text.text for text, _ in window.texts),
+            tuple(one.languages.get(text.side) for text, one in window.texts),
+        )
 
 
 def _rows(window: _Window, embedded: Embedded) -> tuple[list[Row], list[InputError]]:

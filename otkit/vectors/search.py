@@ -48,8 +48,11 @@ class VectorSearch:
     index: Any
     spaces: Spaces = field(default_factory=dict)
 
-    def __call__(self, queries: Sequence[str], *, k: int = NEIGHBOURS) -> list[Answer]:
-        """The k nearest rows of each query, or of each word of it."""
+    def __call__(
+        self, queries: Sequence[str], *, k: int = NEIGHBOURS, language: str | None = None
+    ) -> list[Answer]:
+        """The k nearest rows of each query, or of each word of it. language: of the queries, for an encoder whose
+        tokenizer wants to know."""
         if k < 1:
             raise ConfigError(f"received {k}", remedy="give a whole number of at least 1", setting="k")
         if not queries:
@@ -57,7 +60,7 @@ class VectorSearch:
         for number, query in enumerate(queries, 1):
             if not query.strip():
                 raise InputError(f"question {number} is empty", remedy="write a sentence")
-        found = self.embedder(queries)
+        found = self.embedder(queries, [language] * len(queries))
         for owner, tokens in found.too_long:
             raise InputError(
                 f"question {owner + 1} has {tokens} tokens, more than the encoder takes", remedy="shorten it"

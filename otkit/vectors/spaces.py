@@ -37,7 +37,8 @@ def measure_spaces(embedder: Embedder, texts: Iterable[tuple[str, str]], kind: s
 
     stream = wanted()
     while part := list(islice(stream, _AT_ONCE)):
-        found = embedder([text for _, text in part])
+        spoken = embedder.encoder.subwords.known([language for language, _ in part])
+        found = embedder([text for _, text in part], spoken)
         languages = np.array([language for language, _ in part])[found.owners]
         for language in dict.fromkeys(languages.tolist()):
             moments.setdefault(language, Moments()).add(found.vectors[languages == language])

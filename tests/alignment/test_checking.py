@@ -122,6 +122,7 @@ def test_every_rule_of_the_null_gives_shares(tiny_encoder: TorchEncoder, rule: s
             assert 0 <= found.hallucination <= 1
 
 
+@pytest.mark.slow
 def test_a_long_pair_is_checked_in_blocks(
     sample_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

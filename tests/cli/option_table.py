@@ -428,6 +428,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "search": {
         "vectors": Row("vectors2", instead="vectors"),
+        "--langs": Row(own="languages"),
         "questions": Row("klein", instead="haus"),
         "--on-error": Row(own="search_skips", **ON_ERROR),
         "--model": Row("other", refused="vectors"),
@@ -466,7 +467,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,
-        "--chart": Row("bars.png", wrong="bars.jpg bars.pdf"),
+        "--chart": Row("chart.png chart.svg", wrong="bars.jpg bars.pdf"),
         "--markdown": Row("tables.md", wrong="tables.pdf tables.html"),
         "--quiet": QUIET,
         "--verbose": VERBOSE,
@@ -578,6 +579,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "project": {
         "labels": Row("labels2.conll", instead="labels.conll"),
+        "--langs": Row(own="languages"),
         "--target": Row("labels2.en", instead="--target labels.en"),
         "--input-format": Row("conll", wrong="csv", own="resume"),
         "--column": Row("2", wrong="0 1.5", refused="_"),
@@ -616,6 +618,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "tags": {
         "source": Row("marked2.txt", instead="marked.txt"),
+        "--langs": Row(own="languages"),
         "translation": Row("marked2.en", instead="marked.en"),
         "--input-format": Row("jsonl", instead="--input-format lines", wrong="docx", refused="JSON"),
         "--syntax": Row("placeholders", wrong="latex"),
@@ -703,6 +706,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "check": {
         "files": Row("fr-en.tsv", instead="de-en.tsv"),
+        "--langs": Row(own="languages"),
         "--source": Row("y.de", base="check two"),
         "--target": Row("y.en", base="check two"),
         "--input-format": Row("bars", wrong="csv", refused="separator"),
@@ -767,6 +771,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "info": {
         "--layers": Row("de-en.tsv"),
+        "--langs": Row(own="languages"),
         "model": Row("other", instead="tiny"),
         "--help-all": HELP_ALL,
         "--json": JSON,

@@ -104,6 +104,7 @@ def test_every_way_to_give_text_gives_the_same_rows(run: Run, model: Path, tmp_p
     ]
 
 
+@pytest.mark.slow  # extract's is the one that runs always
 def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = corpus(tmp_path / "c.tsv", 4000)
@@ -141,6 +142,7 @@ def peak_memory(*words: object) -> int:
     return int(subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(model: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     sizes = [

@@ -733,7 +733,7 @@ def test_what_nothing_would_look_at_is_refused(words: str, reason: str) -> None:
         ("extract de-en.tsv --model tiny -o a.pdf", ".align, .pharaoh, .txt, .words or .jsonl"),
         ("extract de-en.tsv --model tiny -o a.pdf.gz", ".align, .pharaoh, .txt, .words or .jsonl"),
         ("extract de-en.tsv --model tiny -o a.xz --format words", "end it in .gz"),
-        ("evaluate retrieval de-en.tsv --model tiny --chart a.svg", ".png"),
+        ("evaluate retrieval de-en.tsv --model tiny --chart a.pdf", ".png"),
         ("evaluate retrieval de-en.tsv --model tiny --markdown a.html", ".md, .markdown or .txt"),
         ("info tiny --json a.txt", ".json"),
         ("report de-en.tsv --model tiny -o a.html", "the name of a folder, without the ending .html"),

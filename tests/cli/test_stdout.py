@@ -127,7 +127,7 @@ def test_figures_are_written_whoever_reads_stdout(run: Run, bench: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("--version",), ("extract", "--help"), ("info", "{tiny}", "--quiet")]
+    "words", [("--version",), pytest.param(("info", "{tiny}", "--quiet"), marks=pytest.mark.slow)]
 )
 def test_a_real_process_ends_as_it_should(bench: Path, words: tuple[str, ...]) -> None:
     """An interpreter flushes stdout once more at its end, when nobody can answer."""

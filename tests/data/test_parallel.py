@@ -445,6 +445,7 @@ def test_no_room_for_the_temporary_copy(tmp_path: Path, monkeypatch: pytest.Monk
         open_corpus(path)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     line = (
         "Ein Satz mit einigen Wörtern , wie es sie gibt .\tA sentence of a few words , as there are some .\n"

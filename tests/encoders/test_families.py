@@ -174,7 +174,13 @@ def test_a_smaller_vocabulary_gives_the_same_vectors(
 UNTRACEABLE = {"longformer", "xlnet"}  # torch cannot take apart the `1.0 - mask` of the second
 
 
-@pytest.mark.parametrize("family", sorted((set(FAMILIES) & UNMASKED) | UNTRACEABLE))
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=[] if family == "longformer" else pytest.mark.slow)
+        for family in sorted((set(FAMILIES) & UNMASKED) | UNTRACEABLE)
+    ],
+)
 def test_an_export_that_is_not_possible_names_the_architecture(
     family: str, encoders: dict[str, TorchEncoder], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def test_made_once_opened_again_made_anew_where_damaged_and_cleared(tiny_encoder
     assert fastest_precision().startswith("this processor multiplies")
 
 
+@pytest.mark.slow  # three graphs
 def test_other_layers_and_other_weights_are_other_graphs(tiny_encoder: TorchEncoder) -> None:
     first = int8_encoder(tiny_encoder)
     assert first.settings.alignment_layers == (1,)

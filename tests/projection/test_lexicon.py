@@ -137,7 +137,7 @@ def test_filters(corpus: Path) -> None:
 def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
     assert set(LEXICON_FORM_NAMES) == {*LEXICON_FORMS, "sqlite", "shortlist"}
     output = corpus / f"lex.{form}"
-    result = lexicon(corpus / "de-en.tsv", output, form=form, links=corpus / "links", langs=("de", "en"))
+    result = lexicon(corpus / "de-en.tsv", output, form=form, links=corpus / "links", langs="de-en")
     assert (result.pairs, result.entries, result.text) == (4, 4, None)
     if form == "sqlite":
         [entry] = look_up(output, "haus")
@@ -197,7 +197,7 @@ def test_the_page_in_a_browser(corpus: Path) -> None:
     with (corpus / "links").open("a") as links:
         links.write("0-0\n" * 251)
     page = corpus / "lex.html"
-    lexicon(corpus / "de-en.tsv", page, form="html", links=corpus / "links", langs=("de", "en"))
+    lexicon(corpus / "de-en.tsv", page, form="html", links=corpus / "links", langs="de-en")
     with browser(corpus / "profile") as tab:
         for width in (1280, 390):
             tab.open(page, width=width)

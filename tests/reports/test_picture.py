@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from otkit.errors import ConfigError, OtkitError
-from otkit.reports.charts import series_of, write_curve
 from otkit.reports.picture import write_picture
 from otkit.reports.view import GoldLinks
 from tests.reports.views import SENTENCES, small_view
@@ -115,32 +114,3 @@ def test_unknown_formats_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OtkitError, match=r"cannot be written \(.*choose another output"):
         write_picture([small_view()], tmp_path / "file" / "a.png")
-
-
-RECORDS = [
-    {"step": 1, "loss": 2.0, "note": "x"},
-    {"step": 2, "loss": float("nan"), "dev": 0.5},
-    {"step": 3, "loss": 1.0, "dev": None},
-    {"loss": 9.0},
-    {"step": 4, "loss": True},
-]
-
-
-def test_series_hold_finite_figures_at_their_steps() -> None:
-    assert series_of(RECORDS, ["loss", "dev", "note"]) == {
-        "loss": ([1.0, 3.0], [2.0, 1.0]),
-        "dev": ([2.0], [0.5]),
-    }
-
-
-def test_a_curve_is_written_in_one_panel_for_each_title_that_has_figures(tmp_path: Path) -> None:
-    panels = {"training": ["loss"], "held out": ["dev"], "empty": ["nothing"]}
-    write_curve(RECORDS, tmp_path / "curve.png", panels=panels)
-    write_curve(RECORDS, tmp_path / "one.png", panels={"training": ["loss"]})
-    assert pixels(tmp_path / "curve.png").shape[0] == round(150 * (0.6 + 2 * 2.4))
-    assert pixels(tmp_path / "one.png").shape[0] == round(150 * (0.6 + 2.4))
-    with pytest.raises(
-        ConfigError, match="no record holds a figure to draw; expected `step` and one of: nothing"
-    ):
-        write_curve(RECORDS, tmp_path / "none.png", panels={"empty": ["nothing"]})
-    assert not (tmp_path / "none.png").exists()

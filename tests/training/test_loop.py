@@ -340,6 +340,7 @@ module, _, _ = run(folder, TrainingSettings(steps=120, save_every=2, lr=0.05, ke
 """
 
 
+@pytest.mark.slow  # five runs; tests/hostile kills one of every command
 def test_kill_minus_nine_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     """A run that saves at every second step is killed four times, mostly inside a save, and resumed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -29,7 +29,10 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are interpreted where there is no GPU")
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize(("recipe", "converges"), [("paper", True), ("best", True), ("paper-default", False)])
+@pytest.mark.parametrize(
+    ("recipe", "converges"),
+    [("paper", True), ("best", True), pytest.param("paper-default", False, marks=pytest.mark.slow)],
+)
 def test_the_paper_converges_and_its_librarys_defaults_do_not(
     sample_encoder: TorchEncoder, recipe: str, converges: bool
 ) -> None:

@@ -1,0 +1,194 @@
+"""The public sets that the benchmarks read, by one command: fetched from their homes, checked, laid out.
+
+    python -m benchmarks.data --list
+    python -m benchmarks.data xl-wa tatoeba --accept [--output runs/benchmark-data]
+    OTKIT_BENCHMARK_DATA=runs/benchmark-data python -m benchmarks.word_alignment
+
+Every set has a licence of its own, which is shown and asked for (`--accept` says yes to all that are named). What was
+fetched lies under `downloads/` and is not fetched again; a download that was cut is gone on with. `--mirror URL` reads
+`URL/host/path` instead of `https://host/path`. The table of sets is data.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import itertools
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import FETCHED
+from benchmarks.download import Remote, fetch
+from benchmarks.layouts import LAYOUTS
+from otkit.errors import ConfigError, OtkitError, choose
+from otkit.files import grow_folder, replace_file, sha256_of, to_json, write_file
+
+TABLE = Path(__file__).with_name("data.toml")
+RECORD = "sets.json"
+"""In the data folder: what was accepted and fetched, with sums, and what was laid out."""
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """One set of the table."""
+
+    name: str
+    title: str
+    home: str
+    licence: str
+    gives: str
+    files: tuple[Remote, ...]
+    by_hand: str | None = None
+    """What to do where no address is known."""
+
+    def shown(self) -> str:
+        """For a person who decides."""
+        size = sum(remote.most for remote in self.files) / 1e6
+        return (
+            f"{self.name}: {self.title}\n  home     {self.home}\n  licence  {self.licence}\n"
+            f"  gives    {self.gives}\n  fetches  {len(self.files)} files, at most {size:.0f} MB"
+        )
+
+
+def read_table(path: Path = TABLE) -> dict[str, PublicSet]:
+    """All sets by name."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: PublicSet(
+            name=name,
+            title=entry["title"],
+            home=entry["home"],
+            licence=entry["licence"],
+            gives=entry["gives"],
+            files=tuple(remote for files in entry.get("files", ()) for remote in _expanded(files)),
+            by_hand=entry.get("by_hand"),
+        )
+        for name, entry in document.items()
+    }
+
+
+def _expanded(files: Mapping[str, Any]) -> Iterator[Remote]:
+    """A file for each combination of the values of `each`; a value may name another (`{language}`)."""
+    each = files.get("each", {})
+    sums = files.get("sha256", {})
+    for values in itertools.product(*each.values()):
+        filled = dict(zip(each, values, strict=True))
+        filled = {key: value.format(**filled) for key, value in filled.items()}
+        name = files["name"].format(**filled)
+        known = sums if isinstance(sums, str) else sums.get(name)
+        yield Remote(name, files["url"].format(**filled), files["most"], known)
+
+
+def bring(entry: PublicSet, folder: Path, *, mirror: str | None = None, pause: float = 2.0) -> None:
+    """Fetch a set into the data folder and lay it out; what is there already stays."""
+    record = read_record(folder)
+    seen = record.get(entry.name, {})
+    if _is_laid_out(folder, seen):
+        print(f"{entry.name}: is there")
+        return
+    raw = folder / "downloads" / entry.name
+    fetched: dict[str, Any] = dict(seen.get("fetched", {}))
+    for remote in entry.files:
+        recorded = fetched.get(remote.name, {}).get("sha256")
+        found = fetch(
+            remote, raw / remote.name, expected=remote.sha256 or recorded, mirror=mirror, pause=pause
+        )
+        fetched[remote.name] = {
+            "url": remote.at(mirror),
+            "sha256": found,
+            "published": remote.sha256 is not None,
+        }
+        _keep(folder, entry, {"licence": entry.licence, "fetched": fetched})
+    unknown = [name for name, facts in fetched.items() if not facts["published"]]
+    if unknown:
+        print(
+            f"{entry.name}: no sum is published for {len(unknown)} of {len(fetched)} files; those of this fetch are "
+            f"recorded in {folder / RECORD} and asked of every later one"
+        )
+    laid = {}
+    for name, lines in LAYOUTS[entry.name](raw):
+        write_file(folder / name, packed(lines))
+        laid[name] = sha256_of(folder / name)
+    today = datetime.now(UTC).date().isoformat()
+    _keep(folder, entry, {"licence": entry.licence, "fetched": fetched, "laid out": laid, "on": today})
+    print(f"{entry.name}: {len(laid)} files laid out")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What the data folder holds, by set."""
+    path = folder / RECORD
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _keep(folder: Path, entry: PublicSet, facts: Mapping[str, Any]) -> None:
+    replace_file(folder / RECORD, to_json({**read_record(folder), entry.name: facts}))
+
+
+def _is_laid_out(folder: Path, seen: Mapping[str, Any]) -> bool:
+    laid = seen.get("laid out", {})
+    return bool(laid) and all(
+        (folder / name).exists() and sha256_of(folder / name) == sum_ for name, sum_ in laid.items()
+    )
+
+
+def packed(lines: Iterable[str]) -> bytes:
+    """The same bytes for the same lines, whenever they are packed."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
+        file.writelines(line.encode("utf-8") + b"\n" for line in lines)
+    return buffer.getvalue()
+
+
+def accepted(entry: PublicSet, everything: bool) -> bool:
+    """Whether the licence is accepted: by `--accept`, or by a person who is asked."""
+    print(entry.shown(), file=sys.stderr)
+    if everything:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"the licence of {entry.name} ({entry.licence}) is not accepted",
+            remedy="read it, then say --accept",
+        )
+    return input("Accept the licence and fetch? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetch what is named, or show the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="sets; all of them where none is named")
+    parser.add_argument("--list", action="store_true", help="show the sets and stop")
+    parser.add_argument("--output", type=Path, default=Path(os.environ.get("OTKIT_BENCHMARK_DATA", FETCHED)))
+    parser.add_argument("--accept", action="store_true", help="the licences of the sets that are fetched")
+    parser.add_argument("--mirror", help="address under which hosts and paths of the homes lie")
+    parser.add_argument("--table", type=Path, default=TABLE, help="another table of sets")
+    options = parser.parse_args(arguments)
+    try:
+        table = read_table(options.table)
+        chosen = [choose(name, table, what="set") for name in options.names] or list(table.values())
+        if options.list:
+            print("\n".join(entry.shown() for entry in chosen))
+            return 0
+        folder = grow_folder(options.output, "data")
+        for entry in chosen:
+            if entry.by_hand:
+                print(f"{entry.name}: {entry.by_hand} ({entry.home} -> {folder / entry.gives})")
+            elif accepted(entry, options.accept):
+                bring(entry, folder, mirror=options.mirror)
+    except OtkitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

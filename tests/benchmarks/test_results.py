@@ -1,0 +1,186 @@
+"""Every figure that the documentation claims is a cell of a result, and every table is as the results have it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import record as recorded
+from benchmarks.common import show
+from benchmarks.data import read_table
+from benchmarks.record import ROOT, Measured, Result, claims, pages, results, with_tables
+from benchmarks.run import changes, main, read_suite, report
+from otkit.errors import InputError
+
+# What is written in figures and was not measured: settings, versions, sizes of files, constants of the program. Each
+# stands on its page as it stands here.
+NO_MEASUREMENT = {
+    "README.md": ("(31 MB, 4-bit)", "Python 3.11"),
+    "docs/index.md": ("(31 MB)",),
+    "docs/quickstart.md": ("Python 3.11",),
+    "docs/troubleshooting.md": ("matplotlib 3.11",),
+    "docs/method.md": (
+        "between 0.02 and 0.98",
+        "| -4.698 | -0.478 | 3.361 |",
+        "| -2.873 | -0.247 | 2.290 |",
+        "| 1.621 | -0.091 | 0.011 |",
+        "| -1.783 | -0.661 | 2.012 |",
+        "| -0.654 | 0.009 | 0.454 |",
+        "| 1.122 | -0.130 | 0.040 |",
+        "| -1.797 | -0.626 | 0.516 |",
+        "| -0.818 | -0.233 | 0.033 |",
+        "| 1.341 | -0.132 | 0.068 |",
+        "share is 0.45 or more",
+        "share of 0.45 or more",
+        "The defaults, 0.25 and 2.5,",
+        "threshold of 0.45",
+        "anchor:0.1 --center sentence --tau 0.1 --cost cosine --epsilon 0.075",
+    ),
+    "docs/recipes/checking.md": ("0.95 times the share", "From 0.93 on"),
+    "docs/recipes/mbert.md": ("every 15 minutes",),
+    "docs/recipes/tags.md": ("XLIFF (1.2 and 2)",),
+}
+# Code, formulas, links and comments claim nothing; tables between marks are made of results.
+_HIDDEN = re.compile(
+    r"<!-- table: .*?<!-- end -->|```.*?```|\$\$.*?\$\$|\$[^$]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<!--.*?-->",
+    re.DOTALL,
+)
+_UNIT = (
+    r"(?:%|points?\b|times\b|MB\b|GB\b|ms\b|s\b|seconds?\b|minutes?\b|hours?\b|(?:pairs|sentences)(?: a |/)s)"
+)
+_FIGURE = re.compile(rf"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+(?![\w.])|(?=(?:<!--[^>]*-->)?\s?{_UNIT}))")
+_MARK = re.compile(r"[*]*<!--= ")
+
+
+def written_pages() -> list[Path]:
+    """README.md and the pages of docs/ that somebody wrote; benchmarks/README.md comments on its generated tables."""
+    return [path for path in pages() if path.relative_to(ROOT).as_posix() != "benchmarks/README.md"]
+
+
+def unmarked(text: str, exempt: tuple[str, ...]) -> list[str]:
+    """Figures of a page that name no cell, with what stands around them."""
+    for snippet in exempt:
+        text = text.replace(snippet, " " * len(snippet))
+    marks = {found.start() for found in _MARK.finditer(text)}
+    shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), text)
+    return [
+        " ".join(text[max(0, found.start() - 40) : found.end() + 40].split())
+        for found in _FIGURE.finditer(shown)
+        if found.end() not in marks
+    ]
+
+
+@pytest.mark.parametrize("path", written_pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_measured_figure_names_its_cell(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    exempt = NO_MEASUREMENT.get(path.relative_to(ROOT).as_posix(), ())
+    assert [snippet for snippet in exempt if snippet not in text] == []
+    assert unmarked(text, exempt) == []
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_claim_is_its_cell_rounded_and_every_table_is_current(path: Path) -> None:
+    text, known = path.read_text(encoding="utf-8"), results()
+    for figure, name, column, row in claims(text):
+        assert known[name].says(column, row, figure), f"{figure}: {name}: {column} @ {row}"
+    assert with_tables(text, known) == text, "python -m benchmarks.record"
+
+
+def test_a_figure_without_a_mark_or_with_another_value_is_noticed() -> None:
+    result = Result(
+        "r", "c", {}, (Measured("", ("", "mean", "all"), (("`a`", "**14.62**", 0.5), ("b", 3, None))),)
+    )
+    page = "It is 14.6<!--= r: mean @ a --> and 15.1 points, 3 % and 5 times; 7 words of `9.9`."
+    found = unmarked(page, ())
+    assert len(found) == 3
+    assert all(
+        figure in place for figure, place in zip(("15.1 points", "3 %", "5 times"), found, strict=True)
+    )
+    assert result.says("mean", "a", "14.6")
+    assert not result.says("mean", "a", "14.7")
+    assert result.says("mean", "b", "3")
+    with pytest.raises(InputError, match="0 cells"):
+        result.cell("mean", "c")
+    assert list(claims("x **14.6**<!--= r: mean @\n a --> y")) == [("14.6", "r", "mean", "a")]
+
+
+def test_every_result_says_what_it_rests_on() -> None:
+    for result in results().values():
+        assert result.command
+        assert result.tables
+        run = result.run
+        assert "source" in run or {"on", "machine"} <= set(run)
+        if not run.get("older") and "source" not in run:
+            assert {"commit", "versions", "seeds", "seconds"} <= set(run)
+        for table in result.tables:
+            assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_the_suite_names_scripts_and_sets_that_exist() -> None:
+    suite = read_suite()
+    assert sum(entry.minutes for entry in suite.values() if entry.quick) <= 60
+    for entry in suite.values():
+        assert (ROOT / "benchmarks" / f"{entry.words.split()[0]}.py").exists()
+        assert set(entry.sets) <= set(read_table())
+
+
+SCRIPT = """
+from sys import argv
+
+from benchmarks.common import show
+
+if "fail" in argv:
+    raise SystemExit("no")
+show("words", ("", "AER"), [("a", 12.34), ("new", 1.0)], digits=1)
+"""
+
+
+def test_a_run_is_kept_compared_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script of its own, through the real command: tables, facts, differences, and what failed."""
+    package = tmp_path / "benchmarks"
+    package.mkdir()
+    for name in ("__init__", "common", "record"):
+        (package / f"{name}.py").write_text((ROOT / "benchmarks" / f"{name}.py").read_text())
+    (package / "probe.py").write_text(SCRIPT)
+    old = {
+        "command": "x",
+        "run": {},
+        "tables": [{"title": "", "columns": ["", "AER"], "rows": [["**a**", "12.0"]]}],
+    }
+    (package / "results").mkdir()
+    (package / "results" / "probe.json").write_text(json.dumps(old))
+    monkeypatch.setattr("benchmarks.run.ROOT", tmp_path)
+    monkeypatch.setattr("benchmarks.run.RESULTS", package / "results")
+    monkeypatch.setattr("benchmarks.run.results", lambda: recorded.results(package / "results"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    suite = tmp_path / "suite.toml"
+    entry = 'minutes = 1\nquick = true\nseeds = "0"\nsets = []\n'
+    suite.write_text(f'[probe]\nwords = "probe"\n{entry}[broken]\nwords = "probe fail"\n{entry}')
+    words = ["--suite", str(suite), "--output", str(tmp_path / "out"), "--quick"]
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert "broken failed" in shown.err
+    assert re.search(r"\| a +\| AER +\| 12.0 +\| +12.34 +\| +0.340 \|", shown.out), shown.out
+    found = recorded.read(tmp_path / "out" / "probe.json")
+    assert found.tables == (Measured("words", ("", "AER"), (("a", 12.34), ("new", 1.0)), 1),)
+    assert {"commit", "on", "machine", "versions", "seeds", "seconds"} <= set(found.run)
+    assert found.command == "python -m benchmarks.probe"
+    # Nothing is run twice for one commit; kept results take the place of the old.
+    assert main(["probe", *words[:4], "--resume", "--keep"]) == 0
+    assert "$ python" not in capsys.readouterr().err
+    assert (package / "results" / "probe.json").read_bytes() == (tmp_path / "out" / "probe.json").read_bytes()
+    assert [difference for *_, difference in changes(found, found)] == [0.0, 0.0]
+    assert "| new" in report([(None, found)])
+
+
+def test_a_table_is_kept_only_where_a_run_asks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(recorded.VARIABLE, raising=False)
+    show("t", ("a",), [("b",)])
+    assert "**t**" in capsys.readouterr().out
