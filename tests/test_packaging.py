@@ -73,6 +73,8 @@ def test_all_extras_of_users_are_in_all_and_no_extra_is_empty() -> None:
 
 def test_what_the_wheel_holds_has_its_licences() -> None:
     root = Path(__file__).parents[1]
-    assert PROJECT["license-files"] == ["LICENSE", "sample_data/encoder/LICENSE"]
+    runtime = "otkit/inspector/website_assets/onnxruntime/LICENSE"
+    assert PROJECT["license-files"] == ["LICENSE", "sample_data/encoder/LICENSE", runtime]
+    assert "MIT License" in (root / runtime).read_text("utf-8")
     assert "Apache License" in (root / "LICENSE").read_text("utf-8")
     assert "The MIT License" in (root / "sample_data" / "encoder" / "LICENSE").read_text("utf-8")

@@ -245,6 +245,14 @@ def test_epochs_and_steps_are_one_length() -> None:
         recipe.changed(objectives={"tau": 1})
 
 
+def test_batches_are_not_cut_where_processes_gather_sentences() -> None:
+    best = Recipe.read("best")
+    assert best.for_processes(1) == best
+    assert best.for_processes(2).batching.budget is None
+    assert best.changed(batching={"batch_tokens": 500}).for_processes(2).batching.budget == 500
+    assert Recipe.read("paper").for_processes(2) == Recipe.read("paper")
+
+
 def test_what_depends_on_the_encoder_becomes_numbers(
     tiny_encoder: TorchEncoder, sample_encoder: TorchEncoder
 ) -> None:

@@ -21,7 +21,8 @@ every figure that these pages and the README claim, with the cell that it stands
 its tables. What they mean is said in `benchmarks/README.md`, what was tried and failed in `benchmarks/diary.md`.
 
 `python -m benchmarks.data` fetches the sets. `python -m benchmarks.run --quick` repeats what an hour on one processor
-can, and shows what changed.
+can, and shows what changed. Results that say that they are older were copied, once, from the tables of the commit that
+they name.
 
 ## What is claimed
 

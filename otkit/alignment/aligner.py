@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from otkit.alignment.beads import Beads, align_sentences
 from otkit.alignment.documents import DocumentPair, document_links, sentences_of
-from otkit.alignment.explain import Trace, trace_pair
+from otkit.alignment.explain import Trace, links_under, trace_pair
 from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.layers import read_texts
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
@@ -272,6 +272,18 @@ class WordAligner:
         """How the links of one pair come about: every figure of every cell, from the very computation that gives its
         links. Both sides have words, and one cost matrix holds them."""
         source, target = tuple(pair[0]), tuple(pair[1])
+        with torch.inference_mode():
+            return trace_pair(self._store_of_one(source, target), self.config, source, target)
+
+    def links_under(
+        self, pair: SentencePair, rules: Sequence[AlignmentSettings]
+    ) -> list[tuple[tuple[int, int], ...]]:
+        """The links of one pair under each of the settings, which differ in the strategy and its threshold alone."""
+        with torch.inference_mode():
+            return links_under(self._store_of_one(tuple(pair[0]), tuple(pair[1])), rules)
+
+    def _store_of_one(self, source: Sentence, target: Sentence) -> UnitStore:
+        """The units of one pair that has words on both sides, and not too many for one matrix."""
         if not source or not target:
             raise InputError("a side has no words, so there is no link to explain", remedy="give words")
         if len(source) * len(target) > MOST_CELLS:
@@ -279,9 +291,7 @@ class WordAligner:
                 f"{len(source)} times {len(target)} words are too many to explain at once",
                 remedy="give the sentence that the word is in, and its translation",
             )
-        with torch.inference_mode():
-            store = self._store(self._tokenised([(source, target)], texts=()).tokens)
-            return trace_pair(store, self.config, source, target)
+        return self._store(self._tokenised([(source, target)], texts=()).tokens)
 
     def _window_links(
         self, window: _Window, *, plans: bool = False, progress: Callable[[int], None] = lambda texts: None

@@ -16,7 +16,7 @@ import torch
 from otkit import __version__
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.documents import DocumentPair, cut_document
-from otkit.alignment.sink import Sink, finished_facts, forget_partial
+from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
@@ -183,7 +183,8 @@ class CorpusStream:
         """Pieces of text for all records, or for those behind the piece that `known` came with."""
         stream = iter(records)
         if known:
-            self._go_on(stream, known)
+            with as_left():
+                self._go_on(stream, known)
         for window in self._align(map(self._cut, stream)):
             yield self._piece(window)
 
@@ -331,7 +332,9 @@ def extract_corpus(
     )
 
     def run(known: dict[str, Any], write: Callable[[Piece], object]) -> None:
-        on_progress(int(known.get("done", 0)), None)
+        with as_left():
+            done = int(known.get("done", 0))
+        on_progress(done, None)
         told, aligner.on_encoded = aligner.on_encoded, lambda more: on_progress(stream.done + more, None)
         try:
             for piece in stream.pieces(records, known):
@@ -415,7 +418,10 @@ def torch_threads(number: int | None) -> Iterator[None]:
     digits.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    with as_left():
+        if number is not None and not 1 <= number <= 1024:
+            raise ValueError(f"{number} threads")
+        torch.set_num_threads(number or before)
     try:
         yield
     finally:

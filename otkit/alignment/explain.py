@@ -3,7 +3,7 @@
 For a cell of the plan
 
     paid     = cost + order_price - neighbours_bonus          what the transport paid for a link
-    share    = sqrt(source_share * target_share)              of the mass that both words gave and took
+    share    = sqrt(source_share * target_share)              the link strength: of the mass that both gave and took
     strength = share * length_factor                          what the strategy compares
 
 under the strategy `threshold`, which links where the strength passes the threshold. Other strategies compare the plan's
@@ -12,6 +12,7 @@ masses (or similarities) themselves, whose `length_factor` is 1; their strength 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,7 @@ from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.errors import ConfigError, choose
 
-__all__ = ["Candidate", "Explanation", "Trace", "trace_pair"]
+__all__ = ["Candidate", "Explanation", "Trace", "links_under", "trace_pair"]
 
 _CANDIDATES = 5
 _SIDES = {"source": "a word of the source", "target": "a word of the target"}
@@ -93,7 +94,7 @@ class Explanation:
     def rule(self) -> str:
         """What decides, in words."""
         if self.strategy == "threshold":
-            return f"linked where the strength is above {self.threshold:g}"
+            return f"linked where what is compared is above {self.threshold:g}"
         meaning = STRATEGIES[self.strategy]
         return f"linked by the strategy {self.strategy}: {meaning}" + (
             "" if self.threshold is None else f" (here {self.threshold:g})"
@@ -112,6 +113,8 @@ class Trace:
     """What was weighed for every pair of words, as (N,M) arrays named as the fields of `Candidate`; with `subword`
     units, that of the two subwords whose share is largest.
 
+    unit_share, unit_linked  of the units that were aligned, which are the words or their subwords: source_units and
+                target_units say which word each is of
     source_vectors (N,D), target_vectors (M,D)  as the cost saw them; those of a word's subwords added up
     source_no_partner (N,), target_no_partner (M,)  how probably each word has none; None where that is not known
     mean_cost   of the mass that moved
@@ -132,6 +135,10 @@ class Trace:
     strength: FloatArray
     linked: NDArray[np.bool_]
     plan: FloatArray
+    unit_share: FloatArray
+    unit_linked: NDArray[np.bool_]
+    source_units: tuple[int, ...]
+    target_units: tuple[int, ...]
     source_vectors: FloatArray
     target_vectors: FloatArray
     source_no_partner: FloatArray | None
@@ -248,6 +255,10 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         strength=strength,
         linked=np.asarray(found.linked[0].cpu().numpy()),
         plan=plain(found.scores),
+        unit_share=plain(found.unit_share),
+        unit_linked=np.asarray(found.unit_linked[0].cpu().numpy()),
+        source_units=tuple(sides[0].word_ids[0].tolist()),
+        target_units=tuple(sides[1].word_ids[0].tolist()),
         source_vectors=_summed(problem.source, sides[0].word_ids),
         target_vectors=_summed(problem.target, sides[1].word_ids),
         source_no_partner=None if found.alone is None else plain(found.alone[0]),
@@ -257,6 +268,16 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         epsilon=float(epsilon[0]) if config.tempered else None,
         tau=float(tau[0]) if config.transport == "unbalanced" else None,
     )
+
+
+def links_under(store: UnitStore, rules: Sequence[AlignmentSettings]) -> list[tuple[tuple[int, int], ...]]:
+    """The links between sentences 0 and 1 of the store under each of the settings, which differ in what they make of a
+    plan."""
+    rows = torch.tensor([0], device=store.counts.device)
+    sides = store.gather(rows), store.gather(rows + 1)
+    lengths = store.gather_lengths(rows), store.gather_lengths(rows + 1)
+    found = [decide(*sides, rule, lengths=lengths).linked[0] for rule in rules]
+    return [tuple((i, j) for i, j in linked.nonzero().tolist()) for linked in found]
 
 
 def _deciding(share: Tensor, source: Encoded, target: Encoded) -> Tensor:

@@ -39,8 +39,8 @@ _LAYERS = "layers"  # their part of the cache folder
 class LayerChoice:
     """The hidden state that words are aligned at, and why.
 
-    layer   it has the largest of `shares`, one a hidden state: how many words of a pair are each other's nearest, once
-            the mean of both sentences is taken off
+    layer   it has the largest of `shares`, one a hidden state: how many words of a pair are each other's nearest, the
+            mean of that with the mean of both sentences taken off and without
     pairs   translated sentences that this was measured on, in so many `languages`
     key     a hash of the weights and of what they were measured with
     """

@@ -114,7 +114,8 @@ class Decision:
     """How the links of B pairs came about.
 
     problem    between their units; `paid` is the same with the cost that was paid in the end
-    masses     (B,N,M) that moved between the units; unit_share (B,N,M) their shares of row and column
+    masses     (B,N,M) that moved between the units; unit_share (B,N,M) their shares of row and column, and unit_linked
+               (B,N,M) what the strategy links of them, whatever the words' lengths
     scores     (B,W,V) between words: plan masses, or similarities where there is no transport
     share      (B,W,V) of the words' mass;  strength  (B,W,V) what the strategy compares;  linked  (B,W,V) bool
     alone      (B,W) and (B,V) how probably each word has no partner; None where that is not known
@@ -125,6 +126,7 @@ class Decision:
     paid: Problem
     masses: Tensor
     unit_share: Tensor
+    unit_linked: Tensor
     scores: Tensor
     share: Tensor
     strength: Tensor
@@ -158,6 +160,7 @@ def decide(
     if config.strategy != "threshold":
         linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
         strength = strengths(scores, mask, strategy=config.strategy)
+    unit_linked = mask & (share > _threshold(config)) if linked is None else linked
     if config.granularity == "subword":
         words = source.word_ids, target.word_ids
         linked = None if linked is None else fold(linked.float(), *words, reduce="amax") > 0
@@ -170,7 +173,9 @@ def decide(
         strength = link_strengths(share, config, lengths)
         linked = strength > _threshold(config)
     alone = nulls and _no_partner(share, nulls, linked, lengths, config)
-    return Decision(problem, paid, masses, unit_share, scores, share, strength, linked, alone, cost)
+    return Decision(
+        problem, paid, masses, unit_share, unit_linked, scores, share, strength, linked, alone, cost
+    )
 
 
 def _no_partner(

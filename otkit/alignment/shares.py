@@ -5,16 +5,21 @@ The aligner scores its links in the same way (`otkit.transport.plan.shares`, on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, InputError
 
-__all__ = ["Shares", "shares_of", "shares_of_links"]
+if TYPE_CHECKING:
+    from otkit.alignment.aligner import Alignment
+
+__all__ = ["Shares", "shares_between", "shares_of", "shares_of_links"]
 
 Shares = NDArray[np.float64]
+_MOST = 1 << 24  # cells that are held at once: 128 MB
 
 
 def shares_of(plan: NDArray[np.floating]) -> Shares:
@@ -25,8 +30,20 @@ def shares_of(plan: NDArray[np.floating]) -> Shares:
     return np.asarray(masses / np.sqrt(np.where(total > 0, total, 1.0))).clip(0.0, 1.0)
 
 
-def shares_of_links(links: Sequence[tuple[int, int, float]], rows: int, columns: int) -> Shares:
+def shares_between(alignment: Alignment) -> Shares:
+    """The shares of an alignment's plan, or of its links where the pair was too large for a plan."""
+    if alignment.plan is not None:
+        return shares_of(alignment.plan)
+    return shares_of_links(alignment.links, len(alignment.source), len(alignment.target))
+
+
+def shares_of_links(links: Iterable[tuple[int, int, float]], rows: int, columns: int) -> Shares:
     """The same from links with their scores, 1 where they have none: a word that is linked twice shares itself out."""
+    if rows * columns > _MOST:
+        raise InputError(
+            f"{rows} times {columns} words are too many to carry anything between them",
+            remedy="cut the texts at their sentences",
+        )
     masses = np.zeros((rows, columns))
     for i, j, score in links:
         if not (0 <= i < rows and 0 <= j < columns):

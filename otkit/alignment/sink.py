@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -25,9 +26,29 @@ from otkit.files import (
     undisturbed,
 )
 
-__all__ = ["Sink", "finished_facts", "forget_partial", "partial_of", "was_begun"]
+__all__ = ["Sink", "as_left", "finished_facts", "forget_partial", "partial_of", "was_begun"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+@contextmanager
+def as_left() -> Iterator[None]:
+    """Around what takes up an interrupted run: a state that no run of otkit left is one error."""
+    try:
+        yield
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        RuntimeError,
+    ) as error:
+        raise InputError(
+            f"what the interrupted run left is damaged ({type(error).__name__}: {str(error)[:100]})",
+            remedy="start over with `overwrite=True`",
+        ) from error
 
 
 class Sink:
@@ -97,6 +118,8 @@ class Sink:
         try:
             state = parse_json(self._state.read_bytes())
             written, found, then = int(state["bytes"]), dict(state["known"]), dict(state["of"])
+            if written < 0:
+                raise ValueError("it is of less than nothing")
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
                 f"is damaged ({error})", where=str(self._state), remedy="start over with `overwrite=True`"

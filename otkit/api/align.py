@@ -14,7 +14,7 @@ from otkit.alignment.corpus import Engine, Extracted, Written, extract_corpus
 from otkit.alignment.documents import cut_document
 from otkit.alignment.explain import Explanation, Trace
 from otkit.alignment.layer_choice import kept_choice, layers_of
-from otkit.alignment.settings import AlignmentSettings
+from otkit.alignment.settings import STRATEGIES, AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
 from otkit.data.languages import languages_to_tell
@@ -27,6 +27,7 @@ from otkit.errors import ConfigError, InputError, choose, require_extra
 from otkit.files import write_file
 from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
+from otkit.reports.live import LinkRule, LiveView
 from otkit.reports.variants import caption_of
 from otkit.reports.view import GoldLinks, GridView, parse_gold, view_of
 
@@ -77,6 +78,28 @@ class DrawnAlignment(Alignment):
         assert self.aligner is not None  # align_words gave it
         return self.aligner.trace((self.source, self.target))
 
+    def live(self) -> LiveView:
+        """A picture for a notebook in which strategy and threshold can be changed, and the links follow: for each rule
+        those that the aligner makes of this pair.
+
+        >>> (pair,) = align_words("das Haus", "the house")
+        >>> live = pair.live()
+        >>> [rule.links for rule in live.rules if rule.asked or rule.strategy == "mutual"]
+        [((0, 0), (1, 1)), ((0, 0), (1, 1))]
+        """
+        assert self.aligner is not None  # align_words gave it
+        asked = self.aligner.config
+        rules = _rules(asked)
+        links = self.aligner.links_under((self.source, self.target), rules)
+        return LiveView(
+            self.view,
+            tuple(
+                LinkRule(rule.strategy, rule.compared_with, found, rule == asked)
+                for rule, found in zip(rules, links, strict=True)
+            ),
+            self.trace.cosine,
+        )
+
     @cached_property
     def view(self) -> GridView:
         """What `otkit.reports.picture.write_picture` and `otkit.reports.html.write_page` draw from."""
@@ -87,6 +110,34 @@ class DrawnAlignment(Alignment):
 
     def _repr_html_(self) -> str:
         return STYLE + fragment_html(self.view)
+
+
+_THRESHOLDS = tuple(step / 20 for step in range(1, 20))
+
+
+def _rules(asked: AlignmentSettings) -> list[AlignmentSettings]:
+    """Every strategy, `threshold` at every twentieth, and what was asked for, in order."""
+    rules = [
+        dataclasses.replace(asked, strategy="threshold", threshold=threshold) for threshold in _THRESHOLDS
+    ]
+    rules += [
+        dataclasses.replace(asked, strategy=name, threshold=None)
+        for name in STRATEGIES
+        if name != "threshold"
+    ]
+    place = next(
+        (
+            place
+            for place, rule in enumerate(rules)
+            if rule.strategy == asked.strategy and rule.compared_with == asked.compared_with
+        ),
+        None,
+    )
+    if place is not None:
+        rules[place] = asked
+        return rules
+    order = list(STRATEGIES)
+    return sorted([*rules, asked], key=lambda rule: (order.index(rule.strategy), rule.compared_with or 0))
 
 
 class Alignments(list[DrawnAlignment]):

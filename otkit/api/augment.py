@@ -15,8 +15,8 @@ from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.shares import shares_of
-from otkit.alignment.sink import Sink, finished_facts, forget_partial
+from otkit.alignment.shares import shares_between
+from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.api.project import open_aligner, tell
 from otkit.data.parallel import silent
 from otkit.data.tasks import read_nli, read_qa
@@ -145,8 +145,9 @@ def augment(
         torch_threads(sink.known.get("threads")),
     ):
         if sink.known:
-            done += map(_read, sink.kept().splitlines())
-            go_on_with(aligner, sink.known)
+            with as_left():
+                done += map(_read, sink.kept().splitlines())
+                go_on_with(aligner, sink.known)
         take(aligner, lambda window: sink.write("".join(map(_kept, window)), known_of(aligner)))
         sink.finish({"replaced": sum(each.replaced for each in done)}, whole=examples.written(done))
     return result(None)
@@ -165,7 +166,9 @@ def _kept(one: Switched) -> str:
 
 def _read(line: str) -> Switched:
     text, places, replaced = parse_json(line)
-    return Switched(text, tuple(Place(*place) for place in places), replaced)
+    return Switched(
+        str(text), tuple(Place(str(label), int(at), int(end)) for label, at, end in places), int(replaced)
+    )
 
 
 def _sha256(examples: Examples) -> str:
@@ -220,9 +223,9 @@ def _switched(
         for alignment in alignments:
             part = waiting.popleft()
             words = {}
-            if alignment is not None and alignment.plan is not None and part.target is not None:
+            if alignment is not None and part.target is not None:
                 indices = chosen(part.text, share, drawing(part))
-                words = aligned_words(part.text, part.target, shares_of(alignment.plan), indices)
+                words = aligned_words(part.text, part.target, shares_between(alignment), indices)
             found.append(switch(part.text, part.places, words))
         yield found
 

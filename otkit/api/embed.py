@@ -182,5 +182,5 @@ def search(
     opened = open_search(Path(vectors), prompt=prompt, encoder=encoder, device=device)
     encoder = opened.embedder.encoder
     if langs is None and encoder.subwords.usual is not None:
-        note(untold(encoder))
+        note(untold(encoder, "state it: `langs='de'`"))
     return tuple(opened(asked, k=k, language=langs))

@@ -27,7 +27,7 @@ from otkit.encoders.encoder import Encoder, read_json
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.documents import DOCUMENT_METRICS, documents_task, read_document
-from otkit.evaluation.finetune import AlignedText
+from otkit.evaluation.finetune import Transfer
 from otkit.evaluation.inputs import (
     LINKED_PAIRS,
     FilePath,
@@ -172,6 +172,8 @@ class TransferOptions(RunOptions, total=False):
     save_heads  keep fine-tuned encoders and heads in `output`
     seeds       train under each of these
     align       parallel text, a file a language, whose losses are added while the task is fine-tuned
+    copies      the training examples in other languages, in the same order, as `otkit.augment` writes them, or
+                translated: each example is also learnt from a copy, drawn from one of these files
     langs       the two languages of such a file, where its name does not say
     recipe      a `Recipe`, the name of one, a TOML file, or a folder that was trained: which losses, and how they take
                 part (its tables objective, batching, alignment and transfer); by default `paper`
@@ -184,6 +186,7 @@ class TransferOptions(RunOptions, total=False):
     save_heads: bool
     seeds: Sequence[int]
     align: Sequence[ParallelFile]
+    copies: Sequence[FilePath]
     langs: str | None
     recipe: Recipe | FilePath | None
     changes: Mapping[str, Mapping[str, Any]]
@@ -387,9 +390,19 @@ def xnli(
     """
     head = how.get("head")
     measured = _under(head, encoder)
-    found = xnli_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
+    found = xnli_data(
+        how.get("data"),
+        how.get("train"),
+        _reading(how),
+        trains=head is None,
+        copies=how.get("copies", ()),
+    )
     task = xnli_task(
-        found, settings or XnliSettings(), head=head, keep=how.get("save_heads", False), text=_aligned(how)
+        found,
+        settings or XnliSettings(),
+        head=head,
+        keep=how.get("save_heads", False),
+        transfer=_transfer(how),
     )
     return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
@@ -412,9 +425,19 @@ def xquad(
     """
     head = how.get("head")
     measured = _under(head, encoder)
-    found = xquad_data(how.get("data"), how.get("train"), _reading(how), trains=head is None)
+    found = xquad_data(
+        how.get("data"),
+        how.get("train"),
+        _reading(how),
+        trains=head is None,
+        copies=how.get("copies", ()),
+    )
     task = xquad_task(
-        found, settings or XquadSettings(), head=head, keep=how.get("save_heads", False), text=_aligned(how)
+        found,
+        settings or XquadSettings(),
+        head=head,
+        keep=how.get("save_heads", False),
+        transfer=_transfer(how),
     )
     return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
@@ -707,20 +730,22 @@ def _linked(
     return {language: (found, found.sha256) for language, found in sets.items()}, notes
 
 
-def _aligned(how: TransferOptions) -> AlignedText | None:
-    """The parallel text that takes part in fine-tuning, and how; None where there is none."""
+def _transfer(how: TransferOptions) -> Transfer | None:
+    """What takes part in fine-tuning beside the task, and how; None where nothing does."""
     files, recipe, changes = how.get("align", ()), how.get("recipe"), dict(how.get("changes", {}))
-    if not files:
+    if not files and not how.get("copies"):
         if recipe is not None or changes:
             raise ConfigError(
-                "a recipe says how parallel text takes part, and there is none",
-                remedy="give parallel text, or leave the recipe out",
+                "a recipe says how parallel text and copies take part, and there are none",
+                remedy="give parallel text or copies, or leave the recipe out",
                 setting="align",
             )
         return None
     if how.get("head") is not None:
         raise ConfigError(
-            "a head that is only scored is not aligned", remedy="leave one of them out", setting="align"
+            "a head that is only scored is not trained",
+            remedy="leave one of them out",
+            setting="align" if files else "copies",
         )
     own = {name: changes[name] for name in changes if name != "transfer"}
     found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
@@ -728,7 +753,7 @@ def _aligned(how: TransferOptions) -> AlignedText | None:
     # A step has one batch of parallel text, of all languages: one of each would drown the task.
     found = found.changed(**own).changed(batching={"mix_languages": True})
     reading = replace(_reading(how), languages=None)
-    return AlignedText(
+    return Transfer(
         [english_last(reading.corpus(file)) for file in files],
         found,
         settings.changed(**changes.get("transfer", {})),

@@ -17,6 +17,7 @@ from otkit.exports.folders import export_folder
 from otkit.exports.onnx import ExportReport, export_onnx
 from otkit.exports.settings import OUTPUT, ExportSettings
 from otkit.exports.trim import TrimReport, pieces_of, trim_vocabulary
+from otkit.inspector.website import export_website
 
 __all__ = ["Exported", "export"]
 
@@ -25,10 +26,10 @@ __all__ = ["Exported", "export"]
 class Exported:
     """A finished export.
 
-    folder    what was written;  bytes: of the graph (ONNX), or of all files
+    folder    what was written;  bytes: of the graph (ONNX, web), or of all files
     name, encoder   the encoder's name, and its own settings as they are written
     settings  how it was exported
-    onnx      the recipes that were tried and their figures, where the target is ONNX
+    onnx      the recipes that were tried and their figures, where there is a graph
     trim      what a smaller vocabulary saves and costs, where one was asked for
     """
 
@@ -70,12 +71,13 @@ def export(
 
     encoder     an open encoder, or what `open_encoder` takes: a Hub name, a folder, a .gguf file; None is the sample
                 encoder. An open one must lie on the CPU, and is left as it is.
-    to          "onnx", "transformers", "sentence-transformers" or "gguf"
+    to          "onnx", "transformers", "sentence-transformers", "gguf" or "web"
     trim_vocab  files of text, plain or .gz: only the subwords that they need are kept, or those of a tokenizer.json
     overwrite   replace a folder that otkit did not make
     on_progress told what begins, in a few words
-    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, and limits of
-                the gate: min_cosine, min_agreement (0 to 1) and max_retrieval_loss (points of accuracy)
+    settings    the other fields of `ExportSettings`: quantize ("int8", "int4"), gguf_type, layers, opset, max_graph_mb
+                (of a page), and limits of the gate: min_cosine, min_agreement (0 to 1) and
+                max_retrieval_loss (points of accuracy)
 
     An ONNX graph is compared with the original on real sentences in five languages. Past a limit nothing is written and
     a `GateError` names the figure. With `quantize`, recipes are tried from the smallest on and the first within the
@@ -122,6 +124,10 @@ def export(
             overwrite=overwrite,
         )
         written = report.chosen.bytes
+    elif to == "web":
+        report, written = export_website(
+            opened, folder, chosen, progress=on_progress, inputs=inputs, overwrite=overwrite
+        )
     else:
         on_progress(f"writing for {to}")
         written = export_folder(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from otkit.alignment.settings import AlignmentSettings
-from otkit.data.gold import GoldSet, read_gold
-from otkit.data.languages import languages_to_tell
+from otkit.data.gold import GoldSet, holds_text, read_gold
+from otkit.data.languages import languages_of, languages_to_tell, languages_told
 from otkit.data.parallel import ParallelCorpus, open_corpus, silent
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
@@ -43,7 +43,8 @@ def inspect(
     """Serve the inspector until an exception ends it, such as the KeyboardInterrupt of Ctrl-C.
 
     corpus    pairs to browse: any parallel text, with `target` two files, with `raw` text whose words are to be found
-    gold      instead of it, pairs with links made by hand (TSV)
+    gold      links made by hand, in any of `GOLD_FORMATS`; those without sentences belong to the corpus
+    langs     the languages of both sides, such as de-en, where the name does not tell them
     models    one encoder or two to compare, as names, folders or open encoders; by default the sample encoder
     recipe    the settings to start from; `settings` are any of `AlignmentSettings`
     output    the folder for links that are set on the page; one that was begun is gone on with
@@ -59,11 +60,15 @@ def inspect(
     from otkit.inspector.server import listen, serve
     from otkit.inspector.session import Session
 
-    if corpus is not None and gold is not None:
-        raise ConfigError("a corpus and gold are given", remedy="leave one of them out", setting="gold")
-    if gold is not None and (raw or target is not None):
+    if gold is not None and raw:
+        raise ConfigError("gold counts words that are known", remedy="leave raw out", setting="gold")
+    if gold is not None and (corpus is None) != holds_text(gold):
         raise ConfigError(
-            "gold holds both sentences and their words", remedy="leave raw and target out", setting="gold"
+            "the gold holds its sentences itself, and a corpus is given"
+            if corpus is not None
+            else "the gold holds links without their sentences",
+            remedy="leave one of them out" if corpus is not None else "give the corpus that they belong to",
+            setting="gold",
         )
     if len(models) > 2:
         raise ConfigError(f"received {len(models)} models", remedy="give one or two", setting="model")
@@ -74,7 +79,7 @@ def inspect(
     config = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
     lines: Sequence[Line] = ()
     if gold is not None:
-        links = read_gold(gold, format="tsv", on_error=on_error)
+        links = read_gold(gold, text=corpus, target=target, on_error=on_error)
         _note(links, on_note, raw=False)
         lines = [Line(pair.line, pair.source, pair.target, pair) for pair in links]
     elif corpus is not None:
@@ -91,8 +96,9 @@ def inspect(
             through.aligner(name, {})  # a layer that it does not have is said now
         annotations = None if folder is None else Annotations(folder)
         name = Path(place).name
+        given = languages_of(name, langs) if langs else languages_told(name, target=target)
         serve(
-            Session.of(through, name=name, lines=lines, annotations=annotations),
+            Session.of(through, name=name, lines=lines, annotations=annotations, languages=given),
             address,
             opened,
             on_ready=on_ready,

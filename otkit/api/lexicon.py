@@ -17,7 +17,7 @@ from otkit import __version__
 from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
 from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.sink import finished_facts, partial_of
+from otkit.alignment.sink import as_left, finished_facts, partial_of
 from otkit.api.project import open_aligner, tell
 from otkit.data.languages import languages_of
 from otkit.data.lines import counted
@@ -34,6 +34,7 @@ from otkit.projection.lexicon import (
     forget_counts,
     look_up,
     open_lexicon,
+    sound,
 )
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
 from otkit.projection.settings import LexiconSettings
@@ -136,7 +137,8 @@ def lexicon(
     with _growing(place, settings, fingerprint, resume=resume, overwrite=overwrite) as counts:
         known = counts.known
         if given is not None:
-            given.skip(int(known.get("lines", 0)))
+            with as_left():
+                given.skip(int(known.get("lines", 0)))
         if counts.finished:  # it was killed while the lexicon was written
             _check_same(output, known, stream, records)
         else:
@@ -225,6 +227,12 @@ def _growing(
             partial = Path(folder) / "counts.sqlite"
         else:
             partial = partial_of(check_file(place, overwrite=overwrite))
+            if partial.is_symlink():
+                raise OutputError(
+                    "stands where unfinished work is kept, and otkit did not make it",
+                    where=str(partial),
+                    remedy="choose another output, or move that file",
+                )
             if overwrite or not counts_begun(partial):
                 forget_counts(partial)
             elif not resume:
@@ -306,17 +314,18 @@ def _written(
         return None
     base = open_lexicon(place)
     try:
-        if output is None:
-            return "".join(LEXICON_FORMS[form](base, langs))
-        files = shortlist_files(output)[::-1] if form == "shortlist" else (Path(output),)
-        for path in files:
-            pieces = (
-                shortlist(base, reverse=path == files[0])
-                if form == "shortlist"
-                else LEXICON_FORMS[form](base, langs)
-            )
-            write_file(path, _filler(pieces), overwrite=overwrite, facts=facts)
-        return None
+        with sound(place):
+            if output is None:
+                return "".join(LEXICON_FORMS[form](base, langs))
+            files = shortlist_files(output)[::-1] if form == "shortlist" else (Path(output),)
+            for path in files:
+                pieces = (
+                    shortlist(base, reverse=path == files[0])
+                    if form == "shortlist"
+                    else LEXICON_FORMS[form](base, langs)
+                )
+                write_file(path, _filler(pieces), overwrite=overwrite, facts=facts)
+            return None
     finally:
         base.close()
 

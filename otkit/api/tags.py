@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,13 +12,13 @@ from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
-from otkit.alignment.sink import Sink, finished_facts, forget_partial
+from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.api.project import open_aligner, tell
 from otkit.data.lines import LineSource, counted
 from otkit.data.parallel import silent
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 from otkit.projection.corpus import read_links
 from otkit.projection.markup import SYNTAXES, syntax_of
 from otkit.projection.tagfiles import TAG_FORMS, open_tags, plain_text, tag_form_of
@@ -133,10 +132,13 @@ def tags(
         torch_threads(sink.known.get("threads")),
     ):
         if sink.known:
-            done += [json.loads(line) for line in sink.kept().splitlines()]
-            go_on_with(aligner, sink.known)
-            if given is not None:
-                next(islice(given, len(done) - 1, len(done)), None)
+            with as_left():
+                done += [
+                    None if text is None else str(text) for text in map(parse_json, sink.kept().splitlines())
+                ]
+                go_on_with(aligner, sink.known)
+                if given is not None:
+                    next(islice(given, len(done) - 1, len(done)), None)
         take(
             transfer_windows(jobs[len(done) :], aligner, links=given),
             lambda window: sink.write(

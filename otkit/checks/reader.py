@@ -71,13 +71,18 @@ class PairReader:
                 found[name] = Found(scale_of(name).place(self._figure(name, finding.figure)), finding.what)
         return found
 
+    def measure(self) -> None:
+        """Find the scale of the encoder's figures on the sample sentences, once; whoever does not ask pays for it with
+        the first pair."""
+        if not self._anchors:
+            clean, unaligned = (means_of(pairs) for pairs in self._checker.check_sample())
+            self._anchors = {each: (clean[each], unaligned[each]) for each in OF_TRANSPORT}
+
     def _figure(self, name: str, figure: float) -> float:
         """A class's figure in the unit of the scale."""
         if name not in OF_TRANSPORT:
             return figure
-        if not self._anchors:
-            clean, unaligned = (means_of(pairs) for pairs in self._checker.check_sample())
-            self._anchors = {each: (clean[each], unaligned[each]) for each in OF_TRANSPORT}
+        self.measure()
         low, high = self._anchors[name]
         return (figure - low) / max(high - low, 1e-6)
 

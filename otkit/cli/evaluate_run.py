@@ -200,6 +200,12 @@ class Transfer:
         list[str] | None,
         option("Parallel text to align the encoder on while it is fine-tuned; repeatable.", "FILE"),
     ] = None
+    copies: Annotated[
+        list[str] | None,
+        option(
+            "The training examples in other languages, as project --augment writes them; repeatable.", "FILE"
+        ),
+    ] = None
     langs: Langs = None
     seeds: Seeds = 1
     seed: Seed = 0
@@ -207,13 +213,14 @@ class Transfer:
     @property
     def inputs(self) -> list[str | Path | None]:
         """All files and folders that are read."""
-        return [self.data, self.train, self.head, *(self.align or [])]
+        return [self.data, self.train, self.head, *(self.align or []), *(self.copies or [])]
 
     def added(self, how: RunOptions, given: Given) -> TransferOptions:
         """The keywords of a library call."""
         return {
             **how,
             "align": self.align or (),
+            "copies": self.copies or (),
             "langs": self.langs,
             "recipe": given.recipe,
             "changes": {table: given.of(table) for table in TRANSFER_TABLES if given.of(table)},

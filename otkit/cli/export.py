@@ -91,6 +91,8 @@ def export(
 
     otkit export --to sentence-transformers --output encoder-st
 
+    otkit export --to web --trim-vocab sample_data/parallel/de-en.train.tsv --output page
+
     otkit export --to gguf --gguf-type q4_0 --trim-vocab sample_data/parallel/de-en.train.tsv --output encoder-small
     """
     settings = given.settings("export", ExportSettings)
@@ -124,10 +126,17 @@ def export(
         show(trim_table(made.trim))
     if made.onnx is not None:
         show(onnx_table(made.onnx))
-    kind = f"for {settings.to}" if made.onnx is None else f"ONNX, {made.onnx.share:.0%} of fp32"
+    kind = (
+        f"for {settings.to}"
+        if made.onnx is None
+        else f"ONNX, {made.bytes / made.onnx.fp32_bytes:.0%} of fp32"
+    )
+    then = f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}"
+    if settings.to == "web":
+        then = f"python -m http.server --directory {shlex.quote(str(output))}, or any other host of files"
     last_line(
         f"wrote {output}: {made.bytes / 1e6:.1f} MB {kind}",
-        then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}",
+        then=then,
         quiet=quiet,
     )
     push_written(output, push_to_hub, public=public, quiet=quiet)

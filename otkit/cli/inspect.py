@@ -36,7 +36,9 @@ def inspect(
     corpus: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CORPUS]", help="Sentence pairs to browse. Not with --gold.", show_default=False
+            metavar="[CORPUS]",
+            help="Sentence pairs to browse; with --gold the text of links that have none.",
+            show_default=False,
         ),
     ] = None,
     target: TargetFile = None,

@@ -64,16 +64,30 @@ class Step:
 
     def __post_init__(self) -> None:
         self._told = False
+        self._held: float | None = None
         self.start_from(0)
 
     def start_from(self, first: int) -> None:
         """Reckon from here on: what an earlier run did took none of this run's time."""
         self.first = self.done = self._settled = first
-        self.begun = self._moved = self.clock()
+        self.begun = self._moved = self._now()
+
+    def hold(self) -> None:
+        """Something else is under way, whose time is not that of this step."""
+        self._held = self._now()
+
+    def go_on(self) -> None:
+        """The step moves again."""
+        if self._held is not None:
+            away, self._held = self.clock() - self._held, None
+            self.begun, self._moved = self.begun + away, self._moved + away
+
+    def _now(self) -> float:
+        return self.clock() if self._held is None else self._held
 
     def turn_to(self, name: str) -> None:
-        """Begin with something else, at the moment when the last thing was seen to move."""
-        self.name, self.begun = name, self._moved
+        """Begin with something else, of unknown size, at the moment when the last thing was seen to move."""
+        self.name, self.begun, self.total = name, self._moved, None
         self.first = self.done = self._settled = 0
 
     def update(self, done: int, *, total: int | None = None, detail: str | None = None) -> None:
@@ -82,16 +96,17 @@ class Step:
             self.total = Total(total)
         self.detail = self.detail if detail is None else detail
         self._settled, self.done = done, max(done, self.done)
-        self._moved = self.clock()
+        self._moved = self._now()
 
     def under_way(self, more: int) -> None:
         """Beside what is finished, so much of what is worked on together is past the longest part of the work."""
-        self.done, self._moved = max(self.done, self._settled + more), self.clock()
+        self.done, self._moved = max(self.done, self._settled + more), self._now()
 
     def reached(self, done: int, total: int | None) -> None:
         """What the library tells; its first word is what was done before anybody looked, by an earlier run say."""
         if not self._told:
             self._told = True
+            self.total = self.total if total is None else Total(total)
             self.start_from(done)
         else:
             self.update(done, total=total)
@@ -103,8 +118,8 @@ class Step:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the step began."""
-        return self.clock() - self.begun
+        """Seconds since the step began, without those in which it was held."""
+        return self._now() - self.begun
 
     def line(self) -> str:
         """`1,024/9,800 pairs in 0:00:12, 85 pairs/s, 0:01:43 left`."""
@@ -121,7 +136,7 @@ class Step:
         if rate > 0:
             parts.append(f"{_rate(rate)}{unit}/s")
             if self.total is not None and self.done < self.total.count:
-                ahead = (self.total.count - self.done) / rate - (self.clock() - self._moved)
+                ahead = (self.total.count - self.done) / rate - (self._now() - self._moved)
                 parts.append(f"{_duration(max(0.0, ahead))} left")
         return ", ".join(parts)
 
@@ -300,6 +315,7 @@ class TrainingProgress:
     def __init__(self, progress: Progress) -> None:
         self._progress, self._step = progress, progress.step("align", unit="steps")
         self._beside: Step | None = None
+        self._ended = False
 
     def record(self, record: Record, *, step: int, steps: int) -> None:
         """Move the bar on and show the losses."""
@@ -308,7 +324,15 @@ class TrainingProgress:
         ]
         if "pairs_per_second" in record:
             shown.append(f"{record['pairs_per_second']:.0f} pairs/s")
-        self._step.update(step, total=steps, detail="  ".join(shown) or None)
+        # What came before the first word (reading, measuring, an earlier run) took none of the steps' time.
+        self._step.reached(step, steps)
+        self._step.detail = "  ".join(shown) or self._step.detail
+        if (
+            step == steps and "lr" in record
+        ):  # a log would say the same again and again while the run is measured
+            self._progress.note(f"align: {self._step.line()}; {self._step.detail}")
+            self._progress.end(self._step)
+            self._ended = True
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """How far something beside the steps is, such as a measurement; it ends when all is done."""
@@ -316,10 +340,14 @@ class TrainingProgress:
             if self._beside is not None:
                 self._progress.end(self._beside)
             self._beside = self._progress.step(what, total=total)
+            self._step.hold()
+            if self._ended:  # nobody should wait and wonder after the last step
+                self._progress.note(f"{what} ...")
         self._beside.reached(done, total)  # what was done when it was first told of took an unknown time
         if done == total:
             self._progress.end(self._beside)
             self._beside = None
+            self._step.go_on()
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""

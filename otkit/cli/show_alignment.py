@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,10 @@ FORMATS = {
 _FILES = ("html", "png", "svg")
 _EXPLAINED = ("grid", "text", "json")
 _ENDINGS = {".txt": "grid", **{f".{name}": name for name in FORMATS if name != "grid"}}
+
+
+_NARROWEST = 40
+"""Columns below which a picture is no picture: a narrower terminal folds the lines itself."""
 
 
 @takes(alignment=AlignmentSettings)
@@ -113,7 +118,7 @@ def show_alignment(
         option(
             "The columns of grid and text. Default: the terminal's.",
             "N",
-            Number(int, least=40, most=1000),
+            Number(int, least=_NARROWEST, most=1000),
             panel="Output",
         ),
     ] = None,
@@ -196,7 +201,7 @@ def show_alignment(
     if format is None and output is None and shape == "grid":
         from otkit.reports.grid import is_whole
 
-        cells = width or shutil.get_terminal_size((80, 0)).columns
+        cells = _cells(width)
         if not all(is_whole(view, width=cells) for view in views):
             shape = "text"  # a grid in pieces is no picture
     if shape in _FILES:
@@ -258,6 +263,11 @@ def _explain(
         for explanation in each
     ]
     _print_pictures(tables, output, width=width, overwrite=overwrite)
+
+
+def _cells(width: int | None) -> int:
+    """The columns to draw in."""
+    return width or max(_NARROWEST, shutil.get_terminal_size((80, 0)).columns)
 
 
 def _format(name: str | None, output: Path | None) -> str:
@@ -327,7 +337,8 @@ def _print_pictures(
     from otkit.files import write_file
 
     if output is None:
-        show(*pictures, width=width, piped=80)
+        narrow = width is None and shutil.get_terminal_size((80, 0)).columns < _NARROWEST
+        show(*pictures, width=_NARROWEST if narrow else width, piped=80)
         return
 
     def write(path: Path) -> None:
@@ -350,8 +361,13 @@ def _lines(
     from otkit.reports.plain import alignment_document, interlinear_lines, pair_lines, pharaoh_line
 
     if shape == "text":
-        cells = width or shutil.get_terminal_size((80, 0)).columns
-        blocks = [interlinear_lines(view, width=cells) for view in views]
+        cells = _cells(width)
+        # The settings are those of both models.
+        first, *others = views
+        blocks = [
+            interlinear_lines(view, width=cells)
+            for view in (first, *(replace(each, settings="") for each in others))
+        ]
         told = []
         if len(views) > 1:
             from otkit.reports.terminal import difference_lines

@@ -88,7 +88,7 @@ class PairSource:
         self.corpora, self.encoder, self.config = tuple(corpora), encoder, config
         self.quota = pairs_per_epoch(corpora, config)
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
-        self.splits = config.batch_tokens is not None
+        self.splits = config.budget is not None
         self.too_long, self._seed, self._progress = 0, seed, progress
         self.padded = self.filled = 0
 
@@ -209,7 +209,7 @@ class PairSource:
             return
         whole = _rows(sides[1], rows)
         units = (sum(whole.counts), int((whole.word_ids >= 0).sum()))
-        for number, piece in enumerate(_within_budget(rows, lengths, self.config.batch_tokens)):
+        for number, piece in enumerate(_within_budget(rows, lengths, self.config.budget)):
             batch = PairBatch(
                 corpus=index,
                 language=self.corpora[index].languages[0],

@@ -24,7 +24,16 @@ from otkit.data.lines import (
     unskipped,
     words_of,
 )
-from otkit.data.links import GOLD_FORMATS, READERS, RawLink, Text, Words, format_of, parse_links
+from otkit.data.links import (
+    GOLD_FORMATS,
+    HOLDS_TEXT,
+    READERS,
+    RawLink,
+    Text,
+    Words,
+    format_of,
+    parse_links,
+)
 from otkit.data.parallel import BadLine, PairReader
 from otkit.errors import ConfigError, InputError, choose
 
@@ -33,6 +42,7 @@ __all__ = [
     "GoldPair",
     "GoldSet",
     "gold_format",
+    "holds_text",
     "languages_of_gold",
     "parse_links",
     "read_gold",
@@ -105,9 +115,14 @@ def languages_of_gold(pairs: Sequence[GoldPair]) -> tuple[str, str] | None:
 
 
 def gold_format(path: FilePath) -> str:
-    """The format of a gold file, by its content: only `tsv` holds the sentences too."""
+    """The format of a gold file, by its content."""
     source = LineSource(path)
     return format_of(source, source.name)
+
+
+def holds_text(path: FilePath) -> bool:
+    """Whether a gold file holds its sentences too."""
+    return gold_format(path) in HOLDS_TEXT
 
 
 def read_gold(
@@ -138,7 +153,7 @@ def read_gold(
     format = format_of(lines, name) if format == "auto" else format
     texts: list[Text] = []
     notes: list[str] = []
-    if format != "tsv":
+    if format not in HOLDS_TEXT:
         if text is None:
             remedy = "name the text too: a file of pairs, or both sides (`source='F'` `target='F'`)"
             raise ConfigError(f"{name} holds links without their sentences", remedy=remedy)
@@ -205,6 +220,8 @@ Texts = Mapping[int, tuple[Words, Words]]
 
 def _detect(texts: Texts, links: list[RawLink], format: str, name: str) -> tuple[int, str]:
     """(base, the evidence for it); an error where the file proves neither and its format has no custom."""
+    if format == "json":
+        return 0, "the custom of its format"
     zeros = [link for link in links if not (link.source and link.target)]
     lasts = [
         link

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.data.languages import STATED, is_known, short_code
-from otkit.data.lines import quote, refuse_unwritable, trimmed
+from otkit.data.lines import LINE_LIMIT, quote, refuse_unwritable, trimmed
 from otkit.errors import ConfigError, InputError, choose, reason_of, require_extra
 
 __all__ = ["SCHEME", "DataSet", "Rows", "data_set", "hub_errors"]
@@ -28,6 +28,7 @@ _FORM = re.compile(
 # Columns that say which side they are, and not of which language.
 _ROLES = (("source", "target"), ("src", "tgt"), ("source_text", "target_text"))
 _TEXT = ("text", "sentence")  # of sets that keep each language by itself, as FLORES+ does
+_SCRIPTED = re.compile(r"[a-z]{2,3}_[A-Z][a-z]{3}")
 _ENGLISH, _OTHER = "english", "non_english"  # of sentence-transformers' parallel sets
 
 Row = dict[str, Any]
@@ -51,11 +52,11 @@ class DataSet:
         return f"{self.name}{config}{split}{'' if self.most is None else f'[:{self.most}]'}"
 
     def languages(self, langs: str | None) -> tuple[str, str] | None:
-        """As stated, or as the configuration's name has them; `de` for `deu_Latn`."""
+        """As stated, or as the configuration's name has them."""
         told = STATED.fullmatch((langs or self.config or "").strip())
-        if told is None or (langs is None and not (is_known(told[1]) and is_known(told[2]))):
+        if told is None or (langs is None and not (_is_code(told[1]) and _is_code(told[2]))):
             return None
-        return _short(told[1]), _short(told[2])
+        return told[1], told[2]
 
 
 def data_set(path: str | Path) -> DataSet | None:
@@ -89,7 +90,8 @@ class Rows:
     langs: str | None = None
 
     def __post_init__(self) -> None:
-        self.languages = self.data.languages(self.langs)
+        self._stated = self.data.languages(self.langs)
+        self.languages = _short(self._stated)
         self._digest = hashlib.sha256()
 
     @property
@@ -99,10 +101,10 @@ class Rows:
     def __iter__(self) -> Iterator[tuple[str, str] | InputError]:
         sides: tuple[Column, Column] | None = None
         with _told(self.data):
-            for row in islice(_rows(self.data, self.languages), self.data.most):
+            for row in islice(_rows(self.data), self.data.most):
                 if sides is None:
-                    sides, found = _sides(row, self.languages, str(self.data))
-                    self.languages = self.languages or found
+                    sides, found = _sides(row, self._stated, str(self.data))
+                    self.languages = self.languages or _short(found)
                 try:
                     pair = _text(row, sides[0]), _text(row, sides[1])
                 except InputError as error:
@@ -112,7 +114,7 @@ class Rows:
                 yield pair
 
 
-def _rows(data: DataSet, languages: tuple[str, str] | None) -> Iterator[Row]:
+def _rows(data: DataSet) -> Iterator[Row]:
     """The rows of the configuration that was asked for, or one with both languages made of two."""
     datasets = require_extra("datasets", extra="hub")
     configs = datasets.get_dataset_config_names(data.name) if data.config else []
@@ -152,19 +154,19 @@ def _sides(
         if set(roles) <= set(row):
             return ((roles[0],), (roles[1],)), None
     if {_ENGLISH, _OTHER} <= set(row):
-        if languages is not None and "en" not in languages:
+        shown = _short(languages)
+        if shown is not None and "en" not in shown:
             raise InputError(
-                f"one side is English, and {'-'.join(languages)} has none",
+                f"one side is English, and {'-'.join(shown)} has none",
                 where=where,
                 remedy="state them: `langs='de-en'`",
             )
-        english_first = languages is not None and languages[0] == "en"
+        english_first = shown is not None and shown[0] == "en"
         columns = (_ENGLISH,), (_OTHER,)
         return (columns if english_first else columns[::-1]), None
     found = _by_language(row)
     if len(found) < 2:
         raise _unknown(row)
-    codes = {_short(name): column for name, column in found.items()}
     if languages is None:
         if len(found) > 2:
             raise InputError(
@@ -172,16 +174,26 @@ def _sides(
                 where=where,
                 remedy="state two of them: `langs='de-en'`",
             )
-        first, second = codes
-        return (codes[first], codes[second]), (first, second)
-    missing = [code for code in languages if code not in codes]
-    if missing:
-        raise InputError(
-            f"it has no {' and no '.join(missing)}, but {', '.join(found)}",
-            where=where,
-            remedy="state two of them: `langs='de-en'`",
-        )
-    return (codes[languages[0]], codes[languages[1]]), None
+        first, second = found
+        return (found[first], found[second]), (first, second)
+    first, second = (_named(code, found, where) for code in languages)
+    return (found[first], found[second]), None
+
+
+def _named(code: str, columns: Mapping[str, Column], where: str) -> str:
+    """The column of a language: the one of this very name, else the only one of it in any script."""
+    if code in columns:
+        return code
+    several = [name for name in columns if _plain(name) == _plain(code)]
+    if len(several) == 1:
+        return several[0]
+    raise InputError(
+        f"it has {len(several)} columns of {code} ({', '.join(several)})"
+        if several
+        else f"it has no {_plain(code)}, but {', '.join(columns)}",
+        where=where,
+        remedy=f"state one: `langs='{several[0]}-en'`" if several else "state two of them: `langs='de-en'`",
+    )
 
 
 def _by_language(row: Row) -> dict[str, Column]:
@@ -191,7 +203,7 @@ def _by_language(row: Row) -> dict[str, Column]:
     prefix = "sentence_"
     named = {name.removeprefix(prefix): (name,) for name in row if name.startswith(prefix)}
     if len(named) > 1:
-        return {code: column for code, column in named.items() if is_known(code)}
+        return {code: column for code, column in named.items() if _is_code(code)}
     return {name: (name,) for name in row if is_known(name)}
 
 
@@ -210,14 +222,29 @@ def _text(row: Row, column: Column) -> str:
     name = ".".join(column)
     if not isinstance(value, str):
         raise InputError(f"the {name} is {quote(repr(value))}, expected text", remedy="leave such rows out")
+    if len(value) > LINE_LIMIT:
+        raise InputError(
+            f"the {name} has {len(value):,} characters, expected {LINE_LIMIT:,} at most",
+            remedy="leave such rows out",
+        )
     if not value.strip():
         raise InputError(f"the {name} is empty", remedy="fill it")
     refuse_unwritable(value, name)
     return trimmed(value)
 
 
-def _short(code: str) -> str:
+def _is_code(name: str) -> bool:
+    """Whether it is a language's: a known one, or any with a script (`ace_Latn`)."""
+    return is_known(name) or _SCRIPTED.fullmatch(name) is not None
+
+
+def _plain(code: str) -> str:
+    """`de` for `deu_Latn`."""
     return short_code(code.split("_")[0])
+
+
+def _short(languages: tuple[str, str] | None) -> tuple[str, str] | None:
+    return None if languages is None else (_plain(languages[0]), _plain(languages[1]))
 
 
 def hub_errors() -> tuple[type[BaseException], ...]:

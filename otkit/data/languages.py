@@ -137,11 +137,11 @@ def usual_language(encoder: Encoder) -> str:
     return next(code for code, token in tokens.languages.items() if token == tokens.usual)
 
 
-def untold(encoder: Encoder) -> str:
+def untold(encoder: Encoder, remedy: str = REMEDY) -> str:
     """The remark on texts whose language nothing tells to a tokenizer that wants to know."""
     return (
         "the tokenizer names the language of a text, and nothing tells it here: each counts as"
-        f" {usual_language(encoder)}; {REMEDY}"
+        f" {usual_language(encoder)}; {remedy}"
     )
 
 

@@ -8,8 +8,19 @@ from dataclasses import dataclass, field
 
 from otkit.data.lines import located, quote, words_of
 from otkit.errors import InputError
+from otkit.files import parse_json
 
-__all__ = ["GOLD_FORMATS", "READERS", "RawGold", "RawLink", "Text", "Words", "format_of", "parse_links"]
+__all__ = [
+    "GOLD_FORMATS",
+    "HOLDS_TEXT",
+    "READERS",
+    "RawGold",
+    "RawLink",
+    "Text",
+    "Words",
+    "format_of",
+    "parse_links",
+]
 
 Words = tuple[str, ...]
 Text = tuple[Words, Words] | InputError
@@ -21,7 +32,10 @@ GOLD_FORMATS: dict[str, str] = {
     "tsv": "source<TAB>target<TAB>links (XL-WA, the sample data)",
     "pharaoh": "a line of links for each line of the text: i-j sure, ipj or i?j possible (Pharaoh, Talp)",
     "naacl": "a link on each line, id i j [S|P], for two text files (NAACL 2003, WPT 2005); 0 is no word",
+    "json": 'an object on each line: {"source": [words], "target": [words], "sure": [[i, j]], "possible": [[i, j]]}',
 }
+HOLDS_TEXT = frozenset({"tsv", "json"})
+"""The formats that hold the sentences too."""
 LINK = re.compile(r"([0-9]{1,6})([-p?])([0-9]{1,6})")
 ROW_OF = re.compile(r"\s*([0-9]{1,9})\s")
 ROW = re.compile(r"([0-9]{1,9})\s+([0-9]{1,6})\s+([0-9]{1,6})(?:\s+([SP]))?(?:\s+[0-9.]+)?")
@@ -86,6 +100,8 @@ def _shown(line: str) -> str | None:
         return "pharaoh"  # by tabs too, two of which look like three columns
     if ROW.fullmatch(line.strip()):
         return "naacl"
+    if line.lstrip().startswith("{"):
+        return "json"
     return "tsv" if line.count("\t") == 2 else None
 
 
@@ -114,6 +130,39 @@ def _columns(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool
         if not column.strip():
             raise InputError(f"the {side} is empty (received {quote(line)})", remedy="fill it")
     return (words_of(columns[0]), words_of(columns[1])), parse_links(columns[2])
+
+
+def _read_json(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
+    raw = RawGold([])
+    for number, line in enumerate(lines, 1):
+        where, pair = f"{name}:{number}", len(raw.texts)
+        try:
+            text, links = _object(line)
+        except InputError as error:
+            raw.texts.append(located(error, where))
+        else:
+            raw.texts.append(text)
+            raw.links += [RawLink(pair, i, j, sure, number) for i, j, sure in links]
+    return raw
+
+
+def _object(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool]]]:
+    if isinstance(line, InputError):
+        raise line
+    try:
+        found = parse_json(line)
+        sides = tuple(words_of(" ".join(found[side])) for side in ("source", "target"))
+        links = [(i, j, name == "sure") for name in ("sure", "possible") for i, j in found.get(name, ())]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"received {quote(line)}, expected an object of words and links",
+            remedy=f"write {GOLD_FORMATS['json']}",
+        ) from None
+    if not all(type(index) is int and index >= 0 for link in links for index in link[:2]):
+        raise InputError(f"a link is no pair of words (received {quote(line)})", remedy="count words from 0")
+    if not all(sides):
+        raise InputError(f"a side is empty (received {quote(line)})", remedy="fill it")
+    return (sides[0], sides[1]), links
 
 
 def _read_pharaoh(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
@@ -194,4 +243,5 @@ READERS: dict[str, Callable[[Sequence[Line], Sequence[Text], str], RawGold]] = {
     "tsv": _read_tsv,
     "pharaoh": _read_pharaoh,
     "naacl": _read_naacl,
+    "json": _read_json,
 }

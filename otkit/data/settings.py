@@ -8,6 +8,7 @@ from otkit.settings import Settings, setting
 
 __all__ = ["BatchingSettings"]
 
+_SUBWORDS_A_PAIR = 96
 ON_ERROR = {"raise": "stop at it", "skip": "leave it out"}
 
 
@@ -41,10 +42,15 @@ class BatchingSettings(Settings):
         least=1,
         panel="Run",
     )
-    batch_tokens: int | None = setting(
-        None,
-        "The most padded subwords in one forward pass; longer batches are cut. Lower it where memory runs out.",
+    # What attention keeps for the gradient grows with the square of the longest sentence: one of 430 subwords among 24
+    # pairs took 10 GB. Batches of usual sentences are never cut by this.
+    batch_tokens: int | str | None = setting(
+        "auto",
+        "The most padded subwords of a side in one forward pass; longer batches are cut. Lower it where memory runs"
+        " out; none never cuts.",
+        choices={"auto": f"{_SUBWORDS_A_PAIR} for each pair of a batch"},
         least=1,
+        metavar="N|auto|none",
         panel="Run",
     )
     on_error: str = setting(
@@ -53,3 +59,8 @@ class BatchingSettings(Settings):
         choices=ON_ERROR,
         panel="Data",
     )
+
+    @property
+    def budget(self) -> int | None:
+        """`batch_tokens` as a number."""
+        return self.batch_size * _SUBWORDS_A_PAIR if isinstance(self.batch_tokens, str) else self.batch_tokens

@@ -85,8 +85,9 @@ def _wide(language: str) -> str:
 def language_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[dict[str, int], int | None]:
     """The tokens that say in which language a text is, by the tokenizer's own codes, and the one that it uses where
     nobody says (`src_lang`); none for a tokenizer without such tokens."""
-    usual = getattr(tokenizer, "src_lang", None)
-    if not isinstance(usual, str) or not hasattr(tokenizer, "set_src_lang_special_tokens"):
+    # A tokenizer that was made smaller is of no class that has the attribute, and states it all the same.
+    usual = getattr(tokenizer, "src_lang", None) or tokenizer.init_kwargs.get("src_lang")
+    if not isinstance(usual, str):
         return {}, None
     found = {
         match[1]: number

@@ -31,6 +31,7 @@ __all__ = [
     "open_onnx",
     "output_names",
     "read_manifest",
+    "without_unused",
     "write_manifest",
 ]
 
@@ -161,7 +162,7 @@ class OnnxEncoder:
             names = [
                 name for name in output_names(self.settings.alignment_layers) if name != "sentence_vector"
             ]
-            shortened = _without_unused(self._path, names) if importlib.util.find_spec("onnx") else None
+            shortened = without_unused(self._path, names) if importlib.util.find_spec("onnx") else None
             self._layers_only = (
                 self._session
                 if shortened is None
@@ -170,7 +171,7 @@ class OnnxEncoder:
         return self._layers_only
 
 
-def _without_unused(path: Path, outputs: list[str]) -> bytes | None:
+def without_unused(path: Path, outputs: list[str]) -> bytes | None:
     """The graph with only the nodes that `outputs` need; None where it is not one self-contained file."""
     import onnx
 

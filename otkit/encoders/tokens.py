@@ -244,6 +244,15 @@ class SubwordTokenizer:
                 known[word] = tuple(encoding.ids) or (self.unknown_id,)
         return [known[word] for word in words]
 
+    def spelled(self, words: Sequence[str]) -> list[list[str]]:
+        """The subwords of each word as a person reads them; a piece without letters of its own by its name."""
+        with tokenizer_errors():
+            return [[self._spelled(piece) for piece in pieces] for pieces in self.pieces(words)]
+
+    def _spelled(self, piece: int) -> str:
+        name = str(self.backend.id_to_token(piece))
+        return self.backend.decode([piece]).strip() or name.lstrip("\u2581\u0120") or name
+
     def encode(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
         """Tokens of any length: nothing is cut, and nothing is refused here (see `tokenize` of the
         encoders)."""

@@ -22,7 +22,7 @@ from otkit.encoders.device import autocast
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.pairs import JointInputs, PairTokenizer, collate
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, InputError
 from otkit.evaluation.protocol import Progress
 from otkit.evaluation.settings import FineTuningSettings
 from otkit.files import replace_file
@@ -32,7 +32,7 @@ from otkit.training.joint import JointModel, JointSource, JointSteps, NumberedLi
 from otkit.training.loop import train
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Links, MicroSteps
-from otkit.training.reading import LinkReader
+from otkit.training.reading import link_reader
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.run import build_model
@@ -40,9 +40,11 @@ from otkit.training.schedule import total_steps
 from otkit.training.settings import TrainingSettings, TransferSettings, TuningSettings
 
 __all__ = [
-    "AlignedText",
     "Row",
+    "Transfer",
     "batches_by_length",
+    "check_copies",
+    "drawn_copies",
     "fine_tune",
     "pair_tokenizers",
     "scoring",
@@ -55,8 +57,9 @@ Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
-class AlignedText:
-    """Parallel text with English as its target, whose losses are added while a task is fine-tuned."""
+class Transfer:
+    """What stands beside a task while it is fine-tuned, and how: parallel text with English as its target, whose losses
+    are added. Copies of the examples are with the data of the task."""
 
     corpora: Sequence[PairCorpus]
     recipe: Recipe
@@ -65,6 +68,8 @@ class AlignedText:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What the figures depend on: the settings and the text."""
+        if not self.corpora:
+            return {"transfer": self.settings.to_dict()}
         tables = self.recipe.tables()
         return {
             "transfer": self.settings.to_dict(),
@@ -72,16 +77,75 @@ class AlignedText:
             "text": {corpus.name: corpus.sha256 for corpus in self.corpora},
         }
 
-    @property
-    def note(self) -> str:
-        """What a reader must know of it."""
-        losses = " + ".join(f"{weight:g} {name}" for name, weight in self.recipe.objective.losses)
-        languages = ", ".join(corpus.languages[0] for corpus in self.corpora)
-        return (
-            f"aligned while fine-tuning on {sum(map(len, self.corpora))} pairs of {languages}: {losses}, times"
-            f" {self.settings.align_weight:g}, schedule {self.settings.schedule}, a step for"
-            f" {self.settings.align_every} of the task"
-        )
+    def notes(self, copies: int) -> list[str]:
+        """What a reader must know of it, with the number of files of copies."""
+        settings = self.settings
+        turn = f"schedule {settings.schedule}, a step for {settings.align_every} of the task"
+        notes = []
+        if self.corpora:
+            losses = " + ".join(f"{weight:g} {name}" for name, weight in self.recipe.objective.losses)
+            languages = ", ".join(corpus.languages[0] for corpus in self.corpora)
+            notes.append(
+                f"aligned while fine-tuning on {sum(map(len, self.corpora))} pairs of {languages}: {losses}, times"
+                f" {settings.align_weight:g}, {turn}"
+                + (
+                    f"; prediction-consistency of neighbours, times {settings.text_consistency:g}"
+                    if settings.text_consistency
+                    else ""
+                )
+            )
+        if copies:
+            agrees = f" and prediction-consistency {settings.consistency:g}" if settings.consistency else ""
+            notes.append(
+                f"copies of the examples from {copies} file{'s' * (copies > 1)}: the task's loss times"
+                f" {settings.copy_weight:g}{agrees}, {turn}"
+            )
+        return notes
+
+    def check(self, *, copies: int, neighbours: bool) -> None:
+        """Refuse settings that nothing here answers to."""
+        settings = self.settings
+        if settings.consistency and not copies:
+            raise ConfigError(
+                "prediction-consistency compares the answers to an example and to a copy, and there are no copies",
+                remedy="give copies of the training examples in other languages",
+                setting="consistency",
+            )
+        if settings.text_consistency and not (neighbours and self.corpora):
+            raise ConfigError(
+                "prediction-consistency of neighbouring sentences is for XNLI with parallel text",
+                remedy="give parallel text"
+                if neighbours
+                else "leave it out, or give copies and `consistency`",
+                setting="text_consistency",
+            )
+
+
+def check_copies(
+    train: TaskSet[Any], copies: Sequence[TaskSet[Any]], *, same: Callable[[Any], object]
+) -> None:
+    """Refuse copies that are not those of the training examples, in their order: `same` is what a copy keeps."""
+    for one in copies:
+        if len(one) != len(train):
+            raise InputError(
+                f"has {len(one)} examples, and the training file has {len(train)}",
+                where=one.name,
+                remedy="give a copy of every training example, in the same order",
+            )
+        for number, (example, copy) in enumerate(zip(train, one, strict=True), 1):
+            if same(example) != same(copy):
+                raise InputError(
+                    f"example {number} is {same(copy)!r}, that of the training file {same(example)!r}",
+                    where=one.name,
+                    remedy="give copies of the training examples, in the same order",
+                )
+
+
+def drawn_copies(copies: Sequence[TaskSet[Any]], *, seed: int) -> list[Any]:
+    """A copy of each example, from any of the files."""
+    generator = np.random.default_rng([seed, len(copies)])
+    chosen = generator.integers(len(copies), size=len(copies[0]))
+    return [copies[place][number] for number, place in enumerate(chosen)]
 
 
 def trainable(encoder: Encoder) -> TorchEncoder:
@@ -128,20 +192,21 @@ def fine_tune(
     folder: Path,
     progress: Progress,
     select: Callable[[], float] | None = None,
-    text: AlignedText | None = None,
+    transfer: Transfer | None = None,
+    beside: Sequence[MicroSteps] = (),
 ) -> tuple[str, ...]:
     """Train a head and its encoder in place, and return what the training had to say.
 
-    With `select` (a score, more is better) and `eval_every` the best weights are kept, else the last. With `text` the
-    losses of parallel text are added on the way.
+    With `select` (a score, more is better) and `eval_every` the best weights are kept, else the last. With `transfer`
+    the losses of its parallel text, and of the batches of `beside`, are added on the way.
     """
     watch = _Training(name, progress)
     config = replace(settings.training, seed=seed)
     module: nn.Module = head
     steps: MicroSteps = source
     links: Links | None = None
-    if text is not None:
-        module, steps, links, config = _joined(head, source, config, text, settings.freeze, watch)
+    if transfer is not None:
+        module, steps, links, config = _joined(head, source, config, transfer, beside, settings.freeze, watch)
     if settings.warmup_steps:
         count = config.steps or max(1, int(source.micro_steps_per_epoch * config.epochs / config.grad_accum))
         config = replace(config, warmup=min(settings.warmup_steps / count, 0.5))
@@ -166,7 +231,9 @@ def fine_tune(
         evaluate=evaluate if select is not None and config.eval_every is not None else None,
         best_by="error",
         keep_best=keep,
-        gathers=text is not None and "sentences" in text.recipe.objective.needs,
+        gathers=transfer is not None
+        and bool(transfer.corpora)
+        and "sentences" in transfer.recipe.objective.needs,
         links=links,
     )
     if best.exists():
@@ -180,31 +247,38 @@ def _joined(
     head: Head,
     task: ExampleSource[Any],
     config: TrainingSettings,
-    text: AlignedText,
+    transfer: Transfer,
+    beside: Sequence[MicroSteps],
     freeze: int | None,
     watch: _Training,
 ) -> tuple[nn.Module, MicroSteps, Links | None, TrainingSettings]:
-    """What the loop trains where parallel text takes part: the head and the objectives on one encoder."""
-    encoder, seed = head.encoder, config.seed
+    """What the loop trains where something stands beside the task: the head and the objectives on one encoder."""
+    encoder = head.encoder
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
-    counted = JointSteps(text.settings, total_steps(config, task.micro_steps_per_epoch, processes=processes))
-    # The task says which weights move, and in which precision; its steps are the run's length.
-    recipe = replace(
-        text.recipe,
-        training=replace(config, steps=max(1, counted.before(counted.steps)[1])),
-        tuning=TuningSettings(freeze=freeze),
-    ).for_encoder(encoder)
-    corpora = mix_languages(text.corpora, recipe.batching, seed=seed)
-    model = build_model(encoder, corpora, recipe, observer=watch, processes=processes)
+    counted = JointSteps(
+        transfer.settings, total_steps(config, task.micro_steps_per_epoch, processes=processes)
+    )
     size = config.grad_accum * processes
-    pairs, ahead = (PairSource(corpora, encoder, recipe.batching, seed=seed) for _ in range(2))
-    links = None
-    if recipe.objective.reads_links:
-        reader = LinkReader(model, ahead, config.precision, observer=watch)
-        links = NumberedLinks(reader, counted, size=size)
+    model, links, sources = None, None, [*beside]
+    if transfer.corpora:
+        # The task says which weights move, and in which precision; its steps are the run's length.
+        recipe = (
+            replace(
+                transfer.recipe,
+                training=replace(config, steps=max(1, counted.before(counted.steps)[1])),
+                tuning=TuningSettings(freeze=freeze),
+            )
+            .for_encoder(encoder)
+            .for_processes(processes)
+        )
+        corpora = mix_languages(transfer.corpora, recipe.batching, seed=config.seed)
+        model = build_model(encoder, corpora, recipe, observer=watch, processes=processes)
+        sources.append(PairSource(corpora, encoder, recipe.batching, seed=config.seed))
+        reader = link_reader(model, corpora, recipe, observer=watch)
+        links = None if reader is None else NumberedLinks(reader, counted, size=size)
     return (
-        JointModel(head, model, weight=text.settings.align_weight).train(),
-        JointSource(task, pairs, counted, size=size),
+        JointModel(head, model, transfer.settings).train(),
+        JointSource(task, sources, counted, size=size),
         links,
         replace(config, steps=counted.steps),
     )
@@ -218,7 +292,8 @@ def transfer_notes(
     what: str,
     length: str,
     head: str | Path | None,
-    text: AlignedText | None,
+    transfer: Transfer | None,
+    copies: int,
 ) -> tuple[str, ...]:
     """What a reader must know of the figures: how the head was trained, and what was not scored."""
     notes = []
@@ -231,8 +306,8 @@ def transfer_notes(
             f"{len(subset(len(trained_on), settings.train_examples))} English {what}, {settings.epochs:g} epochs, "
             f"lr {settings.lr:g}, batch {settings.batch_size * settings.grad_accum}, {length}; {part} trained"
         )
-        if text is not None:
-            notes.append(text.note)
+        if transfer is not None:
+            notes += transfer.notes(copies)
         if any(one.sha256 == trained_on.sha256 for one in tests.values()):
             notes.append("a scored file is the training file: its figure is no test")
     if settings.test_examples is not None:

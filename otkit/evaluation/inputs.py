@@ -19,7 +19,7 @@ from otkit.data.benchmarks import (
     training_file,
 )
 from otkit.data.examples import TaskSet
-from otkit.data.gold import GoldPair, GoldSet, gold_format, read_gold
+from otkit.data.gold import GoldPair, GoldSet, holds_text, read_gold
 from otkit.data.languages import languages_of, languages_told, short_code
 from otkit.data.lines import SpaceCount, words_of
 from otkit.data.parallel import ParallelCorpus, open_corpus
@@ -176,7 +176,7 @@ def _texts_of(
     gold: Sequence[FilePath], texts: Sequence[ParallelFile], reading: Reading
 ) -> Sequence[ParallelFile | None]:
     """The text of each file of links, in order; none where the gold holds it, as all gold files do if none is named."""
-    if not texts or (not reading.strict and all(gold_format(name) == "tsv" for name in gold)):
+    if not texts or (not reading.strict and all(map(holds_text, gold))):
         return [None] * len(gold)
     if len(texts) != len(gold):
         raise ConfigError(
@@ -239,7 +239,14 @@ def mining_sets(source: FilePath, target: FilePath, gold: FilePath, reading: Rea
     return {short_code(told[0]): replace(data, languages=told)}
 
 
-def xnli_data(data: FilePath | None, train: str | None, reading: Reading, *, trains: bool = True) -> XnliData:
+def xnli_data(
+    data: FilePath | None,
+    train: str | None,
+    reading: Reading,
+    *,
+    trains: bool = True,
+    copies: Sequence[FilePath] = (),
+) -> XnliData:
     """XNLI: `data` holds dev-xx or test-xx and train-en, as XTREME names them, or is a Hub name."""
     place = _place(data, "xnli", "nli")
     dev = None
@@ -253,11 +260,16 @@ def xnli_data(data: FilePath | None, train: str | None, reading: Reading, *, tra
         tests = _hub(str(place), "{}", read_nli_hub, reading)
         dev = read_nli_hub(str(place), config="en", split="validation", on_error=reading.on_error)
     training = _training(place, train, "nli", read_nli, read_nli_hub, "en", reading) if trains else None
-    return XnliData(training, tests, dev)
+    return XnliData(training, tests, dev, [read_nli(name, on_error=reading.on_error) for name in copies])
 
 
 def xquad_data(
-    data: FilePath | None, train: str | None, reading: Reading, *, trains: bool = True
+    data: FilePath | None,
+    train: str | None,
+    reading: Reading,
+    *,
+    trains: bool = True,
+    copies: Sequence[FilePath] = (),
 ) -> XquadData:
     """XQuAD: `data` holds xquad.xx.json and train-en.json, or is a Hub name."""
     place = _place(data, "xquad", "qa")
@@ -267,7 +279,7 @@ def xquad_data(
         else _hub(str(place), "xquad.{}", read_qa_hub, reading)
     )
     training = _training(place, train, "qa", read_qa, read_qa_hub, None, reading) if trains else None
-    return XquadData(training, tests)
+    return XquadData(training, tests, [read_qa(name, on_error=reading.on_error) for name in copies])
 
 
 def _place(data: FilePath | None, name: str, sample: str) -> Path:

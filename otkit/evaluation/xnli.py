@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.encoders.encoder import Encoder
-from otkit.encoders.pairs import PairTokenizer, collate, shorten_pair
+from otkit.encoders.pairs import JointInputs, PairTokenizer, collate, shorten_pair
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
-    AlignedText,
     Row,
+    Transfer,
     batches_by_length,
+    check_copies,
+    drawn_copies,
     fine_tune,
     pair_tokenizers,
     scoring,
@@ -29,8 +32,10 @@ from otkit.evaluation.finetune import (
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.settings import XnliSettings
+from otkit.training.agreement import CopyBatch
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import ClassBatch, Classifier, HeadConfig, load_head, save_head
+from otkit.training.protocols import MicroSteps
 
 __all__ = ["XNLI_METRICS", "XnliData", "features", "predict", "xnli_head", "xnli_task"]
 
@@ -47,18 +52,20 @@ XNLI_METRICS = (
 class XnliData:
     """English training pairs, English dev pairs to choose by, and the pairs to score in each language.
 
-    Without dev pairs of their own, up to 1,000 training pairs are held out to choose by.
+    Without dev pairs of their own, up to 1,000 training pairs are held out to choose by. `copies` are the training
+    pairs in other languages, in the same order.
     """
 
     train: TaskSet[NliExample] | None
     tests: Mapping[str, TaskSet[NliExample]]
     dev: TaskSet[NliExample] | None = None
+    copies: Sequence[TaskSet[NliExample]] = ()
 
     @property
     def digests(self) -> dict[str, str]:
         """The content of every file."""
-        sets = [*self.tests.values(), *(part for part in (self.train, self.dev) if part is not None)]
-        return {one.name: one.sha256 for one in sets}
+        own = (part for part in (self.train, self.dev) if part is not None)
+        return {one.name: one.sha256 for one in (*self.tests.values(), *own, *self.copies)}
 
 
 def xnli_task(
@@ -67,14 +74,17 @@ def xnli_task(
     *,
     head: str | Path | None = None,
     keep: bool = False,
-    text: AlignedText | None = None,
+    transfer: Transfer | None = None,
 ) -> Task:
     """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
-    `text`, the encoder is aligned while it is fine-tuned."""
+    `transfer`, parallel text or copies of the examples take part in fine-tuning."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no labelled English pairs to train on", remedy="give `train='FILE'`, or `head='DIR'`"
         )
+    if transfer is not None and data.train is not None:
+        transfer.check(copies=len(data.copies), neighbours=True)
+        check_copies(data.train, data.copies, same=lambda example: example.label)
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:
         raise InputError(
@@ -96,7 +106,14 @@ def xnli_task(
         else:
             model = xnli_head(tuned, config)
             said = _train(
-                model, tokenizers["en"], data, config, seed=seed, folder=folder, progress=progress, text=text
+                model,
+                tokenizers["en"],
+                data,
+                config,
+                seed=seed,
+                folder=folder,
+                progress=progress,
+                transfer=transfer,
             )
             if keep:
                 save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
@@ -122,7 +139,8 @@ def xnli_task(
                     what="pairs",
                     length=f"length {config.max_length}",
                     head=head,
-                    text=text,
+                    transfer=transfer,
+                    copies=len(data.copies),
                 ),
                 *said,
             ),
@@ -136,7 +154,7 @@ def xnli_task(
             "config": config.to_dict(),
             "data": data.digests,
             "head": str(head) if head else None,
-            "align": None if text is None else text.fingerprint,
+            "align": None if transfer is None else transfer.fingerprint,
         },
         seeded=head is None,
         trains=True,
@@ -158,23 +176,37 @@ def _train(
     seed: int,
     folder: Path,
     progress: Progress,
-    text: AlignedText | None,
+    transfer: Transfer | None,
 ) -> tuple[str, ...]:
     assert data.train is not None
-    pairs = [data.train[number] for number in subset(len(data.train), config.train_examples)]
+    numbers = subset(len(data.train), config.train_examples)
     dev: Sequence[NliExample] = data.dev or ()
     if config.eval_every is not None and not dev:
-        held = set(subset(len(pairs), min(_HELD_OUT, len(pairs) // 20), seed=1))
-        dev = [pair for place, pair in enumerate(pairs) if place in held]
-        pairs = [pair for place, pair in enumerate(pairs) if place not in held]
+        held = set(subset(len(numbers), min(_HELD_OUT, len(numbers) // 20), seed=1))
+        dev = [data.train[number] for place, number in enumerate(numbers) if place in held]
+        numbers = [number for place, number in enumerate(numbers) if place not in held]
+    pairs = [data.train[number] for number in numbers]
     rows = features(tokenizer, pairs, config.max_length)
     labels = np.array([NLI_LABELS.index(pair.label or "") for pair in pairs], dtype=np.int64)
 
-    def batch(members: Sequence[int]) -> ClassBatch:
-        inputs = collate(
-            [rows[member] for member in members], padding=tokenizer.padding, typed=tokenizer.typed
-        )
-        return ClassBatch(inputs, torch.from_numpy(labels[list(members)]), tuple(members))
+    def collated(some: Sequence[Row], members: Sequence[int]) -> JointInputs:
+        return collate([some[member] for member in members], padding=tokenizer.padding, typed=tokenizer.typed)
+
+    def batch(members: Sequence[int], some: Sequence[Row] = rows) -> ClassBatch:
+        return ClassBatch(collated(some, members), torch.from_numpy(labels[list(members)]), tuple(members))
+
+    def examples(make: Callable[[Sequence[int]], Any]) -> ExampleSource[Any]:
+        lengths = [len(ids) for ids, _ in rows]
+        return ExampleSource(lengths, make, batch_size=config.batch_size, window=config.window, seed=seed)
+
+    beside: list[MicroSteps] = []
+    if data.copies and transfer is not None:
+        drawn = drawn_copies(data.copies, seed=seed)
+        other = features(tokenizer, [drawn[number] for number in numbers], config.max_length)
+        # The same examples at the same step: their answers in English are at hand.
+        beside.append(examples(lambda members: CopyBatch(collated(rows, members), batch(members, other))))
+    if transfer is not None and transfer.settings.text_consistency:
+        beside.append(_neighbours(tokenizer, transfer, config, seed=seed))
 
     def select() -> float:
         right = [
@@ -183,20 +215,43 @@ def _train(
         ]
         return float(np.mean(right))
 
-    source = ExampleSource(
-        [len(ids) for ids, _ in rows], batch, batch_size=config.batch_size, window=config.window, seed=seed
-    )
     return fine_tune(
         model,
-        source,
+        examples(batch),
         config,
         seed=seed,
         name="xnli",
         folder=folder,
         progress=progress,
         select=select if dev else None,
-        text=text,
+        transfer=transfer,
+        beside=beside,
     )
+
+
+def _neighbours(
+    tokenizer: PairTokenizer, transfer: Transfer, config: XnliSettings, *, seed: int
+) -> ExampleSource[CopyBatch]:
+    """Two sentences of parallel text that follow each other, as premise and hypothesis, beside their translations:
+    what the head makes of them is to be the same."""
+    corpora = transfer.corpora
+    places = [(corpus, line) for corpus in corpora for line in range(len(corpus) - 1)]
+    if not places:
+        raise InputError("no file has two sentences that follow each other", remedy="give longer text")
+
+    def batch(members: Sequence[int]) -> CopyBatch:
+        found = [
+            [corpus[line + next] for next in (0, 1)] for corpus, line in map(places.__getitem__, members)
+        ]
+        sides = []
+        for name in ("target", "source"):
+            texts = [NliExample(getattr(one, name), getattr(two, name), None) for one, two in found]
+            rows = features(tokenizer, texts, config.max_length)
+            sides.append(collate(rows, padding=tokenizer.padding, typed=tokenizer.typed))
+        nothing = torch.zeros(len(members), dtype=torch.int64)
+        return CopyBatch(sides[0], ClassBatch(sides[1], nothing, tuple(members)), labelled=False)
+
+    return ExampleSource([1] * len(places), batch, batch_size=config.batch_size, seed=seed)
 
 
 def features(tokenizer: PairTokenizer, pairs: Sequence[NliExample], max_length: int) -> list[Row]:

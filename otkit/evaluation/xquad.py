@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from otkit.data.examples import QaExample, TaskSet
 from otkit.encoders.encoder import Encoder
@@ -23,9 +25,12 @@ from otkit.evaluation.answers import (
     owners,
     squad_score,
 )
+from otkit.evaluation.carried import Carrying, counterparts
 from otkit.evaluation.finetune import (
-    AlignedText,
+    Transfer,
     batches_by_length,
+    check_copies,
+    drawn_copies,
     fine_tune,
     pair_tokenizers,
     scoring,
@@ -36,8 +41,10 @@ from otkit.evaluation.finetune import (
 from otkit.evaluation.metrics import FloatArray, column_mean
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.settings import XquadSettings
+from otkit.training.agreement import CopyBatch
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import HeadConfig, SpanBatch, SpanFinder, load_head, save_head
+from otkit.training.protocols import MicroSteps
 
 __all__ = [
     "XQUAD_METRICS",
@@ -61,15 +68,17 @@ XQUAD_METRICS = (
 
 @dataclass(frozen=True)
 class XquadData:
-    """English training questions, and the questions to answer in each language."""
+    """English training questions, and the questions to answer in each language. `copies` are the training questions
+    in other languages, in the same order."""
 
     train: TaskSet[QaExample] | None
     tests: Mapping[str, TaskSet[QaExample]]
+    copies: Sequence[TaskSet[QaExample]] = ()
 
     @property
     def digests(self) -> dict[str, str]:
         """The content of every file."""
-        sets = [*self.tests.values(), *((self.train,) if self.train is not None else ())]
+        sets = [*self.tests.values(), *((self.train,) if self.train is not None else ()), *self.copies]
         return {one.name: one.sha256 for one in sets}
 
 
@@ -79,14 +88,17 @@ def xquad_task(
     *,
     head: str | Path | None = None,
     keep: bool = False,
-    text: AlignedText | None = None,
+    transfer: Transfer | None = None,
 ) -> Task:
     """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
-    `text`, the encoder is aligned while it is fine-tuned."""
+    `transfer`, parallel text or copies of the examples take part in fine-tuning."""
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no English questions to train on", remedy="give `train='FILE'`, or `head='DIR'`"
         )
+    if transfer is not None and data.train is not None:
+        transfer.check(copies=len(data.copies), neighbours=False)
+        check_copies(data.train, data.copies, same=lambda example: example.id)
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:
         raise InputError(
@@ -108,7 +120,14 @@ def xquad_task(
         else:
             model = xquad_head(tuned, config)
             said = _train(
-                model, tokenizers["en"], data, config, seed=seed, folder=folder, progress=progress, text=text
+                model,
+                tokenizers["en"],
+                data,
+                config,
+                seed=seed,
+                folder=folder,
+                progress=progress,
+                transfer=transfer,
             )
             if keep:
                 save_head(
@@ -133,7 +152,8 @@ def xquad_task(
                     what="questions",
                     length=f"windows of {config.max_length} every {config.stride}",
                     head=head,
-                    text=text,
+                    transfer=transfer,
+                    copies=len(data.copies),
                 ),
                 *said,
             ),
@@ -147,7 +167,7 @@ def xquad_task(
             "config": config.to_dict(),
             "data": data.digests,
             "head": str(head) if head else None,
-            "align": None if text is None else text.fingerprint,
+            "align": None if transfer is None else transfer.fingerprint,
         },
         seeded=head is None,
         trains=True,
@@ -183,37 +203,71 @@ def _train(
     seed: int,
     folder: Path,
     progress: Progress,
-    text: AlignedText | None,
+    transfer: Transfer | None,
 ) -> tuple[str, ...]:
     assert data.train is not None
-    examples = [data.train[number] for number in subset(len(data.train), config.train_examples)]
-    windows, contexts = _windows(tokenizer, examples, config)
-    places = np.array([answer_place(window, examples, contexts) for window in windows], dtype=np.int64)
+    numbers = subset(len(data.train), config.train_examples)
+    examples = [data.train[number] for number in numbers]
+    windows, places = _placed(tokenizer, examples, config)
 
-    def batch(members: Sequence[int]) -> SpanBatch:
+    def batch(members: Sequence[int], which: Sequence[Window], where: NDArray[np.int64]) -> SpanBatch:
         inputs = collate(
-            [windows[member].row for member in members], padding=tokenizer.padding, typed=tokenizer.typed
+            [which[member].row for member in members], padding=tokenizer.padding, typed=tokenizer.typed
         )
-        starts, ends = (torch.from_numpy(places[list(members), side]) for side in (0, 1))
+        starts, ends = (torch.from_numpy(where[list(members), side]) for side in (0, 1))
         return SpanBatch(inputs, starts, ends, tuple(members))
 
-    source = ExampleSource(
-        [len(window.row[0]) for window in windows],
-        batch,
-        batch_size=config.batch_size,
-        window=config.window,
-        seed=seed,
-    )
+    def source(make: Callable[[Sequence[int]], Any]) -> ExampleSource[Any]:
+        return ExampleSource(
+            [len(window.row[0]) for window in windows],
+            make,
+            batch_size=config.batch_size,
+            window=config.window,
+            seed=seed,
+        )
+
+    def english(members: Sequence[int]) -> SpanBatch:
+        return batch(members, windows, places)
+
+    beside: list[MicroSteps] = []
+    if data.copies and transfer is not None:
+        drawn = drawn_copies(data.copies, seed=seed)
+        copied = [drawn[number] for number in numbers]
+        found, where = _placed(tokenizer, copied, config)
+        chosen = counterparts(windows, found)
+        others, goals = [found[number] for number in chosen], where[chosen]
+        carry = None
+        if transfer.settings.consistency:
+            carry = Carrying(tokenizer, model.encoder, examples, copied, progress=progress)
+
+        def both(members: Sequence[int]) -> CopyBatch:
+            left, right = english(members), batch(members, others, goals)
+            spread = None
+            if carry is not None:
+                rows = [(windows[member], others[member]) for member in members]
+                spread = carry.spread(rows, left.inputs.ids.shape[1], right.inputs.ids.shape[1])
+            return CopyBatch(left.inputs, right, spread=spread)
+
+        beside.append(source(both))
     return fine_tune(
         model,
-        source,
+        source(english),
         config,
         seed=seed,
         name="xquad",
         folder=folder,
         progress=progress,
-        text=text,
+        transfer=transfer,
+        beside=beside,
     )
+
+
+def _placed(
+    tokenizer: PairTokenizer, examples: Sequence[QaExample], config: XquadSettings
+) -> tuple[list[Window], NDArray[np.int64]]:
+    """The windows of questions, and where the answer stands in each, (windows, 2)."""
+    windows, contexts = _windows(tokenizer, examples, config)
+    return windows, np.array([answer_place(window, examples, contexts) for window in windows], dtype=np.int64)
 
 
 def _windows(

@@ -9,7 +9,8 @@ import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
 from otkit.encoders.torch import TorchEncoder
-from otkit.training.card import PLACE, based_on
+from otkit.exports.graph import whole_width
+from otkit.training.card import PLACE, based_on, opening
 
 if TYPE_CHECKING:
     from otkit.exports.onnx import ExportReport
@@ -51,7 +52,7 @@ Exported by otkit {__version__}: {report.chosen.recipe}; opset {report.opset}; {
 Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens), at most {encoder.max_tokens} tokens. Outputs:
 
 - `token_states` (batch, tokens, {encoder.dimension}): for word alignment, {states}
-- `sentence_vector` (batch, {encoder.dimension}): for search, unit length, {encoder.settings.pooling} pooling;
+- `sentence_vector` (batch, {whole_width(encoder)}): for search, unit length, {_sentence_vector(encoder)};
   a sentence is encoded with {prefix}
 {single}
 Measured on {parity.sentences} real sentences against the torch encoder, on {platform.machine()}:
@@ -69,14 +70,20 @@ Measured on {parity.sentences} real sentences against the torch encoder, on {pla
 """
 
 
+def _sentence_vector(encoder: TorchEncoder) -> str:
+    """What makes it, in its order."""
+    return ", ".join((f"{encoder.settings.pooling} pooling", *encoder.head.names))
+
+
 def _one_line(name: str) -> str:
     """A folder's name, which may be anything, as a title can have it."""
     return "".join(c if c.isprintable() else " " for c in name).replace("`", "'")
 
 
 _USE = {
-    "transformers": f'AutoModel.from_pretrained("{PLACE}")',
-    "sentence-transformers": f'SentenceTransformer("{PLACE}").encode(["a sentence"])',
+    "sentence-transformers": f"""from sentence_transformers import SentenceTransformer
+
+vectors = SentenceTransformer("{PLACE}").encode(["a sentence"])""",
     "gguf": f"otkit show-alignment --model {PLACE} SOURCE TARGET",
 }
 
@@ -89,8 +96,12 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
 
 # `{_one_line(encoder.name)}`
 
-Written by otkit {__version__} for {to}: `{_USE[to]}`.
+Written by otkit {__version__} for {to}:
 
-Sentence vectors: {encoder.settings.pooling} pooling of the last layer, unit length, prefix
+```{"sh" if to == "gguf" else "python"}
+{opening(encoder) if to == "transformers" else _USE[to]}
+```
+
+Sentence vectors: {_sentence_vector(encoder)} of the last layer, unit length, prefix
 `{_one_line(encoder.settings.prefix)}`. Word alignment: hidden states {layers} of {encoder.layers}.
 """

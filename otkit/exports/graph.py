@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from otkit.encoders.families import UNMASKED
-from otkit.encoders.onnx import output_names
+from otkit.encoders.onnx import layer_output, output_names
 from otkit.encoders.pooling import pooled, poolings_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, reason_of
@@ -35,9 +35,9 @@ class _Graph(nn.Module):
     """What is traced: the whole encoder, its alignment layers averaged, and its unit vector of sentences with
     all modules behind it, before it is made shorter."""
 
-    def __init__(self, encoder: TorchEncoder) -> None:
+    def __init__(self, encoder: TorchEncoder, also: Sequence[int]) -> None:
         super().__init__()
-        self.model, self.layers = encoder.model, encoder.settings.alignment_layers
+        self.model, self.layers, self.also = encoder.model, encoder.settings.alignment_layers, also
         self.pooling, self.head = encoder.settings.pooling, encoder.head
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
@@ -46,9 +46,10 @@ class _Graph(nn.Module):
         ).hidden_states
         chosen = [states[layer] for layer in self.layers]
         vector = nn.functional.normalize(self.head(pooled(states[-1], attention_mask, self.pooling)), dim=-1)
+        more = [states[layer] * 1.0 for layer in self.also]
         if len(chosen) == 1:
-            return chosen[0] * 1.0, vector  # its own node, should the layer also be the graph's last
-        return torch.stack(chosen).mean(dim=0), vector, *chosen
+            return chosen[0] * 1.0, vector, *more  # its own node, should the layer also be the graph's last
+        return torch.stack(chosen).mean(dim=0), vector, *chosen, *more
 
 
 def whole_width(encoder: TorchEncoder) -> int:
@@ -56,8 +57,11 @@ def whole_width(encoder: TorchEncoder) -> int:
     return encoder.head.width(encoder.dimension * len(poolings_of(encoder.settings.pooling)))
 
 
-def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSettings.opset) -> None:
-    """Write `encoder` as a single ONNX file with dynamic batch and length."""
+def write_graph(
+    encoder: TorchEncoder, path: Path, *, opset: int = ExportSettings.opset, also: Sequence[int] = ()
+) -> None:
+    """Write `encoder` as a single ONNX file with dynamic batch and length; `also` hidden states that its own outputs
+    do not have."""
     family = encoder.model.config.model_type
     if family in UNMASKED:
         raise ExportError(
@@ -73,6 +77,8 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSetting
         )
     bytes_needed = sum(weight.numel() * weight.element_size() for weight in encoder.model.parameters())
     # Two rows of different lengths, so that nothing is taken for a constant or for always full.
+    names = [*output_names(encoder.settings.alignment_layers)]
+    also = [layer for layer in also if layer_output(layer) not in names]
     ids = torch.full((2, 7), encoder.subwords.padding_id, dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0
@@ -80,11 +86,11 @@ def write_graph(encoder: TorchEncoder, path: Path, *, opset: int = ExportSetting
     with _silence(), torch.inference_mode(), _plain_attention(encoder, unless=opset >= _ATTENTION_OPSET):
         try:
             torch.onnx.export(
-                _Graph(encoder).eval(),
+                _Graph(encoder, also).eval(),
                 (ids, mask),
                 str(path),
                 input_names=list(INPUTS),
-                output_names=list(output_names(encoder.settings.alignment_layers)),
+                output_names=[*names, *map(layer_output, also)],
                 opset_version=opset,
                 dynamo=True,
                 external_data=bytes_needed > _SINGLE_FILE_LIMIT,

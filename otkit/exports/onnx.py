@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,14 @@ def export_onnx(
     progress: Callable[[str], None] = lambda step: None,
     inputs: Iterable[str | Path | None] = (),
     overwrite: bool = False,
+    also: Sequence[int] = (),
 ) -> ExportReport:
     """Write `folder` with the encoder as an ONNX graph, or raise GateError and leave nothing behind.
 
     The recipes of a quantisation are tried from the smallest to the most careful, and the first within the limits is
     taken. limits: those of the gate, by default what the settings say. pairs: its sentences by language, by default
-    real ones of the sample data. A folder that holds one of `inputs` is never replaced.
+    real ones of the sample data. A folder that holds one of `inputs` is never replaced. also: hidden states that the
+    graph gives beside its own.
     """
     start = time.perf_counter()
     if encoder.device.type != "cpu":
@@ -105,7 +107,7 @@ def export_onnx(
             with tempfile.TemporaryDirectory(dir=target) as scratch:  # gone before the folder is sealed
                 progress("tracing the graph")
                 whole = Path(scratch) / MODEL_FILE
-                write_graph(encoder, whole, opset=settings.opset)
+                write_graph(encoder, whole, opset=settings.opset, also=also)
                 progress("encoding the gate's sentences with torch")
                 texts, measure = compare(fitting(pairs or real_sentences(), encoder))
                 before = look_at(encoder, texts)

@@ -21,13 +21,17 @@ TARGETS = {
     "transformers": "safetensors",
     "sentence-transformers": "safetensors with pooling and normalisation",
     "gguf": "llama.cpp's format",
+    "web": "the inspector's page, for any static host",
 }
 QUANTISATIONS = {"int8": "about a quarter of fp32", "int4": "about an eighth"}
 GGUF_TYPES = {"q4_0": "4.5 bits a weight", "q8_0": "8.5 bits", "f16": "16 bits", "f32": "32 bits"}
-# Settings that only one target looks at.
-_OF_TARGET = {
-    "onnx": ("quantize", "opset", "min_cosine", "min_agreement", "max_retrieval_loss"),
-    "gguf": ("gguf_type",),
+# Settings that only some targets look at.
+_OF_TARGETS = {
+    **dict.fromkeys(
+        ("quantize", "opset", "min_cosine", "min_agreement", "max_retrieval_loss"), ("onnx", "web")
+    ),
+    "gguf_type": ("gguf",),
+    "max_graph_mb": ("web",),
 }
 _PANEL, _GATE = "Export", "Gate"
 
@@ -39,13 +43,16 @@ class ExportSettings(Settings):
     to: str = setting("onnx", "What to write.", choices=TARGETS, panel=_PANEL, everyday=True)
     quantize: str | None = setting(
         None,
-        "Make the ONNX graph smaller. The smallest recipe that passes the gate is taken.",
+        "Make the ONNX graph smaller. The smallest recipe that passes the gate is taken. A page's is int8 at least.",
         choices=QUANTISATIONS,
         panel=_PANEL,
         everyday=True,
     )
     gguf_type: str = setting(
         "q8_0", "The type of the weights in a GGUF file.", choices=GGUF_TYPES, panel=_PANEL, everyday=True
+    )
+    max_graph_mb: float = setting(
+        25.0, "The largest graph that a page may load.", above=0, most=2000, unit="MB", panel=_PANEL
     )
     layers: tuple[int, ...] | None = setting(
         None,
@@ -86,12 +93,11 @@ class ExportSettings(Settings):
     )
 
     def agree(self) -> None:
-        for target, names in _OF_TARGET.items():
-            for name in names if target != self.to else ():
-                value = getattr(self, name)
-                if value != declared(type(self))[name].default:
-                    raise ConfigError(
-                        f"received {value!r}, which is about {target} alone",
-                        remedy=f"leave it out, or export to it with `to='{target}'`",
-                        setting=name,
-                    )
+        for name, targets in _OF_TARGETS.items():
+            value = getattr(self, name)
+            if self.to not in targets and value != declared(type(self))[name].default:
+                raise ConfigError(
+                    f"received {value!r}, which is about {' and '.join(targets)} alone",
+                    remedy=f"leave it out, or export to it with `to='{targets[0]}'`",
+                    setting=name,
+                )

@@ -158,6 +158,8 @@ def _smaller_tokenizer(
     names = {
         name: getattr(tokenizer, name) for name in _SPECIAL_NAMES if getattr(tokenizer, name) is not None
     }
+    if isinstance(spoken := getattr(tokenizer, "src_lang", None), str):  # the language where nobody says
+        names["src_lang"] = spoken
     backend = Tokenizer.from_str(json.dumps(document, ensure_ascii=False, allow_nan=False))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **names

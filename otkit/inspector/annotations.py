@@ -1,7 +1,8 @@
 """Links that people set by hand: every change is in a journal on the disk before it counts, and gold files follow.
 
-The folder holds `journal.jsonl`, which only grows, and for each annotator NAME.tsv (source, target, links) and
-NAME.pharaoh (links alone): `i-j` sure, `ipj` possible, counted from 0.
+The folder holds `journal.jsonl`, which only grows, and for each annotator the pairs that have links or are done, in
+every format of gold: NAME.tsv (source, target, links), NAME.json, and the links alone as NAME.pharaoh, NAME.talp and
+NAME.naacl, whose sentences are NAME.source.txt and NAME.target.txt.
 """
 
 from __future__ import annotations
@@ -15,26 +16,29 @@ from pathlib import Path
 from typing import Any
 
 from otkit.data.gold import GoldPair
+from otkit.data.gold_text import WRITERS, gold_text, side_text
 from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.files import append_line, grow_folder, journal_lines, parse_json, replace_file, to_json
 
-__all__ = ["Agreement", "Annotations"]
+__all__ = ["KINDS", "VERDICTS", "Agreement", "Annotations"]
 
 Words = tuple[str, ...]
 Key = tuple[Words, Words]
 Cell = tuple[int, int]
-KINDS = {"sure": "-", "possible": "p", "none": ""}
+KINDS = {"sure": "a link beyond doubt", "possible": "a link that some would draw", "none": "no link"}
+VERDICTS = {"none": "nobody has judged it", "accepted": "a good translation", "rejected": "a bad one"}
 _NAME = re.compile(r"[\w-]{1,40}")
 
 
 @dataclass
 class _Pair:
-    """A pair in one annotator's hands: the kind of each link, notes, and the changes that can be undone."""
+    """A pair in one annotator's hands: the kind of each link, what it is judged to be, and a note."""
 
     cells: dict[Cell, str] = field(default_factory=dict)
     done: bool = False
     note: str = ""
+    verdict: str = "none"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Annotations:
         self._lock = threading.Lock()
         self._state: dict[str, dict[Key, _Pair]] = {}
         self._undo: dict[str, list[dict[str, Any]]] = {}
+        self._verdicts: dict[Key, str] = {}
         for number, line in enumerate(journal_lines(self._journal), 1):
             try:
                 entry = parse_json(line)
@@ -76,7 +81,8 @@ class Annotations:
     def change(
         self, by: str, source: Sequence[str], target: Sequence[str], changes: dict[str, Any]
     ) -> dict[str, Any]:
-        """Set links (`cells`: [i, j, kind]), `done` or a `note` of a pair; it is on the disk when this returns."""
+        """Set links (`cells`: [i, j, kind]), `done`, a `note` or a `verdict` of a pair; it is on the disk when this
+        returns."""
         if not _NAME.fullmatch(by):
             raise ConfigError(
                 f"the annotator is {by!r}", remedy="use up to 40 letters, digits, - and _", setting="by"
@@ -96,26 +102,32 @@ class Annotations:
                 return None
             entry = self._undo[by].pop()
             self._commit(entry)
-            return self._shown(by, _key(entry))
+            key = _key(entry)
+            return {**self._shown(by, key), "source": key[0], "target": key[1]}
 
     def of(self, by: str, source: Sequence[str], target: Sequence[str]) -> dict[str, Any]:
         """What an annotator has set in a pair."""
         with self._lock:
             return self._shown(by, (tuple(source), tuple(target)))
 
+    def verdict(self, source: Sequence[str], target: Sequence[str]) -> str:
+        """What the pair was last judged to be, by whomever."""
+        return self._verdicts.get((tuple(source), tuple(target)), "none")
+
     def agreement(self, first: str, second: str) -> Agreement:
         """How far two annotators agree on the pairs that both have."""
         for name in (first, second):
             choose(name, self._state, what="annotator", setting="by")
         mine, other = self._state[first], self._state[second]
-        both = [key for key in mine if key in other]
+        both = [key for key, pair in mine.items() if key in other and _is_gold(pair) and _is_gold(other[key])]
         return _agreement([_gold(key, mine[key]) for key in both], [_gold(key, other[key]) for key in both])
 
     def _commit(self, entry: dict[str, Any]) -> None:
         entry = {**entry, "at": time.strftime("%Y-%m-%dT%H:%M:%S")}
         append_line(self._journal, to_json(entry, indent=None).rstrip("\n"))
         self._take(entry)
-        self._write(entry["by"])
+        if entry.keys() & {"cells", "done"}:
+            self._write(entry["by"])
 
     def _take(self, entry: dict[str, Any]) -> None:
         pair = self._state.setdefault(entry["by"], {}).setdefault(_key(entry), _Pair())
@@ -126,6 +138,9 @@ class Annotations:
                 pair.cells[i, j] = kind
         pair.done = entry.get("done", pair.done)
         pair.note = entry.get("note", pair.note)
+        pair.verdict = entry.get("verdict", pair.verdict)
+        if "verdict" in entry:
+            self._verdicts[_key(entry)] = pair.verdict
 
     def _before(self, entry: dict[str, Any]) -> dict[str, Any]:
         """The entry that takes this one back."""
@@ -133,7 +148,7 @@ class Annotations:
         back: dict[str, Any] = {name: entry[name] for name in ("by", "source", "target")}
         if "cells" in entry:
             back["cells"] = [[i, j, pair.cells.get((i, j), "none")] for i, j, _ in entry["cells"]]
-        back |= {name: getattr(pair, name) for name in ("done", "note") if name in entry}
+        back |= {name: getattr(pair, name) for name in ("done", "note", "verdict") if name in entry}
         return back
 
     def _shown(self, by: str, key: Key) -> dict[str, Any]:
@@ -143,17 +158,20 @@ class Annotations:
             "cells": [[i, j, kind] for (i, j), kind in sorted(pair.cells.items())],
             "done": pair.done,
             "note": pair.note,
-            "pairs": len(self._state.get(by, {})),
+            "verdict": pair.verdict,
+            "pairs": len(self._gold_of(by)),
             "can_undo": bool(self._undo.get(by)),
         }
 
+    def _gold_of(self, by: str) -> list[GoldPair]:
+        return [_gold(key, pair) for key, pair in self._state.get(by, {}).items() if _is_gold(pair)]
+
     def _write(self, by: str) -> None:
-        lines, links = [], []
-        for (source, target), pair in self._state[by].items():
-            links.append(" ".join(f"{i}{KINDS[kind]}{j}" for (i, j), kind in sorted(pair.cells.items())))
-            lines.append(f"{' '.join(source)}\t{' '.join(target)}\t{links[-1]}")
-        replace_file(self.folder / f"{by}.tsv", "".join(f"{line}\n" for line in lines))
-        replace_file(self.folder / f"{by}.pharaoh", "".join(f"{line}\n" for line in links))
+        pairs = self._gold_of(by)
+        for format in WRITERS:
+            replace_file(self.folder / f"{by}.{format}", gold_text(pairs, format))
+        for side in ("source", "target"):
+            replace_file(self.folder / f"{by}.{side}.txt", side_text(pairs, side))
 
 
 def _key(entry: dict[str, Any]) -> Key:
@@ -161,11 +179,12 @@ def _key(entry: dict[str, Any]) -> Key:
 
 
 def _checked(changes: dict[str, Any], key: Key) -> dict[str, Any]:
-    known = {"cells": list, "done": bool, "note": str}
+    known = {"cells": list, "done": bool, "note": str, "verdict": str}
     for name, value in changes.items():
         kind = choose(name, known, what="change", setting=name)
         if not isinstance(value, kind):
             raise ConfigError(f"{name} is no {kind.__name__}", remedy="mend the request", setting=name)
+    choose(changes.get("verdict", "none"), VERDICTS, what="verdict", setting="verdict")
     for cell in changes.get("cells", ()):
         fits = isinstance(cell, list) and len(cell) == 3 and type(cell[0]) is type(cell[1]) is int
         if not fits or not (0 <= cell[0] < len(key[0]) and 0 <= cell[1] < len(key[1])):
@@ -178,6 +197,11 @@ def _checked(changes: dict[str, Any], key: Key) -> dict[str, Any]:
     if any(not word or any(map(str.isspace, word)) for side in key for word in side):
         raise ConfigError("a word is empty or has a space in it", remedy="give words", setting="source")
     return changes
+
+
+def _is_gold(pair: _Pair) -> bool:
+    """Whether a person has linked it: a note or a verdict alone says nothing of links."""
+    return bool(pair.cells) or pair.done
 
 
 def _gold(key: Key, pair: _Pair) -> GoldPair:

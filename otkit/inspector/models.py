@@ -19,7 +19,7 @@ from otkit.encoders.remembered import Remembering
 from otkit.errors import choose
 from otkit.reports.view import compare_links
 
-__all__ = ["Models", "Turns", "compared", "described", "in_space", "over_layers"]
+__all__ = ["Models", "Turns", "compared", "described", "in_space", "over_layers", "subwords"]
 
 Pair = tuple[Sequence[str], Sequence[str]]
 
@@ -111,6 +111,21 @@ def described(trace: Trace, *, model: str, layers: Sequence[int]) -> dict[str, A
         "cost": round(trace.mean_cost, 4),
         "settings": trace.settings.used(),
         "units": trace.settings.units(),
+    }
+
+
+def subwords(models: Models, pair: Pair, name: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The pair aligned by its subwords: pieces in order, of which word each is, and the links between pieces."""
+    trace = models.trace(pair, name, {**changes, "granularity": "subword"})
+    pieces = models.aligner(name, changes).encoder.subwords
+    return {
+        "source": [piece for word in pieces.spelled(trace.source) for piece in word],
+        "target": [piece for word in pieces.spelled(trace.target) for piece in word],
+        "source_words": list(trace.source_units),
+        "target_words": list(trace.target_units),
+        "share": _rounded(trace.unit_share, 4),
+        "links": np.argwhere(trace.unit_linked).tolist(),
+        "word_links": [[i, j] for i, j, _ in trace.links],
     }
 
 

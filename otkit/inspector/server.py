@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import secrets
 import socket
 import threading
@@ -15,16 +14,18 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from otkit.errors import ConfigError, OtkitError, reason_of
 from otkit.files import parse_json, to_json
-from otkit.inspector.endpoints import ENDPOINTS, Endpoint, answer, openapi
+from otkit.inspector.endpoints import ENDPOINTS, documented, openapi
 from otkit.inspector.guard import LOOPBACK, Guard, Limits
+from otkit.inspector.patience import patient
+from otkit.inspector.requests import Endpoint, answer
 from otkit.inspector.session import Session
 
-__all__ = ["Address", "application", "listen", "serve"]
+__all__ = ["Address", "application", "configured", "listen", "serve"]
 
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _ANY = ("0.0.0.0", "::", "[::]")
@@ -83,14 +84,17 @@ def application(session: Session, address: Address, *, limits: Limits | None = N
             except ValueError as error:
                 return _json({"error": f"the request is no JSON ({error})"}, status=400)
             try:
-                return _json(await run_in_threadpool(answer, endpoint, session, asked))
+                found = await run_in_threadpool(answer, endpoint, session, asked)
             except OtkitError as error:
                 return _json({"error": str(error)}, status=400)
+            if endpoint.media == "application/json":
+                return _json(found)
+            return StreamingResponse(found, media_type=endpoint.media)
 
         return Route(endpoint.path, respond, methods=["POST"])
 
     # The files are named here, once: no path of a request reaches the disk.
-    pages = {"/": _page("index.html"), "/docs": Response(_documented(), media_type="text/html")}
+    pages = {"/": _page("index.html"), "/docs": Response(documented(), media_type="text/html")}
     folder = resources.files("otkit.inspector") / "assets"
     pages |= {f"/assets/{file.name}": _page(file.name) for file in folder.iterdir() if file.is_file()}
     pages["/openapi.json"] = _json(openapi())
@@ -113,28 +117,6 @@ def _json(document: object, status: int = 200) -> Response:
     return Response(to_json(document, indent=None), media_type="application/json", status_code=status)
 
 
-def _documented() -> str:
-    """The endpoints for a reader, without a script."""
-    parts = []
-    for endpoint in ENDPOINTS:
-        rows = "".join(
-            f"<tr><td><code>{html.escape(name)}</code></td><td>{'needed' if field.needed else ''}</td>"
-            f"<td>{html.escape(field.help)}</td></tr>"
-            for name, field in endpoint.fields.items()
-        )
-        table = f"<table>{rows}</table>" if rows else "<p>No fields: send <code>{}</code>.</p>"
-        parts.append(
-            f"<h2><code>POST {endpoint.path}</code></h2><p>{html.escape(endpoint.summary)}</p>{table}"
-        )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>otkit inspect: endpoints</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/assets/style.css">'
-        "<main class=docs><h1>Endpoints</h1><p>JSON in, JSON out; <a href=/openapi.json>openapi.json</a> describes them"
-        " for programs. A request that is wrong is answered with 400 and what is wrong.</p>"
-        f"{''.join(parts)}</main></html>"
-    )
-
-
 @contextmanager
 def _filling(session: Session) -> Iterator[None]:
     """The corpus is aligned in a thread of its own."""
@@ -152,16 +134,12 @@ def _filling(session: Session) -> Iterator[None]:
         session.corpus.close()
 
 
-def serve(
-    session: Session,
-    address: Address,
-    opened: socket.socket,
-    *,
-    on_ready: Callable[[str], None] = lambda url: None,
-) -> None:
-    """Answer until the process is told to stop (Ctrl-C, SIGTERM) by an exception in this thread."""
-    config = uvicorn.Config(
-        application(session, address),
+def configured(session: Session, address: Address, *, limits: Limits | None = None) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    chosen = limits or Limits()
+    return uvicorn.Config(
+        application(session, address, limits=chosen),
+        http=patient(chosen.seconds),  # type: ignore[arg-type]  # it calls what it is given
         log_level="error",
         access_log=False,
         server_header=False,
@@ -171,7 +149,17 @@ def serve(
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=1 << 16,
     )
-    server = uvicorn.Server(config)
+
+
+def serve(
+    session: Session,
+    address: Address,
+    opened: socket.socket,
+    *,
+    on_ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Answer until the process is told to stop (Ctrl-C, SIGTERM) by an exception in this thread."""
+    server = uvicorn.Server(configured(session, address))
     with _filling(session):
         # In a thread, so that the signals stay with the caller, who knows what they mean. It is not joined: a join that
         # a signal interrupts takes a thread that still runs for one that ended (Python 3.11).

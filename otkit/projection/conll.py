@@ -11,11 +11,10 @@ from statistics import mode
 
 from otkit.data.lines import LineSource, located, trimmed, unskipped
 from otkit.data.parallel import BadLine
-from otkit.data.segmentation import Segment
 from otkit.errors import ConfigError, InputError, choose
 from otkit.projection.labelled import Item, Labelled
 from otkit.projection.labels import SCHEMES, decode, encode, scheme_of
-from otkit.projection.places import Place, Placed, Text, spaced
+from otkit.projection.places import Place, Placed, joined, spaced
 
 __all__ = ["Conll", "LabelledWords", "read_conll_labels"]
 
@@ -110,12 +109,12 @@ class Conll:
             tokens.append(_cell(row, self.token_column, "tokens", where))
             labels.append(_cell(row, self.column, "labels", where))
             places.append(where)
-        source = _joined(tokens)
+        source = joined(tokens)
         spans = [
             Place(label, source.words[start].start, source.words[end - 1].end)
             for label, start, end in decode(labels, where=places)
         ]
-        return Labelled(source, _joined(sentence), tuple(spans), line, len(block.rows[0][1]))
+        return Labelled(source, joined(sentence), tuple(spans), line, len(block.rows[0][1]))
 
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:
         spans = []
@@ -170,14 +169,6 @@ def _cell(row: Sequence[str], column: int, what: str, where: str) -> str:
             remedy=f"say which column holds the {what}",
         )
     return row[_index(column)]
-
-
-def _joined(tokens: Sequence[str]) -> Text:
-    words, start = [], 0
-    for token in tokens:
-        words.append(Segment(token, start, start + len(token)))
-        start += len(token) + 1
-    return Text(" ".join(tokens), tuple(words))
 
 
 def _blocks(source: LineSource) -> Iterator[_Block]:

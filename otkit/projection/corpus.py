@@ -14,7 +14,8 @@ from typing import Any
 
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import go_on_with, known_of
-from otkit.alignment.shares import Shares, shares_of, shares_of_links
+from otkit.alignment.shares import Shares, shares_between, shares_of_links
+from otkit.alignment.sink import as_left
 from otkit.data.lines import LineSource, checked, quote
 from otkit.data.parallel import BadLine
 from otkit.errors import InputError, choose
@@ -131,10 +132,10 @@ def _aligned(items: Iterable[Labelled | BadLine], aligner: WordAligner | None) -
             item = waiting.popleft()
             if isinstance(item, BadLine):
                 found.append((item, None))
-            elif alignment is None or alignment.plan is None:  # there is nothing to carry
+            elif alignment is None:  # there is nothing to carry
                 found.append((item, shares_of_links((), len(item.source.words), len(item.target.words))))
             else:
-                found.append((item, shares_of(alignment.plan)))
+                found.append((item, shares_between(alignment)))
         yield found
 
 
@@ -216,8 +217,9 @@ class ProjectionStream:
         """Pieces of text for all sentences, or for those behind the piece that `known` came with."""
         items = iter(self._form.read())
         if known:
-            self._go_on(items, known)
-            if known["ended"]:
+            with as_left():
+                self._go_on(items, known)
+            if known.get("ended"):
                 return
         stream = project_items(
             items,
@@ -253,7 +255,7 @@ class ProjectionStream:
             next(islice(self._links, done - 1, done), None)
         self._form.state.update(known["form"])
         go_on_with(self._aligner, known)
-        self.tally = Tally(**{name: known[name] for name in asdict(self.tally)})
+        self.tally = Tally(**{name: type(value)(known[name]) for name, value in asdict(self.tally).items()})
 
     def _read(self, item: Labelled | BadLine) -> None:
         text = "" if isinstance(item, BadLine) else f"{item.source.text}\t{item.target.text}"

@@ -34,7 +34,11 @@ __all__ = [
     "counts_begun",
     "forget_counts",
     "look_up",
+    "open_lexicon",
     "phrase_pairs",
+    "read_entries",
+    "sound",
+    "values",
 ]
 
 Links = Sequence[tuple[int, int]]
@@ -155,9 +159,11 @@ class LexiconCounts:
     def _go_on(self, path: Path, now: Mapping[str, Any]) -> None:
         try:
             run = dict(self._base.execute("SELECT name, value FROM run"))
-            then, self.known = parse_json(run["fingerprint"]), parse_json(run.get("known", "{}"))
+            then, self.known = (dict(parse_json(run.get(name, "{}"))) for name in ("fingerprint", "known"))
+            if "known" in run and not self.known:
+                raise ValueError("it does not say how far it is")
             self.finished = "finished" in run
-        except (sqlite3.Error, KeyError, ValueError) as error:
+        except (sqlite3.Error, TypeError, ValueError) as error:
             raise InputError(
                 f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
             ) from error
@@ -309,7 +315,7 @@ def counts_begun(path: Path) -> bool:
     any. What is no file of counts stays, and is an error to whoever goes on with it."""
     if not path.exists() or not path.stat().st_size:
         return False
-    base = sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)
+    base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         kept = base.execute("SELECT COUNT(*) FROM run WHERE name = 'known'").fetchone()[0]
         return bool(kept)
@@ -363,36 +369,78 @@ _COLUMNS = (
 )
 
 
+_TABLES = ("entries", "examples", "sentences")
+_LONGEST = 1 << 22  # bytes of a row: two sentences of the longest kind
+
+
 def open_lexicon(path: str | Path) -> sqlite3.Connection:
-    """A lexicon file to read; an error for a file of another kind."""
+    """A lexicon file to read; an error for a file of another kind.
+
+    Anyone may have made it: only plain tables are asked (a view may have no end), what a value is called for has the
+    type that otkit writes, and nothing is created beside the file.
+    """
     path = Path(path)
+    base = None
     try:
-        base = sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)
+        base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+        base.execute("PRAGMA trusted_schema = OFF")
+        found = base.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall()
+        plain = {name for name, made in found if str(made).upper().startswith("CREATE TABLE")}
+        if missing := [name for name in _TABLES if name not in plain]:
+            raise sqlite3.DatabaseError(f"it has no table {missing[0]}")
         base.execute("SELECT id FROM entries LIMIT 1")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
+        if base is not None:
+            base.close()
         raise InputError(
             f"is no lexicon of otkit ({error})", where=str(path), remedy="make one: --output NAME.sqlite"
         ) from None
     return base
 
 
-def read_entries(base: sqlite3.Connection, where: str = "", values: Sequence[Any] = ()) -> Iterator[Entry]:
-    """The entries of a lexicon file with their examples, the surest of each source first."""
-    for number, *figures in base.execute(
-        f"SELECT e.id, {_COLUMNS} FROM entries e {where} ORDER BY e.id", values
-    ):
+@contextmanager
+def sound(path: str | Path) -> Iterator[None]:
+    """What is wrong with a lexicon that has been opened, as an error about its file."""
+    try:
+        yield
+    except (sqlite3.Error, _DamagedError) as error:
+        raise InputError(f"is damaged ({error})", where=str(path), remedy="make the lexicon again") from None
+
+
+class _DamagedError(Exception):
+    """A value of another type than otkit writes."""
+
+
+def values(row: Sequence[Any], *types: type) -> Sequence[Any]:
+    """A row of a lexicon, whose values have these types."""
+    for value, kind in zip(row, types, strict=True):
+        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+            raise _DamagedError(f"{value!r:.60} stands where {kind.__name__} is expected")
+    return row
+
+
+def read_entries(
+    base: sqlite3.Connection,
+    where: str = "",
+    given: Sequence[Any] = (),
+    *,
+    order: str = "e.id",
+    most: int = -1,
+) -> Iterator[Entry]:
+    """The entries of a lexicon file with their examples, the surest of each source first; at most so many, or all."""
+    select = f"SELECT e.id, {_COLUMNS} FROM entries e {where} ORDER BY {order} LIMIT ?"
+    for row in base.execute(select, (*given, most)):
+        number, *figures = values(row, int, str, str, int, *[float] * 4)
         examples = base.execute(
             "SELECT x.line, s.source, s.target FROM examples x JOIN sentences s ON s.line = x.line"
-            " WHERE x.entry = ? ORDER BY x.line",
+            " WHERE x.entry = ? ORDER BY x.line LIMIT 1000",
             (number,),
         )
-        yield Entry(*(*figures, tuple(Example(*row) for row in examples)))
+        yield Entry(*(*figures, tuple(Example(*values(one, int, str, str)) for one in examples)))
 
 
-_SURENESS = {
-    "source": lambda entry: -entry.target_given_source,
-    "target": lambda entry: -entry.source_given_target,
-}
+_SURENESS = {"source": "target_given_source", "target": "source_given_target"}
 
 
 def look_up(path: str | Path, word: str, *, most: int = 20) -> list[Entry]:
@@ -400,11 +448,12 @@ def look_up(path: str | Path, word: str, *, most: int = 20) -> list[Entry]:
     capitals."""
     base = open_lexicon(path)
     try:
-        for same in ("", " COLLATE NOCASE"):
-            for side in ("source", "target"):
-                found = list(read_entries(base, f"WHERE e.{side} = ?{same}", (word,)))
-                if found:
-                    return sorted(found, key=_SURENESS[side])[:most]
+        with sound(path):
+            for same in ("", " COLLATE NOCASE"):
+                for side, sureness in _SURENESS.items():
+                    where, order = f"WHERE e.{side} = ?{same}", f"e.{sureness} DESC, e.id"
+                    if found := list(read_entries(base, where, (word,), order=order, most=most)):
+                        return found
     finally:
         base.close()
     return []

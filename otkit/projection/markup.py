@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.entities import html5
@@ -83,6 +84,7 @@ class _Builder:
     length: int = 0
     nodes: list[Node | None] = field(default_factory=list)
     opened: list[tuple[int, int, str, str]] = field(default_factory=list)  # index, start, name, raw
+    names: Counter[str] = field(default_factory=Counter)  # of those, so that no end looks through all of them
 
     def add(self, text: str) -> None:
         self.text.append(text)
@@ -98,9 +100,11 @@ class _Builder:
     def begin(self, name: str, raw: str) -> None:
         self.nodes.append(None)
         self.opened.append((len(self.nodes) - 1, self.length, name, raw))
+        self.names[name.lower()] += 1
 
     def end(self, raw: str) -> None:
-        index, start, _, opening = self.opened.pop()
+        index, start, name, opening = self.opened.pop()
+        self.names[name.lower()] -= 1
         self.nodes[index] = Node(start, self.length, self.parent, opening, raw)
 
     def finished(self) -> Marked:
@@ -111,7 +115,7 @@ def _parse_html(source: str, target: str, *, xml: bool = False) -> Marked:
     built, budget = _Builder(), _Budget(target)
     place = 0
     tags = list(TAG.finditer(source))
-    pairs = _code_pairs(tags) if tags else {}
+    pairs, ends = _code_pairs(tags), _opaque_ends(tags)
     at = 0
     while at < len(tags):
         tag = tags[at]
@@ -124,7 +128,7 @@ def _parse_html(source: str, target: str, *, xml: bool = False) -> Marked:
             _close(built, name, raw)
         elif low in _OPAQUE and not tag["alone"]:
             # Its content is no text: the element as a whole is the tag.
-            last = _end_of(tags, at, name)
+            last = ends.get(at)
             if last is None:
                 built.point(f"{raw}</{name}>")
             else:
@@ -149,19 +153,22 @@ def _mended(source: str, *, xml: bool) -> str:
     """Markup that is no text, such as that within a `ph`, made sound: as it was, where it was."""
     parts: list[str] = []
     opened: list[str] = []
+    names: Counter[str] = Counter()
     place = 0
     syntax = "xml" if xml else "html"
     for tag in TAG.finditer(source):
         parts.append(_escaped(source[place : tag.start()], syntax))
         place, name = tag.end(), tag["name"]
         if tag["end"]:
-            if name not in opened:
+            if not names[name]:
                 continue
             while opened[-1] != name:
+                names[opened[-1]] -= 1
                 parts.append(f"</{opened.pop()}>")
-            opened.pop()
+            names[opened.pop()] -= 1
         elif name and not tag["alone"] and (xml or name.lower() not in _VOID):
             opened.append(name)
+            names[name] += 1
         parts.append(tag[0])
     parts.append(_escaped(source[place:], syntax))
     return "".join([*parts, *(f"</{name}>" for name in reversed(opened))])
@@ -173,22 +180,26 @@ def _ending(name: str) -> str:
 
 def _close(built: _Builder, name: str, raw: str) -> None:
     """An end closes what was opened within; one that was never begun is left out."""
-    if not any(opened[2].lower() == name.lower() for opened in built.opened):
+    if not built.names[name.lower()]:
         return
     while built.opened[-1][2].lower() != name.lower():
         built.end(_ending(built.opened[-1][2]))
     built.end(raw)
 
 
-def _end_of(tags: Sequence[re.Match[str]], at: int, name: str) -> int | None:
-    depth = 0
-    for index in range(at, len(tags)):
-        tag = tags[index]
-        if tag["name"] and tag["name"].lower() == name.lower() and not tag["alone"]:
-            depth += -1 if tag["end"] else 1
-            if depth == 0:
-                return index
-    return None
+def _opaque_ends(tags: Sequence[re.Match[str]]) -> dict[int, int]:
+    """Where the elements end whose content is no text, by where they begin; both by their place among the tags."""
+    ends: dict[int, int] = {}
+    begun: dict[str, list[int]] = {}
+    for at, tag in enumerate(tags):
+        name = (tag["name"] or "").lower()
+        if tag["alone"] or name.rpartition(":")[2] not in _OPAQUE:
+            continue
+        if not tag["end"]:
+            begun.setdefault(name, []).append(at)
+        elif begun.get(name):
+            ends[begun[name].pop()] = at
+    return ends
 
 
 def _code_pairs(tags: Sequence[re.Match[str]]) -> dict[int, tuple[bool, str]]:
@@ -232,9 +243,10 @@ def _code(built: _Builder, pairs: Mapping[int, tuple[bool, str]], place: int, ra
 # --- Markdown
 
 _MARKDOWN = re.compile(
-    r"(?P<code>`+)(?P<inner>.+?)(?<!`)(?P=code)(?!`)"
+    # A run of backticks is taken whole, and its end is looked for nearby: no text takes time that grows as its square.
+    r"(?<!`)(?P<code>`++)(?P<inner>.{1,9999}?)(?<!`)(?P=code)(?!`)"
     r"|(?P<auto><(?:https?:|mailto:)[^\s<>]*>)"
-    r"|(?P<image>!)?\[(?P<text>(?:[^\[\]\\]|\\.|\[[^\[\]]*\])*)\](?P<to>\((?:[^()\s]|\([^()\s]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\)|\[[^\[\]]*\])"
+    r"|(?<!\\)(?P<image>!)?(?<!\\)\[(?P<text>(?:[^\[\]\\]|\\.|\[[^\[\]]*\])*)\](?P<to>\((?:[^()\s]|\([^()\s]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\)|\[[^\[\]]*\])"
     r"|(?P<mark>\*{1,3}|_{1,3}|~~)",
     re.DOTALL,
 )
@@ -251,7 +263,7 @@ def _parse_markdown(source: str, target: str) -> Marked:
 
 def _markdown(built: _Builder, source: str, budget: _Budget) -> None:
     place = 0
-    outer, last = len(built.opened), _last_closings(source)
+    outer, last, around = len(built.opened), _last_closings(source), built.names.copy()
     for match in _MARKDOWN.finditer(source):
         if match.start() < place or source[max(0, match.start() - 1) : match.start()] == "\\":
             continue
@@ -260,8 +272,7 @@ def _markdown(built: _Builder, source: str, budget: _Budget) -> None:
         if mark:
             opens = bool(after) and not after.isspace() and not (mark[0] == "_" and before.isalnum())
             closes = bool(before) and not before.isspace() and not (mark[0] == "_" and after.isalnum())
-            begun = [opened[2] for opened in built.opened[outer:]]
-            if closes and mark in begun:
+            if closes and built.names[mark] > around[mark]:
                 _add_text(built, source[place : match.start()], budget)
                 while built.opened[-1][2] != mark:
                     _unmark(built)
@@ -370,8 +381,11 @@ def _add_text(built: _Builder, raw: str, budget: _Budget, *, unescape: bool = Fa
     built.add(_plain(raw[place:], unescape))
 
 
+_DIGITS = re.compile("&#[0-9]{100,};?")  # Python refuses numbers of so many
+
+
 def _plain(raw: str, unescape: bool) -> str:
-    return html.unescape(raw) if unescape else raw
+    return html.unescape(_DIGITS.sub("\ufffd", raw)) if unescape else raw
 
 
 def _parse_plain(source: str, target: str) -> Marked:

@@ -14,7 +14,7 @@ from otkit.projection.settings import SpanSettings
 from otkit.projection.spans import Carried, Span, carry_spans
 from otkit.projection.words import text_words
 
-__all__ = ["Place", "Placed", "Text", "carry_places", "spaced"]
+__all__ = ["Place", "Placed", "Text", "carry_places", "joined", "spaced"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ def spaced(text: str) -> Text:
     return Text(
         text, tuple(Segment(m[0], m.start(), m.end()) for m in re.finditer(f"[^{re.escape(SPACES)}]+", text))
     )
+
+
+def joined(tokens: Sequence[str]) -> Text:
+    """Words that are known already, a space between them."""
+    words, start = [], 0
+    for token in tokens:
+        words.append(Segment(token, start, start + len(token)))
+        start += len(token) + 1
+    return Text(" ".join(tokens), tuple(words))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otkit.alignment.shares import Shares
-from otkit.projection.lexicon import open_lexicon
+from otkit.projection.lexicon import open_lexicon, sound, values
 from otkit.projection.places import Place, Text
 from otkit.projection.words import is_punctuation
 
@@ -80,6 +80,9 @@ def aligned_words(text: Text, target: Text, shares: Shares, indices: Sequence[in
     return found
 
 
+File = tuple[str | Path, sqlite3.Connection]
+
+
 class LexiconWords:
     """Translations from lexicons of `otkit lexicon` (.sqlite), one of them drawn for each word.
 
@@ -87,13 +90,13 @@ class LexiconWords:
     """
 
     def __init__(self, lexicons: Sequence[str | Path], sample: Sequence[str]) -> None:
-        self._bases = [open_lexicon(path) for path in lexicons]
-        self._sides = [_side(base, sample) for base in self._bases]
+        self._files = [(path, open_lexicon(path)) for path in lexicons]
+        self._sides = [_side(file, sample) for file in self._files]
         self._known: dict[tuple[int, str], list[tuple[str, float]]] = {}
 
     def close(self) -> None:
         """Leave the files."""
-        for base in self._bases:
+        for _, base in self._files:
             base.close()
 
     def words(self, text: Text, indices: Sequence[int], generator: random.Random) -> dict[int, str]:
@@ -101,7 +104,7 @@ class LexiconWords:
         found = {}
         for index in indices:
             word = text.words[index].text
-            having = [each for at in range(len(self._bases)) if (each := self._candidates(at, word))]
+            having = [each for at in range(len(self._files)) if (each := self._candidates(at, word))]
             if having:
                 candidates = having[generator.randrange(len(having))]
                 [found[index]] = generator.choices(
@@ -115,29 +118,31 @@ class LexiconWords:
             for form in dict.fromkeys((word, word.lower())):
                 found = found or [
                     (target, probability)
-                    for target, probability in _entries(self._bases[at], self._sides[at], form)
-                    if target != word and probability >= _PROBABLE and not is_punctuation(target)
+                    for target, probability in _entries(self._files[at], self._sides[at], form)
+                    if target != word and 1 >= probability >= _PROBABLE and not is_punctuation(target)
                 ]
             self._known[at, word] = found
         return self._known[at, word]
 
 
-def _entries(base: sqlite3.Connection, side: str, word: str) -> list[tuple[str, float]]:
+def _entries(file: File, side: str, word: str) -> list[tuple[str, float]]:
     other, probability = (
         ("target", "target_given_source") if side == "source" else ("source", "source_given_target")
     )
     # The index is one without regard to capitals.
-    rows: list[tuple[str, float]] = base.execute(
-        f"SELECT {other}, {probability} FROM entries WHERE {side} = ?1 COLLATE NOCASE AND {side} = ?1"
-        f" ORDER BY {probability} DESC, {other} LIMIT ?2",
-        (word, _CANDIDATES),
-    ).fetchall()
-    return rows
+    path, base = file
+    with sound(path):
+        rows = base.execute(
+            f"SELECT {other}, {probability} FROM entries WHERE {side} = ?1 COLLATE NOCASE AND {side} = ?1"
+            f" ORDER BY {probability} DESC, {other} LIMIT ?2",
+            (word, _CANDIDATES),
+        )
+        return [(target, share) for target, share in (values(row, str, float) for row in rows)]
 
 
-def _side(base: sqlite3.Connection, sample: Sequence[str]) -> str:
+def _side(file: File, sample: Sequence[str]) -> str:
     hits = {
-        side: sum(bool(_entries(base, side, word)) for word in dict.fromkeys(sample))
+        side: sum(bool(_entries(file, side, word)) for word in dict.fromkeys(sample))
         for side in ("source", "target")
     }
     return max(hits, key=lambda side: hits[side])

@@ -9,6 +9,7 @@ entities, external DTDs and the network off.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
@@ -58,15 +59,32 @@ def plain_text(source: str, syntax: str) -> str:
     return " ".join(parse_markup(source, source, syntax).text.split())
 
 
+_MOST = 1 << 28  # characters of a file, which is held whole; each line counts for some more
+
+
+def _held(source: LineSource) -> Iterator[str | InputError]:
+    """The lines of a file as long as it is none that fills the memory, packed or not."""
+    size = 0
+    for line in source:
+        size += 64 + (len(line) if isinstance(line, str) else 0)
+        if size > _MOST:
+            raise InputError(
+                f"has more than {_MOST >> 20} MB, and it is held in memory",
+                where=source.name,
+                remedy="cut it into several files",
+            )
+        yield line
+
+
 def _read(path: str | Path) -> tuple[str, str]:
-    source = LineSource(path, line_limit=1 << 28)
-    return "\n".join(checked(line) for line in source), source.name
+    source = LineSource(path, line_limit=_MOST)
+    return "\n".join(checked(line) for line in _held(source)), source.name
 
 
 def _lines(path: str | Path, on_error: str) -> TagFile:
     source = LineSource(path)
     units = []
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(_held(source), 1):
         where = f"{source.name}:{number}"
         try:
             units.append(Unit(checked(line), None, where))
@@ -89,7 +107,7 @@ def _bad(error: InputError, where: str, on_error: str) -> Unit:
 def _jsonl(path: str | Path, on_error: str) -> TagFile:
     source = LineSource(path)
     records, units = [], []
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(_held(source), 1):
         where = f"{source.name}:{number}"
         try:
             record = _record(checked(line))
@@ -180,7 +198,8 @@ def html_texts(page: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start, hidden = 0, ""
     opened: list[re.Match[str]] = []
-    crossed: list[str] = []  # ended by the end of one around them
+    names: Counter[str] = Counter()  # of those
+    crossed: Counter[str] = Counter()  # ended by the end of one around them
     for tag in TAG.finditer(page):
         name = (tag["name"] or "").lower()
         if hidden:
@@ -193,16 +212,19 @@ def html_texts(page: str) -> list[tuple[int, int]]:
             if not tag["end"]:
                 if not tag["alone"] and name not in ("br", "img", "input", "wbr"):
                     opened.append(tag)
+                    names[name] += 1
                 continue
-            if any(one["name"].lower() == name for one in reversed(opened)):
+            if names[name]:
                 while (inner := opened.pop()["name"].lower()) != name:
-                    crossed.append(inner)
+                    names[inner] -= 1
+                    crossed[inner] += 1
+                names[name] -= 1
                 continue
-            if name in crossed:
-                crossed.remove(name)
+            if crossed[name]:
+                crossed[name] -= 1
                 continue
         _add(found, page, start, tag.start(), opened)
-        opened, crossed, start = [], [], tag.end()
+        opened, names, crossed, start = [], Counter(), Counter(), tag.end()
         if name in _HIDDEN and not tag["end"] and not tag["alone"]:
             hidden = name
     _add(found, page, start, len(page), opened)
@@ -239,7 +261,7 @@ def _html(path: str | Path, on_error: str) -> TagFile:
             place = end
         return "".join([*parts, page[place:]])
 
-    return TagFile(units, filled)
+    return TagFile(tuple(units), filled)
 
 
 # --- XML
@@ -269,6 +291,7 @@ def _local(element: Any) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
+_OWN_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);|#)[^;\s]*;")
 _DECLARED = re.compile(r"\sxmlns(?::[\w.-]+)?=(?:\"[^\"]*\"|'[^']*')")
 
 
@@ -276,6 +299,12 @@ def _inner(etree: Any, element: Any) -> str:
     """What is between the tags of an element, without the declarations of namespaces that its surroundings have."""
     parts = [_xml_escape(element.text or "")]
     parts += (etree.tostring(child, encoding="unicode", with_tail=True) for child in element)
+    for child, part in zip(element, parts[1:], strict=True):
+        if _local(child) and (own := _OWN_ENTITY.search(part)):
+            raise InputError(
+                f"a tag has the entity {own[0]} in it, which stands for text that is elsewhere",
+                remedy="write that text in its place (xmllint --noent)",
+            )
     around = {f'xmlns{":" + prefix if prefix else ""}="{uri}"' for prefix, uri in element.nsmap.items()}
     text = "".join(parts)
     return TAG.sub(
@@ -312,7 +341,11 @@ def _xml_file(path: str | Path, pairs: Callable[[Any, Any], Iterator[tuple[Any, 
     units = []
     for source, target in found:
         plain = None if len(target) or not (target.text or "").strip() else _xml_escape(target.text)
-        units.append(Unit(_inner(etree, source), plain, f"{name}:{source.sourceline}", "xml"))
+        where = f"{name}:{source.sourceline}"
+        try:
+            units.append(Unit(_inner(etree, source), plain, where, "xml"))
+        except InputError as error:
+            raise located(error, where) from None
 
     def filled(targets: Sequence[str | None]) -> str:
         for (source, target), text in zip(found, targets, strict=True):
@@ -362,11 +395,19 @@ def _language(variant: Any) -> str:
     return str(variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or "")
 
 
+class _Content(str):
+    """Text for polib, which takes any other for a path where there is such a file, and ends lines at U+2028 too. A
+    line feed comes first: no path begins so."""
+
+    def splitlines(self, keepends: bool = False) -> list[str]:
+        return self.split("\n")
+
+
 def _po(path: str | Path, on_error: str) -> TagFile:
     polib = require_extra("polib", extra="tags")
     text, name = _read(path)
     try:
-        catalogue = polib.pofile(text)
+        catalogue = polib.pofile(_Content(f"\n{text}"))
     except OSError as error:
         raise InputError(f"is no PO file ({error})", where=name, remedy="mend it with msgfmt -c") from None
     spots: list[tuple[Any, str | int | None]] = []
@@ -383,7 +424,8 @@ def _po(path: str | Path, on_error: str) -> TagFile:
         for at, source, target in choices:
             done = bool(TAG.search(target))
             spots.append((entry, at))
-            units.append(Unit(source, None if done or not target else target, f"{name}:{entry.linenum}"))
+            where = f"{name}:{max(1, entry.linenum - 1)}"
+            units.append(Unit(source, None if done or not target else target, where))
 
     def filled(targets: Sequence[str | None]) -> str:
         for (entry, at), target in zip(spots, targets, strict=True):

@@ -13,6 +13,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -87,8 +88,9 @@ def place_tags(
     """
     source = source or marked.words()
     wanted = _intervals(marked, source, target, shares, settings)
+    apart = _apart(closed)
     for index, (start, end) in enumerate(wanted):
-        wanted[index] = _uncut(start, end, closed)
+        wanted[index] = _uncut(start, end, apart)
     text, wanted = _spaced(marked, wanted, target.text)
     return list(_events(_forest(marked, wanted, len(text)), marked, text))
 
@@ -104,11 +106,13 @@ def _intervals(
     found = carry_places(shares, source, target, [Place("", *place) for place in order], settings)
     where = {place: each.stretches for place, each in zip(order, found, strict=True)}
     text, other = marked.text, target.text
+    begin, end = _trim(text, 0, len(text))
+    gaps = _Gaps(source, target, shares)
     results: list[tuple[int, int]] = []
     for node in marked.nodes:
         if node.point:
-            results.append((_gap(node.start, source, target, shares, text),) * 2)
-        elif not text[: node.start].strip() and not text[node.end :].strip():
+            results.append((gaps.of(node.start),) * 2)
+        elif node.start <= begin and (node.end >= end or begin == end):
             results.append(_trim(other, 0, len(other)))  # around all of it
         elif stretches := where[node.start, node.end]:
             results.append((stretches[0][0], stretches[-1][1]))
@@ -123,30 +127,49 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, max(start, start + len(inner.strip()))
 
 
-def _gap(point: int, source: Text, target: Text, shares: Shares, text: str) -> int:
-    """The place between target words where a point goes, at the side of a word where it stands in the source."""
-    before = sum(word.end <= point for word in source.words)
-    left, right = text[:point], text[point:]
-    if not left.strip() or not right.strip() or not target.words:
-        return 0 if not left.strip() and right.strip() else len(target.text)
-    near = np.abs(np.arange(len(source.words)) - before + 0.5) - 0.5
-    weights = _NEAR**near
-    ahead = (weights[:before, None] * shares[:before]).sum(0)
-    behind = (weights[before:, None] * shares[before:]).sum(0)
-    # The gap g lies before word g: shares of what comes ahead are right before it, those of the rest after it.
-    scores = np.concatenate([[0.0], np.cumsum(ahead - behind)])
-    if not shares.any():
-        scores = -np.abs(np.arange(len(target.words) + 1) / len(target.words) - point / len(text))
-    gap = int(scores.argmax())
-    last = source.words[before - 1].text if before else ""
-    if gap < len(target.words) and is_punctuation(last) and same_mark(last, target.words[gap].text):
-        gap += 1
-    if gap == 0:
-        return target.words[0].start
-    after_space = left[-1:].isspace() and not right[:1].isspace()
-    if gap == len(target.words):
-        return target.words[-1].end
-    return target.words[gap].start if after_space else target.words[gap - 1].end
+class _Gaps:
+    """Where points of a source text go: its words weigh alike for all points between the same two."""
+
+    def __init__(self, source: Text, target: Text, shares: Shares) -> None:
+        self._source, self._target, self._shares = source, target, shares
+        self._begin, self._end = _trim(source.text, 0, len(source.text))
+        self._ends = [word.end for word in source.words]
+        self._linked = bool(shares.any())
+
+    def of(self, point: int) -> int:
+        """The place between target words, at the side of a word where the point stands in the source."""
+        words, text = self._target.words, self._source.text
+        if point <= self._begin or point >= self._end or not words:
+            return 0 if point <= self._begin < self._end else len(self._target.text)
+        before = bisect_right(self._ends, point)
+        if not self._linked:
+            places = np.abs(np.arange(len(words) + 1) / len(words) - point / len(text))
+            gap = int((-places).argmax())
+        else:
+            gap = self._between[before]
+        last = self._source.words[before - 1].text if before else ""
+        if gap < len(words) and is_punctuation(last) and same_mark(last, words[gap].text):
+            gap += 1
+        if gap == 0:
+            return words[0].start
+        after_space = text[point - 1].isspace() and not text[point].isspace()
+        if gap == len(words):
+            return words[-1].end
+        return words[gap].start if after_space else words[gap - 1].end
+
+    @cached_property
+    def _between(self) -> list[int]:
+        """The best gap for each place between source words. The gap g lies before word g: shares of what comes ahead
+        are right before it, those of the rest after it."""
+        ahead = np.zeros((len(self._ends) + 1, len(self._target.words)))
+        for at, shares in enumerate(self._shares):
+            ahead[at + 1] = _NEAR * ahead[at] + shares
+        found, behind = [], np.zeros(len(self._target.words))
+        for at in range(len(self._ends), -1, -1):
+            if at < len(self._ends):
+                behind = _NEAR * behind + self._shares[at]
+            found.append(int(np.concatenate([[0.0], np.cumsum(ahead[at] - behind)]).argmax()))
+        return found[::-1]
 
 
 def _by_position(node: Node, source: Text, target: Text, text: str) -> tuple[int, int]:
@@ -160,19 +183,27 @@ def _by_position(node: Node, source: Text, target: Text, text: str) -> tuple[int
     return target.words[start].start, target.words[end - 1].end
 
 
+def _apart(closed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stretches in order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(closed):
+        if found and first < found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], last)
+        else:
+            found.append((first, last))
+    return found
+
+
 def _uncut(start: int, end: int, closed: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """An interval whose ends lie in no closed stretch: widened over it, a point moved before it."""
-    if start == end:
-        for first, last in closed:
-            if first < start < last:
-                return first, first
-        return start, end
-    for first, last in closed:
-        if first < start < last:
-            start = first
-        if first < end < last:
-            end = last
-    return start, end
+    first, _ = _around(start, closed)
+    return (first, first) if start == end else (first, _around(end, closed)[1])
+
+
+def _around(place: int, closed: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The stretch that the place lies within, or the place itself."""
+    at = bisect_left(closed, (place,)) - 1
+    return closed[at] if at >= 0 and place < closed[at][1] else (place, place)
 
 
 def _spaced(

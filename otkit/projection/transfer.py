@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-import numpy as np
-
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.shares import shares_of, shares_of_links
+from otkit.alignment.shares import Shares, shares_between, shares_of_links
+from otkit.data.lines import quote
+from otkit.errors import InputError
 from otkit.projection.markup import parse_markup, syntax_of, write_markup
 from otkit.projection.places import Text
 from otkit.projection.tags import Marked
@@ -51,6 +51,11 @@ def transfer_windows(
                 continue
             known = syntax or syntax_of(source)
             marked = parse_markup(source, target, known)
+            if len(marked.nodes) > _MOST_TAGS:
+                raise InputError(
+                    f"the text {quote(marked.text)} has {len(marked.nodes)} tags, expected {_MOST_TAGS} at most",
+                    remedy="cut it at its sentences",
+                )
             job = (marked, marked.words(), Text.of(target, parts=True), known)
             waiting.append(job)
             yield (job[1].bare, job[2].bare) if marked.nodes and job[1].words and job[2].words else None
@@ -69,21 +74,19 @@ def transfer_windows(
     assert aligner is not None
     for window in aligner.align_windows(texts(), plans=True):
         yield [
-            _written(
-                waiting.popleft(),
-                None if alignment is None or alignment.plan is None else shares_of(alignment.plan),
-            )
+            _written(waiting.popleft(), None if alignment is None else shares_between(alignment))
             for alignment in window
         ]
 
 
 _WINDOW = 1024  # texts with given links
+_MOST_TAGS = 10_000  # of one text
 
 
-def _written(job: Job | None, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None) -> str | None:
+def _written(job: Job | None, shares: Shares | None) -> str | None:
     if job is None:
         return None
     marked, source, target, syntax = job
     if shares is None:
-        shares = np.zeros((len(source.words), len(target.words)))
+        shares = shares_of_links((), len(source.words), len(target.words))
     return write_markup(marked, target.text, shares, source=source, words=target, syntax=syntax)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from otkit.checks.classes import CLASSES
 from otkit.errors import choose
 from otkit.files import to_json
-from otkit.reports.html import asset
-from otkit.reports.words import visible
+from otkit.reports.html import page_style
+from otkit.reports.words import cell_text, visible
 
 if TYPE_CHECKING:
     from otkit.alignment.checking import Checked
@@ -119,9 +119,9 @@ def _tsv(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[
     yield "\t".join([*(["file"] if several else []), *heads])
     for entry in entries:
         scores = [f"{found.score:.4f}" if (found := entry.found.get(name)) else "" for name in CLASSES]
-        texts = [_cell(text) for text in (entry.found[entry.worst].what, *_texts(entry))]
+        texts = [cell_text(text) for text in (entry.found[entry.worst].what, *_texts(entry))]
         figures = [str(entry.line), f"{entry.score:.4f}", entry.worst, *scores]
-        yield "\t".join([*([_cell(entry.file)] if several else []), *figures, *texts])
+        yield "\t".join([*([cell_text(entry.file)] if several else []), *figures, *texts])
 
 
 def _text(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
@@ -148,18 +148,13 @@ def _said(name: str, found: Found) -> str:
     return f"{name} {found.score:.2f}{f' ({found.what})' if found.what else ''}"
 
 
-def _cell(text: str) -> str:
-    """A text as a cell that no terminal obeys and no spreadsheet computes: `'=1+1`."""
-    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@")) else visible(text)
-
-
 def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable[str]:
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield (
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
     )
-    yield f"<title>{escape(title)}</title><style>{asset('page.css')}</style></head><body>"
+    yield f"<title>{escape(title)}</title><style>{page_style()}</style></head><body>"
     yield f"<header><h1>{escape(title)}</h1>"
     yield (
         '<p class="note">Worst first. A score is how rare the figure of its class is: from 0.93 on, 98 of 100 clean '

@@ -16,15 +16,31 @@ __all__ = ["STYLE", "fragment_html"]
 _TINT = 0.6
 _SHARE, _NULL = "77,143,214", "178,102,204"
 
+# Notebooks have rules for every table (stripes, sizes, alignment, borders). The class three times over outweighs them.
+_OWN = ".otkit-alignment.otkit-alignment.otkit-alignment"
 STYLE = (
     "<style>"
-    ".otkit-alignment{overflow-x:auto;margin:.5em 0}"
-    ".otkit-alignment table{border-collapse:collapse;table-layout:auto;margin:.3em 0;color:inherit}"
-    ".otkit-alignment td,.otkit-alignment th{border:1px solid rgba(128,128,128,.35);font-weight:normal;"
-    "padding:.1em .3em;text-align:center;min-width:1.5em}"
-    ".otkit-alignment thead th{vertical-align:bottom;white-space:nowrap;writing-mode:vertical-rl}"
-    ".otkit-alignment tbody th{text-align:end;white-space:nowrap}"
-    "</style>"
+    + "".join(
+        f"{_OWN}{rule}"
+        for rule in (
+            "{overflow-x:auto;margin:.5em 0;color:inherit;font-size:inherit}",
+            " table{border-collapse:collapse;border:0;table-layout:auto;width:auto;margin:.3em 0;color:inherit;"
+            "background:none;font-size:inherit}",
+            " thead, X tbody, X tr{background:none;border:0;color:inherit}",
+            " td, X th{border:1px solid rgba(128,128,128,.35);font-weight:normal;color:inherit;line-height:1.3;"
+            "padding:.1em .3em;text-align:center;vertical-align:middle;min-width:1.5em;max-width:none;"
+            "white-space:nowrap}",
+            " td{background:none}",
+            " thead th{vertical-align:bottom;writing-mode:vertical-rl;text-align:end}",
+            " tbody th{text-align:end}",
+            " .otkit-controls{display:flex;flex-wrap:wrap;gap:.3em 1em;align-items:center}",
+            " .otkit-controls[hidden], X [hidden]{display:none}",
+            " select{color:inherit;background:none;border:1px solid rgba(128,128,128,.6);font:inherit}",
+            " option{color:#111;background:#fff}",
+            ".otkit-other .otkit-alone{visibility:hidden}",
+        )
+    ).replace("X ", f"{_OWN} ")
+    + "</style>"
 )
 
 
@@ -35,17 +51,17 @@ def fragment_html(view: GridView) -> str:
     """
     source_no_partner, target_no_partner = view.null_shares()
     beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_no_partner, target_no_partner))
-    corner = f'<td title="no partner">{UNICODE.null}</td>'
+    corner = f'<td class="otkit-alone" title="probability of no partner">{UNICODE.null}</td>'
     heads = [_head(word, "col", unlinked=j in view.unlinked_target) for j, word in enumerate(view.target)]
     rows = [f"<tr><td></td>{''.join(heads)}{corner if beside else ''}</tr>"]
     for i, word in enumerate(view.source):
         cells = [_cell(view, i, j) for j in range(len(view.target))]
-        null = [_tinted(float(source_no_partner[i]), _NULL, "")] if beside else []
+        null = [_tinted(float(source_no_partner[i]), _NULL, "", alone=True)] if beside else []
         head = _head(word, "row", unlinked=i in view.unlinked_source)
         rows.append(f"<tr>{head}{''.join([*cells, *null])}</tr>")
     if below:
         rows.append(
-            f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '') for share in target_no_partner)}</tr>"
+            f"<tr>{corner}{''.join(_tinted(float(share), _NULL, '', alone=True) for share in target_no_partner)}</tr>"
         )
     direction = "rtl" if mostly_rtl(view.target) else "ltr"
     return (
@@ -62,7 +78,7 @@ def _notes(view: GridView) -> str:
     parts = [escape(visible(" · ".join(lines)))] if lines else []
     for side, unlinked in view.unlinked_words():
         listed = ", ".join(_word(word) + ("" if p is None else f" ({p:.0%})") for word, p in unlinked)
-        parts.append(f"no partner in the {side}: {listed}")
+        parts.append(f'<span class="otkit-alone">no partner in the {side}: {listed}</span>')
     return "".join(f"<div>{part}</div>" for part in parts)
 
 
@@ -72,7 +88,7 @@ def _word(word: str) -> str:
 
 
 def _head(word: str, scope: str, *, unlinked: bool) -> str:
-    mark = f" {UNICODE.null}" if unlinked else ""
+    mark = f'<span class="otkit-null"> {UNICODE.null}</span>' if unlinked else ""
     return f'<th scope="{scope}">{_word(word)}{mark}</th>'
 
 
@@ -82,8 +98,11 @@ def _cell(view: GridView, i: int, j: int) -> str:
     return _tinted(share, _SHARE, UNICODE.kinds[kind] if kind else "")
 
 
-def _tinted(share: float, colour: str, mark: str) -> str:
+def _tinted(share: float, colour: str, mark: str, *, alone: bool = False) -> str:
+    """A cell of a link strength, or of the probability of no partner."""
+    own = ' class="otkit-alone"' if alone else ""
     if share < min(SHADE_FROM[0], NULL_SHOWN_FROM):
-        return f"<td>{mark}</td>"
+        return f"<td{own}>{mark}</td>"
     tint = f"rgba({colour},{_TINT * share:.2f})"
-    return f'<td title="{share:.0%}" style="background:{tint}">{mark}</td>'
+    meaning = "probability of no partner" if alone else "link strength"
+    return f'<td{own} title="{meaning} {share:.0%}" style="background:{tint}">{mark}</td>'

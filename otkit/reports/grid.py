@@ -29,7 +29,10 @@ from otkit.reports.words import anchor_line, cell_width, clip, isolate, visible
 __all__ = [
     "ASCII",
     "KIND_STYLES",
+    "NULL_SHOWN_FROM",
+    "NULL_STYLE",
     "SHADE_FROM",
+    "SHARE_STYLE",
     "UNICODE",
     "Glyphs",
     "assemble",
@@ -47,6 +50,7 @@ KIND_STYLES: dict[LinkKind, str] = {
     "missed": "bold red",
     "extra": "bold yellow",
 }
+SHARE_STYLE, NULL_STYLE = "blue", "magenta"
 NULL_SHOWN_FROM = 0.05
 
 
@@ -146,13 +150,13 @@ def _row(view: GridView, row: int, block: Sequence[int], *, width: int, glyphs: 
             cells += _cell(float(view.shares[row, column]), view.kinds.get((row, column)), glyphs)
         else:
             null = source_no_partner[row] if row >= 0 else target_no_partner[column] if column >= 0 else 0.0
-            cells += _cell(float(null), None, glyphs, style="magenta")
+            cells += _cell(float(null), None, glyphs, style=NULL_STYLE)
     word = view.source[row] if row >= 0 else f"{glyphs.null} no partner"
     return _line(cells, word, "bold" if row >= 0 else "italic", width=width, glyphs=glyphs)
 
 
 def _cell(
-    share: float, kind: LinkKind | None, glyphs: Glyphs, *, style: str = "blue"
+    share: float, kind: LinkKind | None, glyphs: Glyphs, *, style: str = SHARE_STYLE
 ) -> list[tuple[str, str]]:
     level = sum(share >= bound for bound in SHADE_FROM)
     shade = glyphs.shades[level]

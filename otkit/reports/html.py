@@ -1,12 +1,13 @@
 """A page that stands alone: words that light their partners, a threshold, grids, several models and layers.
 
-Everything is inside the one file: style, script and data. A content security policy forbids it to load or
-send anything; words reach the document as text only.
+Everything is inside the one file: style, script and data, drawn by the modules of the live page. A content security
+policy forbids it to load or send anything and any script but its own; words reach the document as text only.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -23,9 +24,9 @@ from otkit.errors import ConfigError
 from otkit.files import write_file
 from otkit.reports.tables import Table
 from otkit.reports.view import GridView, LinkKind
-from otkit.reports.words import mostly_rtl, visible
+from otkit.reports.words import visible
 
-__all__ = ["Page", "PagePair", "Variant", "asset", "page_html", "write_page"]
+__all__ = ["Page", "PagePair", "Variant", "page_html", "page_style", "write_page"]
 
 _HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
 _ORDERS = {
@@ -37,12 +38,12 @@ _ORDERS = {
     "longest": "longest",
     "disagreement": "largest disagreement between the two views",
 }
-_KEY: tuple[tuple[LinkKind, str, str], ...] = (
-    ("link", "●", "link"),
-    ("sure", "●", "link, sure in gold"),
-    ("possible", "○", "link, possible in gold"),
-    ("missed", "×", "missed, sure in gold"),
-    ("extra", "+", "link not in gold"),
+_KEY: tuple[tuple[LinkKind, str], ...] = (
+    ("link", "link"),
+    ("sure", "link, sure in gold"),
+    ("possible", "○ link, possible in gold"),
+    ("missed", "× missed, sure in gold"),
+    ("extra", "+ link not in gold"),
 )
 
 
@@ -108,14 +109,15 @@ def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
 def page_html(page: Page) -> str:
     """The page as one HTML document."""
     many = len(page.pairs) > 1
+    script = _bundled("dom.js", "interlinear.js", "matrix.js", "page.js")
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">",
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        f"style-src 'unsafe-inline'; script-src '{_hash(script)}'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(visible(page.title))}</title>",
-        f"<style>{asset('page.css')}</style></head><body>",
+        f"<style>{page_style()}</style></head><body>",
         f"<header><h1>{escape(visible(page.title))}</h1>",
         f'<p class="note">{escape(visible(page.note))}</p>' if page.note else "",
         "<noscript><p>Scripts are switched off, and this page draws with one.</p></noscript>",
@@ -126,17 +128,36 @@ def page_html(page: Page) -> str:
         _controls(page, many=many),
         '<div id="pairs"></div><div id="end"></div></main>',
         f'<p id="status" role="status">{escape(_HINT)}</p>',
-        '<template id="svg"><svg class="links" aria-hidden="true"><path></path></svg></template>',
         f'<script id="data" type="application/json">{_json(_page_data(page))}</script>',
-        f"<script>{asset('page.js')}</script>",
+        f'<script type="module">{script}</script>',
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def asset(name: str) -> str:
-    """The text of a file that pages carry inside them."""
-    return (resources.files("otkit.reports") / "assets" / name).read_text(encoding="utf-8")
+def page_style() -> str:
+    """The style of the live page, and what pages that stand alone add to it."""
+    return _asset("style.css") + _asset("page.css")
+
+
+def _asset(name: str) -> str:
+    """The text of a file of this page, or of the live page, whose modules both are drawn by."""
+    room = "otkit.reports" if name.startswith("page.") else "otkit.inspector"
+    return (resources.files(room) / "assets" / name).read_text(encoding="utf-8")
+
+
+_IMPORTED = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+_EXPORTED = re.compile(r"^export (?=const|class|function|async)", re.MULTILINE)
+
+
+def _bundled(*names: str) -> str:
+    """Modules as one, each after those that it imports; a name that two of them declared would be an error there."""
+    return "".join(_EXPORTED.sub("", _IMPORTED.sub("", _asset(name))) for name in names)
+
+
+def _hash(script: str) -> str:
+    """What a content security policy calls one script by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 # What begins tags and comments, and what a terminal or the order of a line obeys.
@@ -169,7 +190,6 @@ def _pair_data(pair: PagePair) -> dict[str, object]:
         "n": pair.number,
         "s": view.source,
         "t": view.target,
-        "d": ["rtl" if mostly_rtl(words) else "ltr" for words in (view.source, view.target)],
         "g": None if gold is None else {"s": sorted(gold.sure), "p": sorted(gold.possible)},
         "v": [_view_data(view) for view in pair.views],
     }
@@ -192,13 +212,17 @@ def _percents(shares: Shares) -> str:
 
 
 def _key(*, gold: bool) -> str:
-    shown = [entry for entry in _KEY if (entry[0] != "link") == gold]
-    items = [
-        f'<li><svg aria-hidden="true" viewBox="0 0 36 12"><path class="kind-{kind}" d="M0 6H36"/></svg> '
-        f"{symbol} {name}</li>"
-        for kind, symbol, name in shown
-    ]
-    return f'<ul class="key" aria-label="key">{"".join(items)}<li>∅ word without a partner</li></ul>'
+    items = "".join(
+        f'<li><svg aria-hidden="true" viewBox="0 0 36 12"><path class="kind-{kind}" d="M0 6H36"/></svg> {name}</li>'
+        for kind, name in _KEY
+        if (kind != "link") == gold
+    )
+    frames = "<li>solid frame: sure by hand</li><li>dashed frame: possible by hand</li>" if gold else ""
+    return (
+        f'<ul class="key" aria-label="key">{items}{frames}<li>∅ word without a partner</li>'
+        "<li>words of one group share a number and a colour</li>"
+        '<li>link strength: 0% <span class="scale"></span> 100%</li></ul>'
+    )
 
 
 def _controls(page: Page, *, many: bool) -> str:

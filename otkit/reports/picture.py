@@ -6,22 +6,32 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from otkit.alignment.shares import Shares
 from otkit.errors import ConfigError, require_extra
 from otkit.files import write_file
 from otkit.reports.view import GridView, LinkKind
-from otkit.reports.words import mostly_rtl, visible
+from otkit.reports.words import cell_width, mostly_rtl, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-__all__ = ["FORMATS", "families_for", "write_picture"]
+__all__ = ["FORMATS", "LAST_RESORT", "MOST_PIXELS", "families_for", "picture_figure", "write_picture"]
 
 FORMATS = ("png", "svg")
-_CELL = 0.32  # inches
+_CELL, _CAPTION = 0.32, 4.4  # inches: of a cell, and of the widest line below a grid
+_DPI = 150
+MOST_PIXELS = 4000
+"""Of a PNG's longer side: what browsers and slides still show."""
+_LEAST_DPI = 60  # below it nobody reads the words
+_FULL = 1.4  # a full link would have this much of the colours' range: dark marks stay visible on it
 _MARKS: dict[LinkKind, tuple[str, str]] = {  # matplotlib marker, colour
     "link": ("o", "#1b5e20"),
     "sure": ("o", "#1b5e20"),
@@ -31,6 +41,8 @@ _MARKS: dict[LinkKind, tuple[str, str]] = {  # matplotlib marker, colour
 }
 
 _FIRST = "DejaVu Sans"  # comes with matplotlib
+LAST_RESORT = "Last Resort"
+"""A font of matplotlib that has a box for every character there is, and draws none."""
 _LIKED = (
     "Noto Sans",
     "Noto Naskh",
@@ -72,14 +84,21 @@ def write_picture(
         "text.parse_math": False,
     }
     with rc_context(settings):  # type: ignore[arg-type]  # the stubs want literal keys
-        figure = _figure(views)
+        figure = picture_figure(views)
+        figure.draw_without_rendering()  # what stands outside the axes is placed now
+        box = figure.get_tightbbox().padded(0.1)  # inches
+        dpi = min(_DPI, int(MOST_PIXELS / max(box.width, box.height))) if kind == "png" else _DPI
         metadata = {"Date": None, "Creator": None} if kind == "svg" else None
         write_file(
             path,
             lambda temporary: figure.savefig(
-                temporary, format=kind, dpi=150, bbox_inches="tight", metadata=metadata
+                temporary, format=kind, dpi=dpi, bbox_inches=box, metadata=metadata
             ),
             overwrite=overwrite,
+        )
+    if dpi < _LEAST_DPI:
+        notes.append(
+            "the words are too small to be read; an SVG, a page (html) or the format text has room for them"
         )
     return (*notes, *_shaping_note(words))
 
@@ -93,30 +112,74 @@ def _shaping_note(words: set[str]) -> list[str]:
     return []
 
 
-def _figure(views: Sequence[GridView]) -> Figure:
+def picture_figure(views: Sequence[GridView]) -> Figure:
+    """The views side by side as a picture of matplotlib's, with a bar of the colours and a key of the marks."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width = sum(len(view.target) for view in views) * _CELL + 1.8 * len(views)
-    height = max(len(view.source) for view in views) * _CELL + 1.6
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(
-        1, len(views), squeeze=False, width_ratios=[max(1, len(view.target)) for view in views]
+    handles = _handles(views)
+    beside = sum(_longest(view.source) + len(view.target) * _CELL for view in views)
+    width = max(_CAPTION * len(views), beside + 0.4)
+    columns = max(1, int(width / 2.6))
+    below_grid = 1.4 + 0.2 * -(-len(handles) // columns)  # caption, bar and key
+    rows = max(len(view.source) for view in views)
+    height = max(_longest(view.target) for view in views) + rows * _CELL + below_grid
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    # Grids above, and below them a strip for the bar, which is as long as a hand is wide.
+    strip = 0.12
+    layout = figure.add_gridspec(
+        2,
+        len(views),
+        width_ratios=[max(1, len(view.target)) for view in views],
+        height_ratios=[height - 1.0, strip],
     )
-    for view, each in zip(views, axes[0], strict=True):
-        _draw(view, each)
-    if any(view.gold is not None for view in views):
-        _gold_key(figure)
+    for place, view in enumerate(views):
+        _draw(view, figure.add_subplot(layout[0, place]))
+    below = figure.add_subplot(layout[1, :])
+    below.axis("off")
+    _bar(below.inset_axes((0.0, 0.0, min(1.0, 2.6 / width), 1.0)))
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize="small"
+        )
     return figure
+
+
+def _longest(words: Sequence[str]) -> float:
+    """About how many inches the longest word takes, with what may stand behind it."""
+    return 0.3 + 0.1 * max(cell_width(visible(word)) + 5 for word in words)
+
+
+def _shades() -> Colormap:
+    """From no strength to full; a full link is dark, and dark marks stay visible on it."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["Blues"](np.linspace(0.0, 1 / _FULL, 256)))
+
+
+def _bar(axes: Axes) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    # In 40 steps: more would be an image in an SVG.
+    scale = ScalarMappable(Normalize(0.0, 1.0), _shades().resampled(40))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(scale, cax=axes, orientation="horizontal")
+    bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "25 %", "50 %", "75 %", "100 %"])
+    bar.ax.tick_params(labelsize="small", length=2)
+    bar.ax.set_title("link strength", loc="left", fontsize="small")
 
 
 def _draw(view: GridView, axes: Axes) -> None:
     rows, columns = view.shares.shape
     edges = [k - 0.5 for k in range(columns + 1)], [k - 0.5 for k in range(rows + 1)]
-    # Up to 1.4, so that dark marks stay visible on a full share.
     axes.pcolormesh(
-        *edges, view.shares, cmap="Blues", vmin=0.0, vmax=1.4, edgecolors="#d0d0d0", linewidth=0.5
+        *edges, view.shares, cmap=_shades(), vmin=0.0, vmax=1.0, edgecolors="#d0d0d0", linewidth=0.5
     )
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="NW")
     axes.invert_yaxis()
     columns_named = _labels(view.target, view.unlinked_target, view.target_no_partner)
     axes.set_xticks(range(len(view.target)), columns_named, rotation=90)
@@ -137,8 +200,8 @@ def _draw(view: GridView, axes: Axes) -> None:
         for cell in sorted(view.gold.possible):
             _box(axes, cell, sure=cell in view.gold.sure)
     title = [visible(line) for line in (view.caption, *view.settings.split("; ")) if line]
-    title += [f"transport cost {view.score:.3f}"] if view.score is not None else []
-    axes.set_xlabel("\n".join(title))
+    title += [f"transport cost {view.score:.3f} (lower is closer)"] if view.score is not None else []
+    axes.set_xlabel("\n".join(title), loc="left", fontsize="small")
 
 
 def _labels(words: Sequence[str], unlinked: Sequence[int], alone: Shares | None) -> list[str]:
@@ -158,18 +221,37 @@ def _box(axes: Axes, cell: tuple[int, int], *, sure: bool) -> None:
     )
 
 
-def _gold_key(figure: Figure) -> None:
+def _handles(views: Sequence[GridView]) -> list[Line2D | Patch]:
+    """What the marks stand for, of those that are drawn."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Line2D | Patch] = [
-        Patch(fill=False, linewidth=1.4, label="sure in gold"),
-        Patch(fill=False, linewidth=1.4, linestyle=(0, (2, 1.5)), label="possible in gold"),
-    ]
-    for kind, label in (("sure", "link"), ("extra", "link not in gold"), ("missed", "missed")):
-        marker, colour = _MARKS[kind]  # type: ignore[index]
-        handles.append(Line2D([], [], linestyle="none", marker=marker, color=colour, label=label))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    gold = any(view.gold is not None for view in views)
+    handles: list[Line2D | Patch] = []
+    if gold:
+        handles += [
+            Patch(fill=False, linewidth=1.4, label="sure in gold"),
+            Patch(fill=False, linewidth=1.4, linestyle=(0, (2, 1.5)), label="possible in gold"),
+        ]
+    named = {
+        "link": "link",
+        "sure": "link, sure in gold",
+        "possible": "link, possible in gold",
+        "extra": "link not in gold",
+        "missed": "missed, sure in gold",
+    }
+    drawn = {kind for view in views for kind in view.kinds.values()}
+    for kind, label in named.items():
+        if kind in drawn:
+            marker, colour = _MARKS[kind]
+            fill: Literal["none", "full"] = "none" if kind == "possible" else "full"
+            handles.append(
+                Line2D([], [], linestyle="none", marker=marker, color=colour, fillstyle=fill, label=label)
+            )
+    alone = any(view.unlinked_source or view.unlinked_target for view in views)
+    if alone:
+        handles.append(Line2D([], [], linestyle="none", label="∅ no link, and the probability of no partner"))
+    return handles
 
 
 def families_for(words: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -183,6 +265,10 @@ def families_for(words: Iterable[str]) -> tuple[list[str], list[str]]:
         if found := missing & _characters_of(family):
             families.append(family)
             missing -= found
+    if missing:
+        from matplotlib.font_manager import fontManager
+
+        families += sorted({font.name for font in fontManager.ttflist if font.name.startswith(LAST_RESORT)})
     scripts = sorted({unicodedata.name(chr(code), "?").split()[0] for code in missing})
     return families, [_note(script) for script in scripts]
 
@@ -203,7 +289,8 @@ def _candidates() -> Sequence[str]:
         liked = [place for place, prefix in enumerate(_LIKED) if name.startswith(prefix)]
         return (liked[0] if liked else len(_LIKED), "Serif" in name, name)
 
-    return sorted({font.name for font in fontManager.ttflist}, key=rank)
+    names = {font.name for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
+    return sorted(names, key=rank)
 
 
 @lru_cache(maxsize=512)

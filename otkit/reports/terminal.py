@@ -12,7 +12,10 @@ from rich.text import Text
 
 from otkit.reports.grid import (
     KIND_STYLES,
+    NULL_SHOWN_FROM,
+    NULL_STYLE,
     SHADE_FROM,
+    SHARE_STYLE,
     UNICODE,
     Glyphs,
     assemble,
@@ -25,6 +28,7 @@ from otkit.reports.words import cell_width, is_rtl, is_steady
 
 __all__ = ["AlignmentPicture", "ComparisonPicture", "difference_lines", "summary_lines", "terminal_svg"]
 
+_CLOSER = "(lower is closer)"
 _KIND_NAMES: dict[LinkKind, str] = {
     "link": "link",
     "sure": "link, sure in gold",
@@ -66,16 +70,19 @@ class ComparisonPicture:
         yield Text("")
         yield from _key_lines(self.left, width=width, glyphs=glyphs)
         yield from difference_lines(self.left, self.right, width=width, glyphs=glyphs)
-        for view in (self.left, self.right):
-            name = f"{spell(view.caption, width // 2, glyphs)}: "
+        views = [(f"{_model(view, width, glyphs)}: ", view) for view in (self.left, self.right)]
+        for name, view in views:
             yield from _null_lines(view, width=width, glyphs=glyphs, name=name)
-            yield from _score_lines(view, width=width, name=name)
+            yield from _gold_lines(view, width=width, name=name)
+        costs = [f"{name[:-2]} {view.score:.3f}" for name, view in views if view.score is not None]
+        if costs:
+            yield from _flow(["transport cost:", *costs, _CLOSER], width=width)
 
 
 def difference_lines(view: GridView, other: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
     """Two lines: the links that the first has and the other model lacks, and those that it lacks."""
     both, gained, lost = compare_links(view.links, other.links)
-    name = spell(other.caption.partition(",")[0], width // 2, glyphs)
+    name = _model(other, width, glyphs)
     lines: list[Text] = []
     for what, cells in ((f"gained over {name}", gained), (f"lost, of {len(both) + len(lost)}", lost)):
         words = [
@@ -85,6 +92,11 @@ def difference_lines(view: GridView, other: GridView, *, width: int, glyphs: Gly
         listed = [f"{word}," for word in words[:-1]] + words[-1:]
         lines += _flow([f"{what} ({len(cells)}):", *(listed or ["none"])], width=width)
     return lines
+
+
+def _model(view: GridView, width: int, glyphs: Glyphs) -> str:
+    """Whose view it is; layers and transport stand above its grid."""
+    return spell(view.caption.partition(",")[0], width // 2, glyphs)
 
 
 def _beside(left: GridView, right: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
@@ -119,15 +131,26 @@ def summary_lines(view: GridView, *, width: int, glyphs: Glyphs = UNICODE) -> li
         *lines,
         Text(""),
         *_null_lines(view, width=width, glyphs=glyphs),
-        *_score_lines(view, width=width),
+        *_gold_lines(view, width=width),
+        *([] if view.score is None else _flow([f"transport cost {view.score:.3f}", _CLOSER], width=width)),
     ]
 
 
 def _key_lines(view: GridView, *, width: int, glyphs: Glyphs) -> list[Text]:
     shown = {"link"} if view.gold is None else set(KIND_STYLES) - {"link"}
-    shades = [f"{shade} {bound:.0%}+" for shade, bound in zip(glyphs.shades[1:], SHADE_FROM, strict=True)]
-    kinds = [f"{glyphs.kinds[kind]} {name}" for kind, name in _KIND_NAMES.items() if kind in shown]
-    return _flow(["link strength:", *shades, *kinds], width=width)
+    shades = [
+        [(shade * 2, SHARE_STYLE), (f" {bound:.0%}+", "")]
+        for shade, bound in zip(glyphs.shades[1:], SHADE_FROM, strict=True)
+    ]
+    kinds = [
+        [(glyphs.kinds[kind], KIND_STYLES[kind]), (f" {name}", "")]
+        for kind, name in _KIND_NAMES.items()
+        if kind in shown
+    ]
+    alone = []
+    if any((null >= NULL_SHOWN_FROM).any() for null in view.null_shares()):
+        alone = [[(glyphs.shades[-1] * 2, NULL_STYLE), (" probability of no partner", "")]]
+    return _flow(["link strength:", *shades, *kinds, *alone], width=width)
 
 
 def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -> list[Text]:
@@ -138,16 +161,13 @@ def _null_lines(view: GridView, *, width: int, glyphs: Glyphs, name: str = "") -
     return lines
 
 
-def _score_lines(view: GridView, *, width: int, name: str = "") -> list[Text]:
-    lines: list[Text] = []
-    if view.gold is not None:
-        counted = ", ".join(
-            f"{view.counts.get(kind, 0)} {kind}" for kind in ("sure", "possible", "missed", "extra")
-        )
-        lines += _flow([f"{name}against gold:", counted], width=width)
-    if view.score is not None:
-        lines += _flow([f"{name}transport cost {view.score:.3f}", "(lower is closer)"], width=width)
-    return lines
+def _gold_lines(view: GridView, *, width: int, name: str = "") -> list[Text]:
+    if view.gold is None:
+        return []
+    counted = ", ".join(
+        f"{view.counts.get(kind, 0)} {kind}" for kind in ("sure", "possible", "missed", "extra")
+    )
+    return _flow([f"{name}against gold:", counted], width=width)
 
 
 def _link_lines(view: GridView, width: int, glyphs: Glyphs) -> list[Text]:
@@ -178,16 +198,20 @@ def _link_entry(view: GridView, cell: Cell, width: int, glyphs: Glyphs) -> list[
     ]
 
 
-def _flow(items: Sequence[str], *, width: int) -> list[Text]:
-    """Items one after another, folded between items; continued lines are indented."""
-    lines, line = [], ""
+def _flow(items: Sequence[str | Sequence[tuple[str, str]]], *, width: int) -> list[Text]:
+    """Items, plain or in styled parts, one after another, folded between items; continued lines are indented."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    used = 0
     for item in items:
-        separator = "  " if line else ""
-        if line.strip() and cell_width(line) + len(separator) + cell_width(item) > width:
-            lines.append(line)
-            line, separator = "  ", ""
-        line += separator + item
-    return [assemble([(part, "")]) for part in [*lines, line]]
+        parts = [(item, "")] if isinstance(item, str) else list(item)
+        size = sum(cell_width(text) for text, _ in parts)
+        gap = 2 if lines[-1] else 0
+        if used and used + gap + size > width:
+            lines.append([])
+            used, gap = 0, 2
+        lines[-1] += [(" " * gap, ""), *parts]
+        used += gap + size
+    return [assemble(line) for line in lines]
 
 
 # rich fills in what is between braces; the fonts are the reader's own, so that nothing is loaded from elsewhere.

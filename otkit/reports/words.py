@@ -8,7 +8,17 @@ from functools import lru_cache
 
 from rich.cells import cell_len
 
-__all__ = ["anchor_line", "cell_width", "clip", "is_rtl", "is_steady", "isolate", "mostly_rtl", "visible"]
+__all__ = [
+    "anchor_line",
+    "cell_text",
+    "cell_width",
+    "clip",
+    "is_rtl",
+    "is_steady",
+    "isolate",
+    "mostly_rtl",
+    "visible",
+]
 
 _RTL = {"R", "AL"}
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -20,6 +30,11 @@ _ISOLATE_START, _ISOLATE_END = "\u2067", "\u2069"
 def visible(word: str) -> str:
     """The word without anything that could move the cursor, colour the terminal or turn the line round."""
     return "".join("\ufffd" if _is_unsafe(character) else character for character in word)
+
+
+def cell_text(text: str) -> str:
+    """A text as a cell of a table that no terminal obeys and no spreadsheet computes: `'=1+1`."""
+    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@")) else visible(text)
 
 
 def _is_unsafe(character: str) -> bool:

@@ -9,12 +9,13 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from otkit import __version__
+from otkit.encoders.families import ENCODERS
 from otkit.encoders.torch import TorchEncoder
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.settings import ObjectiveSettings
 
-__all__ = ["FIGURES", "PLACE", "based_on", "described", "model_card", "portable_name"]
+__all__ = ["FIGURES", "PLACE", "based_on", "described", "model_card", "opening", "portable_name"]
 
 PLACE = "path/to/this/folder"
 """What cards call their own folder; on the Hub its name there stands instead."""
@@ -75,12 +76,22 @@ Trained on:
 Everything needed to repeat the run is in `otkit.json`; every step is in `history.jsonl`.
 
 ```python
-from transformers import AutoModel, AutoTokenizer
-
-model = AutoModel.from_pretrained("{PLACE}")
-tokenizer = AutoTokenizer.from_pretrained("{PLACE}")
+{opening(encoder)}
 ```
 """
+
+
+def opening(encoder: TorchEncoder) -> str:
+    """The lines that open a folder of the encoder with transformers. Of a model with a decoder the encoder alone is
+    saved, and AutoModel would make up the rest."""
+    kind = type(encoder.model)
+    alone = encoder.model.config.model_type in ENCODERS
+    name, module = (kind.__name__, kind.__module__) if alone else ("AutoModel", "transformers")
+    return f"""from transformers import AutoTokenizer
+from {module} import {name}
+
+model = {name}.from_pretrained("{PLACE}")
+tokenizer = AutoTokenizer.from_pretrained("{PLACE}")"""
 
 
 def based_on(encoder: TorchEncoder) -> dict[str, str]:
@@ -108,7 +119,7 @@ def described(settings: Recipe, count: int) -> list[tuple[str, str]]:
             "batches",
             f"{batching.batch_size} pairs of {'all languages together' if batching.mix_languages else 'each corpus'}, "
             f"{train.grad_accum} to an optimiser step"
-            + (f", at most {batching.batch_tokens} subwords a pass" if batching.batch_tokens else ""),
+            + (f", at most {batching.budget} subwords a pass" if batching.budget else ""),
         ),
         ("pairs of each corpus in an epoch", f"{batching.pairs_per_language}"),
         (

@@ -102,7 +102,7 @@ def forecast(
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
-    settings = settings.for_encoder(encoder)
+    settings = settings.for_encoder(encoder).for_processes(processes)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
     untouched = copy_layers_above(

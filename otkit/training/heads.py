@@ -101,6 +101,18 @@ class Head(nn.Module):
         """(B, T, D) the encoder's last hidden state."""
         return inputs.to(self.encoder.device).states(self.encoder)
 
+    def logits(self, inputs: JointInputs) -> Tensor:
+        """What the head answers, before a softmax."""
+        raise NotImplementedError
+
+    def losses(self, logits: Tensor, batch: Any) -> Losses:
+        """How far the answers are from the labels of their batch."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any) -> Losses:
+        """The losses of a labelled batch."""
+        return self.losses(self.logits(batch.inputs), batch)
+
 
 class Classifier(Head):
     """One of `labels` classes for a pair of texts."""
@@ -129,9 +141,8 @@ class Classifier(Head):
         logits: Tensor = self.out(self.dropout(pooled))
         return logits
 
-    def forward(self, batch: ClassBatch) -> Losses:
+    def losses(self, logits: Tensor, batch: ClassBatch) -> Losses:
         """Cross-entropy of the labels, and the share that is right."""
-        logits = self.logits(batch.inputs)
         labels = batch.labels.to(logits.device)
         right = (logits.argmax(-1) == labels).float().mean()
         return Losses(
@@ -155,9 +166,8 @@ class SpanFinder(Head):
         logits: Tensor = self.out(self.dropout(self.states(inputs))).float()
         return logits.masked_fill(~inputs.attention.to(logits.device).unsqueeze(-1), -torch.inf)
 
-    def forward(self, batch: SpanBatch) -> Losses:
+    def losses(self, logits: Tensor, batch: SpanBatch) -> Losses:
         """The mean of both positions' cross-entropies."""
-        logits = self.logits(batch.inputs)
         places = [side.to(logits.device) for side in (batch.starts, batch.ends)]
         losses = [functional.cross_entropy(logits[..., side], place) for side, place in enumerate(places)]
         return Losses({"loss": (losses[0] + losses[1]) / 2}, {})

@@ -1,7 +1,8 @@
-"""A task and parallel text in one run: what the task undoes of the alignment, the alignment does again.
+"""A task in one run with parallel text, and with copies of its examples in other languages.
 
 Fine-tuning on English alone moves the languages apart, whatever was aligned before; so the losses of parallel text are
 added at steps of the task (Lample and Conneau 2019 mix their losses so; Mid-Align, arXiv 2502.14830, alternates).
+Copies of the examples (Qin et al. 2020, CoSDA-ML) teach the task itself in other languages.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from otkit.data.batching import PairBatch, PairSource
+from otkit.data.batching import PairBatch
+from otkit.training.agreement import CopyBatch
 from otkit.training.encoded import Losses
 from otkit.training.heads import Head
 from otkit.training.objectives import AlignmentModel
@@ -41,7 +44,7 @@ _COUNTS: dict[str, Counts] = {"sum": _sum, "alternate": _alternate, "first": _fi
 
 
 class JointSteps:
-    """Which steps of a run are the task's, and which parallel text's."""
+    """Which steps of a run are the task's, and which parallel text's (or those of copies)."""
 
     def __init__(self, settings: TransferSettings, task_steps: int) -> None:
         self._counts, self._every = _COUNTS[settings.schedule], settings.align_every
@@ -61,30 +64,35 @@ class JointSteps:
 
 
 class JointSource:
-    """Micro-steps of a task and of parallel text; `size` of them make a step, in all processes together."""
+    """Micro-steps of a task and of what stands beside it: parallel text, copies. `size` of them make a step, in all
+    processes together."""
 
-    def __init__(self, task: MicroSteps, pairs: PairSource, steps: JointSteps, *, size: int) -> None:
-        self._task, self._pairs, self._steps, self._size = task, pairs, steps, size
+    def __init__(
+        self, task: MicroSteps, beside: Sequence[MicroSteps], steps: JointSteps, *, size: int
+    ) -> None:
+        self._sources = (task, *beside)
+        self._steps, self._size = steps, size
         self.micro_steps_per_epoch = task.micro_steps_per_epoch
-        self.splits = task.splits or pairs.splits
+        self.splits = any(source.splits for source in self._sources)
 
     def micro_steps(
         self, start: int = 0, stop: int | None = None, stride: int = 1
     ) -> Iterator[Sequence[Any]]:
         """Every `stride`-th micro-step from `start` on; `stride` divides `size`."""
         first, within = divmod(start, self._size)
-        done = self._steps.before(first)
+        task, others = self._steps.before(first)
+        done = [task, *[others] * (len(self._sources) - 1)]
         streams = [
             source.micro_steps(count * self._size + within, None, stride)
-            for source, count in zip((self._task, self._pairs), done, strict=True)
+            for source, count in zip(self._sources, done, strict=True)
         ]
         number = start
         while stop is None or number < stop:
-            wanted = self._steps.at(number // self._size)
+            turn, others_turn = self._steps.at(number // self._size)
             yield tuple(
                 batch
-                for stream, asked in zip(streams, wanted, strict=True)
-                if asked
+                for place, stream in enumerate(streams)
+                if (others_turn if place else turn)
                 for batch in next(stream)
             )
             number += stride
@@ -114,21 +122,52 @@ class NumberedLinks:
 
 
 class JointModel(nn.Module):
-    """A head and the objectives of parallel text on one encoder: a batch of either in, its losses out."""
+    """A head and the objectives of parallel text on one encoder: a batch of either, or of copies, in; losses out."""
 
-    def __init__(self, head: Head, alignment: AlignmentModel, *, weight: float) -> None:
+    def __init__(self, head: Head, alignment: AlignmentModel | None, settings: TransferSettings) -> None:
         super().__init__()
-        self.head, self.alignment, self._weight = head, alignment, weight
+        self.head, self.alignment, self._settings = head, alignment, settings
+        self._answered: tuple[tuple[int, ...], Tensor] | None = None
 
     def forward(self, batch: Any) -> Losses:
-        """The losses of the task as they are, those of parallel text times the weight."""
-        if not isinstance(batch, PairBatch):
-            self.head.train(self.training)
-            losses: Losses = self.head(batch)
-            return losses
+        """The losses of the task as they are, the others times their weights."""
+        if isinstance(batch, PairBatch):
+            return self._aligned(batch)
+        self.head.train(self.training)
+        if isinstance(batch, CopyBatch):
+            return self._copied(batch)
+        logits = self.head.logits(batch.inputs)
+        if self._settings.consistency:
+            self._answered = batch.indices, logits.detach()
+        return self.head.losses(logits, batch)
+
+    def _aligned(self, batch: PairBatch) -> Losses:
+        assert self.alignment is not None
         self.alignment.train(self.training)  # drops out only where the objective says so
         found: Losses = self.alignment(batch)
         return Losses(
-            {f"align/{name}": self._weight * value for name, value in found.parts.items()},
+            {f"align/{name}": self._settings.align_weight * value for name, value in found.parts.items()},
             {f"align/{name}": value for name, value in found.metrics.items()},
         )
+
+    def _copied(self, batch: CopyBatch) -> Losses:
+        settings, logits = self._settings, self.head.logits(batch.copy.inputs)
+        parts: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
+        kind = "copy" if batch.labelled else "text"
+        if batch.labelled:
+            found = self.head.losses(logits, batch.copy)
+            parts = {f"copy/{name}": settings.copy_weight * value for name, value in found.parts.items()}
+            metrics = {f"copy/{name}": value for name, value in found.metrics.items()}
+        weight = settings.consistency if batch.labelled else settings.text_consistency
+        if weight:
+            value = batch.consistency(self._english(batch), logits, settings.consistency_temperature)
+            parts[f"{kind}/prediction-consistency"] = weight * value
+        return Losses(parts, metrics)
+
+    def _english(self, batch: CopyBatch) -> Tensor:
+        """The answers in English: those that the task's last batch got where it was this one, which saves a pass."""
+        if batch.labelled and self._answered is not None and self._answered[0] == batch.indices:
+            return self._answered[1]
+        with torch.no_grad():
+            return self.head.logits(batch.english)

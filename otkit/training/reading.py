@@ -6,6 +6,7 @@ reading of some steps ago does so far less.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from otkit.data.batching import PairBatch, PairSource
+from otkit.data.views import PairCorpus
 from otkit.encoders.device import autocast
 from otkit.training.link_losses import aligner_links, aligner_shares
 from otkit.training.protocols import Observer
 
 if TYPE_CHECKING:
     from otkit.training.objectives import AlignmentModel
+    from otkit.training.recipe import Recipe
 
-__all__ = ["LinkReader", "ReadLinks"]
+__all__ = ["LinkReader", "ReadLinks", "link_reader"]
 
 _FILE = "links-{process}.safetensors"
 
@@ -104,3 +107,20 @@ class LinkReader:
     def load(self, folder: Path, process: int) -> None:
         """Take up what a checkpoint holds."""
         self._module.read = ReadLinks.load(folder / _FILE.format(process=process))
+
+
+def link_reader(
+    module: AlignmentModel, corpora: Sequence[PairCorpus], recipe: Recipe, *, observer: Observer
+) -> LinkReader | None:
+    """Who reads the links of a run, where its losses learn from such; it goes through the text by itself, ahead of the
+    steps."""
+    if not recipe.objective.reads_links:
+        return None
+
+    def tokenised(done: int, total: int) -> None:
+        observer.progress("tokenising", done, total)
+
+    ahead = PairSource(
+        corpora, module.encoder, recipe.batching, seed=recipe.training.seed, progress=tokenised
+    )
+    return LinkReader(module, ahead, recipe.training.precision, observer=observer)

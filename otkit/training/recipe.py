@@ -105,6 +105,14 @@ class Recipe:
             tuning=replace(self.tuning, freeze=freeze, head_layers=head),
         )
 
+    def for_processes(self, count: int) -> Self:
+        """The recipe for `count` processes: where they gather sentences from each other in every batch, batches are not
+        cut unless asked to be, for each would have another number of pieces."""
+        alone = count == 1 or "sentences" not in self.objective.needs
+        if alone or self.batching.batch_tokens != "auto":
+            return self
+        return replace(self, batching=replace(self.batching, batch_tokens=None))
+
     def tables(self) -> dict[str, dict[str, Any]]:
         """All settings as a recipe file has them."""
         return {name: getattr(self, name).to_dict() for name in _own()}

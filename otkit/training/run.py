@@ -27,7 +27,7 @@ from otkit.training.measures import held_out_divergence, inverse_document_freque
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
 from otkit.training.protocols import Observer
-from otkit.training.reading import LinkReader
+from otkit.training.reading import link_reader
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
 from otkit.training.schedule import total_steps
@@ -83,9 +83,9 @@ def align_encoder(
     def tokenised(done: int, total: int) -> None:
         observer.progress("tokenising", done, total)
 
-    settings = settings.for_encoder(encoder)
-    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
+    settings = settings.for_encoder(encoder).for_processes(processes)
+    source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     weights = encoder.weights_sha256()
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
@@ -99,12 +99,7 @@ def align_encoder(
         processes=processes,
     )
     _note_discarded(encoder, settings, observer)
-    reader = None
-    if settings.objective.reads_links:
-        reading = PairSource(
-            corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised
-        )
-        reader = LinkReader(module, reading, settings.training.precision, observer=observer)
+    reader = link_reader(module, corpora, settings, observer=observer)
 
     def evaluate() -> Record:
         with as_saved(encoder, untouched):
@@ -270,6 +265,7 @@ def used_settings(settings: Recipe, module: AlignmentModel, source: PairSource, 
             settings.batching,
             pairs_per_language=source.quota if mixed is None else mixed.quota,
             mix_languages=mixed is not None,
+            batch_tokens=settings.batching.budget,
         ),
         training=replace(
             settings.training,

@@ -465,14 +465,14 @@ def _resolved(name: str, value: int | str | None) -> int | None:
 
 MIXTURES = {
     "sum": "both losses in one step",
-    "alternate": "a step of parallel text after each step of the task",
-    "first": "all steps of parallel text, then those of the task",
+    "alternate": "a step of parallel text, or of copies, after each step of the task",
+    "first": "all steps of parallel text and copies, then those of the task",
 }
 
 
 @dataclass(frozen=True)
 class TransferSettings(Settings):
-    """How parallel text takes part while a task is fine-tuned."""
+    """How parallel text, and copies of the examples in other languages, take part while a task is fine-tuned."""
 
     align_weight: float = setting(
         1.0,
@@ -483,11 +483,33 @@ class TransferSettings(Settings):
     )
     schedule: str = setting(
         "sum",
-        "When parallel text takes its turn.",
+        "When parallel text, and copies, take their turn.",
         choices=MIXTURES,
         panel=_RECIPE,
         everyday=True,
     )
     align_every: int = setting(
-        1, "One step of parallel text for N steps of the task.", least=1, most=1_000_000, panel=_RECIPE
+        1,
+        "One step of parallel text, and of copies, for N steps of the task.",
+        least=1,
+        most=1_000_000,
+        panel=_RECIPE,
+    )
+    copy_weight: float = setting(
+        1.0, "Multiply the task's loss on copies of its examples by this.", least=0, panel=_RECIPE
+    )
+    consistency: float = setting(
+        0.0,
+        "The weight of prediction-consistency: the head answers to a copy as to the English example (xTune).",
+        least=0,
+        panel=_RECIPE,
+    )
+    text_consistency: float = setting(
+        0.0,
+        "The same on two neighbouring sentences of the parallel text and their translations, for XNLI.",
+        least=0,
+        panel=_RECIPE,
+    )
+    consistency_temperature: float = setting(
+        1.0, "What divides the answers that are to agree: above 1 they are softer.", above=0, panel=_RECIPE
     )

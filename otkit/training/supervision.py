@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from otkit.data.batching import PairBatch
-from otkit.data.gold import GoldSet, gold_format, read_gold
+from otkit.data.gold import GoldSet, holds_text, read_gold
 from otkit.data.languages import languages_of
 from otkit.data.lines import LineSource, checked, words_of
 from otkit.data.links import parse_links
@@ -87,7 +87,7 @@ def spread_links(words: Tensor, source: Encoded, target: Encoded) -> Tensor:
 
 def gold_corpus(path: Path, *, langs: str | None = None, on_error: str = "raise") -> GoldCorpus:
     """The sentences of a gold file (`source<TAB>target<TAB>links`) as text to train on."""
-    if gold_format(path) != "tsv":
+    if not holds_text(path):
         raise InputError(
             "the file holds links without their sentences",
             where=str(path),
@@ -101,7 +101,7 @@ def read_links(path: Path, *, swap: bool = False, on_error: str = "raise") -> di
     and possible ones. `swap` exchanges the sides.
     """
     found: dict[int, WordLinks] = {}
-    if gold_format(path) == "tsv":
+    if holds_text(path):
         found = {pair.line: pair.possible for pair in read_gold(path, on_error=on_error)}
     else:
         for number, line in enumerate(map(checked, LineSource(path)), 1):

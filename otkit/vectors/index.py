@@ -197,7 +197,7 @@ def open_index(vectors: Vectors, facts: dict[str, Any]) -> Any:
         ) from error
     try:
         return faiss.read_index(str(path))  # efSearch and nprobe lie in the file
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:  # it asks for what a count in the file says
         raise ExportError("FAISS cannot read the index", where=str(path), remedy="embed again") from error
 
 

@@ -57,8 +57,21 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = parse_json(path.read_bytes())
-        dict(state["of"]), list(state["shards"]), dict(state["known"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        dict(state["of"])
+        for shard in list(state["shards"]):
+            if (
+                shard["name"] != Path(shard["name"]).name
+                or type(shard["rows"]) is not int
+                or shard["rows"] < 1
+            ):
+                raise ValueError("a shard has no place, or no rows")
+            for name, facts in shard["files"].items():
+                if name != Path(name).name or not name.startswith(shard["name"]):
+                    raise ValueError(f"{name!r:.60} is no file of a shard")
+                dict(facts)
+        if any(int(state["known"].get(name, 0)) < 0 for name in ("texts", "skipped")):
+            raise ValueError("it is of less than nothing")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ExportError(
             f"is damaged ({error})", where=str(path), remedy="start over with `overwrite=True`"
         ) from error

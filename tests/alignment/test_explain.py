@@ -74,7 +74,7 @@ def test_under_the_threshold_the_strength_decides_alone(sample_encoder: TorchEnc
         (one.strength for one in why.candidates), reverse=True
     )
     assert (why.candidates[0].word, why.threshold) == ("law", DEFAULT_THRESHOLDS["threshold"])
-    assert why.rule == "linked where the strength is above 0.45"
+    assert why.rule == "linked where what is compared is above 0.45"
 
 
 def test_probabilities_are_what_softmax_compares(sample_encoder: TorchEncoder) -> None:

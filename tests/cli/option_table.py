@@ -90,6 +90,7 @@ BASES = {
         "xnli bad": "evaluate xnli --data nlibad --languages de {OUT} --batch-size 2 -q",
         "xnli aligned": "evaluate xnli --data nli --languages de --align de-en.tsv --set objective.layers=1 {OUT}"
         " --batch-size 2 -q",
+        "xnli copied": "evaluate xnli --data nli --languages de --copies nli/copies.tsv {OUT} --batch-size 2 -q",
         "evaluate xquad": "evaluate xquad --data qa --languages de --model tiny --freeze 0 --output out --json o.json -q",
         "evaluate translation-errors": "evaluate translation-errors --data judged.tsv {OUT} -q",
         "evaluate documents": "evaluate documents --source book.de --target book.en --gold book.beads --langs de-en {OUT} -q",
@@ -217,6 +218,11 @@ FINE_TUNING = {
     "--align-weight": Row("50", base="xnli aligned", wrong="-1"),
     "--schedule": Row("first", base="xnli aligned", wrong="last"),
     "--align-every": Row("2", base="xnli aligned", wrong="0"),
+    "--copies": Row("nli/copies.tsv"),
+    "--copy-weight": Row("50", base="xnli copied", wrong="-1"),
+    "--consistency": Row("50", base="xnli copied", wrong="-1"),
+    "--text-consistency": Row("50", base="xnli aligned", wrong="-1"),
+    "--consistency-temperature": Row("9", base="xnli copied", beside="--consistency 50", wrong="0"),
     "--langs": Row("nl-en", base="xnli aligned"),
     **SEEDS,
 }
@@ -694,6 +700,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--min-cosine": Row("0.5", wrong="2", own="onnx_settings"),
         "--min-agreement": Row("0.5", wrong="-1 2", own="onnx_settings"),
         "--max-retrieval-loss": Row("50", wrong="-1 200", own="onnx_settings"),
+        "--max-graph-mb": Row("30", wrong="0 2001", own="onnx_settings"),
         "--push-to-hub": Row(own="hub", wrong="a//b"),
         "--public": Row(own="hub"),
         "--help-all": HELP_ALL,

@@ -240,6 +240,7 @@ def make_inputs(folder: Path) -> Path:
             items = [f"{a}\t{b}\t{labels[n * step % 3]}" for n, (a, b) in enumerate(LINES)]
             write(f"{name}/{part}.tsv", items)
             if name == "nli":
+                write("nli/copies.tsv", [f"{b}\t{a}\t{labels[n % 3]}" for n, (a, b) in enumerate(LINES)])
                 write(
                     f"nlibad/{part}.tsv",
                     [*items[:4], "no columns", *items[4:]] if part == "dev-de" else items,
@@ -568,6 +569,7 @@ def test_onnx_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ExportError("seen")
 
     monkeypatch.setattr("otkit.api.export.export_onnx", export)
+    monkeypatch.setattr("otkit.api.export.export_website", export)
     words = "export tiny --output out -q"
     assert outcome(words, Row()).code == 1
     assert (received["quantize"], received["opset"], received["min_cosine"]) == (None, 18, None)
@@ -579,6 +581,8 @@ def test_onnx_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         0.4,
         50,
     ]
+    assert outcome("export tiny --output out -q --to web --max-graph-mb 30", Row()).code == 1
+    assert (received["to"], received["max_graph_mb"]) == ("web", 30)
 
 
 def test_report_langs() -> None:
@@ -687,7 +691,7 @@ def test_a_length_in_two_units_is_refused() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("export tiny --to gguf --opset 20", "--opset: received 20, which is about onnx alone"),
+        ("export tiny --to gguf --opset 20", "--opset: received 20, which is about onnx and web alone"),
         (
             "export tiny --to transformers --gguf-type f16",
             "--gguf-type: received 'f16', which is about gguf alone",

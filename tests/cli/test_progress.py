@@ -95,6 +95,8 @@ def test_a_log_gets_a_line_after_two_seconds_and_then_every_ten(
 def test_a_terminal_shows_all_of_it_at_any_width(clock: Clock, width: int) -> None:
     progress = Progress(quiet=False, clock=clock)
     observer = TrainingProgress(progress)
+    clock.now += 500  # opening the encoder, and measuring it
+    observer.record({"divergence": 0.5}, step=0, steps=10)
     clock.now += 30
     observer.record({"ot": 0.12345, "anchor": 0.5, "pairs_per_second": 81.0}, step=3, steps=10)
     observer.progress("measuring retrieval", 100, 2000)
@@ -125,6 +127,51 @@ def test_work_beside_the_steps_has_a_rate_from_its_second_word_on(clock: Clock) 
     assert [step.name for step in progress.steps] == ["align"]
 
 
+def test_a_resumed_run_reckons_by_its_own_steps(clock: Clock) -> None:
+    progress = Progress(quiet=False, clock=clock)
+    observer = TrainingProgress(progress)
+    clock.now += 60
+    observer.record({"ot": 0.2, "lr": 1e-4}, step=501, steps=1000)
+    clock.now += 10
+    observer.record({"ot": 0.2, "lr": 1e-4}, step=511, steps=1000)
+    assert progress.steps[0].line() == "511/1,000 steps in 0:00:10, 1 steps/s, 0:08:09 left"
+
+
+def test_measuring_takes_none_of_the_steps_time(clock: Clock) -> None:
+    progress = Progress(quiet=False, clock=clock)
+    observer = TrainingProgress(progress)
+    observer.record({"divergence": 0.5}, step=0, steps=20)
+    clock.now += 10
+    observer.record({"ot": 0.2, "lr": 1e-4}, step=10, steps=20)
+    said = progress.steps[0].line()
+    assert said == "10/20 steps in 0:00:10, 1 steps/s, 0:00:10 left"
+    observer.progress("measuring retrieval", 0, 100)
+    clock.now += 300
+    assert progress.steps[0].line() == said
+    observer.progress("measuring retrieval", 100, 100)
+    clock.now += 1
+    observer.record({"ot": 0.2, "lr": 1e-4}, step=11, steps=20)
+    assert progress.steps[0].line() == "11/20 steps in 0:00:11, 1 steps/s, 0:00:09 left"
+
+
+def test_what_comes_after_the_last_step_is_announced(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(quiet=False, clock=clock)
+    observer = TrainingProgress(progress)
+    observer.record({"divergence": 0.5}, step=0, steps=2)
+    observer.progress("measuring retrieval", 0, 100)
+    assert capsys.readouterr().err == ""
+    observer.progress("measuring retrieval", 100, 100)
+    clock.now += 4
+    observer.record({"ot": 0.25, "lr": 0.0}, step=2, steps=2)
+    observer.progress("measuring held-out text", 0, 100)
+    observer.progress("measuring held-out text", 50, 100)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["align: 2/2 steps in 0:00:04, 0.5 steps/s; ot 0.25", "measuring held-out text ..."]
+    assert [step.name for step in progress.steps] == ["measuring held-out text"]
+
+
 def test_an_evaluation_reckons_each_thing_by_itself(clock: Clock) -> None:
     progress = Progress(quiet=False, clock=clock)
     watch = Watch(progress)
@@ -137,6 +184,9 @@ def test_an_evaluation_reckons_each_thing_by_itself(clock: Clock) -> None:
     clock.now += 2
     watch(20, 40, "word alignment")  # the baseline
     assert step.line() == "20/40 in 0:00:02, 10/s, 0:00:02 left"
+    watch(3, None, "mining")  # nobody knows how much there is
+    assert "/40" not in step.line()
+    assert "left" not in step.line()
 
 
 def test_lines_are_counted_in_plain_and_packed_files_and_estimated_in_large_ones(tmp_path: Path) -> None:

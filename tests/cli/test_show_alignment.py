@@ -14,6 +14,10 @@ from otkit.cli.app import main
 from otkit.encoders.torch import TorchEncoder
 from otkit.recipes import recipe_text
 
+SETTINGS = (
+    "epsilon 0.075 and tau 0.1 in units of the mean cost; "
+    "links from a link strength of 0.45, weighed by word length"
+)
 SOURCE, TARGET = "das haus ist klein .", "the house is small ."
 Run = Callable[..., tuple[int, str, str]]
 
@@ -75,7 +79,10 @@ def test_a_word_is_explained_at_80_columns_and_for_programs(otkit: Run) -> None:
     assert code == 0
     assert out.startswith(f"haus (source word {SOURCE.split().index('haus')}): the best ")
     assert max(map(len, out.splitlines())) <= 80
-    assert "linked where the strength is above 0.45" in out
+    assert "what is compared is above the threshold 0.45" in out
+    assert all(
+        re.search(rf"^[* ] +{place} ", out, re.M) for place in range(5)
+    )  # equal words differ by their places
     code, out, _ = show(otkit, "--explain", "target:1", "-f", "json", "--compare", "other")
     found = json.loads(out)
     assert [(each["model"], each["side"], each["index"]) for each in found] == [
@@ -87,6 +94,9 @@ def test_a_word_is_explained_at_80_columns_and_for_programs(otkit: Run) -> None:
             one["cost"] + one["order_price"] - one["neighbours_bonus"], abs=1e-5
         )
         assert one["linked"] == (one["strength"] > found[0]["threshold"])
+    _, narrow, _ = show(otkit, "--explain", "haus", "--width", "40")
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert narrow.count("house") > 2  # in every table
     show(otkit, "--explain", "haus", "--output", "why.txt")
     assert Path("why.txt").read_text(encoding="utf-8").startswith("haus (source word")
     code, _, err = show(otkit, "--explain", "haus", "-f", "pharaoh")
@@ -202,7 +212,7 @@ def test_the_page_offers_every_layer_and_transport(otkit: Run, tmp_path: Path) -
         "model": "tiny",
         "layer": "layer 2",
         "transport": "unbalanced",
-        "settings": "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a link strength of 0.45",
+        "settings": SETTINGS,
     }
     assert {variant["layer"] for variant in data["variants"]} == {"layer 1", "layer 2"}
     assert {"balanced", "exact", "none"} <= {variant["transport"] for variant in data["variants"]}
@@ -338,10 +348,10 @@ def test_records_and_captions_leave_no_default_open(otkit: Run, tmp_path: Path) 
     config = json.loads(text)["alignments"][0]["config"]
     assert {"epsilon", "unit", "tau", "threshold"}.isdisjoint(config)
 
-    _, grid, _ = show(otkit, "--width", "100")
+    _, grid, _ = show(otkit, "--width", "120")
     assert grid.splitlines()[:2] == [
         "tiny, layer 1, unbalanced",
-        "epsilon 0.075 and tau 0.1 in units of the mean cost; links from a link strength of 0.45",
+        SETTINGS,
     ]
     (tmp_path / "de-en.tsv").write_text(LINES, encoding="utf-8")
     otkit("extract", "de-en.tsv", "--model", "tiny", "-o", "links", "--json", "extract.json", "--quiet")

@@ -131,6 +131,23 @@ def test_a_token_budget_splits_a_step_and_the_shares_add_up(
     assert one[0].target_units[0] == sum(one[0].target.counts)
 
 
+def test_one_long_sentence_does_not_make_a_whole_batch_as_long(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    usual = "das haus ist klein\tthe house is small"
+    path = tmp_path / "de-en.tsv"
+    path.write_text("\n".join([*[usual] * 3, "das " * 50 + "\tthe house"]), encoding="utf-8")
+    tight = BatchingSettings(batch_size=4, batch_tokens=96)
+    for config, pieces in ((BatchingSettings(batch_size=4), 1), (tight, 2)):
+        found = [
+            len(parts) for parts in PairSource([open_corpus(path)], tiny_encoder, config).micro_steps(0, 1)
+        ]
+        assert found == [pieces]
+    assert BatchingSettings(batch_size=24).budget == 24 * 96
+    assert BatchingSettings(batch_tokens=None).budget is None
+    assert tight.budget == 96
+
+
 def test_sorting_by_length_saves_padding(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     text = corpus(tmp_path, "de-en.tsv", 600)
     shares = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from otkit.data.gold import GoldPair, read_gold
+from otkit.data.gold_text import WRITERS, gold_text, side_text
 from otkit.data.links import format_of, parse_links
 from otkit.errors import ConfigError, InputError
 from tests.conftest import BENCHMARK_DATA
@@ -55,6 +56,59 @@ def test_tsv(tmp_path: Path) -> None:
     stated = read_gold(path, base=0)
     assert (stated.pairs, stated.detected, stated.notes) == (EXPECTED, False, ())
     assert gold.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == stated.sha256
+
+
+def test_json(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "gold.jsonl",
+        '{"source": ["das", "Haus", "ist", "alt"], "target": ["the", "house", "is", "old"],'
+        ' "sure": [[3, 3], [0, 0], [1, 1]], "possible": [[2, 2]]}\n'
+        '{"source": ["ja"], "target": ["yes", "indeed"], "sure": [[0, 0]], "possible": [[0, 0], [0, 1]]}\n'
+        '{"source": ["der", "Hund"], "target": ["the", "dog"]}\n',
+    )
+    gold = read_gold(path)
+    assert (gold.pairs, gold.format, gold.base) == (EXPECTED, "json", 0)
+    bad = (
+        '{"source": "das Haus"',
+        '{"source": ["a"]}',
+        '{"source": ["a"], "target": []}',
+        '{"source": ["a"], "target": ["b"], "sure": [[0]]}',
+        '{"source": ["a"], "target": ["b"], "sure": [["0", 0]]}',
+        '{"source": [1], "target": ["b"]}',
+        "{" * 100_000,
+    )
+    for line in bad:
+        with pytest.raises(InputError, match=r"gold\.jsonl:2: "):
+            read_gold(write(path, '{"source": ["a"], "target": ["b"], "sure": [[0, 0]]}\n' + line))
+    with pytest.raises(InputError, match="is outside its sentence"):
+        read_gold(write(path, '{"source": ["a"], "target": ["b"], "sure": [[1, 0]]}\n'))
+
+
+WRITTEN = {
+    "tsv": "das Haus ist alt\tthe house is old\t0-0 1-1 2p2 3-3\nja\tyes indeed\t0-0 0p1\nder Hund\tthe dog\t\n",
+    "pharaoh": "0-0 1-1 2p2 3-3\n0-0 0p1\n\n",
+    "talp": "1-1 2-2 3p3 4-4\n1-1 1p2\n\n",
+    "naacl": "1 1 1 S\n1 2 2 S\n1 3 3 P\n1 4 4 S\n2 1 1 S\n2 1 2 P\n",
+    "json": '{"source": ["das", "Haus", "ist", "alt"], "target": ["the", "house", "is", "old"], '
+    '"sure": [[0, 0], [1, 1], [3, 3]], "possible": [[2, 2]]}\n'
+    '{"source": ["ja"], "target": ["yes", "indeed"], "sure": [[0, 0]], "possible": [[0, 1]]}\n'
+    '{"source": ["der", "Hund"], "target": ["the", "dog"], "sure": [], "possible": []}\n',
+}
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_every_format_is_written_as_people_write_it_and_read_back(
+    format: str, text: Path, tmp_path: Path
+) -> None:
+    assert set(WRITTEN) == set(WRITERS)
+    written = gold_text(EXPECTED, format)
+    assert written == WRITTEN[format]
+    path = write(tmp_path / "gold", written)
+    own = format in ("tsv", "json")
+    assert read_gold(path, text=None if own else text).pairs == EXPECTED
+    sides = [write(tmp_path / side, side_text(EXPECTED, side)) for side in ("source", "target")]
+    if not own:
+        assert read_gold(path, text=sides[0], target=sides[1]).pairs == EXPECTED
 
 
 @pytest.mark.parametrize("base", [0, 1])

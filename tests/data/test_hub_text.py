@@ -77,6 +77,29 @@ def test_columns_of_sets_as_people_publish_them(
         assert pairs_of(f"ann/set:{config}", "en-de") == (swapped, ("en", "de"))
 
 
+def test_scripts_and_rare_languages_of_flores(hub: Hub) -> None:
+    """Chinese in two scripts is two columns, and a code that nobody has heard of is one with its script."""
+    rows = [
+        {"sentence_zho_Hans": d, "sentence_zho_Hant": "x", "sentence_ace_Latn": "y", "sentence_eng_Latn": e}
+        for d, e in WANTED
+    ]
+    put(
+        hub,
+        "ann/flores",
+        all={"dev": rows},
+        **{
+            "ace_Latn-eng_Latn": {
+                "dev": [{"sentence_ace_Latn": d, "sentence_eng_Latn": e} for d, e in WANTED]
+            }
+        },
+    )
+    assert pairs_of("ann/flores:ace_Latn-eng_Latn") == (WANTED, ("ace", "en"))
+    assert pairs_of("ann/flores:all", "zho_Hans-eng_Latn") == (WANTED, ("zh", "en"))
+    assert pairs_of("ann/flores:all", "zho_Hant-en")[0][0] == ("x", EN[0])
+    with pytest.raises(InputError, match=r"it has 2 columns of zh .*; state one: `langs='zho_Hans-en'`"):
+        pairs_of("ann/flores:all", "zh-en")
+
+
 def test_a_pair_is_found_the_other_way_round_or_made_of_two_languages(hub: Hub) -> None:
     put(hub, "lab/opus-100", **{"de-en": {"train": translation(("de", DE), ("en", EN))}})
     swapped = [pair[::-1] for pair in WANTED]
@@ -207,3 +230,12 @@ def test_a_user_aligns_on_a_set_of_the_hub_and_pushes(hub: Hub, tmp_path: Path) 
     card = hub.repos["ann/aligned"].files["README.md"].decode()
     assert "- `ann/set:de-en:train[:2]` (de-en, 1 pairs)" in card  # the other one is held out
     assert json.loads((tmp_path / "out" / "otkit.json").read_text())["data"][0]["languages"] == ["de", "en"]
+
+
+def test_a_row_that_is_no_sentence_is_told(hub: Hub) -> None:
+    """As long as a line of a file may be; what lies in a row of anyone's goes no further."""
+    rows = translation(("de", ["a" * 1_000_001, "a\0b", "c"]), ("en", EN))
+    put(hub, "ann/set", **{"de-en": {"train": rows[:2]}})
+    found = list(read_pairs("hf://datasets/ann/set:de-en", on_error="skip"))
+    assert [isinstance(pair, BadLine) for pair in found] == [True, True]
+    assert "1,000,001 characters" in str(found[0].error)  # type: ignore[union-attr]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import transformers as hf
 
 from otkit.alignment.aligner import WordAligner
@@ -22,6 +24,7 @@ from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
 from otkit.evaluation.retrieval import encode_texts
+from otkit.exports.trim import trim_vocabulary
 from tests.encoders.families import nllb_tokenizer, write_translator
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüéßDE."
@@ -153,6 +156,24 @@ def test_alignment_and_retrieval_tell_it_too(
     np.testing.assert_allclose(vectors, both, atol=1e-6)
     same = encode_texts(encoder, texts, batch_tokens=64)
     np.testing.assert_allclose(same[0], same[2], atol=0)
+
+
+@pytest.mark.parametrize("make", [mbart, mbart50])
+def test_a_smaller_vocabulary_keeps_them(make: Callable[[], tuple[Any, Any]], tmp_path: Path) -> None:
+    encoder = open_encoder(write_translator(*make(), tmp_path / "model"), device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    trimmed, _ = trim_vocabulary(encoder, ["das haus"])
+    trimmed.save(tmp_path / "trimmed")
+    again = open_encoder(tmp_path / "trimmed", device="cpu")
+    assert again.subwords.languages.keys() == encoder.subwords.languages.keys()
+    for code in ("de", None):
+        states = [
+            each.hidden_states(
+                each.subwords.in_languages(each.tokenize([("das", "haus")]), [code]), layers=[1]
+            )[0]
+            for each in (encoder, again)
+        ]
+        torch.testing.assert_close(*states)
 
 
 def test_an_encoder_without_such_tokens_is_as_ever(tiny_encoder: TorchEncoder) -> None:

@@ -19,7 +19,7 @@ from otkit.data.tasks import read_nli
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import AlignedText, subset, trainable
+from otkit.evaluation.finetune import Transfer, subset, trainable
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
@@ -199,12 +199,12 @@ def test_a_file_becomes_a_cell_that_is_resumed(encoder: TorchEncoder, tmp_path: 
     assert len(cells[0].findings.tables["en"]["right"]) == 3
 
 
-def aligned(folder: Path, **settings: object) -> AlignedText:
+def aligned(folder: Path, **settings: object) -> Transfer:
     (folder / "de-en.tsv").write_text(TEXT, encoding="utf-8")
     recipe = Recipe().changed(
         objective={"losses": {"l2": 1.0}, "layers": [1]}, batching={"batch_size": 2, "mix_languages": True}
     )
-    return AlignedText([open_corpus(folder / "de-en.tsv")], recipe, TransferSettings().changed(**settings))
+    return Transfer([open_corpus(folder / "de-en.tsv")], recipe, TransferSettings().changed(**settings))
 
 
 @pytest.mark.parametrize("schedule", ["sum", "alternate", "first"])
@@ -215,7 +215,7 @@ def test_parallel_text_takes_part_in_fine_tuning(
     config = replace(CONFIG, epochs=2)
     text = aligned(tmp_path, schedule=schedule)
     before = copy.deepcopy(encoder.model.state_dict())
-    found = xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+    found = xnli_task(data, config, transfer=text).run(encoder, 0, tmp_path, unwatched)
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert any("align/l2" in record for record in history)
     assert history[-1]["step"] == (6 if schedule == "sum" else 11 if schedule == "alternate" else 12)
@@ -235,7 +235,54 @@ def test_parallel_text_of_no_weight_leaves_the_task_as_it_is(encoder: TorchEncod
     ends = []
     for text in (None, aligned(tmp_path, align_weight=0.0)):
         encoder.model.load_state_dict(before)
-        xnli_task(data, config, text=text).run(encoder, 0, tmp_path, unwatched)
+        xnli_task(data, config, transfer=text).run(encoder, 0, tmp_path, unwatched)
         ends.append(copy.deepcopy(encoder.model.state_dict()))
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value, atol=1e-6, rtol=1e-5)
+
+
+def copied(folder: Path, train: TaskSet[NliExample], **settings: object) -> tuple[XnliData, Transfer]:
+    """The same pairs with the premise in capitals of no language."""
+    other = tuple(replace(one, premise=f"klein {one.premise}") for one in train)
+    data = XnliData(
+        train, {"en": examples(30, seed=1)}, copies=[replace(train, examples=other, name="copies")]
+    )
+    return data, Transfer((), Recipe(), TransferSettings().changed(**settings))
+
+
+@pytest.mark.parametrize(("schedule", "steps"), [("sum", 6), ("alternate", 11)])
+def test_examples_are_learnt_from_their_copies_too(
+    encoder: TorchEncoder, tmp_path: Path, schedule: str, steps: int
+) -> None:
+    data, transfer = copied(tmp_path, examples(24), schedule=schedule, consistency=0.5)
+    found = xnli_task(data, replace(CONFIG, epochs=2), transfer=transfer).run(encoder, 0, tmp_path, unwatched)
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert history[-1]["step"] == steps
+    assert {"loss", "copy/loss", "copy/prediction-consistency"} <= set().union(*history)
+    assert any("copies of the examples from 1 file: the task's loss times 1 and" in n for n in found.notes)
+
+
+def test_neighbouring_sentences_of_parallel_text_are_to_be_answered_alike(
+    encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    data = XnliData(examples(24), {"en": examples(30, seed=1)})
+    transfer = aligned(tmp_path, align_weight=0.0, text_consistency=1.0)
+    xnli_task(data, replace(CONFIG, epochs=1), transfer=transfer).run(encoder, 0, tmp_path, unwatched)
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert any(record.get("text/prediction-consistency", 0) > 0 for record in history)
+
+
+def test_copies_of_other_examples_are_refused(tmp_path: Path) -> None:
+    train = examples(24)
+    data, transfer = copied(tmp_path, train)
+    short = replace(data.copies[0], examples=data.copies[0].examples[:-1])
+    with pytest.raises(InputError, match="has 23 examples, and the training file has 24"):
+        xnli_task(replace(data, copies=[short]), CONFIG, transfer=transfer)
+    turned = replace(short, examples=train.examples[1:] + train.examples[:1])
+    with pytest.raises(InputError, match="that of the training file"):
+        xnli_task(replace(data, copies=[turned]), CONFIG, transfer=transfer)
+    agreeing = replace(transfer, settings=TransferSettings(consistency=1.0))
+    with pytest.raises(ConfigError, match="there are no copies"):
+        xnli_task(replace(data, copies=()), CONFIG, transfer=agreeing)
+    with pytest.raises(ConfigError, match="for XNLI with parallel text"):
+        xnli_task(data, CONFIG, transfer=replace(transfer, settings=TransferSettings(text_consistency=1.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from otkit.encoders.pairs import JointInputs, PairTokenizer
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.answers import answer_place, best_span, make_windows, owners
+from otkit.evaluation.finetune import Transfer
 from otkit.evaluation.protocol import unwatched
 from otkit.evaluation.settings import XQUAD_FINE_TUNING, XquadSettings
 from otkit.evaluation.xquad import (
@@ -27,6 +29,8 @@ from otkit.evaluation.xquad import (
     xquad_task,
 )
 from otkit.training.heads import HeadConfig, SpanFinder
+from otkit.training.recipe import Recipe
+from otkit.training.settings import TransferSettings
 
 CONFIG = XquadSettings(
     epochs=1,
@@ -254,3 +258,18 @@ def test_the_xtreme_preset_is_xtreme_s() -> None:
     assert published.batch_size * train.grad_accum == 32
     assert (published.max_length, published.stride, published.max_question) == (384, 128, 64)
     assert (published.max_answer, published.n_best, train.eval_every) == (30, 20, None)
+
+
+def test_questions_are_learnt_from_copies_whose_answers_agree(encoder: TorchEncoder, tmp_path: Path) -> None:
+    items = [example(12 + number, 3, seed=number, name=f"q{number}") for number in range(6)]
+    train = taskset(items, "train")
+    copies = taskset([replace(one, question="the house") for one in items], "copies")
+    transfer = Transfer((), Recipe(), TransferSettings(consistency=1.0, schedule="alternate"))
+    data = XquadData(train, {"de": train}, [copies])
+    found = xquad_task(data, CONFIG, transfer=transfer).run(encoder, 0, tmp_path, unwatched)
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert {"copy/loss", "copy/prediction-consistency"} <= set().union(*history)
+    assert any("copies of the examples" in note for note in found.notes)
+    turned = taskset([replace(one, id=f"{one.id}x") for one in items], "copies")
+    with pytest.raises(InputError, match="'q0x', that of the training file 'q0'"):
+        xquad_task(replace(data, copies=[turned]), CONFIG, transfer=transfer)

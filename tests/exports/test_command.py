@@ -48,7 +48,7 @@ def test_wrong_calls_are_named(saved: Path, exported: ExportReport, tmp_path: Pa
     out = tmp_path / "out"
     assert "--to: unknown to 'gguff'; did you mean 'gguf'" in run(saved, "-o", out, "--to", "gguff", code=2)
     wrong = run(saved, "-o", out, "--to", "gguf", "--quantize", "int8", code=2)
-    assert "--quantize: received 'int8', which is about onnx alone" in wrong
+    assert "--quantize: received 'int8', which is about onnx and web alone" in wrong
     assert "--quantize: unknown quantize 'int9'" in run(saved, "-o", out, "--quantize", "int9", code=2)
     assert "an ONNX folder is already exported" in run(exported.folder, "-o", out, code=2)
     assert "no such file or folder" in run("./nothing/here", "-o", out, code=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -19,6 +21,8 @@ from otkit.exports.folders import export_folder
 from otkit.exports.gguf import write_gguf
 from otkit.resources import sample_data
 from otkit.resources import sample_encoder as sample_folder
+from otkit.training.card import PLACE
+from tests.encoders.families import FAMILIES, write_family
 
 SENTENCES = [["das", "haus", "ist", "klein"], ["Häuser", ",", "x"]]
 
@@ -125,3 +129,19 @@ def test_what_gguf_cannot_hold(tiny_encoder: TorchEncoder, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="unknown export target 'tensorflow'"):
         export_folder(tiny_encoder, tmp_path / "x", to="tensorflow")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", ["bert", "m2m_100", "mt5"])
+def test_the_lines_of_the_card_open_the_very_encoder(family: str, tmp_path: Path) -> None:
+    """AutoModel would make up the weights of what an encoder with a decoder was saved without."""
+    encoder = open_encoder(write_family(FAMILIES[family], tmp_path / "tiny"), device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    export_folder(encoder, tmp_path / "out", to="transformers")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(lines.replace(PLACE, str(tmp_path / "out")), names)
+    tokens = encoder.tokenize([("das", "haus")])
+    with torch.inference_mode():
+        found = names["model"].eval()(input_ids=tokens.ids).last_hidden_state
+        torch.testing.assert_close(found, encoder.hidden_states(tokens, layers=[-1])[0])

@@ -172,7 +172,9 @@ def test_wrong_settings(original: TorchEncoder, tmp_path: Path) -> None:
         ExportSettings(quantize="int5")
     with pytest.raises(ConfigError, match="opset is 12; give a whole number of at least 18 and at most 24"):
         ExportSettings(opset=12)
-    with pytest.raises(ConfigError, match=r"received 'int8', which is about onnx alone; leave it out"):
+    with pytest.raises(
+        ConfigError, match=r"received 'int8', which is about onnx and web alone; leave it out"
+    ):
         ExportSettings(to="gguf", quantize="int8")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file, not a folder"):

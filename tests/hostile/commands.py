@@ -25,6 +25,7 @@ __all__ = [
     "SERVED",
     "Ended",
     "Server",
+    "command_of",
     "make_bench",
     "mostly_slow",
     "snapshot",
@@ -62,6 +63,17 @@ LINES: dict[str, str] = {
 LINES["evaluate all"] = LINES["evaluate all"].replace("--data pairs", "--data every --fine-tuning xtreme")
 """By the words that call them; all write `out*` and `o.json` in the folder that `make_bench` fills."""
 
+LINES |= {
+    "extract --documents": f"{BASES['extract books']} --documents --output out.align --json o.json",
+    "project --augment": "project nli/train-en.tsv --augment --target nli/dev-de.tsv --model tiny --share 0.9"
+    " --output out.tsv --json o.json -q",
+    "lexicon .sqlite": LINES["lexicon"].replace("out.tsv", "out.sqlite"),
+    "evaluate xnli --align": BASES["xnli aligned"],
+    "export .onnx": LINES["export"].replace("transformers", "onnx")
+    + " --min-cosine 0 --min-agreement 0 --max-retrieval-loss 100",
+}
+"""The same commands at other work, by the option that asks for it."""
+
 SERVED = {"inspect": BASES["inspect"] + " --output out"}
 """Those that end only when they are told."""
 
@@ -79,8 +91,13 @@ def mostly_slow(names: Collection[str], *quick: str) -> list[Any]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+def command_of(name: str) -> str:
+    """The command of a line, which may have more to its name."""
+    return re.split(r" (?=--|\.)", name)[0]
+
+
 _GO_ON = ("align", "extract", "project", "tags", "lexicon", "embed")
-RESUMED = {name for name in LINES if name in _GO_ON or name.startswith("evaluate ")}
+RESUMED = {name for name in LINES if command_of(name) in _GO_ON or name.startswith("evaluate ")}
 RESUMED.discard("evaluate projection")
 """Those that go on with --resume."""
 

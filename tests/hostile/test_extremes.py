@@ -11,7 +11,7 @@ import torch
 import typer
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
+from otkit.alignment.settings import TRANSPORTS, AlignmentSettings, BeadSettings
 from otkit.cli.app import every_command
 from otkit.cli.evaluate_run import check_gates, parse_gates
 from otkit.errors import ConfigError, GateError
@@ -25,8 +25,10 @@ from otkit.evaluation.settings import (
 )
 from otkit.evaluation.summary import Figure, Summary
 from otkit.exports.settings import ExportSettings
+from otkit.projection.settings import LexiconSettings, SpanSettings
 from otkit.settings import LARGEST, SMALLEST, Declared, Settings, declared
 from otkit.training.recipe import Recipe
+from otkit.training.settings import TransferSettings
 from otkit.vectors.settings import EmbeddingSettings
 from tests.conftest import make_tiny_encoder
 
@@ -62,6 +64,10 @@ TABLES: dict[str, type[Settings]] = {
     "word-retrieval": WordRetrievalSettings,
     "xnli": XnliSettings,
     "xquad": XquadSettings,
+    "spans": SpanSettings,
+    "lexicon": LexiconSettings,
+    "beads": BeadSettings,
+    "transfer": TransferSettings,
 }
 NUMBERS = [
     (kind, known)
@@ -70,6 +76,16 @@ NUMBERS = [
     for known in declared(kind).values()
     if known.kind in (int, float)
 ]
+
+
+def test_every_class_of_settings_is_walked() -> None:
+    known, found = [Settings], set()
+    while known:
+        last = known.pop().__subclasses__()
+        known += last
+        found |= {kind for kind in last if kind.__module__.startswith("otkit.")}
+    inner = {base for kind in found for base in kind.__mro__[1:]}
+    assert found - inner == set(TABLES.values())
 
 
 def _given(known: Declared, value: float) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.option_table import BASES, TABLE
 from tests.cli.test_every_option import parameters
-from tests.hostile.commands import LINES, SERVED, Server, words_of
+from tests.hostile.commands import LINES, SERVED, Server, command_of, words_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and permissions are POSIX's")
 
@@ -115,4 +115,4 @@ def test_every_command_is_walked() -> None:
     assert {command for command, _ in OPTIONS} | {
         "recipe list",
         "recipe keys",
-    } == LINES.keys() | SERVED.keys()
+    } == {command_of(name) for name in {**LINES, **SERVED}}

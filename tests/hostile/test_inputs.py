@@ -81,7 +81,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _no_longer_than(seconds: int) -> Iterator[None]:
+def no_longer_than(seconds: int) -> Iterator[None]:
+    """What has no end is stopped; how long the rest takes is nobody's business."""
+
     def stop(number: int, frame: object) -> None:
         raise AssertionError("it does not end")
 
@@ -95,8 +97,15 @@ def _no_longer_than(seconds: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices and alarms are POSIX's")
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        # Each command meets three kinds of files, and each kind four commands or five; the slow suite has all.
+        pytest.param(command, file, marks=() if (m + n) % 3 == 0 else pytest.mark.slow)
+        for m, command in enumerate(COMMANDS)
+        for n, file in enumerate(FILES)
+    ],
+)
 def test_a_file_that_is_none_is_one_line(
     command: str, file: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +117,7 @@ def test_a_file_that_is_none_is_one_line(
     monkeypatch.setattr(
         sys, "argv", ["otkit", *words, *([] if command in ("recipe show", "info") else ["--quiet"])]
     )
-    with _no_longer_than(120), pytest.raises(SystemExit) as ended:
+    with no_longer_than(120), pytest.raises(SystemExit) as ended:
         main()
     said = capfd.readouterr().err
     assert ended.value.code in (1, 2), said

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from otkit.cli.app import every_command
-from tests.hostile.commands import LINES, RESUMED, SERVED, Ended, Server, snapshot, words_of
+from tests.hostile.commands import LINES, RESUMED, SERVED, Ended, Server, command_of, snapshot, words_of
+from tests.hub import Hub, environment
 
 MOMENTS = 20
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 def test_every_command_is_started_here() -> None:
-    assert set(LINES) | set(SERVED) == set(every_command())
+    assert {command_of(name) for name in {**LINES, **SERVED}} == set(every_command())
 
 
 def _names(folder: Path) -> set[str]:
@@ -95,11 +96,21 @@ def test_a_command_that_is_asked_to_stop_says_so_in_a_line(name: str, server: Se
     _disturbed(server, name, here, 1, signal.SIGTERM)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGKILL, signal.SIGTERM),
+        pytest.param((signal.SIGKILL, *SIGNALS), marks=pytest.mark.slow),
+    ],
+    ids=["two", "all"],
+)
 @pytest.mark.parametrize("name", SERVED)
-def test_a_command_that_serves_ends_when_it_is_told(name: str, server: Server, here: Path) -> None:
+def test_a_command_that_serves_ends_when_it_is_told(
+    name: str, numbers: tuple[signal.Signals, ...], server: Server, here: Path
+) -> None:
     """By each signal in one line; a kill leaves nothing that the next start stumbles over."""
     given = _names(here)
-    for number in (signal.SIGKILL, *SIGNALS):
+    for number in numbers:
         ended = server.start(words_of(name), here, after=4, signal=number)
         assert ended.code == SIGNALS.get(number, -number), ended
         assert "Traceback" not in ended.stderr
@@ -121,3 +132,28 @@ def test_a_command_is_stopped_politely_at_any_moment(
     name: str, number: signal.Signals, server: Server, here: Path
 ) -> None:
     _disturbed(server, name, here, MOMENTS // 4, number)
+
+
+@pytest.mark.slow
+def test_kills_while_a_folder_is_uploaded_lose_nothing(here: Path, tmp_path: Path) -> None:
+    """What was exported stays whole, and the upload of the next run is the whole of it."""
+    hub, luck, folder = Hub(), random.Random(0), tmp_path / "hub"
+    words = words_of("export", "--push-to-hub", "ann/x")
+    with hub.served() as address, Server(tmp_path, environment(address, folder)) as server:
+        whole = server.start(words, here, change=0)
+        assert whole.code == 0, whole.stderr
+        wanted = snapshot(here)
+        files = dict(hub.repos["ann/x"].files)
+        given = _names(here)
+        for _ in range(MOMENTS):
+            hub.repos.clear()
+            change = luck.randint(1, whole.changes) if luck.random() < 0.7 else None
+            after = luck.uniform(0, whole.seconds) if change is None else None
+            more = [*words, "--overwrite"]
+            ended = server.start(more, here, signal=signal.SIGKILL, change=change, after=after)
+            assert ended.code in (0, -signal.SIGKILL)
+            again = server.start(more, here)
+            assert again.code == 0, again.stderr
+            assert snapshot(here) == wanted
+            assert hub.repos["ann/x"].files.keys() == files.keys()
+            assert _names(here) == given

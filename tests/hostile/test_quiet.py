@@ -66,7 +66,10 @@ def test_a_command_writes_its_outputs_and_nothing_else(name: str, watched: Any, 
     assert not list((scratch / "tmp").iterdir())
 
 
-@pytest.mark.parametrize("module", ["otkit.exports.quantize", "otkit.exports.onnx", "otkit.encoders.onnx"])
+MODULES = ("otkit.exports.quantize", "otkit.exports.onnx", "otkit.encoders.onnx")
+
+
+@pytest.mark.parametrize("module", mostly_slow(MODULES, "otkit.exports.quantize"))
 def test_no_import_leaves_an_identifier_of_the_device(module: str, tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
     env |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from otkit.alignment.aligner import WordAligner
+from tests.conftest import make_tiny_encoder
 from tests.hostile.commands import Server
 
 WORDS = ["das", "haus", "ist", "klein", "ein", "die", "katze", "schläft", "hund", "bellt", "alt", "neu"]
@@ -49,6 +51,22 @@ def test_batches_of_other_sizes_give_the_same_links(tokens: str, server: Server,
     """But for ties that the last bit of a float32 decides: none were seen, a link in a thousand is the bound."""
     _corpus(here / "long.de-en.tsv", 300)
     assert _other(_links(server, here), _links(server, here, "--batch-tokens", tokens)) <= 0.001
+
+
+@pytest.mark.parametrize("window", [1, 7, 100])
+def test_windows_of_other_sizes_give_the_same_links(window: int, tmp_path: Path) -> None:
+    """A window is what is encoded and solved together; the same bound."""
+    pairs = [
+        tuple(side.split() for side in line.split("\t")) for line in _corpus(tmp_path / "de-en.tsv", 150)
+    ]
+    found = [
+        [" ".join(f"{i}-{j}" for i, j, _ in each.links) for each in aligner.align(pairs)]
+        for aligner in (
+            WordAligner(make_tiny_encoder()),
+            WordAligner(make_tiny_encoder(), window=window),
+        )
+    ]
+    assert _other(*found) <= 0.001
 
 
 def test_lines_in_another_order_have_the_same_links(server: Server, here: Path) -> None:

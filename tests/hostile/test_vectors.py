@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
+import random
 import shutil
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from otkit.errors import OtkitError
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.embeddings import TextInput, embed_corpora
 from otkit.vectors.folder import open_vectors
-from otkit.vectors.index import exact, open_index
+from otkit.vectors.index import build_index, exact, open_index
 from otkit.vectors.settings import EmbeddingSettings
 from tests.conftest import make_tiny_encoder
 
@@ -159,6 +163,39 @@ def test_a_folder_of_vectors_that_lies_is_one_error(kind: str, made: Path, tmp_p
     (folder / "manifest.json").write_text(json.dumps(facts))
     with pytest.raises(OtkitError):
         _read_all(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is forked")
+@pytest.mark.parametrize("count", [60, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["hnsw", "ivf", "flat"])
+def test_an_index_with_any_numbers_changed_ends_no_process(
+    kind: str, count: int, made: Path, tmp_path: Path
+) -> None:
+    """Entry points, levels, counts and sizes, under a true hash: FAISS refuses them, or finds something."""
+    folder = Path(shutil.copytree(made, tmp_path / "out"))
+    vectors = open_vectors(folder)
+    facts = build_index(vectors, kind)
+    assert facts is not None
+    path, question = folder / "index.faiss", next(vectors.blocks())[:3]
+    whole, luck = path.read_bytes(), random.Random(kind)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(600)
+        ended = 1
+        try:
+            for _ in range(count):
+                data = bytearray(whole)
+                for _ in range(luck.randint(1, 3)):
+                    at = luck.choice((luck.randrange(16, 400), luck.randrange(16, len(data) - 8))) & ~3
+                    number = luck.choice((-1, 0, 1, 2**31 - 1, -(2**31), luck.randrange(2**31)))
+                    data[at : at + 4] = number.to_bytes(4, "little", signed=True)
+                path.write_bytes(data)
+                with suppress(OtkitError):
+                    open_index(vectors, {**facts, **_facts(path)}).search(question, 3)
+            ended = 0
+        finally:
+            os._exit(ended)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 GRAPHS: dict[str, Any] = {

@@ -19,7 +19,7 @@ from otkit.inspector.annotations import Annotations
 from otkit.inspector.corpus import Line
 from otkit.inspector.guard import Limits
 from otkit.inspector.models import Models
-from otkit.inspector.server import Address, application, listen
+from otkit.inspector.server import Address, configured, listen
 from otkit.inspector.session import Session
 from tests.conftest import make_tiny_encoder
 
@@ -56,10 +56,7 @@ def running(sample_encoder: TorchEncoder, tmp_path_factory: pytest.TempPathFacto
     session = Session.of(models, name="de-en", lines=lines, annotations=Annotations(folder / "annotations"))
     session.fill(threading.Event())
     address, opened = listen(None, 0)
-    config = uvicorn.Config(
-        application(session, address, limits=Limits(seconds=1.0)), log_level="error", lifespan="off"
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(session, address, limits=Limits(seconds=1.0)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     yield Running(address, session)

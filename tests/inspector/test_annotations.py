@@ -35,6 +35,27 @@ def test_changes_are_gold_files_at_once_and_survive(tmp_path: Path) -> None:
     assert (again.of("ana", *PAIR)["note"], again.of("ana", *PAIR)["done"]) == ("fine", True)
 
 
+def test_every_format_says_the_same_and_a_verdict_is_no_gold(tmp_path: Path) -> None:
+    notes = Annotations(tmp_path / "a")
+    notes.change("ana", *PAIR, {"cells": [[0, 0, "sure"], [2, 2, "possible"]]})
+    notes.change("ana", ["ja"], ["yes", "indeed"], {"done": True, "cells": [[0, 1, "sure"]]})
+    notes.change("ana", ["nein"], ["no"], {"verdict": "rejected", "note": "shouted"})
+    folder = tmp_path / "a"
+    text = {"text": folder / "ana.source.txt", "target": folder / "ana.target.txt"}
+    expected = read_gold(folder / "ana.tsv", base=0).pairs
+    assert [pair.source for pair in expected] == [PAIR[0], ("ja",)]
+    assert (folder / "ana.talp").read_text() == "1-1 3p3\n1-2\n"
+    assert (folder / "ana.naacl").read_text() == "1 1 1 S\n1 3 3 P\n2 1 2 S\n"
+    for name, base, given in (("pharaoh", 0, text), ("talp", 1, text), ("naacl", 1, text), ("json", 0, {})):
+        assert read_gold(folder / f"ana.{name}", base=base, **given).pairs == expected, name
+    again = Annotations(folder)
+    assert (again.verdict(["nein"], ["no"]), again.verdict(*PAIR)) == ("rejected", "none")
+    assert again.of("ana", ["nein"], ["no"])["pairs"] == 2
+    back = again.change("bo", ["nein"], ["no"], {"verdict": "accepted"})
+    assert (back["verdict"], again.verdict(["nein"], ["no"])) == ("accepted", "accepted")
+    assert again.agreement("ana", "bo").pairs == 0
+
+
 def test_undo_goes_back_change_by_change(tmp_path: Path) -> None:
     notes = Annotations(tmp_path / "a")
     notes.change("ana", *PAIR, {"cells": [[0, 0, "sure"]]})
@@ -91,6 +112,7 @@ def test_wrong_changes_reach_no_file(tmp_path: Path) -> None:
         ("ana", {"cells": [[0, 0, "maybe"]]}, "unknown kind of link 'maybe'"),
         ("ana", {"cells": "0-0"}, "cells is no list"),
         ("ana", {"links": []}, "unknown change"),
+        ("ana", {"verdict": "fine"}, "unknown verdict 'fine'"),
     ):
         with pytest.raises(ConfigError, match=said):
             notes.change(by, *PAIR, change)

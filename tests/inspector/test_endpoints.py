@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
 
+import otkit
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.checking import TranslationChecker
 from otkit.alignment.settings import AlignmentSettings
@@ -116,8 +119,9 @@ def test_the_corpus_is_filtered_and_ordered(running: Running) -> None:
     assert all(row["words"] <= 20 and row["strength"] >= 0.5 for row in short)
     assert running.ask("/corpus", order="file", offset=10)["rows"][0]["id"] == 10
     overview = running.ask("/corpus/overview")
-    assert sum(overview["histograms"]["strength"]) == 12
-    assert overview["word_pairs"][0][2] >= overview["word_pairs"][-1][2]
+    assert sum(overview["histograms"]["strength"]["counts"]) == 12
+    pairs = running.ask("/corpus/words")["word_pairs"]
+    assert pairs[0][2] >= pairs[-1][2]
 
 
 def test_a_check_is_the_checkers(running: Running, sample_encoder: TorchEncoder) -> None:
@@ -136,6 +140,78 @@ def test_vectors_are_the_encoders(running: Running, sample_encoder: TorchEncoder
     np.testing.assert_allclose(vector, expected.detach().numpy(), atol=1e-5)
 
 
+def test_labels_go_where_project_carries_them(running: Running, tmp_path: Path) -> None:
+    pairs = [
+        ["Angela Merkel besucht heute Paris .", "Today Angela Merkel visits Paris ."],
+        ["Das Haus in Berlin ist alt .", "The house in Berlin is old ."],
+    ]
+    labels = [["B-PER", "I-PER", "O", "O", "B-LOC", "O"], ["O", "O", "O", "B-LOC", "O", "O", "O"]]
+    conll = "\n".join(
+        "".join(f"{word}\t{label}\n" for word, label in zip(source.split(), own, strict=True))
+        for (source, _), own in zip(pairs, labels, strict=True)
+    )
+    (tmp_path / "de.conll").write_text(conll)
+    (tmp_path / "en.txt").write_text("".join(f"{target}\n" for _, target in pairs))
+    expected = otkit.project(tmp_path / "de.conll", tmp_path / "en.txt").text
+    answer = running.ask("/project", pairs=pairs, labels=labels)["projected"]
+    shown = "".join(
+        "".join(f"{word}\t{label}\n" for word, label in zip(target.split(), own["labels"], strict=True))
+        + "\n"
+        for (_, target), own in zip(pairs, answer, strict=True)
+    )
+    assert shown == expected
+    first = answer[0]["spans"][0]
+    assert (first["label"], first["start"], first["end"], first["target"]) == ("PER", 0, 2, [[1, 3]])
+
+
+def test_subwords_are_those_of_the_words(running: Running, sample_encoder: TorchEncoder) -> None:
+    found = running.ask("/subwords", **PAIR)
+    words = SOURCE.split()
+    assert sorted(set(found["source_words"])) == list(range(len(words)))
+    for place, word in enumerate(words):
+        pieces = [
+            p for p, owner in zip(found["source"], found["source_words"], strict=True) if owner == place
+        ]
+        assert "".join(pieces).replace("##", "").casefold() == word.casefold()
+    trace = WordAligner(sample_encoder, AlignmentSettings(granularity="subword")).trace(
+        (tuple(words), tuple(TARGET.split()))
+    )
+    np.testing.assert_allclose(found["share"], trace.unit_share, atol=1e-4)
+    for i, j in found["word_links"]:  # the strongest pieces of linked words say so
+        assert trace.linked[i, j]
+
+
+def test_pairs_are_judged_filtered_and_saved_as_csv(running: Running) -> None:
+    ids = [row["id"] for row in running.ask("/corpus", limit=3)["rows"]]
+    running.ask("/corpus/judge", ids=ids[:2], verdict="rejected", by="cy")
+    counts = running.ask("/corpus/judge", ids=ids[2:], verdict="accepted", by="cy")
+    assert counts["verdicts"] == {"accepted": 1, "rejected": 2, "none": 9}
+    assert {row["id"] for row in running.ask("/corpus", verdict="rejected")["rows"]} == set(ids[:2])
+    answer = httpx2.post(
+        running.url + "corpus/csv", json={"verdict": "rejected", "order": "file"}, timeout=60
+    )
+    assert answer.headers["content-type"].startswith("text/csv")
+    head, *rows = csv.reader(answer.text.splitlines())
+    assert [row[head.index("verdict")] for row in rows] == ["rejected"] * 2
+    lines = {line.line: line for line in running.session.lines}
+    for row in rows:
+        assert row[head.index("source")].split() == list(lines[int(row[0])].source)
+    running.ask("/annotate/undo", by="cy")
+    assert running.ask("/corpus", verdict="accepted")["matching"] == 0
+    running.ask("/corpus/judge", ids=ids, verdict="none", by="cy")
+
+
+def test_the_check_is_joined_in(running: Running) -> None:
+    page = running.ask("/corpus", order="check")
+    scores = [row["check"] for row in page["rows"]]
+    assert page["checked"] == 12
+    assert scores == sorted(scores, reverse=True)
+    assert all(row["class"] for row in page["rows"])
+    flagged = running.ask("/corpus/overview")["classes"]
+    for name, count in flagged.items():
+        assert running.ask("/corpus", **{"class": name})["matching"] == count
+
+
 WRONG = {
     "/align": {
         "there is no pair": {},
@@ -147,6 +223,7 @@ WRONG = {
         "unknown setting": {**PAIR, "settings": {"temperature": 1}},
         "there is no layer 99": {**PAIR, "settings": {"layers": [99]}},
         "pairs are no pairs": {"pairs": ["a"]},
+        "the target sentence has no words": {"pairs": [["a", {}]]},
         "too many at once": {"pairs": [["a", "b"]] * 65},
         "are more than 160000 pairs of words": {"source": "a " * 1000, "target": "b " * 200},
     },
@@ -159,7 +236,24 @@ WRONG = {
         "unknown order": {"order": "id; DROP TABLE pairs"},
         "rows 0 and 9999 more": {"limit": 9999},
         "unknown field": {"1=1 OR id": 1},
+        "unknown class": {"class": "' OR 1=1 --"},
     },
+    "/project": {
+        "labels is missing": {"pairs": [["a b", "c"]]},
+        "there are 1 labels for 2 words": {"pairs": [["a b", "c"]], "labels": [["O"]]},
+        "labels of 2 sentences for 1 pairs": {"pairs": [["a", "c"]], "labels": [["O"], ["O"]]},
+        "no lists of text": {"pairs": [["a", "c"]], "labels": [[1]]},
+        "received the label": {"pairs": [["a", "c"]], "labels": [["X-"]]},
+        "too many at once": {"pairs": [["a", "b"]] * 65, "labels": [["O"]] * 65},
+        "unknown setting": {"pairs": [["a", "c"]], "labels": [["O"]], "spans": {"sauce": 1}},
+    },
+    "/corpus/judge": {
+        "there is no such pair": {"ids": [999], "verdict": "accepted", "by": "cy"},
+        "ids are no list": {"ids": ["1; DROP"], "verdict": "accepted", "by": "cy"},
+        "unknown verdict": {"ids": [0], "verdict": "fine", "by": "cy"},
+    },
+    "/corpus/layers": {"unknown language": {"language": "../etc"}},
+    "/corpus/words": {"unknown kind": {"kind": "x"}},
     "/embed": {"there are 0 sentences": {"sentences": []}},
     "/agreement": {"unknown annotator": {"first": "nobody", "second": "no one"}},
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 
 import httpx2
 import pytest
@@ -93,6 +95,50 @@ def test_a_slow_client_is_sent_away(running: Running) -> None:
     name = f"127.0.0.1:{running.address.port}"
     head = f"POST /align HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
     assert b" 408 " in raw(running, head.encode() + b'{"source"')
+
+
+@pytest.mark.parametrize("head", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
+def test_a_head_that_comes_drop_by_drop_ends(running: Running, head: bytes) -> None:
+    """Slowloris: clients that never end their request's head would take every place that there is."""
+    with socket.create_connection(("127.0.0.1", running.address.port), timeout=20) as connection:
+        if head:
+            connection.sendall(head)
+        connection.setblocking(False)
+        for _ in range(200):  # the limit of this server is a second
+            time.sleep(0.1)
+            try:
+                if connection.recv(1) == b"":
+                    return
+            except BlockingIOError:
+                try:
+                    connection.sendall(b"X" if head else b"")
+                except (ConnectionError, BlockingIOError):
+                    return
+            except ConnectionError:
+                return
+    pytest.fail("the server still waits")
+
+
+def test_a_second_request_is_not_waited_for_either(running: Running) -> None:
+    name = f"127.0.0.1:{running.address.port}"
+    first = f"GET /openapi.json HTTP/1.1\r\nHost: {name}\r\n\r\n".encode()
+    answer = raw(running, first + b"GET / HTTP/1.1\r\nX: y")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_many_slow_clients_keep_nobody_out(running: Running) -> None:
+    places = [socket.create_connection(("127.0.0.1", running.address.port)) for _ in range(70)]
+    try:
+        for connection in places:
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+        for connection in places:  # until the server ends them
+            connection.settimeout(20)
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(1) == b""
+        assert post(running, JSON).status_code == 200
+    finally:
+        for connection in places:
+            connection.close()
 
 
 @pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"{", b"\xff\xfe", b"[1]", b'"x"', b"nul"])

@@ -210,7 +210,7 @@ def test_links_by_mouse_and_keyboard_are_on_the_disk(page: Page, running: Runnin
     said("13 sure")
     page.click("#undo")
     said("1 sure, 1 possible")
-    page.click("#corpus tr[data-id] button >> nth=0")
+    page.click("#corpus tr[data-id] [data-what=open] >> nth=0")
     first = page.input_value("#source")
     said("0 sure, 0 possible")
     page.click("#next")
@@ -225,15 +225,71 @@ def test_the_corpus_is_filtered(page: Page) -> None:
     assert page.locator("#corpus tr[data-id]").count() == 12
     page.select_option("#order", "file")
     page.wait_for_function("() => document.querySelector('#corpus tr[data-id]').dataset.id === '0'")
+    page.click("summary:text-is('numbers')")
     page.fill("#filter-most_words", "20")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelectorAll('#corpus tr[data-id]').length < 12")
     page.click("text=clear")
     page.wait_for_function("() => document.querySelectorAll('#corpus tr[data-id]').length === 12")
-    redrawn(page, lambda: page.click("#corpus tr[data-id='3'] button"))
+    redrawn(page, lambda: page.click("#corpus tr[data-id='3'] [data-what=open]"))
     assert page.input_value("#source").split() == list(
-        page.locator("#corpus tr[data-id='3'] button").inner_text().split()
+        page.locator("#corpus tr[data-id='3'] [data-what=open]").inner_text().split()
     )
+
+
+def test_the_workbench(page: Page, running: Running) -> None:
+    """Bars and words filter, pairs are accepted and rejected from the keyboard, the address and the CSV keep it all."""
+    rows, said = "#corpus tr[data-id]", "#corpus [role=status]"
+    page.wait_for_selector(f"{rows} [data-what=open]")
+    assert page.input_value("#order") == "errors"
+    aer = [row["aer"] for row in running.ask("/corpus", order="errors")["rows"]]
+    shown = page.locator(rows).evaluate_all("rows => rows.map(row => Number(row.dataset.id))")
+    assert shown == [row["id"] for row in running.ask("/corpus", order="errors")["rows"]]
+    assert aer == sorted(aer, reverse=True)
+    page.locator(f"{rows} [data-what=open]").nth(1).focus()
+    page.keyboard.press("a")
+    page.wait_for_selector("#corpus tr.accepted")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("r")
+    page.wait_for_selector("#corpus tr.rejected")
+    found = {row["id"]: row["verdict"] for row in running.ask("/corpus")["rows"]}
+    assert (found[shown[1]], found[shown[2]]) == ("accepted", "rejected")
+    assert "; 1 accepted; 1 rejected" in page.inner_text(said)
+    page.click("#word-pairs summary")
+    page.click("#word-pairs .chips button >> nth=0")
+    page.wait_for_function("() => document.querySelector('#filter-source').value !== ''")
+    page.click("text=clear")
+    bar = page.locator(".histogram button[aria-label^='F1']").last
+    label = bar.get_attribute("aria-label") or ""
+    bar.click()
+    page.wait_for_selector(".chip")
+    page.wait_for_function(f"() => document.querySelectorAll('{rows}').length === {label.split()[-2]}")
+    address = page.url
+    with page.expect_download() as saved:
+        page.click("#csv")
+    lines = saved.value.path().read_text().splitlines()
+    assert len(lines) == 1 + int(label.split()[-2])
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector(".chip")
+    page.wait_for_function(f"() => document.querySelectorAll('{rows}').length === {label.split()[-2]}")
+    for _ in range(2):
+        running.ask("/annotate/undo", by="me")
+
+
+def test_subwords_and_layers_by_languages(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otkit.inspector.session.sample_texts", dict)
+    page.select_option("#shape", "subwords")
+    page.wait_for_selector("table.subwords td.linked")
+    assert page.locator("table.subwords thead th.whole").count() == len(TARGET.split())
+    assert page.locator("table.subwords thead th .piece").count() >= len(TARGET.split())
+    assert "link between subwords" in page.inner_text("#legend")
+    page.click("#measure")
+    page.wait_for_selector("table.heat")
+    assert page.locator("table.heat tbody tr").count() == 13
+    page.select_option("#layer-measure", "aer")
+    page.wait_for_selector("table.heat td.best")
+    assert "lowest AER" in page.inner_text("#languages")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from otkit.reports.grid import ASCII, UNICODE, grid_lines
 from otkit.reports.terminal import AlignmentPicture, ComparisonPicture, summary_lines
@@ -52,7 +54,8 @@ def test_known_plan_is_drawn_as_known_text() -> None:
 
 def test_summary_lists_links_unlinked_words_and_score() -> None:
     assert [line.plain for line in summary_lines(small_view(), width=60)] == [
-        "link strength:  ░ 5%+  ▒ 25%+  ▓ 50%+  █ 75%+  ● link",
+        "link strength:  ░░ 5%+  ▒▒ 25%+  ▓▓ 50%+  ██ 75%+  ● link",
+        "  ██ probability of no partner",
         "",
         "● 100% Das → This     ●  60% ein → a",
         "●  80% ist → is       ●  90% Haus → house",
@@ -60,6 +63,25 @@ def test_summary_lists_links_unlinked_words_and_score() -> None:
         "no partner in the source:  . (90%)",
         "transport cost 0.250  (lower is closer)",
     ]
+
+
+def test_the_key_has_the_colours_of_the_cells() -> None:
+    view = small_view(gold=GOLD, source=("Das", "ist", "ein", "Haus", "ja"))
+    grid, key = grid_lines(view, width=80), summary_lines(view, width=80)[:4]
+
+    def colours(lines: list[Text]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for line in lines:
+            for span in line.spans:
+                for sign in set(line.plain[span.start : span.end]) & set("█▒○●×+"):
+                    found.setdefault(sign, set()).add(str(span.style))
+        return found
+
+    drawn_there, said = colours(grid), colours(key)
+    assert said["█"] == {"blue", "magenta"}
+    assert {"magenta", "bold green"} <= drawn_there["█"]  # of a link the shade has the colour of its mark
+    for sign in drawn_there.keys() & set("○●×+"):
+        assert drawn_there[sign] == said[sign]
 
 
 def test_gold_tells_sure_possible_missed_and_extra_apart_by_symbol() -> None:
@@ -165,13 +187,16 @@ def test_comparison_stands_side_by_side_when_it_fits_and_names_what_differs() ->
     assert re.fullmatch(r"· ▒▒▓●· ·  ein {27}· ▒●▓▓· ·  ein", wide[8])
     assert "gained over two (2):  ein → a,  Haus → house" in wide
     assert "lost, of 3 (1):  ein → is" in wide
-    assert wide[-5:] == [
+    assert wide[-4:] == [
         "one: no partner in the source:  . (90%)",
-        "one: transport cost 0.250  (lower is closer)",
         "two: no partner in the source:  Haus (0%)  . (90%)",
         "two: no partner in the target:  a (0%)  house (0%)",
-        "two: transport cost 0.250  (lower is closer)",
+        "transport cost:  one 0.250  two 0.250  (lower is closer)",
     ]
+    named = drawn(
+        ComparisonPicture(*(replace(view, caption=f"{view.caption}, layer 1") for view in (left, right))), 80
+    )
+    assert " ".join(named).count("layer 1") == 2  # a caption stands once
     narrow = drawn(
         ComparisonPicture(random_view("de", "de", (4, 30), 1), random_view("de", "de", (4, 30), 2)), 80
     )

@@ -79,7 +79,7 @@ def test_a_run_goes_on_anywhere_with_the_same_batches_in_any_number_of_processes
 ) -> None:
     task, pairs = sources(tmp_path, encoder)
     steps = JointSteps(TransferSettings(schedule=schedule, align_every=2), 6)
-    joint = JointSource(task, pairs, steps, size=2)
+    joint = JointSource(task, [pairs], steps, size=2)
     whole = [shown(parts) for parts in joint.micro_steps(0, 2 * steps.steps)]
     assert {name for parts in whole for name, _ in parts} == {"ClassBatch", "PairBatch"}
     for start in range(0, len(whole), 2):
@@ -94,7 +94,7 @@ def test_a_run_goes_on_anywhere_with_the_same_batches_in_any_number_of_processes
 def joint_model(encoder: TorchEncoder, weight: float) -> JointModel:
     torch.manual_seed(0)
     head = Classifier(encoder, HeadConfig(pooling="mean", dropout=0.0), labels=3)
-    return JointModel(head, AlignmentModel(encoder, CONFIG), weight=weight).eval()
+    return JointModel(head, AlignmentModel(encoder, CONFIG), TransferSettings(align_weight=weight)).eval()
 
 
 def test_losses_are_those_of_the_head_and_of_the_objectives_times_the_weight(

@@ -1,15 +1,16 @@
 export class Problem extends Error {}
 
-export async function ask(path, body = {}) {
-  let response;
-  try {
-    response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  } catch {
-    throw new Problem("the server does not answer: was the command stopped?");
-  }
-  const answer = await response.json();
-  if (!response.ok) throw new Problem(answer.error);
-  return answer;
+export { ask } from "./ask.js";
+
+// A file that the browser saves.
+export async function save(path, body, name) {
+  const response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  if (!response.ok) throw new Problem((await response.json()).error);
+  const address = URL.createObjectURL(await response.blob()), link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
 // The last request wins: while one is under way, only the newest waits.

@@ -75,6 +75,17 @@ export class Controls {
     this.onChange();
   }
 
+  // What an address says; what is no setting of this server is left out.
+  restore({ model, settings }) {
+    const has = (select, value) => [...byId(select).options].some((option) => option.value === String(value));
+    if (has("model", model)) { byId("model").value = this.model = model; this.layers(); }
+    this.changes = Object.fromEntries(Object.entries(settings && typeof settings === "object" ? settings : {}).filter(([name]) => name in this.facts.settings));
+    for (const name of ["transport", "strategy"]) byId(name).value = this[name];
+    const layer = this.changes.layers?.[0] ?? "";
+    if (has("layer", layer)) byId("layer").value = layer;
+    this.show();
+  }
+
   setLayer(layer) { byId("layer").value = layer; this.chosen("layer", layer); }
 
   reset() {

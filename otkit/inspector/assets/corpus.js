@@ -1,71 +1,130 @@
-import { ask } from "./api.js";
-import { el, languageOf, number, percent } from "./dom.js";
+import { ask, save } from "./api.js";
+import { el, languageOf, number } from "./dom.js";
+import { Filters, KINDS, nameOf } from "./filters.js";
 
 const SIZE = 25;
-const FILTERS = [["source", "source word", "text"], ["target", "is linked with", "text"], ["text", "contains", "text"], ["least_unlinked", "words without a link from", "number"],
-  ["most_strength", "link strength up to", "number"], ["least_words", "words from", "number"], ["most_words", "words up to", "number"], ["least_aer", "AER from", "number"]];
-const ORDERS = [["worst", "weakest links first"], ["errors", "most errors against gold first"], ["changed", "most changed between the models first"], ["unlinked", "most words without a link first"], ["long", "longest first"], ["best", "strongest links first"], ["file", "as in the file"]];
+const ORDERS = [["worst", "weakest links first"], ["errors", "most errors against gold first (AER)", "gold"], ["f1", "lowest F1 against gold first", "gold"], ["check", "highest check score first"], ["changed", "most changed between the models first", "two"],
+  ["unlinked", "most words without a link first"], ["cost", "highest cost first"], ["long", "longest first"], ["best", "strongest links first"], ["file", "as in the file"]];
+const COLUMNS = [["strength", "less"], ["unlinked", "least"], ["precision", "least", "gold"], ["recall", "least", "gold"], ["f1", "less", "gold"], ["aer", "", "gold"], ["changed", "", "two"], ["check", "less"]];
 
-// Pages of the corpus, of pairs that pass the filters.
+// Pages of the corpus, of pairs that pass the filters; each can be opened, accepted and rejected.
 export class Corpus {
-  constructor(place, facts, { models, onPair, onError }) {
-    Object.assign(this, { place, facts, onPair, onError, offset: 0, rows: [], here: null });
+  constructor(place, facts, { models, judged, by, onPair, onShown, onError }) {
+    Object.assign(this, { place, facts, judged, by, onPair, onShown, onError, offset: 0, rows: [], here: null, kind: "link" });
     place.hidden = false;
+    const fits = (needs) => !needs || (needs === "gold" ? facts.gold : models > 1);
     const asked = () => { this.offset = 0; this.load(); };
-    const orders = ORDERS.filter(([name]) => (name !== "errors" || facts.gold) && (name !== "changed" || models > 1));
-    this.order = el("select", { id: "order", onchange: asked }, orders.map(([value, name]) => el("option", { value }, name)));
+    this.filters = new Filters(facts, { models, onChange: asked });
+    this.order = el("select", { id: "order", onchange: asked }, ORDERS.filter(([, , needs]) => fits(needs)).map(([value, name]) => el("option", { value }, name)));
     if (facts.gold) this.order.value = "errors";
-    this.fields = Object.fromEntries(FILTERS.filter(([name]) => name !== "least_aer" || facts.gold).map(([name, , type]) => [name, el("input", { id: `filter-${name}`, type, step: "any", min: 0, onchange: asked })]));
-    const labels = FILTERS.filter(([name]) => this.fields[name]).map(([name, label]) => el("label", {}, label, this.fields[name]));
+    this.columns = COLUMNS.filter(([, , needs]) => fits(needs));
     this.count = el("p", { role: "status" });
-    this.table = el("tbody");
-    this.charts = el("div", { class: "chips" });
-    const head = el("tr", {}, el("th", { class: "n", scope: "col" }, "line"), el("th", { scope: "col" }, "source"), el("th", { class: "less", scope: "col" }, "target"), el("th", { class: "n", scope: "col" }, "link strength"), el("th", { class: "n less", scope: "col" }, "without a link"),
-      facts.gold ? el("th", { class: "n", scope: "col" }, "AER") : null, models > 1 ? el("th", { class: "n", scope: "col" }, "changed") : null);
-    this.columns = ["strength", "unlinked", ...(facts.gold ? ["aer"] : []), ...(models > 1 ? ["changed"] : [])];
+    this.table = el("tbody", { onkeydown: (event) => this.pressed(event) });
+    this.charts = el("div", { class: "histograms" });
+    this.words = el("div", { class: "chips" });
+    const head = el("tr", {}, el("th", { class: "verdict", scope: "col" }, "verdict"), el("th", { class: "n line", scope: "col" }, "line"), el("th", { scope: "col" }, "source"), el("th", { class: "less", scope: "col" }, "target"),
+      this.columns.map(([name, less]) => el("th", { class: `n ${less}`, scope: "col" }, nameOf(name).replace(" against gold", ""))));
+    const kinds = el("select", { id: "kind", onchange: (event) => { this.kind = event.target.value; this.wordPairs(); } }, KINDS.filter(([, , needs]) => fits(needs)).map(([value, name]) => el("option", { value }, name)));
     place.replaceChildren(el("h2", {}, `Corpus: ${facts.name}`), this.charts,
-      el("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); asked(); } }, el("label", {}, "order", this.order), labels, el("button", {}, "filter"), el("button", { type: "button", onclick: () => { for (const field of Object.values(this.fields)) field.value = ""; asked(); } }, "clear")),
-      this.count, el("table", { class: "rows" }, el("thead", {}, head), this.table),
-      el("p", {}, el("button", { type: "button", id: "back", onclick: () => this.turn(-SIZE) }, "‹ back"), " ", el("button", { type: "button", id: "on", onclick: () => this.turn(SIZE) }, "on ›")));
+      el("details", { id: "word-pairs", ontoggle: () => this.wordPairs() }, el("summary", {}, "words that are most often"), el("p", {}, el("label", {}, "words ", kinds)), this.words),
+      el("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); asked(); } }, el("label", {}, "order", this.order), this.filters.rows, el("button", {}, "filter"), el("button", { type: "button", onclick: () => { this.filters.asked = {}; asked(); } }, "clear"),
+        el("button", { type: "button", id: "csv", title: "all pairs that pass the filters, in this order", onclick: () => this.csv() }, "save as CSV")),
+      this.filters.chips, this.count, el("table", { class: "rows" }, el("thead", {}, head), this.table),
+      el("p", { class: "pages" }, el("button", { type: "button", id: "back", onclick: () => this.turn(-SIZE) }, "‹ back"), " ", el("button", { type: "button", id: "on", onclick: () => this.turn(SIZE) }, "on ›"),
+        el("span", { class: "soft" }, judged ? " keys in the table: a accept, r reject; both are saved at once" : " open the inspector with an output folder to accept and reject pairs")));
   }
 
-  asked() {
-    const filters = Object.entries(this.fields).filter(([, field]) => field.value !== "").map(([name, field]) => [name, field.type === "number" ? Number(field.value) : field.value]);
-    return { order: this.order.value, offset: this.offset, limit: SIZE, ...Object.fromEntries(filters) };
+  get view() { return { order: this.order.value, offset: this.offset, here: this.here, ...this.filters.asked }; }
+
+  set view({ order, offset, here, ...filters }) {
+    if (ORDERS.some(([name]) => name === order)) this.order.value = order;
+    Object.assign(this, { offset: offset ?? 0, here: here ?? null });
+    this.filters.asked = filters;
   }
 
   turn(step) { this.offset = Math.max(0, this.offset + step); this.load(); }
 
-  async load() {
+  // Rows that a person looks at stay where they are while more pairs come in: a `watch` redraws them only if they are the
+  // same, or are not a page yet.
+  async load(watch = false) {
     try {
-      const page = await ask("/corpus", this.asked());
+      const asked = this.filters.asked, page = await ask("/corpus", { order: this.order.value, offset: this.offset, limit: SIZE, ...asked });
       if (page.error) throw new Error(page.error);
-      // Counting all links of a large corpus takes a while: anew when there are a fifth more, and at the end.
-      if (!this.overview || (page.done !== this.overview.done && (page.done === page.total || page.done > 1.2 * this.overview.done))) this.overview = await ask("/corpus/overview");
-      this.draw(page, this.overview);
-      if (page.done < page.total) setTimeout(() => this.load(), 1500);
+      const same = page.rows.map((row) => row.id).join() === this.rows.map((row) => row.id).join();
+      if (!watch || same || this.rows.length < SIZE) { this.draw(page); this.onShown(); } else this.say(page, "; choose filter to sort them in");
+      // Counting all of a large corpus takes a while: anew for other filters, when there is a fifth more, and at the end.
+      const key = JSON.stringify(asked), seen = this.overview;
+      const grown = seen && ["done", "checked"].some((name) => page[name] !== seen[name] && (page[name] === page.total || page[name] > 1.2 * seen[name]));
+      if (!seen || seen.key !== key || grown) { this.overview = { ...(await ask("/corpus/overview", asked)), key }; this.figures(); }
+      if (page.checked < page.total) { clearTimeout(this.later); this.later = setTimeout(() => this.load(true), 2000); }
+      if (!this.pairs) await this.wordPairs();
     } catch (error) { this.onError(error); }
   }
 
-  draw(page, { histograms, word_pairs: pairs }) {
+  figures() {
+    const { histograms, verdicts, classes } = this.overview;
+    this.charts.replaceChildren(...this.filters.bars(histograms));
+    this.filters.classesAre(classes);
+    this.verdicts(verdicts);
+  }
+
+  verdicts(counts) { this.tally = ["accepted", "rejected"].filter((name) => counts[name]).map((name) => `; ${counts[name]} ${name}`).join(""); this.counted(); }
+
+  counted() { this.count.textContent = (this.found ?? "") + (this.tally ?? ""); }
+
+  draw(page) {
     this.rows = page.rows;
-    const last = Math.min(page.matching, this.offset + SIZE);
-    this.count.textContent = `${page.matching ? `${this.offset + 1} to ${last} of ` : ""}${page.matching} pairs${page.done < page.total ? `; ${page.done} of ${page.total} are aligned so far` : ""}`;
+    this.say(page);
+    const focus = document.activeElement?.closest?.("#corpus tr[data-id]") ? [document.activeElement.closest("tr").dataset.id, document.activeElement.dataset.what] : null;
+    this.table.replaceChildren(...page.rows.map((row) => this.row(row)));
+    if (focus) this.table.querySelector(`tr[data-id="${focus[0]}"] [data-what="${focus[1]}"]`)?.focus();
+  }
+
+  say(page, more = "") {
+    const last = Math.min(page.matching, this.offset + SIZE), far = (name, done) => (done < page.total ? `; ${done} of ${page.total} are ${name} so far` : "");
+    this.found = `${page.matching ? `${this.offset + 1} to ${last} of ` : ""}${page.matching} pairs${far("aligned", page.done)}${page.done === page.total ? far("checked", page.checked) : ""}${more}`;
+    this.counted();
     this.place.querySelector("#back").disabled = this.offset === 0;
     this.place.querySelector("#on").disabled = last >= page.matching;
-    this.table.replaceChildren(...page.rows.map((row) => el("tr", { class: row.id === this.here ? "here" : "", data: { id: row.id } }, el("td", { class: "n" }, row.line),
-      el("td", { dir: "auto", lang: languageOf([row.source]) }, el("button", { type: "button", onclick: () => this.open(row) }, row.source)), el("td", { class: "less", dir: "auto", lang: languageOf([row.target]) }, row.target),
-      this.columns.map((name) => el("td", { class: name === "unlinked" ? "n less" : "n" }, number(row[name], 2))))));
-    const bars = Object.entries(histograms).map(([name, counts]) => {
-      const most = Math.max(...counts, 1), label = name === "strength" ? "link strength" : "words without a link";
-      const bound = (k) => (name === "strength" ? ["most_strength", (k + 1) / counts.length] : ["least_unlinked", k / counts.length]);
-      return el("figure", {}, el("figcaption", { class: "soft" }, `${label}, 0 to 1`), el("div", { class: "bars" }, counts.map((count, k) => el("button", { type: "button", vars: { height: `${(60 * count) / most}px` }, title: `${count} pairs from ${percent(k / counts.length)}: choose to filter`, "aria-label": `${label} from ${percent(k / counts.length)}: ${count} pairs`,
-        onclick: () => { const [field, value] = bound(k); this.fields[field].value = value; this.offset = 0; this.load(); } }))));
-    });
-    const chips = pairs.slice(0, 12).map(([source, target, count]) => el("button", { type: "button", onclick: () => { this.fields.source.value = source; this.fields.target.value = target; this.offset = 0; this.load(); } }, el("bdi", {}, source), " → ", el("bdi", {}, target), ` ${count}`));
-    const open = this.charts.querySelector("details")?.open;
-    this.charts.replaceChildren(...bars, el("details", { open }, el("summary", {}, "word pairs linked most often"), el("div", { class: "chips" }, chips)));
   }
+
+  row(row) {
+    const judge = (verdict, sign, name) => el("button", { type: "button", disabled: !this.judged, "aria-pressed": String(row.verdict === verdict), "aria-label": `${name} line ${row.line}`, title: name, data: { what: verdict }, onclick: () => this.judge(row, verdict) }, sign);
+    const cell = ([name, less]) => el("td", { class: `n ${less}` }, number(row[name], 2), name === "check" && row.check != null ? el("span", { class: "soft", title: row.what || row.class }, ` ${row.class}`) : null);
+    return el("tr", { class: `${row.id === this.here ? "here" : ""} ${row.verdict}`, data: { id: row.id } }, el("td", { class: "verdict" }, judge("accepted", "✓", "accept"), judge("rejected", "✗", "reject")), el("td", { class: "n line" }, row.line),
+      el("td", { dir: "auto", lang: languageOf([row.source], "source") }, el("button", { type: "button", data: { what: "open" }, onclick: () => this.open(row) }, row.source)), el("td", { class: "less", dir: "auto", lang: languageOf([row.target], "target") }, row.target), this.columns.map(cell));
+  }
+
+  async judge(row, verdict) {
+    if (!this.judged) return;
+    try {
+      row.verdict = row.verdict === verdict ? "none" : verdict;
+      const { verdicts } = await ask("/corpus/judge", { ids: [row.id], verdict: row.verdict, by: this.by() });
+      for (const [place, each] of this.rows.entries()) if (each.source === row.source && each.target === row.target) { each.verdict = row.verdict; this.table.children[place].replaceWith(this.row(each)); }
+      this.table.querySelector(`tr[data-id="${row.id}"] [data-what="${verdict}"]`)?.focus();
+      this.verdicts(verdicts);
+    } catch (error) { this.onError(error); }
+  }
+
+  pressed(event) {
+    const verdict = { a: "accepted", r: "rejected" }[event.key], line = event.target.closest("tr[data-id]"), step = { ArrowDown: "nextSibling", ArrowUp: "previousSibling" }[event.key];
+    if (!line || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (step) line[step]?.querySelector(`[data-what="${event.target.dataset.what ?? "open"}"]`)?.focus();
+    else if (verdict) this.judge(this.rows.find((row) => row.id === Number(line.dataset.id)), verdict);
+    else return;
+    event.preventDefault();
+  }
+
+  async wordPairs() {
+    if (!this.place.querySelector("#word-pairs").open) return;
+    try {
+      ({ word_pairs: this.pairs } = await ask("/corpus/words", { kind: this.kind, limit: 60 }));
+      const word = (text, side) => (text ? [el("bdi", { lang: languageOf([text], side) }, text)] : []);
+      this.words.replaceChildren(...this.pairs.map(([source, target, count]) => el("button", { type: "button", title: "show its pairs", onclick: () => this.filters.words(source, target, this.kind) }, word(source, "source"), source && target ? " → " : source ? " → ∅" : "∅ → ", word(target, "target"), ` ${count}`)));
+    } catch (error) { this.onError(error); }
+  }
+
+  async csv() { try { await save("/corpus/csv", { order: this.order.value, ...this.filters.asked }, `${this.facts.name}.csv`); } catch (error) { this.onError(error); } }
 
   open(row) {
     this.here = row.id;

@@ -14,13 +14,28 @@ export function el(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-const SCRIPTS = [[/[\u3040-\u30ff]/, "ja"], [/[\uac00-\ud7af]/, "ko"], [/[\u4e00-\u9fff]/, "zh"], [/[\u0600-\u06ff]/, "ar"],
-  [/[\u0900-\u097f]/, "hi"], [/[\u0e00-\u0e7f]/, "th"], [/[\u0590-\u05ff]/, "he"], [/[\u0370-\u03ff]/, "el"], [/[\u0400-\u04ff]/, "ru"]];
+// Letters, and the languages that are written in them; the first is meant where nobody says which.
+const SCRIPTS = [[/[\u3040-\u30ff]/, ["ja"]], [/[\uac00-\ud7af]/, ["ko"]], [/[\u4e00-\u9fff]/, ["zh", "ja", "yue"]], [/[\u0600-\u06ff]/, ["ar", "fa", "ur", "ps", "ug", "sd", "ckb"]],
+  [/[\u0900-\u097f]/, ["hi", "mr", "ne", "sa"]], [/[\u0980-\u09ff]/, ["bn", "as"]], [/[\u0b80-\u0bff]/, ["ta"]], [/[\u0c00-\u0c7f]/, ["te"]], [/[\u0e00-\u0e7f]/, ["th"]], [/[\u0590-\u05ff]/, ["he", "yi"]],
+  [/[\u10a0-\u10ff]/, ["ka"]], [/[\u0530-\u058f]/, ["hy"]], [/[\u0370-\u03ff]/, ["el"]], [/[\u0400-\u04ff]/, ["ru", "bg", "uk", "sr", "mk", "be", "kk", "ky", "tg", "mn"]]];
+const known = { source: null, target: null };
 
-// The language that a script tells, so that each is drawn in its own fonts; Latin letters tell none.
-export function languageOf(words) {
-  const text = words.join(" ");
-  return SCRIPTS.find(([letters]) => letters.test(text))?.[1] ?? null;
+// The languages of both sides, where the command or the name of the corpus says them.
+export function setLanguages(languages) { [known.source, known.target] = languages ?? [null, null]; }
+
+// The language of words, so that each is drawn in its own fonts: the one that is known if their letters agree, else the
+// first of those that are written so. Latin letters tell none.
+export function languageOf(words, side) {
+  const text = words.join(" "), own = known[side]?.split("_")[0];
+  const written = SCRIPTS.find(([letters]) => letters.test(text))?.[1];
+  if (written) return written.includes(own) ? own : written[0];
+  return own && !SCRIPTS.some(([, languages]) => languages.includes(own)) ? own : null;
+}
+
+// Right to left where most of the words that have a letter at all are written so.
+export function directionOf(words) {
+  const lettered = words.filter((word) => /\p{L}/u.test(word));
+  return 2 * lettered.filter((word) => /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(word)).length > lettered.length ? "rtl" : "ltr";
 }
 
 export const percent = (share) => `${Math.round(100 * share)}%`;

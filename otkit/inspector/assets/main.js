@@ -2,11 +2,14 @@ import { Annotate } from "./annotate.js";
 import { ask, latest } from "./api.js";
 import { Controls } from "./controls.js";
 import { Corpus } from "./corpus.js";
-import { byId, el, number, percent } from "./dom.js";
+import { byId, el, number, setLanguages } from "./dom.js";
 import { interlinear } from "./interlinear.js";
+import { LayerTable } from "./layer_table.js";
 import { showLayers } from "./layers.js";
+import { legendOf } from "./legend.js";
 import { Matrix } from "./matrix.js";
 import { showSpace } from "./space.js";
+import { showSubwords } from "./subwords.js";
 import { showWhy } from "./why.js";
 
 const START = ["Gestern hat die Regierung ein neues Gesetz zum Schutz der Wälder beschlossen .", "Yesterday the government passed a new law to protect the forests ."];
@@ -32,22 +35,16 @@ const matrix = new Matrix(byId("picture"), {
 function draw() {
   const found = state.found;
   if (!found) return;
-  const shape = byId("shape").value, long = Math.max(found.source.length, found.target.length) > LONG;
+  const chosen = byId("shape").value, long = Math.max(found.source.length, found.target.length) > LONG;
   const changed = state.controls.model === "*";
-  if (shape === "matrix" || changed || state.annotate?.on || (shape === "auto" && !long))
-    matrix.draw({ ...found, marks: state.annotate?.marks, nulls: [found.source_no_partner, found.target_no_partner] });
-  else { matrix.key = ""; interlinear(byId("picture"), found, { onWord: chooseWord }); }
-  legend(changed);
+  let shape = chosen === "auto" ? (long ? "interlinear" : "matrix") : chosen;
+  if (changed || state.annotate?.on) shape = "matrix";
+  if (shape === "matrix") matrix.draw({ ...found, marks: state.annotate?.marks, nulls: [found.source_no_partner, found.target_no_partner] });
+  else matrix.key = "";
+  if (shape === "interlinear") interlinear(byId("picture"), found, { onWord: chooseWord });
+  if (shape === "subwords") subwords();
+  byId("legend").replaceChildren(...legendOf({ shape, changed, annotating: state.annotate?.on }));
   mark();
-}
-
-function legend(changed) {
-  const item = (...parts) => el("li", {}, ...parts);
-  const items = changed
-    ? [item("share of mass: −1 ", el("span", { class: "scale both" }), " +1"), item("● link of both"), item("+ link gained"), item("− link lost")]
-    : [item("share of mass: 0% ", el("span", { class: "scale" }), " 100%"), item("● link"), item("∅ no partner")];
-  if (state.annotate?.on) items.push(item("solid frame: sure by hand"), item("dashed frame: possible by hand"), item("keys: arrows, s, p, x, u, n"));
-  byId("legend").replaceChildren(...items);
 }
 
 const align = latest(async () => {
@@ -70,7 +67,7 @@ const align = latest(async () => {
   draw();
   document.documentElement.dataset.drawn = Number(document.documentElement.dataset.drawn ?? 0) + 1;
   document.documentElement.dataset.took = Math.round(performance.now() - begun);
-  history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify({ ...texts(), settings: state.controls.changes }))}`);
+  remember();
   rest();
   if (state.word) await explain();
 }, problem);
@@ -89,6 +86,10 @@ const layers = latest(async () => {
   if (!state.found) return;
   showLayers(byId("layers"), await ask("/layers", asked()), { ...state.found, cell: state.cell, onLayer: (layer) => state.controls.setLayer(layer) });
 }, problem);
+const subwords = latest(async () => {
+  const found = await ask("/subwords", asked());
+  if (byId("shape").value === "subwords") showSubwords(byId("picture"), found, state.found);
+}, problem);
 const space = latest(async () => {
   if (!state.found) return;
   const models = state.controls.model === "*" ? state.facts.models.map(({ name }) => name) : [state.controls.model];
@@ -97,7 +98,26 @@ const space = latest(async () => {
 
 function chooseWord(side, index) {
   state.word = [side, index];
+  remember();
   explaining();
+}
+
+// The address says what is looked at: who opens it sees the same.
+function remember() {
+  const view = { ...texts(), model: state.controls.model, settings: state.controls.changes, shape: byId("shape").value, word: state.word, corpus: state.corpus?.view };
+  history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(view))}`);
+}
+
+function restore() {
+  let kept = {};
+  try { kept = JSON.parse(decodeURIComponent(location.hash.slice(1))) ?? {}; } catch { /* an address without a view */ }
+  byId("source").value = kept.source ?? START[0];
+  byId("target").value = kept.target ?? START[1];
+  if ([...byId("shape").options].some(({ value }) => value === kept.shape)) byId("shape").value = kept.shape;
+  state.controls.restore(kept);
+  state.word = Array.isArray(kept.word) && ["source", "target"].includes(kept.word[0]) && Number.isInteger(kept.word[1]) ? kept.word : null;
+  if (state.corpus) { if (kept.corpus && typeof kept.corpus === "object") state.corpus.view = kept.corpus; state.corpus.load(); }
+  align();
 }
 
 function mark() {
@@ -124,13 +144,10 @@ function newText() {
 async function begin() {
   state.facts = await ask("/settings");
   state.controls = new Controls(byId("controls"), state.facts, align);
-  let kept = {};
-  try { kept = JSON.parse(decodeURIComponent(location.hash.slice(1))); } catch { /* an address without a pair */ }
-  byId("source").value = kept.source ?? START[0];
-  byId("target").value = kept.target ?? START[1];
-  if (kept.settings && typeof kept.settings === "object") { Object.assign(state.controls.changes, kept.settings); for (const name of ["transport", "strategy"]) if (kept.settings[name]) byId(name).value = kept.settings[name]; state.controls.show(); }
+  setLanguages(state.facts.languages);
   for (const id of ["source", "target"]) byId(id).addEventListener("input", newText);
-  byId("shape").addEventListener("change", draw);
+  byId("shape").addEventListener("change", () => { draw(); remember(); });
+  addEventListener("hashchange", restore);
   addEventListener("resize", () => { if (matrix.frame?.isConnected) matrix.fit(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layers);
   if (state.facts.annotations) {
@@ -139,11 +156,12 @@ async function begin() {
       onChange: draw, onNext: async () => { if (state.corpus) await state.corpus.next(); }, onError: problem });
   }
   if (state.facts.corpus) {
-    state.corpus = new Corpus(byId("corpus"), state.facts.corpus, { models: state.facts.models.length, onError: problem,
+    state.corpus = new Corpus(byId("corpus"), state.facts.corpus, { models: state.facts.models.length, judged: state.facts.annotations, by: () => state.annotate.by.value, onShown: remember, onError: problem,
       onPair: (row) => { byId("source").value = row.source; byId("target").value = row.target; newText(); byId("text").scrollIntoView({ block: "nearest" }); } });
-    state.corpus.load();
   }
-  align();
+  if (state.facts.alone) byId("shape").querySelector("[value=subwords]").remove(); // no server measures and cuts
+  else new LayerTable(byId("languages"), { model: () => asked().model, onError: problem });
+  restore();
   document.documentElement.dataset.ready = "1";
 }
 

@@ -1,26 +1,31 @@
-import { el, languageOf, number, percent } from "./dom.js";
+import { directionOf, el, languageOf, number, percent } from "./dom.js";
 
 // The plan as a table with heads that stay; the same words are redrawn in place, so that focus and scroll stay too.
 export class Matrix {
   constructor(place, { onWord, onCell, onKey }) {
     Object.assign(this, { place, onWord, onCell, onKey, key: "", focus: [0, 0] });
+    new ResizeObserver(() => { if (this.frame?.isConnected && place.clientWidth !== this.width) this.fit(); }).observe(place);
   }
 
   draw({ source, target, share, strength, links, marks, difference, kept, gained, lost, nulls }) {
     const key = JSON.stringify([source, target]);
-    if (key !== this.key || !this.frame?.isConnected) this.build(source, target, key);
+    const anew = key !== this.key || !this.frame?.isConnected;
+    if (anew) this.build(source, target, key);
     const linked = new Set((difference ? kept : links).map(([i, j]) => `${i},${j}`));
     const more = new Set((gained ?? []).map(String)), less = new Set((lost ?? []).map(String));
     this.cells.forEach((row, i) => row.forEach((cell, j) => {
       const name = `${i},${j}`, value = difference ? difference[i][j] : share[i][j];
       const hue = difference ? (value < 0 ? "--loss" : "--gain") : "--mass";
       const level = Math.round(100 * Math.min(1, Math.abs(value)));
-      cell.style.backgroundColor = level ? `color-mix(in srgb, var(${hue}) ${level}%, var(--paper))` : "";
       const kind = marks?.get(name);
+      const look = [level, difference ? value < 0 : "", linked.has(name), more.has(name), less.has(name), kind, strength && number(strength[i][j], 2)].join();
+      if (cell.share !== value) cell.dataset.share = cell.share = value;
+      if (cell.look === look) return; // most cells stay as they are
+      cell.look = look;
+      cell.style.backgroundColor = level ? `color-mix(in srgb, var(${hue}) ${level}%, var(--paper))` : "";
       cell.className = [linked.has(name) ? "linked" : "", more.has(name) ? "gained" : "", less.has(name) ? "lost" : "", kind ?? ""].join(" ").trim();
-      cell.dataset.share = value;
-      const said = [difference ? `difference ${number(value, 2)}` : `share ${percent(value)}`];
-      if (!difference && strength) said.push(`strength ${number(strength[i][j], 2)}`);
+      const said = [difference ? `difference of link strength ${number(value, 2)}` : `link strength ${percent(value)}`];
+      if (!difference && strength && Math.abs(strength[i][j] - value) > 0.005) said.push(`with length ${percent(strength[i][j])}`);
       if (linked.has(name)) said.push("linked");
       if (more.has(name)) said.push("gained");
       if (less.has(name)) said.push("lost");
@@ -31,25 +36,25 @@ export class Matrix {
     const rows = new Set(links.map(([i]) => i)), columns = new Set(links.map(([, j]) => j));
     this.heads.source.forEach((head, i) => this.alone(head, !rows.has(i), nulls?.[0]?.[i]));
     this.heads.target.forEach((head, j) => this.alone(head, !columns.has(j), nulls?.[1]?.[j]));
-    this.fit();
+    if (anew) this.fit();
   }
 
   alone(head, is, share) {
     head.classList.toggle("alone", is);
-    head.title = is && share != null ? `probability of no partner: ${percent(share)}` : "";
+    head.title = is ? `no link${share == null ? "" : `; probability of no partner ${percent(share)}`}` : "";
   }
 
   build(source, target, key) {
     this.key = key;
     this.focus = [0, 0];
-    const languages = [languageOf(source), languageOf(target)];
+    const languages = [languageOf(source, "source"), languageOf(target, "target")];
     const head = (word, index, side) => el("button", { class: "word", type: "button", dir: "auto", lang: languages[side === "source" ? 0 : 1], data: { side, index },
       onclick: () => this.onWord(side, index) }, word);
     this.heads = { source: source.map((word, i) => head(word, i, "source")), target: target.map((word, j) => head(word, j, "target")) };
     this.cells = source.map((_, i) => target.map((_, j) => el("td", { role: "gridcell", tabindex: i || j ? -1 : 0, data: { i, j } })));
     const top = el("tr", { role: "row" }, el("td"), this.heads.target.map((button) => el("th", { scope: "col" }, button)));
     const body = source.map((_, i) => el("tr", { role: "row" }, el("th", { scope: "row" }, this.heads.source[i]), this.cells[i]));
-    this.table = el("table", { class: "matrix", role: "grid", "aria-label": "Source words in rows, target words in columns" },
+    this.table = el("table", { class: "matrix", role: "grid", dir: directionOf(target), "aria-label": "Source words in rows, target words in columns" },
       el("thead", {}, top), el("tbody", {}, body));
     this.table.addEventListener("click", (event) => { const cell = event.target.closest("td[data-i]"); if (cell) { this.move(+cell.dataset.i, +cell.dataset.j); this.onCell(...this.focus); } });
     this.table.addEventListener("mouseover", (event) => this.cross(event.target.closest("td[data-i]")));
@@ -61,8 +66,9 @@ export class Matrix {
   }
 
   fit() {
-    const wide = this.place.clientWidth - Math.min(150, Math.max(...this.heads.source.map((head) => head.offsetWidth)) + 12);
-    const size = Math.max(14, Math.min(30, Math.floor(wide / this.cells[0].length) - 1));
+    this.width = this.place.clientWidth;
+    const wide = this.width - Math.min(150, Math.max(...this.heads.source.map((head) => head.offsetWidth)) + 16);
+    const size = Math.max(8, Math.min(innerWidth > 2000 ? 44 : 32, Math.floor(wide / this.cells[0].length) - 1));
     this.table.style.setProperty("--cell", `${size}px`);
   }
 
@@ -85,7 +91,8 @@ export class Matrix {
   }
 
   pressed(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const ahead = this.table.dir === "rtl" ? -1 : 1;
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -ahead], ArrowRight: [0, ahead] }[event.key];
     if (!event.target.closest("td[data-i]") || event.ctrlKey || event.metaKey || event.altKey) return;
     const [i, j] = this.focus;
     if (step) this.move(i + step[0], j + step[1]);

@@ -9,19 +9,20 @@ const COLUMNS = [
   ["mass", "mass", (one) => number(one.mass, 4), "the plan's mass between the words"],
   ["of source", "source_share", (one) => percent(one.source_share), "of all mass of the source word"],
   ["of target", "target_share", (one) => percent(one.target_share), "of all mass of the target word"],
+  ["= link strength", "share", (one) => number(one.share), "the root of both shares: the colour of the cell"],
   ["× length", "length_factor", (one) => number(one.length_factor, 2), "what the length of both words says"],
-  ["= strength", "strength", (one) => number(one.strength), "what the strategy compares"],
+  ["= compared", "strength", (one) => number(one.strength), "what the strategy compares"],
 ];
 
 export function showWhy(place, why) {
   const yes = (one) => (one.linked ? "yes" : "");
-  const head = el("tr", {}, el("th", { scope: "row" }, "candidate"), why.candidates.map((one) => el("th", { scope: "col", class: yes(one), dir: "auto", lang: languageOf([one.word]), title: one.word, data: { index: one.index } }, `${one.linked ? "● " : ""}${one.word}`)));
+  const head = el("tr", {}, el("th", { scope: "row" }, "candidate"), why.candidates.map((one) => el("th", { scope: "col", class: yes(one), dir: "auto", lang: languageOf([one.word], why.side === "source" ? "target" : "source"), title: one.word, data: { index: one.index } }, `${one.linked ? "● " : ""}${one.word}`)));
   const rows = COLUMNS.map(([name, key, shown, title]) => el("tr", { class: name.startsWith("=") ? "sum" : "", title },
     el("th", { scope: "row" }, name), why.candidates.map((one) => el("td", { class: yes(one), data: { key, value: one[key] } }, shown(one)))));
   const scale = [["epsilon", why.epsilon], ["tau", why.tau]].filter(([, value]) => value != null).map(([name, value]) => `${name} ${number(value)}`);
   place.replaceChildren(
-    el("h2", {}, "Why this link: ", el("bdi", { lang: languageOf([why.word]) }, why.word), ` (${why.side} word ${why.index})`),
+    el("h2", {}, "Why this link: ", el("bdi", { lang: languageOf([why.word], why.side) }, why.word), ` (${why.side} word ${why.index})`),
     el("p", { class: "soft" }, `The best ${why.candidates.length} of ${why.words}; ● ${why.rule}.`),
     el("table", { class: "why" }, el("thead", {}, head), el("tbody", {}, rows)),
-    el("p", { class: "soft" }, `Strength: the root of both shares, times length. Probability of no partner: ${why.no_partner == null ? "not known here" : percent(why.no_partner)}${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
+    el("p", { class: "soft" }, `Probability of no partner: ${why.no_partner == null ? "not known here" : percent(why.no_partner)}${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
 }
