@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,12 @@ def answers(settings: AlignmentSettings, languages: Sequence[str] = ("de", "es",
     show("XQuAD gold answers", ["language", "EM", "F1", "EM (MLQA)", "F1 (MLQA)"], rows, digits=1)
 
 
+def _tagged(record: dict[str, Any]) -> tuple[Text, Text]:
+    """Both texts of a string, as `otkit tags` cuts them into words."""
+    ends = {place for _, *places in record["source_tags"] for place in places}
+    return Text.of(record["source"], cuts=ends), Text.of(record["target"], parts=True)
+
+
 _EDGES = ' \u00a0\u202f.,:;!?。、：！？…()（）"“”„«»「」'
 
 
@@ -131,7 +137,7 @@ def tags(settings: AlignmentSettings) -> None:
         packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
         lines = gzip.decompress(packed).decode().splitlines()
         records = [json.loads(line) for line in lines]
-        texts = [(Text.of(record["source"]), Text.of(record["target"], parts=True)) for record in records]
+        texts = [_tagged(record) for record in records]
         exact, loose, odd = [], [], []
         found = aligner.align([(a.bare, b.bare) for a, b in texts])
         for number, (record, (source, target), alignment) in enumerate(
@@ -163,27 +169,46 @@ def _inner(text: str, start: int, end: int) -> tuple[int, int]:
 
 def induction(settings: AlignmentSettings) -> None:
     """Gold-linked targets of seen words among the 50 first entries of a lexicon of the same text: of links, of shares,
-    and the most that 50 entries can hold."""
+    and the most that 50 entries can hold; and of shares, of the words that have no more than 50 targets in the gold."""
     rows = []
     for language in ("bg", "it", "nl", "es", "pt", "sl"):
         gold = list(read_gold(data("word-alignment", f"xlwa-en-{language}.dev.tsv.gz")))
-        found = [_induced(gold, settings, weigh) for weigh in ("links", "shares")]
-        rows.append([language, *(hits for hits, _ in found), _most(gold), *(size for _, size in found)])
-    columns = ["language", "links", "shares", "most", "entries (links)", "entries (shares)"]
-    show("Lexicon induction, % of gold targets in the top 50", columns, rows, digits=1)
+        seen: dict[str, Counter[str]] = {}
+        for pair in gold:
+            for i, j in pair.sure:
+                seen.setdefault(pair.source[i], Counter())[pair.target[j]] += 1
+        most = {word: [target for target, _ in targets.most_common(_TOP)] for word, targets in seen.items()}
+        few = {word: targets for word, targets in seen.items() if len(targets) <= _TOP}
+        (links, sure), (shares, weak) = (_induced(gold, settings, weigh) for weigh in ("links", "shares"))
+        figures = (_held(seen, links), _held(seen, shares), _held(seen, most), _held(few, shares))
+        rows.append([language, *figures, sure, weak])
+    columns = [
+        "language",
+        "links",
+        "shares",
+        "most",
+        f"shares, of at most {_TOP}",
+        "entries (links)",
+        "entries (shares)",
+    ]
+    show(f"Lexicon induction, % of gold targets in the top {_TOP}", columns, rows, digits=1)
 
 
-def _most(gold: Sequence[GoldPair]) -> float:
-    seen: dict[str, Counter[str]] = {}
-    for pair in gold:
-        for i, j in pair.sure:
-            seen.setdefault(pair.source[i], Counter())[pair.target[j]] += 1
-    held = sum(count for targets in seen.values() for _, count in targets.most_common(50))
+_TOP = 50
+
+
+def _held(seen: Mapping[str, Counter[str]], known: Mapping[str, Collection[str]]) -> float:
+    """The share of the gold links, in percent, whose target is among those that are known of their word."""
+    held = sum(
+        count for word, targets in seen.items() for one, count in targets.items() if one in known[word]
+    )
     return 100 * held / sum(targets.total() for targets in seen.values())
 
 
-def _induced(gold: Sequence[GoldPair], settings: AlignmentSettings, weigh: str) -> tuple[float, int]:
-    """The figure of a lexicon, and how many entries it has."""
+def _induced(
+    gold: Sequence[GoldPair], settings: AlignmentSettings, weigh: str
+) -> tuple[dict[str, list[str]], int]:
+    """The first entries of each word in a lexicon of the text, and how many it has in all."""
     with tempfile.TemporaryDirectory() as folder:
         corpus, output = Path(folder) / "corpus.tsv", Path(folder) / "lexicon.sqlite"
         lines = [f"{' '.join(pair.source)}\t{' '.join(pair.target)}\n" for pair in gold]
@@ -191,17 +216,11 @@ def _induced(gold: Sequence[GoldPair], settings: AlignmentSettings, weigh: str) 
         made = lexicon(
             corpus, output, form="sqlite", alignment=settings, settings=LexiconSettings(weigh=weigh)
         )
-        hits = total = 0
-        known: dict[str, set[str]] = {}
-        for pair in gold:
-            for i, j in pair.sure:
-                word = pair.source[i]
-                if word not in known:
-                    entries = [each for each in look_up(output, word, most=10_000) if each.source == word]
-                    known[word] = {each.target for each in entries[:50]}
-                hits += pair.target[j] in known[word]
-                total += 1
-    return 100 * hits / total, made.entries
+        known = {}
+        for word in {word for pair in gold for word in pair.source}:
+            entries = [each for each in look_up(output, word, most=10_000) if each.source == word]
+            known[word] = [each.target for each in entries[:_TOP]]
+    return known, made.entries
 
 
 @dataclass(frozen=True)
@@ -236,7 +255,7 @@ def gold_tags(settings: AlignmentSettings) -> Iterator[GoldSpans]:
     for language in ("de", "fr", "ja"):
         packed = data("tags", f"www-l10n.en-{language}.dev.jsonl.gz").read_bytes()
         records = [json.loads(line) for line in gzip.decompress(packed).decode().splitlines()]
-        texts = [(Text.of(record["source"]), Text.of(record["target"], parts=True)) for record in records]
+        texts = [_tagged(record) for record in records]
         plans = aligner.align([(a.bare, b.bare) for a, b in texts])
         for record, (a, b), found in zip(records, texts, plans, strict=True):
             places = [a.covered(start, end) for _, start, end in record["source_tags"]]

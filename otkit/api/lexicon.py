@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 FilePath = str | Path
-_WEAK = 0.005  # the share of a link that is worth counting where each counts its share
+_WEAK = 0.0001  # the least share that can be counted, where each link counts its share
 _WINDOW = 1024  # lines with given links that are counted together
 
 

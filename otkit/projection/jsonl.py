@@ -118,7 +118,7 @@ def _json_item(line: str, other: str | None, number: int) -> Labelled:
         if not value.strip():
             raise InputError(f"the {name} is empty", remedy="fill it")
     places = tuple(_json_place(span, text) for span in record[keys["spans"]])
-    source = Text.of(text, parts=True)
+    source = Text.of(text, parts=True, cuts={end for place in places for end in (place.start, place.end)})
     return Labelled(source, Text.of(target, parts=True), places, number, (keys, record))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,9 +25,9 @@ class Text:
     words: tuple[Segment, ...]
 
     @classmethod
-    def of(cls, text: str, *, parts: bool = False) -> Text:
-        """Raw text; with `parts`, words with a hyphen in their parts."""
-        return cls(text, tuple(text_words(text, parts=parts)))
+    def of(cls, text: str, *, parts: bool = False, cuts: Collection[int] = ()) -> Text:
+        """Raw text; with `parts`, words with a hyphen in their parts; no word lies across one of the places `cuts`."""
+        return cls(text, tuple(text_words(text, parts=parts, cuts=cuts)))
 
     @cached_property
     def bare(self) -> tuple[str, ...]:

@@ -104,7 +104,8 @@ class Squad:
                         remedy="correct answer_start",
                     )
                 places.append(Place(name, start, start + len(words)))
-        source, target = Text.of(text, parts=True), Text.of(context, parts=True)
+        ends = {end for place in places for end in (place.start, place.end)}
+        source, target = Text.of(text, parts=True, cuts=ends), Text.of(context, parts=True)
         return Labelled(source, target, tuple(places), number, (article, asked))
 
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:

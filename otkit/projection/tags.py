@@ -57,6 +57,10 @@ class Marked:
     text: str
     nodes: tuple[Node, ...]
 
+    def words(self) -> Text:
+        """The text with its words, which end where a tag stands."""
+        return Text.of(self.text, cuts={place for node in self.nodes for place in (node.start, node.end)})
+
 
 @dataclass(frozen=True)
 class Event:
@@ -82,7 +86,7 @@ def place_tags(
     source  the words of `marked.text`, of which shares (N, M) has a row each; closed  stretches of the target that no
     tag may cut, such as placeholders and entities.
     """
-    source = source or Text.of(marked.text)
+    source = source or marked.words()
     wanted = _intervals(marked, source, target, shares, settings)
     apart = _apart(closed)
     for index, (start, end) in enumerate(wanted):

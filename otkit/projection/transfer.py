@@ -28,7 +28,7 @@ def transfer_tags(
 ) -> Iterator[str | None]:
     """For each (source with markup, plain target, syntax or None) the target with markup; None for no target.
 
-    links  a line for each pair instead of the aligner's, between the words of `Text.of` on both sides
+    links  a line for each pair instead of the aligner's, between the words of `Marked.words` and `Text.of(parts=True)`
     """
     for window in transfer_windows(pairs, aligner, links=links):
         yield from window
@@ -56,7 +56,7 @@ def transfer_windows(
                     f"the text {quote(marked.text)} has {len(marked.nodes)} tags, expected {_MOST_TAGS} at most",
                     remedy="cut it at its sentences",
                 )
-            job = (marked, Text.of(marked.text), Text.of(target, parts=True), known)
+            job = (marked, marked.words(), Text.of(target, parts=True), known)
             waiting.append(job)
             yield (job[1].bare, job[2].bare) if marked.nodes and job[1].words and job[2].words else None
 

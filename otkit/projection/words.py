@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 
 from otkit.data.segmentation import Segment, segments
 
@@ -64,8 +66,12 @@ _UNSPACED = re.compile(
 )
 _KATAKANA = re.compile("[\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f]+")
 _HIRAGANA = re.compile("[\u3041-\u309f]+")
-# Within a word: a hyphen between letters or digits, and the end of a sentence without a space behind it.
-_SEAM = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)|(?<=[^\W\d_A-Z])[.!?](?=[^\W\d_a-z])")
+# Within a word: a hyphen between letters or digits, a plus or a slash between letters, the end of a sentence or clause
+# without a space behind it, and the marks of scripts without spaces.
+_SEAM = re.compile(
+    r"(?<=\w)[-\u2010\u2011](?=\w)|(?<=[^\W\d_])[+/](?=[^\W\d_])|(?<=[^\W\d_A-Z])[.!?:;,](?=[^\W\d_a-z])"
+    "|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"
+)
 _SHORT = 3  # letters of the longest word that may lean on another
 
 
@@ -94,31 +100,40 @@ def same_mark(one: str, other: str) -> bool:
     return one == other or any(one in marks and other in marks for marks in _MARKS if one and other)
 
 
-def text_words(text: str, *, parts: bool = False) -> list[Segment]:
+def text_words(text: str, *, parts: bool = False, cuts: Collection[int] = ()) -> list[Segment]:
     """The words of raw text with their places: between spaces, with the punctuation around them as words of its own.
 
-    With `parts`, a word with a hyphen is its parts: a span may end there ("Qing-Dynastie").
+    With `parts`, a word with a hyphen is its parts: a span may end there ("Qing-Dynastie"). No word lies across one of
+    the places `cuts`.
 
     Text in scripts without spaces is cut by ICU's dictionaries, but a run of katakana is one word: the dictionary does
     not know most of them. In `Segment`, places count characters.
     """
     found: list[Segment] = []
+    inner = sorted(cuts)
     for match in _SPACED.finditer(text):
         start, end = match.span()
-        while start < end and is_punctuation(text[start]):
-            found.append(Segment(text[start], start, start + 1))
-            start += 1
-        last = end
-        while last > start and is_punctuation(text[last - 1]):
-            last -= 1
-        for seam in _SEAM.finditer(text, start, last) if parts else ():
-            found += _cut(text[start : seam.start()], start)
-            found.append(Segment(seam[0], seam.start(), seam.end()))
-            start = seam.end()
-        if start < last:
-            found += _cut(text[start:last], start)
-        found += (Segment(text[place], place, place + 1) for place in range(last, end))
+        within = inner[bisect_right(inner, start) : bisect_left(inner, end)]
+        for first, last in pairwise([start, *within, end]):
+            found += _bare(text, first, last, parts=parts)
     return found
+
+
+def _bare(text: str, start: int, end: int, *, parts: bool) -> Iterator[Segment]:
+    """The words of a stretch without spaces."""
+    for seam in _SEAM.finditer(text, start, end) if parts else ():
+        yield from _bare(text, start, seam.start(), parts=False)
+        yield Segment(seam[0], seam.start(), seam.end())
+        start = seam.end()
+    while start < end and is_punctuation(text[start]):
+        yield Segment(text[start], start, start + 1)
+        start += 1
+    last = end
+    while last > start and is_punctuation(text[last - 1]):
+        last -= 1
+    if start < last:
+        yield from _cut(text[start:last], start)
+    yield from (Segment(text[place], place, place + 1) for place in range(last, end))
 
 
 def _cut(core: str, start: int) -> list[Segment]:

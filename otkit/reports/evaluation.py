@@ -205,8 +205,9 @@ def _point(value: float, interval: tuple[float, float] | None, deviation: float 
 def _change(figure: Figure) -> tuple[str, bool]:
     """The change as text, and whether its interval leaves out 0."""
     if figure.low is None or figure.high is None:
-        return f"{figure.difference:+.3f}", False
-    return f"{figure.difference:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})", figure.low * figure.high > 0
+        return f"{figure.difference:+.{_DIGITS}f}", False
+    interval = f"({figure.low:+.{_DIGITS}f} to {figure.high:+.{_DIGITS}f})"
+    return f"{figure.difference:+.{_DIGITS}f} {interval}", figure.low * figure.high > 0
 
 
 def summary_document(summary: Summary) -> dict[str, Any]:

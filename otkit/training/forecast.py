@@ -246,7 +246,8 @@ def _counted(module: AlignmentModel, batch: PairBatch, precision: str) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage
-        return tensor
+        # Not itself: a result that its own step keeps would hold on to the step, and nothing would ever be let go of.
+        return tensor.detach()
 
     with (
         autocast(module.encoder.device, precision),

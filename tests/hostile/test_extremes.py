@@ -56,7 +56,11 @@ EXTREMES: tuple[float, ...] = (
 )
 
 TABLES: dict[str, type[Settings]] = {
-    **{each.name: type(getattr(Recipe(), each.name)) for each in fields(Recipe) if each.init},
+    **{
+        each.name: type(value)
+        for each in fields(Recipe)
+        if isinstance(value := getattr(Recipe(), each.name), Settings)
+    },
     "export": ExportSettings,
     "embed": EmbeddingSettings,
     "mining": MiningSettings,
@@ -72,7 +76,6 @@ TABLES: dict[str, type[Settings]] = {
 NUMBERS = [
     (kind, known)
     for kind in TABLES.values()
-    if issubclass(kind, Settings)
     for known in declared(kind).values()
     if known.kind in (int, float)
 ]

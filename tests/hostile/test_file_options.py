@@ -90,7 +90,7 @@ def _few(options: list[tuple[str, str]], *quick: tuple[str, str]) -> list[object
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    _few(READ, ("tags", "--links"), ("search", "vectors")),
+    _few(READ, ("search", "vectors")),
 )
 def test_a_file_that_is_none_is_read_as_what_it_is_or_refused(
     command: str, option: str, server: Server, here: Path

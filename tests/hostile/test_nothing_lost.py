@@ -126,7 +126,20 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if not re.search(r"^out\.partial/", name)}
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+OFTEN = (
+    *("another rate", "held-out text", "another setting", "another format", "another index", "meaning it"),
+    *("other text", "through a planted"),
+)
+"""Of kinds that stand beside others of their kind: the slow suite has them."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if any(one in kind for one in OFTEN) else kind
+        for kind in REFUSED
+    ],
+)
 def test_what_would_lose_something_is_refused(kind: str, server: Server, here: Path) -> None:
     (here / "pages").mkdir()
     (here / "pages" / "index.html").write_text("my page")

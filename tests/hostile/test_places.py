@@ -42,7 +42,7 @@ def _finish(server: Server, name: str, folder: Path) -> None:
     raise AssertionError(ended.stderr)
 
 
-@pytest.mark.parametrize("name", mostly_slow(LINES, "extract", "show-alignment", "embed", "evaluate xnli"))
+@pytest.mark.parametrize("name", mostly_slow(LINES, "extract", "evaluate xnli"))
 def test_a_command_does_with_little(name: str, server: Server, here: Path) -> None:
     """Without a home, a terminal, or room for more than 64 files at a time; in one column; with a home that nobody
     writes to. What it writes is the same."""
@@ -94,9 +94,7 @@ def test_inputs_that_may_not_be_read_are_one_line(name: str, server: Server, her
 # --- full disks
 
 
-@pytest.mark.parametrize(
-    "name", mostly_slow(sorted(LINES.keys() - SILENT), "extract", "embed", "lexicon", "check")
-)
+@pytest.mark.parametrize("name", mostly_slow(sorted(LINES.keys() - SILENT), "extract", "lexicon"))
 def test_a_file_that_may_not_grow_is_one_line(name: str, server: Server, here: Path) -> None:
     """A stand-in for a full disk that every system has: no file may be longer than some bytes."""
     assert server.start(words_of(name), here).code == 0
@@ -155,7 +153,7 @@ def _on_a_full_disk(name: str, rooms: list[int], small: tuple[Server, Path, Path
         assert snapshot(seen / "work") == wanted
 
 
-@pytest.mark.parametrize("name", ["extract", "embed"])
+@pytest.mark.parametrize("name", mostly_slow(["extract", "embed"], "extract"))
 def test_a_full_disk_is_one_line(name: str, small: tuple[Server, Path, Path], bench: Path) -> None:
     _on_a_full_disk(name, [random.Random(name).randrange(0, 65536, 4096)], small, bench)
 

@@ -16,8 +16,9 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.errors import OtkitError
 from otkit.files import parse_json, to_json
 from otkit.inspector.annotations import Annotations
-from otkit.inspector.endpoints import ENDPOINTS, answer
+from otkit.inspector.endpoints import ENDPOINTS
 from otkit.inspector.models import Models
+from otkit.inspector.requests import answer
 from otkit.inspector.session import Session
 from tests.conftest import make_tiny_encoder
 from tests.inspector.conftest import Running, gold_lines

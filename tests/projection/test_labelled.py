@@ -170,6 +170,14 @@ def test_jsonl_keeps_its_fields_and_says_what_was_lost(tmp_path: Path) -> None:
     assert "no JSON" in second["skipped"]
 
 
+def test_spans_within_a_word_go_their_own_ways(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 4, "label": "A"}, {"start": 5, "end": 6, "label": "B"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "Ctrl+C", "target": "Strg+C", "spans": spans}))
+    (tmp_path / "links").write_text("0-0 1-1 2-2\n")
+    result = project(tmp_path / "a.jsonl", links=tmp_path / "links")
+    assert [each["text"] for each in json.loads(result.text or "")["spans"]] == ["Strg", "C"]
+
+
 def squad(context: str, question: str, answer: str) -> str:
     qas = [
         {

@@ -87,6 +87,14 @@ def test_tags_by_hand(source: str, target: str, links: str, expected: str) -> No
     assert carried(source, target, links) == expected
 
 
+def test_words_end_where_a_tag_stands_and_at_the_seams_of_the_translation() -> None:
+    marked = parse_markup("Press <kbd>Ctrl</kbd>+<kbd>C</kbd>, a<b>b</b>c", "", "html")
+    assert marked.words().bare == ("Press", "Ctrl", "+", "C", ",", "a", "b", "c")
+    assert Text.of("Strg+C und/oder 1/2 MZLA、Mozilla GUI:Neu 12:30 a.b，「B", parts=True).bare == (
+        "Strg", "+", "C", "und", "/", "oder", "1/2", "MZLA", "、", "Mozilla", "GUI:Neu", "12:30", "a.b", "，", "「", "B",
+    )  # fmt: skip
+
+
 def test_spans_of_the_whole_text_and_neighbours_hold_when_nothing_is_linked() -> None:
     found = carried("<i>a</i><i>b</i> c d", "w x y z")
     assert Counter(TAG.findall(found)) == Counter(TAG.findall("<i>a</i><i>b</i>"))

@@ -71,7 +71,7 @@ def test_a_chart_has_names_intervals_averages_chance_and_the_change() -> None:
     assert drawn[7] == of_all.baseline_interval
     assert of_all.interval is not None
     assert of_all.interval[0] < 0.75 < of_all.interval[1]
-    changes = [text for text in axes.texts if text.get_text().startswith("+0.250 (")]
+    changes = [text for text in axes.texts if text.get_text().startswith("+0.2500 (")]
     assert [text.get_fontweight() for text in changes] == ["bold"] * 4  # 0 is outside
 
 
