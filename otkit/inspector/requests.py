@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otkit.data.lines import words_of
+from otkit.data.lines import refuse_unwritable, words_of
 from otkit.errors import ConfigError, InputError, choose
 from otkit.inspector.session import Session
 
@@ -74,6 +74,8 @@ def answer(endpoint: Endpoint, session: Session, request: Any) -> Any:
         if type(value) not in known.types:
             kinds = " or ".join(JSON_NAMES[kind] for kind in known.types)
             raise ConfigError(f"{name} is {value!r:.60}", remedy=f"give {kinds}: {known.help}", setting=name)
+        if isinstance(value, str):
+            refuse_unwritable(value, name)
     missing = [name for name, known in endpoint.fields.items() if known.needed and name not in request]
     if missing:
         raise ConfigError(f"{missing[0]} is missing", remedy=f"give {endpoint.fields[missing[0]].help}")

@@ -1,15 +1,13 @@
-"""Requests of anyone's: each field of each endpoint with what it is not, and bytes that are no request."""
+"""Requests of anyone's: each field of each endpoint with what it is not."""
 
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from otkit.alignment.settings import AlignmentSettings
@@ -21,7 +19,7 @@ from otkit.inspector.models import Models
 from otkit.inspector.requests import answer
 from otkit.inspector.session import Session
 from tests.conftest import make_tiny_encoder
-from tests.inspector.conftest import Running, gold_lines
+from tests.inspector.conftest import gold_lines
 
 GOOD: dict[str, Any] = {
     "source": "das haus ist klein",
@@ -71,57 +69,5 @@ def test_a_field_that_is_wrong_is_one_error(endpoint: Any, field: str, session: 
         json.loads(found, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
         found.encode()
     assert all(path.parent == folder for path in folder.rglob("*"))
-    assert not {path.name for path in folder.iterdir()} - {
-        *(".made-by-otkit.json", "journal.jsonl", "ann.tsv", "ann.pharaoh"),
-        *(f"x{end}" for end in (".tsv", ".pharaoh")),
-    }
-
-
-RAW = {
-    "garbage": b"\x00\xff\x1b[31m\r\n\r\n",
-    "no end of a line": b"G" * 200_000,
-    "no end of the heads": b"GET / HTTP/1.1\r\nHost: HOST\r\n" + b"X-A: b\r\n" * 20_000,
-    "HTTP/0.9": b"GET /\r\n",
-    "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: HOST\r\n\r\n",
-    "a length of 5,000 digits": b"POST /align HTTP/1.1\r\nHost: HOST\r\nContent-Length: "
-    + b"9" * 5000
-    + b"\r\n\r\n",
-    "a negative length": b"POST /align HTTP/1.1\r\nHost: HOST\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"POST /align HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-    "a length and chunks": b"POST /align HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a chunk of 2^64": b"POST /align HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
-    "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "two hosts": b"GET / HTTP/1.1\r\nHost: HOST\r\nHost: evil\r\n\r\n",
-    "a host with bytes": b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n",
-    "a cookie that is none": b'GET / HTTP/1.1\r\nHost: HOST\r\nCookie: \x80=;=;;="\\777\r\n\r\n',
-    "a way out of the folder": b"GET /assets/../../../etc/passwd HTTP/1.1\r\nHost: HOST\r\n\r\n",
-    "an encoded way out": b"GET /assets/%2e%2e%2f%2e%2e%2fetc/passwd%00 HTTP/1.1\r\nHost: HOST\r\n\r\n",
-    "a socket of the web": b"GET / HTTP/1.1\r\nHost: HOST\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    "a proxy": b"CONNECT example.org:443 HTTP/1.1\r\nHost: HOST\r\n\r\n",
-    "nothing": b"",
-}
-
-
-@pytest.mark.parametrize("kind", RAW)
-def test_bytes_that_are_no_request_end_nothing(
-    kind: str, running: Running, capfd: pytest.CaptureFixture[str]
-) -> None:
-    host = f"127.0.0.1:{running.address.port}"
-    with socket.create_connection(("127.0.0.1", running.address.port), timeout=30) as opened:
-        try:
-            opened.sendall(RAW[kind].replace(b"HOST", host.encode()))
-            opened.shutdown(socket.SHUT_WR)
-            found = opened.recv(1 << 16)
-        except ConnectionError:
-            found = b""
-    assert b"root:" not in found
-    assert (
-        not found
-        or found.startswith(b"HTTP/1.1 4")
-        or kind in ("a cookie that is none", "a socket of the web")
-    )
-    assert "Traceback" not in capfd.readouterr().err
-    assert httpx2.post(f"http://{host}/settings", json={}, timeout=60).status_code == 200
+    known = (".made-by-otkit.json", "journal.jsonl")
+    assert all(path.name in known or path.name.startswith("ann.") for path in folder.iterdir())
