@@ -50,7 +50,11 @@ def test_a_result_is_figures_tables_and_json(files: Path, tiny_encoder: TorchEnc
     assert found.table().title == "retrieval: forward"
     assert [table.title for table in found.tables()][-1] == "retrieval: space"
     document = json.loads(json.dumps(found.to_dict()))
-    assert document["languages"]["de"]["forward @1"] == {"mean": 1.0}
+    assert document["languages"]["de"]["forward @1"] == {
+        "mean": 1.0,
+        "interval": [1.0, 1.0],
+        "chance": 1 / 12,
+    }
     assert document["encoders"]["model"]["prefix"] == "das "
     assert tiny_encoder.settings.prefix == ""
     assert set(document["settings"]["data"]) == {"de-en.tsv"}

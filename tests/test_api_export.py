@@ -62,7 +62,7 @@ def test_wrong_keywords_name_the_nearest(tiny_encoder: TorchEncoder, tmp_path: P
     for call, message in (
         (lambda: otkit.export(tiny_encoder, "onnx", output=out, quantise="int8"), "did you mean 'quantize'"),
         (lambda: otkit.export(tiny_encoder, "gguff", output=out), "did you mean 'gguf'"),
-        (lambda: otkit.export(tiny_encoder, "gguf", output=out, quantize="int8"), "about onnx alone"),
+        (lambda: otkit.export(tiny_encoder, "gguf", output=out, quantize="int8"), "about onnx and web alone"),
         (lambda: otkit.embed([], encoder=tiny_encoder, output=out), "there is no text to embed"),
         (lambda: otkit.embed("x.tsv", encoder=tiny_encoder, output=out, indx="flat"), "did you mean 'index'"),
         (lambda: otkit.embed("-", encoder=tiny_encoder, output=out, resume=True), "cannot be read again"),
@@ -110,7 +110,7 @@ def test_vectors_remember_where_their_encoder_lies(tiny_encoder: TorchEncoder, t
 
 
 def test_the_names_of_settings_are_those_of_what_acts_on_them() -> None:
-    assert {*folders.FOLDERS, "onnx"} == set(export_settings.TARGETS)
+    assert {*folders.FOLDERS, "onnx", "web"} == set(export_settings.TARGETS)
     assert set(quantize.RECIPES) == set(export_settings.QUANTISATIONS)
     assert set(gguf.GGUF_TYPES) == set(export_settings.GGUF_TYPES)
     assert {*shards.SHARDS, "auto"} == set(vector_settings.SHARDS)

@@ -203,7 +203,8 @@ class Transfer:
     copies: Annotated[
         list[str] | None,
         option(
-            "The training examples in other languages, as project --augment writes them; repeatable.", "FILE"
+            "The training examples in other languages, as `otkit project --augment` writes them; repeatable.",
+            "FILE",
         ),
     ] = None
     langs: Langs = None

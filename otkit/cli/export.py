@@ -133,7 +133,9 @@ def export(
     )
     then = f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))}"
     if settings.to == "web":
-        then = f"python -m http.server --directory {shlex.quote(str(output))}, or any other host of files"
+        then = (
+            f"any host of files shows the page, such as python -m http.server in {shlex.quote(str(output))}"
+        )
     last_line(
         f"wrote {output}: {made.bytes / 1e6:.1f} MB {kind}",
         then=then,

@@ -303,7 +303,7 @@ def _inner(etree: Any, element: Any) -> str:
         if _local(child) and (own := _OWN_ENTITY.search(part)):
             raise InputError(
                 f"a tag has the entity {own[0]} in it, which stands for text that is elsewhere",
-                remedy="write that text in its place (xmllint --noent)",
+                remedy="write that text in its place",
             )
     around = {f'xmlns{":" + prefix if prefix else ""}="{uri}"' for prefix, uri in element.nsmap.items()}
     text = "".join(parts)

@@ -41,7 +41,7 @@ TABLES = {
     "batching": "how sentence pairs become batches",
     "training": "how long and how fast a run trains",
     "tuning": "which part of the encoder is trained",
-    "transfer": "how parallel text and copies of the examples take part while a task is fine-tuned",
+    "transfer": "how a task is fine-tuned beside parallel text and copies",
 }
 
 RECIPE_FILE = "recipe.toml"

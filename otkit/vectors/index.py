@@ -196,9 +196,13 @@ def open_index(vectors: Vectors, facts: dict[str, Any]) -> Any:
             f"the manifest's index cannot be used ({error})", where=str(vectors.folder), remedy="embed again"
         ) from error
     try:
-        return faiss.read_index(str(path))  # efSearch and nprobe lie in the file
+        index: Any = faiss.read_index(str(path))  # efSearch and nprobe lie in the file
     except (RuntimeError, MemoryError) as error:  # it asks for what a count in the file says
         raise ExportError("FAISS cannot read the index", where=str(path), remedy="embed again") from error
+    effort = index.nprobe if chosen.kind == "ivf" else index.hnsw.efSearch if chosen.kind == "hnsw" else 1
+    if effort < 1:
+        raise ExportError("the index looks at nothing", where=str(path), remedy="embed again")
+    return index
 
 
 def _check_header(path: Path, kinds: tuple[bytes, ...], shape: tuple[int, int]) -> None:

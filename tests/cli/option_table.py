@@ -473,7 +473,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "--device": DEVICE,
         "--threads": THREADS,
         "--json": JSON,
-        "--chart": Row("chart.png chart.svg", wrong="bars.jpg bars.pdf"),
+        "--chart": Row("chart.svg", wrong="bars.jpg bars.pdf"),
         "--markdown": Row("tables.md", wrong="tables.pdf tables.html"),
         "--quiet": QUIET,
         "--verbose": VERBOSE,

@@ -596,7 +596,11 @@ def test_inspect() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for words, code, said in (
-            ("inspect de-en.tsv --gold de-en.gold.tsv", 2, "--gold: a corpus and gold are given"),
+            (
+                "inspect de-en.tsv --gold de-en.gold.tsv",
+                2,
+                "--gold: the gold holds its sentences itself, and a corpus is given",
+            ),
             ("inspect --model tiny --model other --model tiny --port 0", 2, "--model: received 3 models"),
             ("inspect --model tiny --model tiny", 2, "--model: both models are the same"),
             ("inspect --model tiny --host 203.0.113.9", 2, "--port: 203.0.113.9:0 cannot be listened on"),

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import skew
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.layers import layer_curves, sample_texts
+from otkit.alignment.layers import CHOOSES, layer_curves, sample_texts
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import read_gold
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
@@ -21,8 +21,8 @@ def test_a_column_is_what_the_library_measures() -> None:
     pairs = [pair for pair in short if len(pair[0]) + len(pair[1]) > 12][:6]
     gold = read_gold("sample_data/gold/de-en.dev.tsv")[:3]
     column = column_of(encoder, "de-en", pairs, AlignmentSettings(), gold)
-    curves = layer_curves(encoder, {"x": pairs}, ("centred", "sentences"))
-    assert column.mutual == pytest.approx(curves["centred"], abs=1e-4)
+    curves = layer_curves(encoder, {"x": pairs}, (CHOOSES, "sentences"))
+    assert column.mutual == pytest.approx(curves[CHOOSES], abs=1e-4)
     assert column.rank == pytest.approx(curves["sentences"], abs=1e-4)
     assert column.aer is not None
     for layer in (0, encoder.layers):

@@ -205,4 +205,7 @@ def test_what_was_trained_and_mixed_is_said(tmp_path: Path, tiny_encoder: TorchE
     assert rows["tau"] == "0.1, in units of the mean cost"
     assert rows["links"] == "its own; for link-likelihood those of the word aligner, read every 35 steps"
     assert rows["trained"] == "the layers 1 to 2 of 2; those above 1 are saved as they were before the run"
-    assert rows["batches"] == "3 pairs of all languages together, 1 to an optimiser step"
+    assert (
+        rows["batches"]
+        == "3 pairs of all languages together, 1 to an optimiser step, at most 288 subwords a pass"
+    )
