@@ -255,6 +255,9 @@ def test_the_workbench(page: Page, running: Running) -> None:
     found = {row["id"]: row["verdict"] for row in running.ask("/corpus")["rows"]}
     assert (found[shown[1]], found[shown[2]]) == ("accepted", "rejected")
     assert "; 1 accepted; 1 rejected" in page.inner_text(said)
+    page.wait_for_function(
+        f"() => !document.querySelector('{said}').innerText.includes('so far')"
+    )  # bars stay
     page.click("#word-pairs summary")
     page.click("#word-pairs .chips button >> nth=0")
     page.wait_for_function("() => document.querySelector('#filter-source').value !== ''")
