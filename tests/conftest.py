@@ -42,6 +42,15 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Several threads on so small a model or problem only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def sample_encoder() -> TorchEncoder:
     """The embedded encoder on the CPU. Do not train it: take `tiny_encoder` for that."""

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import otkit
 
 ROOT = Path(otkit.__file__).parent
@@ -69,22 +71,22 @@ def test_pot_is_imported_in_one_file_only() -> None:
     assert users == ["exact.py"]
 
 
-def test_the_package_and_its_help_import_nothing_heavy() -> None:
-    code = (
-        "import sys, otkit, otkit.cli.app; "
-        "print([name for name in ('torch', 'transformers', 'faiss', 'onnxruntime', 'accelerate', 'scipy', 'numpy')"
-        " if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
-
-
-def test_commands_that_do_not_train_start_without_what_training_imports() -> None:
-    code = (
-        "import sys, otkit.api.align, otkit.api.check, otkit.api.embed, otkit.api.project; "
-        "print([name for name in ('torch.distributed.tensor', 'torch._dynamo', 'accelerate')"
-        " if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("begun", "heavy"),
+    [
+        (
+            "otkit, otkit.cli.app",
+            ("torch", "transformers", "faiss", "onnxruntime", "accelerate", "scipy", "numpy"),
+        ),
+        (
+            "otkit.api.align, otkit.api.check, otkit.api.embed, otkit.api.project",
+            ("torch.distributed.tensor", "torch._dynamo", "accelerate"),
+        ),
+    ],
+    ids=["the package and its help", "commands that do not train"],
+)
+def test_what_starts_imports_nothing_that_it_does_not_need(begun: str, heavy: tuple[str, ...]) -> None:
+    code = f"import sys, {begun}; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 

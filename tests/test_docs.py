@@ -73,13 +73,16 @@ def readme_blocks() -> Iterator[tuple[str, ...]]:
             yield tuple(commands)
 
 
-def site_commands() -> Iterator[tuple[str, str, str]]:
-    """(page, command, the error that the page says it ends with) of the site's own pages."""
+def site_pages() -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """(page, its commands with the error that the page says each ends with) of the site's own pages."""
     for path in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "recipes").glob("*.md")]):
-        for block in blocks(path.read_text(encoding="utf-8")):
-            for part in block.removeprefix("$ ").split("\n$ "):
-                command, _, output = part.strip().partition("\n")
-                yield path.stem, command, output
+        parts = [
+            part.strip().partition("\n")
+            for block in blocks(path.read_text(encoding="utf-8"))
+            for part in block.removeprefix("$ ").split("\n$ ")
+        ]
+        if parts:
+            yield path.stem, tuple((command, output) for command, _, output in parts)
 
 
 def help_examples() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -118,12 +121,14 @@ def test_readme_examples_run(block: tuple[str, ...], workplace: Path, otkit: Otk
         assert shown.out.strip() or (written is not None and written.exists()), f"{command} gave nothing"
 
 
-@pytest.mark.parametrize(("page", "command", "error"), list(site_commands()))
-def test_site_examples_run(page: str, command: str, error: str, otkit: Otkit) -> None:
-    shown = otkit(shlex.split(command))
-    assert (shown.code in (1, 2)) == bool(error), shown.err
-    if error:
-        assert shown.err.strip() == error
+@pytest.mark.parametrize("examples", [pytest.param(each, id=page) for page, each in site_pages()])
+def test_site_examples_run(examples: tuple[tuple[str, str], ...], otkit: Otkit) -> None:
+    """In order, in one folder: one may use what another wrote."""
+    for command, error in examples:
+        shown = otkit(shlex.split(command))
+        assert (shown.code in (1, 2)) == bool(error), f"{command}\n{shown.err}"
+        if error:
+            assert shown.err.strip() == error
 
 
 def test_the_search_recipe_shows_what_its_commands_answer(

@@ -26,6 +26,8 @@ Words = tuple[str, ...]
 Text = tuple[Words, Words] | InputError
 """A sentence pair, or what is wrong with it."""
 Line = str | InputError
+Whole = tuple[tuple[Words, Words], list[tuple[int, int, bool]]]
+"""The sentences of a line and its links."""
 
 GOLD_FORMATS: dict[str, str] = {
     "auto": "seen from the content",
@@ -106,20 +108,29 @@ def _shown(line: str) -> str | None:
 
 
 def _read_tsv(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
+    return _read_whole(lines, name, _columns)
+
+
+def _read_json(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
+    return _read_whole(lines, name, _object)
+
+
+def _read_whole(lines: Sequence[Line], name: str, parse: Callable[[Line], Whole]) -> RawGold:
+    """Lines that hold a pair's sentences and its links."""
     raw = RawGold([])
     for number, line in enumerate(lines, 1):
-        where, pair = f"{name}:{number}", len(raw.texts)
+        pair = len(raw.texts)
         try:
-            text, links = _columns(line)
+            text, links = parse(line)
         except InputError as error:
-            raw.texts.append(located(error, where))
+            raw.texts.append(located(error, f"{name}:{number}"))
         else:
             raw.texts.append(text)
             raw.links += [RawLink(pair, i, j, sure, number) for i, j, sure in links]
     return raw
 
 
-def _columns(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool]]]:
+def _columns(line: Line) -> Whole:
     if isinstance(line, InputError):
         raise line
     columns = line.split("\t")
@@ -132,21 +143,7 @@ def _columns(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool
     return (words_of(columns[0]), words_of(columns[1])), parse_links(columns[2])
 
 
-def _read_json(lines: Sequence[Line], texts: Sequence[Text], name: str) -> RawGold:
-    raw = RawGold([])
-    for number, line in enumerate(lines, 1):
-        where, pair = f"{name}:{number}", len(raw.texts)
-        try:
-            text, links = _object(line)
-        except InputError as error:
-            raw.texts.append(located(error, where))
-        else:
-            raw.texts.append(text)
-            raw.links += [RawLink(pair, i, j, sure, number) for i, j, sure in links]
-    return raw
-
-
-def _object(line: Line) -> tuple[tuple[Words, Words], list[tuple[int, int, bool]]]:
+def _object(line: Line) -> Whole:
     if isinstance(line, InputError):
         raise line
     try:

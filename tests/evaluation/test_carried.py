@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from tokenizers import processors
@@ -15,13 +13,7 @@ from otkit.evaluation.answers import Window, make_windows
 from otkit.evaluation.carried import Carrying, counterparts
 from otkit.evaluation.protocol import unwatched
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def window(example: int) -> Window:
