@@ -336,6 +336,8 @@ class TrainingProgress:
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """How far something beside the steps is, such as a measurement; it ends when all is done."""
+        if self._beside is None and done == total:  # its end, told once more
+            return
         if self._beside is None or self._beside.name != what:
             if self._beside is not None:
                 self._progress.end(self._beside)

@@ -170,6 +170,9 @@ def test_what_comes_after_the_last_step_is_announced(
     said = capsys.readouterr().err.splitlines()
     assert said == ["align: 2/2 steps in 0:00:04, 0.5 steps/s; ot 0.25", "measuring held-out text ..."]
     assert [step.name for step in progress.steps] == ["measuring held-out text"]
+    for _ in range(2):  # a measurement in parts tells its end more than once
+        observer.progress("measuring held-out text", 100, 100)
+    assert (capsys.readouterr().err, progress.steps) == ("", [])
 
 
 def test_an_evaluation_reckons_each_thing_by_itself(clock: Clock) -> None:
