@@ -36,6 +36,8 @@ def held_out_divergence(
     was_training = module.training
     module.eval()
     for corpus in corpora:
+        if observer is not None:  # before a batch that may take long; those that were too long were skipped
+            observer.progress("measuring held-out text", done, pairs_in_all)
         source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))
         total, count = torch.zeros((), dtype=torch.float64), 0
         with torch.no_grad():
@@ -51,8 +53,8 @@ def held_out_divergence(
         language = corpus.languages[0]
         found[language] = float(total) / count
         done += len(corpus)
-        if observer is not None:  # those that are too long were skipped
-            observer.progress("measuring held-out text", done, pairs_in_all)
+    if observer is not None:
+        observer.progress("measuring held-out text", done, pairs_in_all)
     module.train(was_training)
     return found
 
