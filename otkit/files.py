@@ -63,6 +63,7 @@ __all__ = [
     "parse_json",
     "remember",
     "replace_file",
+    "script_json",
     "sha256_of",
     "to_json",
     "undisturbed",
@@ -128,6 +129,11 @@ def to_json(document: Any, *, indent: int | None = 1) -> str:
     except (TypeError, ValueError):  # something in it is no number, or no type of JSON's
         text = json.dumps(_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def script_json(document: Any) -> str:
+    """JSON on one line that may stand within a script of a page: no HTML parser ends it early."""
+    return to_json(document, indent=None).rstrip("\n").replace("<", "\\u003c").replace("&", "\\u0026")
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -2,7 +2,7 @@
 
 For each hidden state, in [0, 1] but hubness:
 
-    mutual    share of the words of a pair that are each other's nearest, once the mean of both sentences is taken off
+    mutual    share of the words of a pair that are each other's nearest: the measure that `auto` chooses by
     rank      share of sentences whose translation is the nearest of the batch, both ways (MEXA)
     isotropy  1 - mean cosine of two words of one language: 1 where they point everywhere alike
     hubness   skewness of how often a target word is among the 10 nearest of a source word: 0 is even

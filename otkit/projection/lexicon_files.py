@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from xml.sax.saxutils import escape, quoteattr
 
-from otkit.files import to_json
+from otkit.files import script_json, to_json
 from otkit.projection.lexicon import Entry, read_entries
 
 __all__ = ["LEXICON_FORMS", "shortlist"]
@@ -94,7 +94,7 @@ def _html(base: sqlite3.Connection, langs: tuple[str, str]) -> Iterator[str]:
     spoken = [lang if lang in known else "" for lang in langs]
     page = (resources.files("otkit.projection") / "lexicon.html").read_text(encoding="utf-8")
     head, end = page.split("{{entries}}")
-    for place, text in (("title", title), ("note", note), ("langs", _script(to_json(spoken, indent=None)))):
+    for place, text in (("title", title), ("note", note), ("langs", script_json(spoken))):
         head = head.replace("{{" + place + "}}", text)
     yield head
     frequent = "WHERE e.id IN (SELECT id FROM entries ORDER BY count DESC, id LIMIT ?)"
@@ -106,14 +106,7 @@ def _html(base: sqlite3.Connection, langs: tuple[str, str]) -> Iterator[str]:
 def _row(entry: Entry) -> str:
     example = [entry.examples[0].source, entry.examples[0].target] if entry.examples else []
     figures = [round(entry.target_given_source, 4), round(entry.source_given_target, 4)]
-    return (
-        _script(to_json([entry.source, entry.target, entry.count, *figures, *example], indent=None)) + ",\n"
-    )
-
-
-def _script(text: str) -> str:
-    """JSON of one line that may stand within a script."""
-    return text.rstrip("\n").replace("<", "\\u003c").replace("&", "\\u0026")
+    return script_json([entry.source, entry.target, entry.count, *figures, *example]) + ",\n"
 
 
 Writer = Callable[[sqlite3.Connection, tuple[str, str]], Iterator[str]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from otkit.errors import ConfigError, require_extra
-from otkit.files import write_file
+from otkit.reports.figures import FIXED, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,14 +67,8 @@ def dot_chart(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -
     from matplotlib import rc_context
 
     kind = path.suffix.lstrip(".").lower()
-    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "otkit"}):
-        figure = dots_figure(panels)
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        write_file(
-            path,
-            lambda temporary: figure.savefig(temporary, format=kind, dpi=150, metadata=metadata),
-            overwrite=overwrite,
-        )
+    with rc_context(FIXED):  # type: ignore[arg-type]  # the stubs want literal keys
+        save_figure(dots_figure(panels), path, kind=kind, overwrite=overwrite)
 
 
 def dots_figure(panels: Sequence[Panel]) -> Figure:

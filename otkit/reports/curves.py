@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from otkit.errors import ConfigError, require_extra
-from otkit.files import write_file
+from otkit.reports.figures import FIXED, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,15 +81,9 @@ def write_curve(
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
 
-    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "otkit"}):
-        figure = curve_figure(records, panels)
-        kind = format or path.suffix.lstrip(".").lower() or "png"
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        write_file(
-            path,
-            lambda temporary: figure.savefig(temporary, format=kind, dpi=150, metadata=metadata),
-            overwrite=overwrite,
-        )
+    kind = format or path.suffix.lstrip(".").lower() or "png"
+    with rc_context(FIXED):  # type: ignore[arg-type]  # the stubs want literal keys
+        save_figure(curve_figure(records, panels), path, kind=kind, overwrite=overwrite)
 
 
 def curve_figure(records: Sequence[Record], panels: Sequence[CurvePanel]) -> Figure:

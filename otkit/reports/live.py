@@ -7,7 +7,6 @@ links are not computed in the page: it holds those that the aligner makes under 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -16,6 +15,7 @@ from importlib import resources
 import numpy as np
 
 from otkit.alignment.shares import Shares
+from otkit.files import script_json
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.view import Cell, GridView
 
@@ -55,18 +55,13 @@ def live_html(live: LiveView) -> str:
         '<label class="otkit-threshold">threshold <input type="range" min="0" step="1"></label> '
         '<output role="status"></output></div>'
         f"{fragment_html(replace(live.view, settings=_without_rule(live.view.settings)))}"
-        f'<script type="application/json">{_json(_data(live))}</script></div><script>{script}</script>'
+        f'<script type="application/json">{script_json(_data(live))}</script></div><script>{script}</script>'
     )
 
 
 def _without_rule(settings: str) -> str:
     """Settings without the rule for links, which they end with: the controls say which it is."""
     return settings.rpartition("; ")[0]
-
-
-def _json(value: object) -> str:
-    """JSON that no HTML parser can end early."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _data(live: LiveView) -> dict[str, object]:

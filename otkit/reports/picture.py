@@ -12,7 +12,7 @@ import numpy as np
 
 from otkit.alignment.shares import Shares
 from otkit.errors import ConfigError, require_extra
-from otkit.files import write_file
+from otkit.reports.figures import FIXED, save_figure
 from otkit.reports.view import GridView, LinkKind
 from otkit.reports.words import cell_width, mostly_rtl, visible
 
@@ -76,26 +76,13 @@ def write_picture(
         )
     words = {visible(word) for view in views for word in (*view.source, *view.target, view.caption)}
     families, notes = families_for(words)
-    # Letters as paths: the SVG looks the same where fonts are missing. A fixed salt: same input, same bytes.
-    settings = {
-        "font.family": families,
-        "svg.fonttype": "path",
-        "svg.hashsalt": "otkit",
-        "text.parse_math": False,
-    }
+    settings = {**FIXED, "font.family": families, "text.parse_math": False}
     with rc_context(settings):  # type: ignore[arg-type]  # the stubs want literal keys
         figure = picture_figure(views)
         figure.draw_without_rendering()  # what stands outside the axes is placed now
         box = figure.get_tightbbox().padded(0.1)  # inches
         dpi = min(_DPI, int(MOST_PIXELS / max(box.width, box.height))) if kind == "png" else _DPI
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        write_file(
-            path,
-            lambda temporary: figure.savefig(
-                temporary, format=kind, dpi=dpi, bbox_inches=box, metadata=metadata
-            ),
-            overwrite=overwrite,
-        )
+        save_figure(figure, path, kind=kind, overwrite=overwrite, dpi=dpi, box=box)
     if dpi < _LEAST_DPI:
         notes.append(
             "the words are too small to be read; an SVG, a page (html) or the format text has room for them"
