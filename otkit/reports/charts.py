@@ -40,6 +40,7 @@ class Panel:
     chance   what guessing gives in a row
     changes  what is written beside a row, and whether it is more than noise
     note     what the whiskers are
+    share    whether the figures lie in [0, 1]: the axis shows nothing beyond
     """
 
     title: str
@@ -49,6 +50,7 @@ class Panel:
     chance: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     note: str = ""
+    share: bool = False
 
     @property
     def rows(self) -> list[str]:
@@ -115,6 +117,10 @@ def _draw(panel: Panel, axes: Axes) -> None:
         label.set_fontweight("bold")
     axes.set_ylim(max(places.values()) + 0.6, -0.6)
     _chance(panel, axes, places)
+    if panel.share:
+        low, high = axes.get_xlim()
+        room = 0.02 * (high - low)  # for half a dot
+        axes.set_xlim(max(low, -room), min(high, 1 + room))
     _changes(panel, axes, places)
     axes.set_title(panel.heading, loc="left", fontsize=11)
     axes.set_xlabel(_WORSE[panel.better], loc="left" if panel.better == "lower" else "right", fontsize=9)

@@ -191,6 +191,8 @@ def summary_panels(
                 chance={row: one.chance for row, one in figures.items() if one.chance is not None},
                 changes={row: _change(one) for row, one in figures.items() if one.difference is not None},
                 note="95 % bootstrap interval" if items else "± deviation over seeds" if spread else "",
+                share=all(0 <= one.value <= 1 for each in points.values() for one in each.values())
+                and metric.statistic is not None,
             )
         )
     return panels

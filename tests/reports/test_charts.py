@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,18 @@ def test_chance_far_from_all_figures_is_said_and_does_not_flatten_them() -> None
     (axes,) = dots_figure(summary_panels("toy", summary, model="m")).axes
     assert texts(axes) == ["m", "chance 0.001, far to the left"]
     assert axes.get_xlim()[0] > 0.5
+
+
+def test_no_share_is_drawn_beyond_none_and_all() -> None:
+    for right, chance in ((1.0, 0.9), (0.0, 0.1)):
+        cells = [Cell("toy", MODEL, "m", 0, 0.0, found(right))]
+        (panel,) = summary_panels("toy", summarise(cells, [replace(ACCURACY, chance=chance)]), model="m")
+        assert panel.share
+        (axes,) = dots_figure([panel]).axes
+        low, high = axes.get_xlim()
+        room = 0.03 * (high - low)
+        assert -room <= low < right + room
+        assert right - room < high <= 1 + room
 
 
 def test_deviations_over_seeds_stand_where_a_task_keeps_no_items() -> None:
