@@ -1,0 +1,30 @@
+"""How a figure of matplotlib's becomes a file: the same bytes for the same input, and the same picture everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otkit.files import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+__all__ = ["FIXED", "save_figure"]
+
+FIXED = {"svg.fonttype": "path", "svg.hashsalt": "otkit"}
+"""Settings to draw and save under: letters as paths, so that an SVG looks the same where fonts are missing, and a fixed
+salt."""
+
+
+def save_figure(
+    figure: Figure, path: Path, *, kind: str, overwrite: bool, dpi: int = 150, box: Bbox | None = None
+) -> None:
+    """Write the figure, or its part in `box` (inches), as a `png` or an `svg`."""
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else None
+    write_file(
+        path,
+        lambda temporary: figure.savefig(temporary, format=kind, dpi=dpi, bbox_inches=box, metadata=metadata),
+        overwrite=overwrite,
+    )
