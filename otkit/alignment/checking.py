@@ -30,6 +30,7 @@ from otkit.data.languages import languages_of
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import Encoder, resolve_layers
+from otkit.encoders.measured import keep_measured, key_of, read_measured
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.resources import sample_data
@@ -52,6 +53,9 @@ Sides = tuple[FloatArray, FloatArray]
 """Figures of the words of the source, and of the target."""
 
 _ITERATIONS = 100
+
+_VERSION = 1
+"""Of what is measured on the sample sentences: change it with that."""
 
 _MISSING, _FAR = 0.25, 0.05
 """Shares of unaligned words that find a partner at the price of a missing word, and where a word begins to be far."""
@@ -192,20 +196,35 @@ class TranslationChecker:
         return [scores for (scores,) in self._solve(store, pairs, (self._both,))]
 
     def check_sample(self) -> tuple[list[Checked], list[Checked]]:
-        """The sample sentences with their translations, and with those of the line after."""
+        """The sample sentences with their translations, and with those of the line after. What a file's words weigh
+        does not count here: the sample has its own languages, and scales are the same whatever is checked first."""
         sample = read_sample()
         sentences = sample.sentences
-        with torch.inference_mode():
-            store = self.encode(sentences, languages=self.encoder.subwords.known(sample.languages))
-            aligned = torch.arange(len(sentences)).view(-1, 2)
-            others = torch.tensor(sample.others)
-            unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
-            results = []
-            for pairs in (aligned, unaligned):
-                words = [(sentences[i], sentences[j]) for i, j in pairs.tolist()]
-                found = self._read_store(store, pairs)
-                results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
+        ratio, self.weight_ratio = self.weight_ratio, 1.0
+        try:
+            with torch.inference_mode():
+                store = self.encode(sentences, languages=self.encoder.subwords.known(sample.languages))
+                aligned = torch.arange(len(sentences)).view(-1, 2)
+                others = torch.tensor(sample.others)
+                unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
+                results = []
+                for pairs in (aligned, unaligned):
+                    words = [(sentences[i], sentences[j]) for i, j in pairs.tolist()]
+                    found = self._read_store(store, pairs)
+                    results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
+        finally:
+            self.weight_ratio = ratio
         return results[0], results[1]
+
+    def key_of_sample(self, *facts: Any) -> str:
+        """What is measured on the sample sentences depends on the encoder, on its subwords of them, and on more
+        facts."""
+        sample = read_sample()
+        languages = self.encoder.subwords.known(sample.languages)
+        tokens = tokenise(self.encoder, sample.sentences, languages=languages).tokens
+        ids = None if tokens is None else tokens.ids.tolist()
+        vectors = [self.encoder.precision, self.layers, self.config.word_vector]
+        return key_of(self.encoder, _VERSION, vectors, sample.others, ids, *facts)
 
     def _read_store(self, store: UnitStore, pairs: Tensor) -> list[tuple[Sides, ...]]:
         """Scores, missing shares and how far the nearest words are, of pairs (B, 2) of sentences of a store."""
@@ -296,7 +315,7 @@ class TranslationChecker:
     def _quantile(self, share: float) -> float:
         """The price at which this share of the words of unaligned sentences finds a partner."""
         if not self._measured:
-            self._measured.append(unaligned_minima(self))
+            self._measured.append(kept_minima(self))
         return float(np.quantile(self._measured[0], share))
 
 
@@ -386,4 +405,18 @@ def unaligned_minima(checker: TranslationChecker) -> FloatArray:
     cost = pairwise_cost(source.vectors, target.vectors, cost="cosine")
     cost = cost.masked_fill(~(source.mask[:, :, None] & target.mask[:, None, :]), torch.inf)
     minima: FloatArray = torch.cat([cost.amin(2)[source.mask], cost.amin(1)[target.mask]]).cpu().numpy()
+    return minima
+
+
+def kept_minima(checker: TranslationChecker) -> FloatArray:
+    """The same, measured once for an encoder and kept."""
+    key = checker.key_of_sample("nearest words")
+    try:
+        kept = np.array(read_measured(key)["costs"], dtype=np.float32)
+        if kept.ndim == 1 and kept.size and np.isfinite(kept).all():
+            return kept
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass  # nothing is kept, or it is damaged
+    minima = unaligned_minima(checker)
+    keep_measured(key, checker.encoder, "prices of otkit check", {"costs": minima.tolist()})
     return minima

@@ -3,25 +3,20 @@ kept."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from otkit.alignment.layers import CHOOSES, Texts, layer_curves, sample_texts
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
-from otkit.errors import OutputError
-from otkit.files import cache_folder, parse_json, replace_file, to_json
+from otkit.encoders.measured import keep_measured, key_of, read_measured
+from otkit.files import parse_json
 
 __all__ = [
     "CHOICE",
-    "CachedChoice",
     "LayerChoice",
-    "cached_choices",
     "choose_layer",
-    "clear_choices",
     "kept_choice",
     "layers_of",
     "stated_choice",
@@ -31,8 +26,6 @@ CHOICE = "layer_choice"
 """Where otkit.json has a choice."""
 
 _VERSION = 2
-_NAME = re.compile(r"[0-9a-f]{32}\.json")
-_LAYERS = "layers"  # their part of the cache folder
 
 
 @dataclass(frozen=True)
@@ -77,8 +70,7 @@ def choose_layer(
     first = min(1, encoder.layers)
     layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
     choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
-    with contextlib.suppress(OutputError):  # without a cache folder it is measured again
-        replace_file(_place(key), to_json({"encoder": encoder.name, **asdict(choice)}))
+    keep_measured(key, encoder, f"layer {layer} for --layer auto", asdict(choice))
     return choice
 
 
@@ -97,12 +89,17 @@ def kept_choice(encoder: Encoder) -> LayerChoice | None:
 def stated_choice(encoder: Encoder) -> LayerChoice | None:
     """The choice in the folder that the encoder was opened from, where there is one."""
     file = Path(encoder.origin or "") / SETTINGS_FILE
-    return _read(file, CHOICE) if encoder.origin is not None and file.is_file() else None
+    if encoder.origin is None or not file.is_file():
+        return None
+    try:
+        return _choice_in(parse_json(file.read_bytes())[CHOICE])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _kept(encoder: Encoder, key: str) -> LayerChoice | None:
     """The choice with this key, of the encoder's folder or of the cache."""
-    for found in (stated_choice(encoder), _read(_place(key))):
+    for found in (stated_choice(encoder), _choice_in(read_measured(key))):
         if (
             found is not None
             and found.key == key
@@ -112,53 +109,16 @@ def _kept(encoder: Encoder, key: str) -> LayerChoice | None:
     return None
 
 
-def _read(file: Path, *inside: str) -> LayerChoice | None:
-    """A choice that a file holds; None where it holds none, or is damaged."""
+def _choice_in(document: Any) -> LayerChoice | None:
+    """The choice that a document holds; None where it holds none, or is damaged."""
     try:
-        document = parse_json(file.read_bytes())
-        for name in inside:
-            document = document[name]
         shares = tuple(map(float, document["shares"]))
         layer, pairs, languages = (int(document[name]) for name in ("layer", "pairs", "languages"))
         return LayerChoice(layer, shares, pairs, languages, str(document["key"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
 def _key(encoder: Encoder, texts: Texts) -> str:
     """What a choice depends on: change `_VERSION` with what is measured."""
-    facts = [_VERSION, CHOOSES, encoder.weights_sha256(), encoder.settings.prefix, texts]
-    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:32]
-
-
-def _place(key: str) -> Path:
-    return cache_folder(_LAYERS) / f"{key}.json"
-
-
-@dataclass(frozen=True)
-class CachedChoice:
-    """A choice of the cache: its file, the encoder it was made for, the layer (None: damaged), the bytes."""
-
-    file: Path
-    encoder: str
-    layer: int | None
-    bytes: int
-
-
-def cached_choices() -> list[CachedChoice]:
-    """The choices of the cache, the newest first; what is no file of ours is left aside."""
-    files = [file for file in cache_folder(_LAYERS).glob("*.json") if _NAME.fullmatch(file.name)]
-    found = []
-    for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
-        choice = _read(file)
-        name = "damaged" if choice is None else str(parse_json(file.read_bytes()).get("encoder", "not noted"))
-        found.append(CachedChoice(file, name, None if choice is None else choice.layer, file.stat().st_size))
-    return found
-
-
-def clear_choices() -> int:
-    """Delete the choices; returns the bytes that this frees."""
-    choices = cached_choices()
-    for choice in choices:
-        choice.file.unlink(missing_ok=True)
-    return sum(choice.bytes for choice in choices)
+    return key_of(encoder, _VERSION, CHOOSES, texts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean, median
+from typing import Any
 
 from otkit.alignment.checking import Checked, TranslationChecker
 from otkit.checks.classes import FINDERS, OF_TRANSPORT
@@ -14,6 +17,7 @@ from otkit.checks.lexicon import lexicon_of
 from otkit.checks.runs import weight_of
 from otkit.checks.scale import scale_of
 from otkit.data.segmentation import RawText, words_between
+from otkit.encoders.measured import keep_measured, read_measured
 
 __all__ = ["Found", "PairReader", "means_of", "sides_of"]
 
@@ -72,11 +76,17 @@ class PairReader:
         return found
 
     def measure(self) -> None:
-        """Find the scale of the encoder's figures on the sample sentences, once; whoever does not ask pays for it with
-        the first pair."""
+        """Find the scale of the encoder's figures on the sample sentences, once for an encoder; whoever does not ask
+        pays for it with the first pair."""
+        if self._anchors:
+            return
+        checker = self._checker
+        key = checker.key_of_sample("scale", checker.config.to_dict())
+        self._anchors = _anchors_in(read_measured(key))
         if not self._anchors:
-            clean, unaligned = (means_of(pairs) for pairs in self._checker.check_sample())
+            clean, unaligned = (means_of(pairs) for pairs in checker.check_sample())
             self._anchors = {each: (clean[each], unaligned[each]) for each in OF_TRANSPORT}
+            keep_measured(key, checker.encoder, "scale of otkit check", self._anchors)
 
     def _figure(self, name: str, figure: float) -> float:
         """A class's figure in the unit of the scale."""
@@ -85,6 +95,15 @@ class PairReader:
         self.measure()
         low, high = self._anchors[name]
         return (figure - low) / max(high - low, 1e-6)
+
+
+def _anchors_in(kept: Any) -> dict[str, tuple[float, float]]:
+    """What was kept; empty where nothing was, or it is damaged."""
+    try:
+        found = {name: (float(kept[name][0]), float(kept[name][1])) for name in OF_TRANSPORT}
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        return {}
+    return found if all(map(math.isfinite, chain(*found.values()))) else {}
 
 
 def sides_of(checked: Checked, texts: tuple[str, str], languages: tuple[str, str]) -> tuple[Side, Side]:

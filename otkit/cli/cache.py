@@ -1,4 +1,4 @@
-"""`otkit cache`: the int8 graphs that `--precision int8` made, and the layers that were chosen for encoders."""
+"""`otkit cache`: the int8 graphs that `--precision int8` made, and what was measured on encoders once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from otkit.cli.values import Name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otkit.alignment.layer_choice import CachedChoice
+    from otkit.encoders.measured import Measured
     from otkit.exports.cached import CachedGraph
     from otkit.reports.tables import Table
 
-__all__ = ["cache", "choices_table", "graphs_table"]
+__all__ = ["cache", "graphs_table", "measured_table"]
 
 ACTIONS = {"list": "show what is kept", "clear": "delete it"}
 
@@ -35,8 +35,8 @@ def cache(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show or delete what otkit keeps in your cache folder: int8 graphs (--precision int8) and measured layers
-    (--layer auto).
+    """Show or delete what otkit keeps in your cache folder: int8 graphs (--precision int8) and what it measured on
+    encoders (--layer auto, the scale of `otkit check`).
 
     [bold]Examples[/bold]
 
@@ -45,13 +45,15 @@ def cache(
     otkit cache clear
     """
     claim_files({"json": json_path}, [], overwrite=overwrite)
-    from otkit.alignment.layer_choice import cached_choices, clear_choices
+    from dataclasses import asdict
+
     from otkit.cli.progress import counted, last_line
     from otkit.cli.stdout import show
+    from otkit.encoders.measured import clear_measured, every_measured
     from otkit.exports.cached import cached_graphs, clear_cache
     from otkit.files import cache_folder
 
-    graphs, choices = cached_graphs(), cached_choices()
+    graphs, measured = cached_graphs(), every_measured()
     if json_path is not None:
         document = {
             "graphs": [
@@ -63,22 +65,19 @@ def cache(
                 }
                 for graph in graphs
             ],
-            "layer_choices": [
-                {"file": choice.file, "encoder": choice.encoder, "layer": choice.layer, "bytes": choice.bytes}
-                for choice in choices
-            ],
+            "measured": [asdict(each) for each in measured],
             "cleared": action == "clear",
         }
         write_document(json_path, document, overwrite=overwrite)
-    kept = f"{counted(len(graphs), 'graph')} and {counted(len(choices), 'measured layer')}"
+    kept = f"{counted(len(graphs), 'graph')} and {counted(len(measured), 'measurement')}"
     if action == "clear":
-        freed = clear_cache() + clear_choices()
+        freed = clear_cache() + clear_measured()
         last_line(f"deleted {kept}, {freed / 2**20:.0f} MiB", quiet=quiet)
         return
     if graphs:
         show(graphs_table(graphs))
-    if choices:
-        show(choices_table(choices))
+    if measured:
+        show(measured_table(measured))
     last_line(f"{kept} in {cache_folder()}", quiet=quiet)
 
 
@@ -94,18 +93,10 @@ def graphs_table(graphs: Sequence[CachedGraph]) -> Table:
     return Table("", columns, rows)
 
 
-def choices_table(choices: Sequence[CachedChoice]) -> Table:
-    """A row for each measured layer that is kept."""
+def measured_table(measured: Sequence[Measured]) -> Table:
+    """A row for each measurement that is kept."""
     from otkit.reports.tables import Column, Table
 
-    columns = (Column("encoder"), Column("layer"), Column("KiB", 1), Column("file"))
-    rows = tuple(
-        (
-            choice.encoder,
-            "" if choice.layer is None else str(choice.layer),
-            choice.bytes / 2**10,
-            choice.file.name,
-        )
-        for choice in choices
-    )
+    columns = (Column("encoder"), Column("what"), Column("KiB", 1), Column("file"))
+    rows = tuple((each.encoder, each.what, each.bytes / 2**10, each.file.name) for each in measured)
     return Table("", columns, rows)

@@ -20,9 +20,7 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.layer_choice import (
     CHOICE,
     LayerChoice,
-    cached_choices,
     choose_layer,
-    clear_choices,
     kept_choice,
     layers_of,
     stated_choice,
@@ -32,6 +30,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.api.align import Aligner
 from otkit.cli.app import app
 from otkit.encoders.encoder import SETTINGS_FILE, EncoderSettings
+from otkit.encoders.measured import clear_measured, every_measured, keep_measured, measured_file
 from otkit.encoders.open import open_encoder
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.sentences import encode_words
@@ -152,17 +151,19 @@ def test_a_choice_is_made_once_and_kept(
     assert len(calls) == 1
     assert choose_layer(tiny_encoder, TEXTS) != first, "of another text"
     assert len(calls) == 2
-    (kept,) = (path for path in (cache / "layers").iterdir() if path.stem == first.key)
+    kept = measured_file(first.key)
     kept.write_text('{"layer": 99', encoding="utf-8")
-    assert {(each.encoder, each.layer is None) for each in cached_choices()} == {
+    assert {(each.encoder, each.what == "") for each in every_measured()} == {
         ("tiny", False),
         ("damaged", True),
     }
     assert choose_layer(tiny_encoder) == first, "a damaged file is made anew"
     assert len(calls) == 3
-    assert {each.file: each.layer for each in cached_choices()}[kept] == first.layer
-    size = sum(file.stat().st_size for file in (cache / "layers").iterdir())
-    assert (clear_choices(), cached_choices()) == (size, [])
+    assert {each.file: each.what for each in every_measured()}[
+        kept
+    ] == f"layer {first.layer} for --layer auto"
+    size = sum(file.stat().st_size for file in (cache / "measured").iterdir())
+    assert (clear_measured(), every_measured()) == (size, [])
     next(iter(tiny_encoder.model.parameters())).data.mul_(1.5)
     assert choose_layer(tiny_encoder).key != first.key, "other weights"
     assert len(calls) == 4
@@ -230,9 +231,8 @@ def test_info_shows_where_the_sample_encoder_agrees_best(tmp_path: Path) -> None
     assert "auto" in result.output
 
 
-def test_a_choice_of_another_stack_is_not_taken(tiny_encoder: TorchEncoder, cache: Path) -> None:
+def test_a_choice_of_another_stack_is_not_taken(tiny_encoder: TorchEncoder) -> None:
     choice = choose_layer(tiny_encoder)
-    place = cache / "layers" / f"{choice.key}.json"
     wrong: LayerChoice = replace(choice, layer=7)
-    place.write_text(json.dumps(asdict(wrong)), encoding="utf-8")
+    keep_measured(choice.key, tiny_encoder, "layer 7", asdict(wrong))
     assert choose_layer(tiny_encoder) == choice

@@ -812,20 +812,20 @@ def test_tune() -> None:
 def test_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lists, and clears, what is there."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    choice = {"layer": 6, "shares": [0.1] * 13, "pairs": 8, "languages": 1, "key": "0" * 32}
-    folder = tmp_path / "otkit" / "layers"
+    folder = tmp_path / "otkit" / "measured"
     folder.mkdir(parents=True)
-    (folder / f"{choice['key']}.json").write_text(json.dumps({"encoder": "tiny", **choice}), encoding="utf-8")
+    kept = {"encoder": "tiny", "what": "prices", "found": {}}
+    (folder / f"{'0' * 32}.json").write_text(json.dumps(kept), encoding="utf-8")
     (folder / f"{'1' * 32}.json").write_text("{", encoding="utf-8")
     (folder / "mine.json").write_text("{}", encoding="utf-8")
     shown = run("cache")
     assert shown.code == 0
     rows = {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines() if ".json" in line}
-    assert (rows["tiny"], sorted(rows)) == ("6", ["damaged", "tiny"])
-    assert "0 graphs and 2 measured layers" in shown.stderr
+    assert (rows["tiny"], sorted(rows)) == ("prices", ["damaged", "tiny"])
+    assert "0 graphs and 2 measurements" in shown.stderr
     cleared = run("cache clear")
     assert (cleared.code, [each.name for each in folder.iterdir()]) == (0, ["mine.json"])
-    assert "0 graphs and 0 measured layers" in run("cache").stderr
+    assert "0 graphs and 0 measurements" in run("cache").stderr
 
 
 def test_projection() -> None:

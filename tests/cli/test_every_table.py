@@ -18,14 +18,14 @@ import pytest
 from rich.cells import cell_len
 
 import otkit
-from otkit.alignment.layer_choice import CachedChoice
 from otkit.alignment.layers import MEASURES
 from otkit.cli.align import forecast_table
-from otkit.cli.cache import choices_table, graphs_table
+from otkit.cli.cache import graphs_table, measured_table
 from otkit.cli.export import onnx_table, trim_table
 from otkit.cli.info import curve_table, facts_table
 from otkit.cli.search import answer_table
 from otkit.cli.stdout import guarded, show
+from otkit.encoders.measured import Measured
 from otkit.evaluation.protocol import Metric
 from otkit.evaluation.retrieval import RETRIEVAL_METRICS
 from otkit.evaluation.significance import Interval
@@ -139,9 +139,16 @@ TABLES: dict[str, Callable[[], list[Table]]] = {
             [CachedGraph(Path("graphs/0123456789abcdef"), "a/model-of-a-long-name", (6, 7), 53_000_000)]
         )
     ],
-    "cli/cache.py choices_table": lambda: [
-        choices_table(
-            [CachedChoice(Path(f"{'0123456789abcdef' * 2}.json"), "a/model-of-a-long-name", 6, 512)]
+    "cli/cache.py measured_table": lambda: [
+        measured_table(
+            [
+                Measured(
+                    Path(f"{'0123456789abcdef' * 2}.json"),
+                    "a/model-of-a-long-name",
+                    "the scale of check",
+                    512,
+                )
+            ]
         )
     ],
     "reports/evaluation.py score_tables": lambda: score_tables(
