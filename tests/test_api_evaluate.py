@@ -19,7 +19,17 @@ PAIRS = "".join(f"{word} haus {n}\t{word} haus {n}\n" for n, word in enumerate([
 GOLD = "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0 1-1\n"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.name).rpartition(".")[2])
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(
+            each,
+            marks=pytest.mark.slow if each.name.endswith(".xquad") else (),  # it trains, as that of xnli does
+            id=str(each.name).rpartition(".")[2],
+        )
+        for each in EXAMPLES
+    ],
+)
 def test_the_example_of_a_docstring(example: doctest.DocTest) -> None:
     said: list[str] = []
     failed, _ = doctest.DocTestRunner().run(example, out=said.append)

@@ -44,6 +44,7 @@ def test_int8_everywhere_is_one_graph_for_one_set_of_layers(
     assert {graph.layers for graph in cached_graphs()} == {(1,), (1,)} or len(cached_graphs()) == 2
 
 
+@pytest.mark.slow  # its graph is made in the test above
 def test_vectors_of_int8_are_searched_with_the_encoder_itself(
     tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ class Mortal:
         return apply
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_no_byte(
     cluster: None, model: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -160,6 +161,7 @@ def open_refuse() -> Callable[[Any], Any]:
     return refuse
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_is_an_error_here(cluster: None) -> None:
     with pytest.raises(InputError, match="file:3: cannot be used; mend it"):
         list(map_windows(open_refuse, range(2)))

@@ -156,7 +156,8 @@ def test_long_lines_are_aligned(run: Run, model: Path, tmp_path: Path, longest: 
     assert lines[0] == lines[3] == "0-0"
 
 
-@pytest.mark.parametrize("ending", [pytest.param("", marks=pytest.mark.slow), ".gz"])
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["", ".gz"])
 def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, model: Path, tmp_path: Path, ending: str) -> None:
     path = corpus(tmp_path / "c.tsv", many(4500))
     options = (path, "--model", model, "--scores", "--quiet", "--on-error", "skip", "--space", "zscore")

@@ -238,9 +238,8 @@ def test_a_rerun_over_partial_work_is_refused(here: Path, run: Run) -> None:
     assert (here / "out.partial").read_bytes() == kept
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_says_how_to_go_on(here: Path, number: signal.Signals, code: int) -> None:
     process = start("extract", "--output", "o ut", corpus=here / "c.de-en.tsv", lines=200_000)
     wait_for(here / "o ut.state", process)

@@ -354,6 +354,7 @@ def test_a_hub_name_without_network_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         open_encoder("no-one/no-encoder")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path(os.environ.get("OTKIT_BENCHMARK_DATA", "../shared/data")).is_dir(),
     reason="needs the benchmark data",

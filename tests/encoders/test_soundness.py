@@ -257,7 +257,14 @@ def places(tmp_path_factory: pytest.TempPathFactory, graph: Path) -> dict[str, P
     return places
 
 
-@pytest.mark.parametrize("model", ["NaN in the words", "all zero", "NaN in a graph"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "NaN in the words",
+        pytest.param("all zero", marks=pytest.mark.slow),
+        pytest.param("NaN in a graph", marks=pytest.mark.slow),
+    ],
+)
 def test_no_command_uses_it(
     model: str, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

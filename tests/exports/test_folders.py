@@ -71,6 +71,7 @@ def test_gguf_file_reads_back(
     assert {t.tensor_type.name for t in reader.tensors} == {"F32", kind.upper()}
 
 
+@pytest.mark.slow
 def test_the_sample_file_is_reproduced_block_by_block(sample_encoder: TorchEncoder, tmp_path: Path) -> None:
     write_gguf(sample_encoder, tmp_path / "again.gguf", kind="q4_0")
     old, new = gguf.GGUFReader(sample_folder() / "encoder-q4_0.gguf"), None

@@ -128,7 +128,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 OFTEN = (
     *("another rate", "held-out text", "another setting", "another format", "another index", "meaning it"),
-    *("other text", "through a planted"),
+    *("other text", "through a planted", "another seed", "other data"),
 )
 """Of kinds that stand beside others of their kind: the slow suite has them."""
 

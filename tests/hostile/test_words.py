@@ -109,6 +109,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_commands_write_nothing_but_their_outputs_and_the_cache(tmp_path: Path) -> None:
     """A real start; of the others see `test_quiet`."""
     home, out, bench = (tmp_path / name for name in ("home", "out", "bench"))
