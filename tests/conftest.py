@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,11 @@ BENCHMARK_DATA = Path(
     os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
 """Published test sets, which the repository does not hold."""
+
+
+def mostly_slow(names: Collection[Any], *quick: Any) -> list[Any]:
+    """Parameters, of which all but the quick ones are for the slow suite."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ from otkit.exports.settings import ExportSettings
 from otkit.settings import declared, parse_text
 from otkit.training.recipe import Recipe
 from tests.cli.option_table import BASES, ROOT_OPTIONS, TABLE, Row
-from tests.conftest import make_tiny_encoder
+from tests.conftest import make_tiny_encoder, mostly_slow
 from tests.encoders.families import nllb_tokenizer, write_translator
 from tests.hub import Hub, Repo
 
@@ -511,7 +511,7 @@ def test_version() -> None:
     assert (shown.code, shown.stdout) == (0, f"otkit {otkit.__version__}\n")
 
 
-@pytest.mark.parametrize("command", having("--threads"))
+@pytest.mark.parametrize("command", mostly_slow(having("--threads"), "extract", "align"))
 def test_threads(command: str) -> None:
     for threads in (2, 1):
         assert outcome(f"{BASES[command]} --threads {threads}", Row()).code == 0

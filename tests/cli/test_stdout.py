@@ -71,7 +71,7 @@ def test_every_command_is_here() -> None:
     assert set(group.commands) - elsewhere == {words[0] for words in COMMANDS.values()}
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_signs_that_an_encoding_lacks(run: Run, name: str, encoding: str) -> None:
     """Data is UTF-8 whatever the encoding; what is drawn for people keeps to its signs."""

@@ -9,12 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-
-import pytest
 
 from tests.cli.option_table import BASES
 from tests.cli.test_every_option import SOURCE, TARGET, make_inputs
@@ -27,7 +25,6 @@ __all__ = [
     "Server",
     "command_of",
     "make_bench",
-    "mostly_slow",
     "snapshot",
     "words_of",
 ]
@@ -84,11 +81,6 @@ def make_bench(folder: Path) -> Path:
     for name, inner in (("pairs", ""), ("golden", ""), ("nli", "xnli"), ("qa", "xquad")):
         shutil.copytree(folder / name, folder / "every" / inner, dirs_exist_ok=True)
     return folder
-
-
-def mostly_slow(names: Collection[str], *quick: str) -> list[Any]:
-    """Commands as parameters, all but the quick ones for the slow suite."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def command_of(name: str) -> str:

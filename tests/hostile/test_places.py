@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.commands import LINES, Ended, Server, mostly_slow, snapshot, words_of
+from tests.conftest import mostly_slow
+from tests.hostile.commands import LINES, Ended, Server, snapshot, words_of
 
 GROWING = {"align", *(name for name in LINES if name.startswith("evaluate "))}
 SILENT = {"recipe list", "recipe show", "recipe keys"}  # they write to stdout alone

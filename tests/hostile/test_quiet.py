@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.hostile.commands import LINES, Server, mostly_slow, words_of
+from tests.conftest import mostly_slow
+from tests.hostile.commands import LINES, Server, words_of
 
 _WITHOUT_SOCKETS = """
 import socket, sys

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otkit.alignment.aligner import WordAligner
-from tests.conftest import make_tiny_encoder
+from tests.conftest import make_tiny_encoder, mostly_slow
 from tests.hostile.commands import Server
 
 WORDS = ["das", "haus", "ist", "klein", "ein", "die", "katze", "schläft", "hund", "bellt", "alt", "neu"]
@@ -46,14 +46,14 @@ def test_threads_give_the_same_bytes(server: Server, here: Path) -> None:
     assert one == two
 
 
-@pytest.mark.parametrize("tokens", ["64", "1000"])
+@pytest.mark.parametrize("tokens", mostly_slow(["64", "1000"], "64"))
 def test_batches_of_other_sizes_give_the_same_links(tokens: str, server: Server, here: Path) -> None:
     """But for ties that the last bit of a float32 decides: none were seen, a link in a thousand is the bound."""
     _corpus(here / "long.de-en.tsv", 300)
     assert _other(_links(server, here), _links(server, here, "--batch-tokens", tokens)) <= 0.001
 
 
-@pytest.mark.parametrize("window", [1, 7, 100])
+@pytest.mark.parametrize("window", mostly_slow([1, 7, 100], 7))
 def test_windows_of_other_sizes_give_the_same_links(window: int, tmp_path: Path) -> None:
     """A window is what is encoded and solved together; the same bound."""
     pairs = [
@@ -78,6 +78,7 @@ def test_lines_in_another_order_have_the_same_links(server: Server, here: Path) 
     assert _other(straight, [mixed[n] for n in range(300)]) <= 0.001
 
 
+@pytest.mark.slow
 def test_less_precision_moves_few_links(server: Server, here: Path) -> None:
     """Of an encoder whose weights are random, whose vectors lie close together."""
     _corpus(here / "long.de-en.tsv", 300)

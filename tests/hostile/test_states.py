@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.commands import RESUMED, Server, mostly_slow, snapshot, words_of
+from tests.conftest import mostly_slow
+from tests.hostile.commands import RESUMED, Server, snapshot, words_of
 
 VALUES: tuple[Any, ...] = (
     *(None, True, 7, -7, 0, 1.5, 1e300, float("nan"), 2**64, 10**30),
