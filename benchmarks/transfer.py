@@ -58,6 +58,9 @@ ALTERNATE = {"schedule": "alternate"}
 SYSTEMS: dict[str, System] = {
     "task": System("the task alone"),
     "copies": System("a step of copies after each step of the task", copies="example", transfer=ALTERNATE),
+    "copies-half": System(
+        "a step of copies after every second one", copies="example", transfer={**ALTERNATE, "align_every": 2}
+    ),
     "task-twice": System("the task alone, two passes: the time of copies", epochs=2),
     "copies-agree": System(
         "and prediction-consistency", copies="example", transfer={**ALTERNATE, "consistency": 1.0}
