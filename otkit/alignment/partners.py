@@ -4,6 +4,10 @@ Mass that stays behind says little by itself: unbalanced transport leaves more t
 linked, too, because every word pays for what it moves. What people leave unlinked is told by three logistic rules: for
 a word that is linked, for one that is not, and for a punctuation mark that is not. `benchmarks/no_partner.py` fits
 their numbers and writes `partners.json`; `docs/method.md` prints them.
+
+A rule weighs the logarithms of what stayed and of what moved apart, because transports differ in where their null mass
+tells: unbalanced leaves .9 to .99 at a word without a link, and half of what moves there counts as much as anywhere;
+semi leaves .01 to .4, and beyond that more says nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +25,19 @@ from otkit.alignment.settings import AlignmentSettings
 __all__ = ["KINDS", "features", "no_partner", "rules_of"]
 
 KINDS = ("linked", "unlinked", "mark")
-"""Kinds of words, each with a rule of its own: (constant, weight of the share, weight of the null mass)."""
+"""Kinds of words, each with a rule of its own: the weights of `features`."""
 
-Rules = Mapping[str, tuple[float, float, float]]
+Rules = Mapping[str, tuple[float, float, float, float]]
 _EDGE = 0.02
 
 
 def features(share: Tensor, null: Tensor) -> Tensor:
-    """(..., 3) what a rule weighs: 1, the log-odds of the word's largest share, its null mass."""
-    return torch.stack([torch.ones_like(share), share.clamp(_EDGE, 1 - _EDGE).logit(), null], -1)
+    """(..., 4) what a rule weighs: 1, the log-odds of the word's largest share, the logarithms of its null mass and of
+    what it moved."""
+    odds = share.clamp(_EDGE, 1 - _EDGE).logit()
+    return torch.stack(
+        [torch.ones_like(share), odds, *(each.clamp(_EDGE).log() for each in (null, 1 - null))], -1
+    )
 
 
 def no_partner(share: Tensor, null: Tensor, linked: Tensor, letters: Tensor, rules: Rules) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -19,11 +20,13 @@ PAIR = [(("das", "haus", "ist", "klein", "."), ("the", "house", "."))]
 
 
 def test_a_rule_by_hand() -> None:
-    rules = dict(zip(KINDS, [(0.0, -1.0, 0.0), (1.0, 0.0, 2.0), (3.0, 0.0, 0.0)], strict=True))
-    share, null = torch.tensor([[0.5, 0.9, 0.1, 0.1]]), torch.tensor([[0.9, 0.9, 0.5, 0.5]])
+    rules = dict(zip(KINDS, [(0.0, -1.0, 0.0, 0.0), (1.0, 0.0, 2.0, 4.0), (3.0, 0.0, 0.0, 0.0)], strict=True))
+    share, null = torch.tensor([[0.5, 0.9, 0.1, 0.1]]), torch.tensor([[0.9, 0.9, 0.25, 0.5]])
     linked, letters = torch.tensor([[True, True, False, False]]), torch.tensor([[3, 5, 4, 0]])
     found = no_partner(share, null, linked, letters, rules)
-    expected = torch.tensor([[0.0, -torch.tensor(9.0).log().item(), 2.0, 3.0]]).sigmoid()
+    # The third word left a quarter and moved three: 1 + 2 ln 1/4 + 4 ln 3/4.
+    third = 1 + 2 * math.log(0.25) + 4 * math.log(0.75)
+    expected = torch.tensor([[0.0, -math.log(9), third, 3.0]]).sigmoid()
     torch.testing.assert_close(found, expected)
 
 
@@ -36,8 +39,23 @@ def test_a_stronger_link_makes_a_partner_more_probable() -> None:
             found = no_partner(
                 share, share * 0 + 0.9, torch.full_like(share, linked).bool(), share * 0 + 5, rules
             )
-            # Of a word without a link the share hardly tells under semi, where every source word gives all its mass.
-            assert (found.diff(dim=1) < (0.005 if transport == "semi" and not linked else 0)).all()
+            assert (found.diff(dim=1) < 0).all()
+
+
+def test_more_that_stays_makes_a_partner_less_probable_up_to_where_it_tells() -> None:
+    for transport, most in (("unbalanced", 0.98), ("semi", 0.4), ("partial", 0.4)):
+        rules = rules_of(AlignmentSettings(transport=transport))
+        assert rules is not None
+        null = torch.linspace(0.02, most, 10)[None]
+        for linked in (True, False):
+            found = no_partner(
+                null * 0 + 0.5, null, torch.full_like(null, linked).bool(), null * 0 + 5, rules
+            )
+            assert (found.diff(dim=1) > 0).all()
+    # Nothing that stays and nothing that moves are figures too.
+    edges = torch.tensor([[0.0, 1.0]])
+    found = no_partner(edges, edges, edges.bool(), edges + 5, rules)
+    assert bool(found.isfinite().all())
 
 
 @pytest.mark.parametrize("transport", list(TRANSPORTS))

@@ -88,8 +88,9 @@ export const STRATEGIES = {
 // alignment/partners.py: a rule for words that are linked, for those that are not, and for marks that are not.
 function noPartner(share, left, linked, letters, rules) {
   return share.map((row, i) => {
-    const top = limited(Math.max(...row), 0.02, 0.98), [constant, byShare, byNull] = rules[linked[i].some(Boolean) ? "linked" : letters[i] > 0 ? "unlinked" : "mark"];
-    return 1 / (1 + Math.exp(-(constant + byShare * Math.log(top / (1 - top)) + byNull * left[i])));
+    const top = limited(Math.max(...row), 0.02, 0.98), [constant, byShare, byNull, byMoved] = rules[linked[i].some(Boolean) ? "linked" : letters[i] > 0 ? "unlinked" : "mark"];
+    const stayed = Math.log(Math.max(left[i], 0.02)), moved = Math.log(Math.max(1 - left[i], 0.02));
+    return 1 / (1 + Math.exp(-(constant + byShare * Math.log(top / (1 - top)) + byNull * stayed + byMoved * moved)));
   });
 }
 
