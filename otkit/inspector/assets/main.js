@@ -2,7 +2,7 @@ import { Annotate } from "./annotate.js";
 import { ask, latest } from "./api.js";
 import { Controls } from "./controls.js";
 import { Corpus } from "./corpus.js";
-import { byId, el, number, setLanguages } from "./dom.js";
+import { byId, el, languageOf, number, setLanguages } from "./dom.js";
 import { interlinear } from "./interlinear.js";
 import { LayerTable } from "./layer_table.js";
 import { showLayers } from "./layers.js";
@@ -49,6 +49,7 @@ function draw() {
 
 const align = latest(async () => {
   const begun = performance.now();
+  for (const side of ["source", "target"]) byId(side).lang = languageOf([byId(side).value], side) ?? "";
   if (!texts().source.trim() || !texts().target.trim()) return;
   if (state.controls.model === "*") {
     const answer = await ask("/compare", { ...texts(), settings: state.controls.changes });
