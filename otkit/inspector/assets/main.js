@@ -160,8 +160,7 @@ async function begin() {
     state.corpus = new Corpus(byId("corpus"), state.facts.corpus, { models: state.facts.models.length, judged: state.facts.annotations, by: () => state.annotate.by.value, onShown: remember, onError: problem,
       onPair: (row) => { byId("source").value = row.source; byId("target").value = row.target; newText(); byId("text").scrollIntoView({ block: "nearest" }); } });
   }
-  if (state.facts.alone) byId("shape").querySelector("[value=subwords]").remove(); // no server measures and cuts
-  else new LayerTable(byId("languages"), { model: () => asked().model, onError: problem });
+  if (!state.facts.alone) new LayerTable(byId("languages"), { model: () => asked().model, onError: problem });
   restore();
   document.documentElement.dataset.ready = "1";
 }
