@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -62,7 +63,8 @@ def lines(count: int) -> Iterator[Line]:
         corpus = open_corpus(str(data("parallel", f"{language}-en.tsv.gz")))
         for pair in islice(corpus, min(each, count - number)):
             number += 1
-            yield Line(number, *(words_between(side, raw=False) for side in (pair.source, pair.target)))
+            source, target = (words_between(side, raw=False) for side in (pair.source, pair.target))
+            yield Line(number, source, target)
 
 
 def aligned(line: Line, rng: np.random.Generator) -> Alignment:
@@ -127,10 +129,7 @@ def main(words: Sequence[str]) -> None:
         )
         rows = []
         for name, (path, request) in _ASKED.items():
-            taken = [
-                _timed(lambda path=path, request=request: client.post(path, json=request))
-                for _ in range(_TIMES)
-            ]
+            taken = [_timed(partial(client.post, path, json=request)) for _ in range(_TIMES)]
             rows.append((name, round(1000 * median(taken)), round(1000 * max(taken))))
         show("Questions to it, ms", ("what", "median", "most"), rows, digits=0)
     if CHROMIUM is not None:

@@ -64,6 +64,9 @@ def narrow(running: Running) -> Iterator[Narrow]:
     server = uvicorn.Server(configured(running.session, address, limits=Limits(seconds=SECONDS)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
+    while not server.started:  # before that nobody is listened to
+        assert thread.is_alive()
+        time.sleep(0.01)
     yield Narrow(address.port, server)
     server.should_exit = True
     thread.join(10)
