@@ -279,7 +279,7 @@ def test_right_to_left_targets_run_from_the_right() -> None:
     assert '<table dir="rtl">' in fragment_html(random_view("de", "ar", (4, 4), 1))
     html = fragment_html(random_view("ar", "de", (4, 4), 1))
     assert '<table dir="ltr">' in html
-    assert html.count('<bdi dir="rtl">') >= 4
+    assert html.count('<bdi dir="rtl" lang="ar">') >= 4
 
 
 def test_a_fragment_is_small_and_stands_alone() -> None:

@@ -17,7 +17,7 @@ from otkit.alignment.layer_choice import kept_choice, layers_of
 from otkit.alignment.settings import STRATEGIES, AlignmentSettings
 from otkit.cluster import ENGINES
 from otkit.data.documents import sentences_in
-from otkit.data.languages import languages_to_tell
+from otkit.data.languages import languages_of, languages_to_tell
 from otkit.data.lines import LineSource
 from otkit.data.parallel import BadLine, silent
 from otkit.data.segmentation import RawText, words_between
@@ -103,7 +103,8 @@ class DrawnAlignment(Alignment):
     @cached_property
     def view(self) -> GridView:
         """What `otkit.reports.picture.write_picture` and `otkit.reports.html.write_page` draw from."""
-        return view_of(self, gold=self.gold, caption=self.caption, settings=self.settings)
+        spoken = None if self.aligner is None else self.aligner.languages
+        return view_of(self, gold=self.gold, caption=self.caption, settings=self.settings, languages=spoken)
 
     def __repr__(self) -> str:
         return f"<{' '.join(self.source)} | {' '.join(self.target)} | {self.pharaoh}>"
@@ -181,8 +182,8 @@ class Aligner:
     recipe        the settings to start from: a recipe's name, a TOML file, or a folder that was trained
     batch_tokens  padded subwords of one forward pass; None chooses by the device
     precision     of the encoder: fp32, bf16, fp16, or int8, which makes a graph of it once and keeps it (`otkit cache`)
-    langs         languages of the sides, such as "de-en", for an encoder whose tokenizer names them (NLLB, mBART); the
-                  corpus of `extract` may tell them by its name
+    langs         languages of the sides, such as "de-en": an encoder whose tokenizer names them (NLLB, mBART) is told,
+                  and pictures are drawn in their fonts; the corpus of `extract` may tell them by its name
     on_note       is told what takes time before the first sentence
     settings      any of `AlignmentSettings`, such as transport="balanced"; `otkit recipe keys alignment` lists them
 
@@ -226,11 +227,13 @@ class Aligner:
             self.encoder = encoder_in(precision, self.encoder, layers, progress=on_note)
             self.settings = self.settings.changed(layers=layers)
         self._langs = langs
+        if langs is not None:
+            languages_to_tell([self.encoder], "", langs)  # what its tokenizer does not know is refused
         self._aligner = WordAligner(
             self.encoder,
             self.settings,
             batch_tokens=batch_tokens,
-            languages=None if langs is None else languages_to_tell([self.encoder], "", langs),
+            languages=None if langs is None else languages_of("", langs),
         )
 
     @property

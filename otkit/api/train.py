@@ -591,7 +591,7 @@ def _aer(aligner: WordAligner, gold: GoldSet) -> float:
 def _draw_curve(run: TrainingRun) -> str | None:
     """The losses and the figures over the steps as `curve.png`; without matplotlib, what is missing."""
     losses = [
-        CurvePanel(f"loss {name}, before its weight of {weight:g}", "lower", {}, name)
+        CurvePanel(f"loss {name}, before its weight of {weight:g}", "lower", {}, name, by_step=True)
         for name, weight in run.recipe.objective.losses
     ]
     try:

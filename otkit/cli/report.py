@@ -124,7 +124,7 @@ def report(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.show_alignment import open_both
     from otkit.cli.stdout import show
-    from otkit.data.languages import languages_to_tell
+    from otkit.data.languages import languages_of, languages_to_tell
     from otkit.reports.corpus import corpus_figures, figures_table, frequent_pairs, unlinked_words
     from otkit.reports.html import Page, PagePair, Variant, write_page
     from otkit.reports.variants import layers_name, page_threshold
@@ -135,6 +135,7 @@ def report(
     with progress_bar(quiet=quiet) as bar:
         encoders = open_both(model, compare, device=device)
         stated = langs or "-".join(facts["languages"]) or None
+        known = languages_of("", stated) if stated else None
         spoken = languages_to_tell(
             [*encoders.values()], facts["name"], stated, note=lambda text: note(text, quiet=quiet)
         )
@@ -148,7 +149,7 @@ def report(
             models[label] = []
             alignments = aligner.align((source, target_words) for _, source, target_words, _ in examples)
             for (_, _, _, links), alignment in zip(examples, alignments, strict=True):
-                models[label].append(view_of(alignment, gold=links))
+                models[label].append(view_of(alignment, gold=links, languages=known))
                 step.update(len(models[label]))
     first = next(iter(models.values()))
     tables = (

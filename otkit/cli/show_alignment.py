@@ -154,7 +154,7 @@ def show_alignment(
         _words(text, side=side, raw=segmenter or raw, quiet=quiet)
         for side, text in (("source", source), ("target", target))
     ]
-    from otkit.data.languages import languages_to_tell
+    from otkit.data.languages import languages_of, languages_to_tell
     from otkit.reports.variants import pair_page, pair_view
     from otkit.reports.view import parse_gold
 
@@ -166,7 +166,8 @@ def show_alignment(
             raise ConfigError(error.what, where=error.where, remedy=error.remedies) from error
     set_threads(threads)
     encoders = open_both(model, compare, device=device)
-    languages = languages_to_tell([*encoders.values()], "", langs, note=lambda text: note(text, quiet=quiet))
+    languages_to_tell([*encoders.values()], "", langs, note=lambda text: note(text, quiet=quiet))
+    languages = languages_of("", langs) if langs else None
     from otkit.cli.progress import counted, last_line
 
     if explain is not None:

@@ -22,6 +22,7 @@ __all__ = [
     "short_code",
     "untold",
     "usual_language",
+    "web_language",
 ]
 
 # ISO 639-1, and the three-letter twins of those a corpus is likely to use
@@ -161,3 +162,9 @@ def _ending(name: str) -> str | None:
 def short_code(language: str) -> str:
     """`de` for `deu`; a code without a short form stays as it is."""
     return SHORT.get(language, language)
+
+
+def web_language(code: str) -> str:
+    """What browsers and fonts call a language by: `zh-Hant` for `zho_Hant`, `de` for `deu`."""
+    language, _, more = code.partition("_")
+    return "-".join(filter(None, (short_code(language), more)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from otkit import __version__
 from otkit.alignment.settings import DEFAULT_THRESHOLDS, THRESHOLD_UNITS, AlignmentSettings
+from otkit.data.languages import web_language
 from otkit.inspector.annotation_endpoints import ANNOTATION_ENDPOINTS
 from otkit.inspector.corpus_endpoints import CORPUS_ENDPOINTS
 from otkit.inspector.pair_endpoints import PAIR_ENDPOINTS
@@ -53,7 +54,7 @@ def _settings(session: Session, request: Mapping[str, Any]) -> Any:
         **settings_facts(session.models.settings),
         "models": models,
         "corpus": corpus,
-        "languages": session.languages,
+        "languages": None if session.languages is None else [*map(web_language, session.languages)],
         "annotations": session.annotations is not None,
     }
 

@@ -10,9 +10,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from otkit.checks.classes import CLASSES
+from otkit.data.languages import languages_told
 from otkit.errors import choose
 from otkit.files import to_json
 from otkit.reports.html import page_style
+from otkit.reports.languages import drawn_language, lang
 from otkit.reports.words import cell_text, visible
 
 if TYPE_CHECKING:
@@ -170,18 +172,20 @@ def _html(entries: Sequence[CheckedLine], several: bool, title: str) -> Iterable
         yield f'<section class="pair"><h3>{escape(place)}</h3>'
         said = "; ".join(_said(name, found) for name, found in _shown(entry))
         yield f'<p class="note" dir="auto">{escape(visible(said))}</p>'
-        yield _marked(one.source, one.source_scores.tolist(), "source")
-        yield f"{_marked(one.target, one.target_scores.tolist(), 'translation')}</section>"
+        spoken = languages_told(entry.file) or (None, None)
+        yield _marked(one.source, one.source_scores.tolist(), "source", spoken[0])
+        yield f"{_marked(one.target, one.target_scores.tolist(), 'translation', spoken[1])}</section>"
     yield "</main></body></html>"
 
 
-def _marked(words: Sequence[str], scores: Sequence[float], side: str) -> str:
+def _marked(words: Sequence[str], scores: Sequence[float], side: str, language: str | None) -> str:
     """Each word as text, its score as the strength of its colour and as its tooltip."""
     items = "".join(
         f'<li class="word" style="--share:{score:.2f}" title="{score:.2f}">{escape(word)}</li>'
         for word, score in zip(words, scores, strict=True)
     )
-    return f'<ul class="words" dir="auto" aria-label="{side}">{items}</ul>'
+    own = lang(drawn_language(words, language))
+    return f'<ul class="words" dir="auto"{own} aria-label="{side}">{items}</ul>'
 
 
 CHECK_FORMATS: Mapping[str, Callable[[Sequence[CheckedLine], bool, str], Iterable[str]]] = {

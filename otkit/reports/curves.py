@@ -9,6 +9,9 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from otkit.errors import ConfigError, require_extra
 from otkit.reports.figures import FIXED, save_figure
 
@@ -27,6 +30,10 @@ _STROKES = ("-", "--", ":", "-.")
 _NAMED = len(_COLOURS) * len(_STROKES)
 _WHOLE = ("#111827", "#111827")  # figures over all languages: solid, then dashed
 
+# Of a panel by step: at most so many points, each the mean of at least so many records.
+_POINTS, _LEAST = 20, 5
+_LEVEL = 0.95
+
 
 @dataclass(frozen=True)
 class CurvePanel:
@@ -37,6 +44,8 @@ class CurvePanel:
                their mean is drawn in black
     share      whether the figures lie in [0, 1]: the axis shows nothing beyond
     chance     what guessing gives
+    by_step    whether every step has figures of its own batch, as losses have: drawn are means over several steps,
+               with their intervals
     """
 
     title: str
@@ -45,6 +54,7 @@ class CurvePanel:
     languages: str = ""
     share: bool = False
     chance: float | None = None
+    by_step: bool = False
 
     @property
     def heading(self) -> str:
@@ -111,9 +121,9 @@ def curve_figure(records: Sequence[Record], panels: Sequence[CurvePanel]) -> Fig
     for (panel, whole, by_language), each in zip(drawn, axes, strict=True):
         for language, (steps, values) in by_language.items():
             colour, stroke = styles[language] if len(languages) <= _NAMED else ("#9ca3af", "-")
-            _line(each, steps, values, language, colour, stroke, width=1.1)
+            _drawn(panel, each, steps, values, language, colour, stroke, width=1.1)
         for place, (name, (steps, values)) in enumerate(whole.items()):
-            _line(each, steps, values, name, _WHOLE[place % 2], _STROKES[place % 2], width=1.9)
+            _drawn(panel, each, steps, values, name, _WHOLE[place % 2], _STROKES[place % 2], width=1.9)
         _finish(each, panel)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -143,6 +153,42 @@ def _mean(series: Mapping[str, Series]) -> Series:
     return steps, [sum(each[step] for each in at) / len(at) for step in steps]
 
 
+def _drawn(
+    panel: CurvePanel,
+    axes: Axes,
+    steps: Sequence[float],
+    values: Sequence[float],
+    label: str,
+    colour: str,
+    stroke: str,
+    *,
+    width: float,
+) -> None:
+    """A line through the figures; in a panel by step through their means, in a band that is said once a panel."""
+    points = min(_POINTS, len(values) // _LEAST) if panel.by_step else 0
+    if points < 2:
+        _line(axes, steps, values, label, colour, stroke, width=width)
+        return
+    runs = np.array_split(np.array(values), points)
+    middles = [float(part.mean()) for part in np.array_split(np.array(steps), points)]
+    means = np.array([run.mean() for run in runs])
+    half = np.array([_half_width(run) for run in runs])
+    _line(axes, middles, means.tolist(), label, colour, stroke, width=width)
+    band = axes.fill_between(middles, means - half, means + half, color=colour, alpha=0.15, linewidth=0)
+    if len(axes.collections) == 1:
+        apart = int(steps[1] - steps[0])
+        of = "steps" if apart == 1 else f"records, {apart} steps each"
+        sizes = sorted({len(run) for run in runs})
+        band.set_label(f"{_LEVEL:.0%} interval of the mean\nof {' or '.join(map(str, sizes))} {of}")
+
+
+def _half_width(run: NDArray[np.float64]) -> float:
+    """Of Student's interval of the mean: batches of a few steps differ by their sentences, and the trend adds to it."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(len(run) - 1, (1 + _LEVEL) / 2) * run.std(ddof=1) / len(run) ** 0.5)
+
+
 def _line(
     axes: Axes,
     steps: Sequence[float],
@@ -160,6 +206,8 @@ def _line(
 
 
 def _finish(axes: Axes, panel: CurvePanel) -> None:
+    from matplotlib.patches import Patch
+
     axes.set_title(panel.heading, loc="left", fontsize="medium")
     axes.grid(color="#e3e5e8", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -173,9 +221,13 @@ def _finish(axes: Axes, panel: CurvePanel) -> None:
             axes.axhline(panel.chance, color="#b3541e", linestyle=":", linewidth=1.2, label="chance")
         axes.set_ylim(max(low, -0.002), min(high, 1.002))
     lines = [line for line in axes.lines if line.get_color() != "#9ca3af"]
+    bands = [
+        Patch(color=_WHOLE[0], alpha=0.15, linewidth=0, label=str(band.get_label()))
+        for band in axes.collections[:1]
+    ]
     # Beside the axes, where no line can reach; what is over all languages first.
     axes.legend(
-        handles=sorted(lines, key=lambda line: line.get_color() not in _WHOLE),
+        handles=[*sorted(lines, key=lambda line: line.get_color() not in _WHOLE), *bands],
         frameon=False,
         fontsize="x-small",
         loc="upper left",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from otkit.reports.grid import NULL_SHOWN_FROM, SHADE_FROM, UNICODE
+from otkit.reports.languages import lang
 from otkit.reports.view import GridView
 from otkit.reports.words import is_rtl, mostly_rtl, visible
 
@@ -52,12 +53,16 @@ def fragment_html(view: GridView) -> str:
     source_no_partner, target_no_partner = view.null_shares()
     beside, below = ((null >= NULL_SHOWN_FROM).any() for null in (source_no_partner, target_no_partner))
     corner = f'<td class="otkit-alone" title="probability of no partner">{UNICODE.null}</td>'
-    heads = [_head(word, "col", unlinked=j in view.unlinked_target) for j, word in enumerate(view.target)]
+    own = dict(zip(("source", "target"), view.drawn_languages, strict=True))
+    heads = [
+        _head(_word(word, own["target"]), "col", unlinked=j in view.unlinked_target)
+        for j, word in enumerate(view.target)
+    ]
     rows = [f"<tr><td></td>{''.join(heads)}{corner if beside else ''}</tr>"]
     for i, word in enumerate(view.source):
         cells = [_cell(view, i, j) for j in range(len(view.target))]
         null = [_tinted(float(source_no_partner[i]), _NULL, "", alone=True)] if beside else []
-        head = _head(word, "row", unlinked=i in view.unlinked_source)
+        head = _head(_word(word, own["source"]), "row", unlinked=i in view.unlinked_source)
         rows.append(f"<tr>{head}{''.join([*cells, *null])}</tr>")
     if below:
         rows.append(
@@ -76,20 +81,23 @@ def _notes(view: GridView) -> str:
     if view.score is not None:
         lines.append(f"transport cost {view.score:.3f} (lower is closer)")
     parts = [escape(visible(" · ".join(lines)))] if lines else []
+    own = dict(zip(("source", "target"), view.drawn_languages, strict=True))
     for side, unlinked in view.unlinked_words():
-        listed = ", ".join(_word(word) + ("" if p is None else f" ({p:.0%})") for word, p in unlinked)
+        listed = ", ".join(
+            _word(word, own[side]) + ("" if p is None else f" ({p:.0%})") for word, p in unlinked
+        )
         parts.append(f'<span class="otkit-alone">no partner in the {side}: {listed}</span>')
     return "".join(f"<div>{part}</div>" for part in parts)
 
 
-def _word(word: str) -> str:
-    """Escaped, harmless, and on its own as to direction."""
-    return f'<bdi dir="{"rtl" if is_rtl(word) else "auto"}">{escape(visible(word))}</bdi>'
+def _word(word: str, language: str | None) -> str:
+    """Escaped, harmless, on its own as to direction, and in the fonts of its language."""
+    return f'<bdi dir="{"rtl" if is_rtl(word) else "auto"}"{lang(language)}>{escape(visible(word))}</bdi>'
 
 
-def _head(word: str, scope: str, *, unlinked: bool) -> str:
+def _head(drawn: str, scope: str, *, unlinked: bool) -> str:
     mark = f'<span class="otkit-null"> {UNICODE.null}</span>' if unlinked else ""
-    return f'<th scope="{scope}">{_word(word)}{mark}</th>'
+    return f'<th scope="{scope}">{drawn}{mark}</th>'
 
 
 def _cell(view: GridView, i: int, j: int) -> str:

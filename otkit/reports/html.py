@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -20,13 +20,15 @@ import numpy as np
 
 from otkit.alignment.settings import DEFAULT_THRESHOLDS
 from otkit.alignment.shares import Shares
+from otkit.data.languages import web_language
 from otkit.errors import ConfigError
 from otkit.files import write_file
+from otkit.reports.languages import drawn_language, lang
 from otkit.reports.tables import Table
 from otkit.reports.view import GridView, LinkKind
 from otkit.reports.words import visible
 
-__all__ = ["Page", "PagePair", "Variant", "page_html", "page_style", "write_page"]
+__all__ = ["Page", "PagePair", "Variant", "page_html", "page_style", "pair_title", "write_page"]
 
 _HINT = "Point at a word, or reach it with Tab and the arrow keys, to light its partners."
 _ORDERS = {
@@ -118,11 +120,11 @@ def page_html(page: Page) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(visible(page.title))}</title>",
         f"<style>{page_style()}</style></head><body>",
-        f"<header><h1>{escape(visible(page.title))}</h1>",
+        f"<header><h1>{_heading(page)}</h1>",
         f'<p class="note">{escape(visible(page.note))}</p>' if page.note else "",
         "<noscript><p>Scripts are switched off, and this page draws with one.</p></noscript>",
         "</header><main>",
-        _tables(page.tables),
+        _tables(page.tables, page.pairs[0].views[0].languages),
         "<h2>Alignments</h2>" if many or page.tables else '<h2 class="hidden">Alignment</h2>',
         _key(gold=page.gold),
         _controls(page, many=many),
@@ -133,6 +135,24 @@ def page_html(page: Page) -> str:
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def pair_title(view: GridView) -> str:
+    """The beginnings of both sentences."""
+    return " – ".join(_beginnings(view))
+
+
+def _beginnings(view: GridView) -> tuple[str, str]:
+    return " ".join(view.source[:12]), " ".join(view.target[:12])
+
+
+def _heading(page: Page) -> str:
+    """The title; where it is two sentences, each in its own language and direction."""
+    view = page.pairs[0].views[0]
+    if page.title != pair_title(view):
+        return escape(visible(page.title))
+    sides = zip(_beginnings(view), view.drawn_languages, strict=True)
+    return " – ".join(f"<bdi{lang(code)}>{escape(visible(text))}</bdi>" for text, code in sides)
 
 
 def page_style() -> str:
@@ -174,11 +194,13 @@ def _json(value: object) -> str:
 def _page_data(page: Page) -> dict[str, object]:
     first = page.variants[0].model
     others = [place for place, variant in enumerate(page.variants) if variant.model != first]
+    spoken = page.pairs[0].views[0].languages
     return {
         "hint": _HINT,
         "variants": [vars(variant) for variant in page.variants],
         "second": (others or [len(page.variants) - 1])[0],
         "order": page.order,
+        "languages": None if spoken is None else [*map(web_language, spoken)],
         "pairs": [_pair_data(pair) for pair in page.pairs],
     }
 
@@ -248,12 +270,18 @@ def _controls(page: Page, *, many: bool) -> str:
     )
 
 
+def _lang_of(cell: str, column: str, spoken: Mapping[str, str | None]) -> str:
+    return lang(drawn_language([cell], spoken[column])) if column in spoken else ""
+
+
 def _percent(share: float) -> int:
     """A share on the slider."""
     return min(100, max(1, round(100 * share)))
 
 
-def _tables(tables: Sequence[Table]) -> str:
+def _tables(tables: Sequence[Table], languages: tuple[str, str] | None) -> str:
+    """`languages` are of the columns that hold words of a side."""
+    spoken = dict(zip(("source", "target"), languages or (None, None), strict=True))
     drawn = []
     for table in tables:
         classes = [
@@ -266,8 +294,8 @@ def _tables(tables: Sequence[Table]) -> str:
         body = []
         for number, row in enumerate(table.rows):
             cells = "".join(
-                f"<td{name}><bdi>{escape(visible(cell))}</bdi></td>"
-                for cell, name in zip(table.cells(row), classes, strict=True)
+                f"<td{name}><bdi{_lang_of(cell, column.name, spoken)}>{escape(visible(cell))}</bdi></td>"
+                for cell, name, column in zip(table.cells(row), classes, table.columns, strict=True)
             )
             footer = ' class="footer"' if number == len(table.rows) - table.footers else ""
             body.append(f"<tr{footer}>{cells}</tr>")

@@ -52,6 +52,16 @@ _LIKED = (
     "FreeSans",
     "Arial Unicode",
 )
+# Where several fonts have a character, the one whose shape a reader of the language expects: of Noto and Source Han, of
+# macOS, of Windows.
+_OWN = {
+    "ja": ("CJK JP", "Han Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPA"),
+    "ko": ("CJK KR", "Han Sans K", "Apple SD Gothic", "Malgun", "Nanum"),
+    "zh": ("CJK SC", "Han Sans CN", "Han Sans SC", "PingFang SC", "Heiti SC", "YaHei", "WenQuanYi"),
+    "zh-Hant": ("CJK TC", "Han Sans TC", "Han Sans TW", "PingFang TC", "Heiti TC", "JhengHei"),
+    "yue": ("CJK HK", "CJK TC", "Han Sans HC", "PingFang HK", "PingFang TC"),
+}
+_OWN |= dict.fromkeys(("zh-TW", "zh-HK"), _OWN["zh-Hant"])
 _SUGGESTED = {
     "CJK": "Noto Sans CJK",
     "HIRAGANA": "Noto Sans CJK",
@@ -178,6 +188,11 @@ def _draw(view: GridView, axes: Axes) -> None:
         axes.invert_xaxis()
         axes.yaxis.tick_right()
     axes.tick_params(length=0)
+    for axis, words, language in zip(
+        (axes.yaxis, axes.xaxis), (view.source, view.target), view.drawn_languages, strict=True
+    ):
+        for label in axis.get_ticklabels():
+            label.set_fontfamily(families_for(map(visible, words), language)[0])
     for (i, j), kind in view.kinds.items():
         marker, colour = _MARKS[kind]
         axes.plot(
@@ -241,12 +256,13 @@ def _handles(views: Sequence[GridView]) -> list[Line2D | Patch]:
     return handles
 
 
-def families_for(words: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(font families in order of trial, notes on scripts that no installed font can draw)."""
+def families_for(words: Iterable[str], language: str | None = None) -> tuple[list[str], list[str]]:
+    """(font families in order of trial, notes on scripts that no installed font can draw); those made for the
+    `language`, as `drawn_language` calls it, come first."""
     wanted = {ord(character) for word in words for character in word if character.isprintable()}
     families = [_FIRST]
     missing = wanted - _characters_of(_FIRST)
-    for family in _candidates():
+    for family in _candidates(language):
         if not missing:
             break
         if found := missing & _characters_of(family):
@@ -266,17 +282,23 @@ def _note(script: str) -> str:
     return f"no installed font draws {name} characters, boxes stand for them; install {font}"
 
 
-@lru_cache(maxsize=1)
-def _candidates() -> Sequence[str]:
-    """Every family once, those made for many scripts first; sans before serif."""
-
+def _candidates(language: str | None) -> Sequence[str]:
+    """Every family once, those made for the language and then those for many scripts first; sans before serif."""
     from matplotlib.font_manager import fontManager
 
-    def rank(name: str) -> tuple[int, bool, str]:
-        liked = [place for place, prefix in enumerate(_LIKED) if name.startswith(prefix)]
-        return (liked[0] if liked else len(_LIKED), "Serif" in name, name)
-
     names = {font.name for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
+    return _ranked(frozenset(names), language)
+
+
+@lru_cache(maxsize=16)
+def _ranked(names: frozenset[str], language: str | None) -> Sequence[str]:
+    own = _OWN.get(language or "", _OWN.get((language or "").split("-")[0], ()))
+
+    def rank(name: str) -> tuple[bool, int, bool, str]:
+        liked = [place for place, prefix in enumerate(_LIKED) if name.startswith(prefix)]
+        made = any(part in name for part in own)
+        return not made, liked[0] if liked else len(_LIKED), "Serif" in name, name
+
     return sorted(names, key=rank)
 
 

@@ -9,7 +9,7 @@ from otkit.alignment.aligner import WordAligner
 from otkit.alignment.settings import DEFAULT_THRESHOLDS, AlignmentSettings
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.remembered import Remembering
-from otkit.reports.html import Page, PagePair, Variant
+from otkit.reports.html import Page, PagePair, Variant, pair_title
 from otkit.reports.view import GoldLinks, GridView, view_of
 
 __all__ = ["caption_of", "layers_name", "page_threshold", "pair_page", "pair_view"]
@@ -38,13 +38,15 @@ def pair_view(
     gold: GoldLinks | None = None,
     languages: tuple[str, str] | None = None,
 ) -> GridView:
-    """What the encoder with these settings finds, under a caption that says which it is."""
+    """What the encoder with these settings finds, under a caption that says which it is; `languages` are told to its
+    tokenizer, where that wants to know."""
     aligner = WordAligner(encoder, config, languages=languages)
     return view_of(
         next(aligner.align([(source, target)])),
         gold=gold,
         caption=caption_of(aligner, name=name),
         settings=config.described(),
+        languages=languages,
     )
 
 
@@ -78,9 +80,8 @@ def pair_page(
                 views.append(
                     pair_view(once, settings, source, target, name=name, gold=gold, languages=languages)
                 )
-    title = f"{' '.join(source[:12])} – {' '.join(target[:12])}"
     return Page(
-        title=title,
+        title=pair_title(views[0]),
         variants=tuple(variants),
         pairs=(PagePair(1, tuple(views)),),
         threshold=page_threshold(config),

@@ -13,6 +13,7 @@ import numpy as np
 from otkit.alignment.shares import Shares, shares_of
 from otkit.data.links import parse_links
 from otkit.errors import ConfigError, InputError
+from otkit.reports.languages import drawn_language
 
 if TYPE_CHECKING:
     from otkit.alignment.aligner import Alignment
@@ -62,6 +63,8 @@ class GridView:
     settings: str = ""
     """What the caption leaves open: temperature, rule for links."""
     scores: dict[Cell, float] = field(default_factory=dict)
+    languages: tuple[str, str] | None = None
+    """Of both sides, where they are known: words are drawn in the fonts of their language."""
 
     def __post_init__(self) -> None:
         expected = (len(self.source), len(self.target))
@@ -78,6 +81,12 @@ class GridView:
         for i, j in self.links:
             if not (0 <= i < expected[0] and 0 <= j < expected[1]):
                 raise ConfigError(f"link {i}-{j} is outside a pair of {expected[0]} and {expected[1]} words")
+
+    @property
+    def drawn_languages(self) -> tuple[str | None, str | None]:
+        """What the words of both sides are drawn in, as browsers call it."""
+        source, target = self.languages or (None, None)
+        return drawn_language(self.source, source), drawn_language(self.target, target)
 
     def link_share(self, cell: Cell) -> float:
         """The link strength stated for a link: the aligner's own score where it gave one."""
@@ -154,7 +163,12 @@ def parse_gold(text: str, *, source_words: int, target_words: int) -> GoldLinks:
 
 
 def view_of(
-    alignment: Alignment, *, gold: GoldLinks | None = None, caption: str = "", settings: str = ""
+    alignment: Alignment,
+    *,
+    gold: GoldLinks | None = None,
+    caption: str = "",
+    settings: str = "",
+    languages: tuple[str, str] | None = None,
 ) -> GridView:
     """The picture of what the aligner found for one pair."""
     source_no_partner, target_no_partner = (
@@ -180,6 +194,7 @@ def view_of(
         caption=caption,
         settings=settings,
         scores=scores,
+        languages=languages,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import otkit
@@ -23,7 +23,7 @@ from otkit.alignment.partners import rules_of
 from otkit.alignment.settings import AlignmentSettings
 from otkit.data.gold import read_gold
 from otkit.encoders.encoder import EncoderSettings
-from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import letters_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, OutputError
@@ -58,6 +58,7 @@ def unigram_encoder() -> TorchEncoder:
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+    backend.decoder = decoders.Metaspace(prepend_scheme="always")
     names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **names)  # type: ignore[no-untyped-call]
     torch.manual_seed(0)
@@ -218,32 +219,41 @@ class Graph:
             encoder,
         )
 
-    def decision(self, pair: Sequence[Sequence[str]]) -> Any:
+    def decision(self, pair: Sequence[Sequence[str]], *, granularity: str = "word") -> Any:
         tokens = self.encoder.tokenize([tuple(side) for side in pair])
         feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.to(torch.int64).numpy()}
         names = [f"layer_{layer}" for layer in self.encoder.settings.alignment_layers]
         mean = torch.stack([torch.from_numpy(state) for state in self.session.run(names, feed)]).mean(0)
-        words = pool_words(mean, tokens, word_vector="mean")
+        pieces = granularity == "subword"
+        words = subword_units(mean, tokens) if pieces else pool_words(mean, tokens, word_vector="mean")
+        sizes = words.mask.sum(1).tolist()
         sides = [
             Encoded(
-                words.vectors[k : k + 1, : len(side)],
-                words.mask[k : k + 1, : len(side)],
-                words.word_ids[k : k + 1, : len(side)],
+                words.vectors[k : k + 1, :size],
+                words.mask[k : k + 1, :size],
+                words.word_ids[k : k + 1, :size],
             )
-            for k, side in enumerate(pair)
+            for k, size in enumerate(sizes)
         ]
-        lengths = tuple(torch.tensor([[letters_of(word) for word in side]]) for side in pair)
-        return decide(*sides, AlignmentSettings(), lengths=lengths)
+        lengths = tuple(
+            torch.tensor([[letters_of(side[word]) for word in units.word_ids[0].tolist()]])
+            for side, units in zip(pair, sides, strict=True)
+        )
+        return decide(*sides, AlignmentSettings(granularity=granularity), lengths=lengths)
+
+
+def answered(page: Page, path: str, pair: Sequence[Sequence[str]]) -> Any:
+    return page.evaluate(
+        """async ([path, source, target]) => {
+            const { ask } = await import(new URL("assets/ask.js", location.href));
+            return ask(path, { source, target });
+        }""",
+        [path, *(list(side) for side in pair)],
+    )
 
 
 def asked(page: Page, pair: Sequence[Sequence[str]]) -> Any:
-    return page.evaluate(
-        """async ([source, target]) => {
-            const { ask } = await import(new URL("assets/ask.js", location.href));
-            return ask("/align", { source, target });
-        }""",
-        [list(side) for side in pair],
-    )["alignments"][0]
+    return answered(page, "/align", pair)["alignments"][0]
 
 
 def opened(page: Page, url: str) -> list[str]:
@@ -278,12 +288,29 @@ def test_the_page_aligns_without_a_server(page: Page, tmp_path: Path) -> None:
     page.wait_for_selector("#layers canvas")
     assert page.locator("#layers canvas").count() == 3
     page.wait_for_selector("#space circle")
+    subwords(page, pair, Graph(made.folder, encoder).decision(pair, granularity="subword"), encoder)
     page.fill("#source", "ein " * 200)
     page.wait_for_function(
         "() => document.querySelector('#problem').textContent.includes('the encoder takes 128')"
     )
     assert [entry for entry in seen if not entry.startswith(served.url)] == []
     served.server.shutdown()
+
+
+def subwords(page: Page, pair: Sequence[Sequence[str]], expected: Any, encoder: TorchEncoder) -> None:
+    """The pair aligned by its pieces, as Python does it, and drawn under the words."""
+    found = answered(page, "/subwords", pair)
+    np.testing.assert_allclose(found["share"], expected.unit_share[0].numpy(), atol=1e-4)
+    assert found["links"] == expected.unit_linked[0].nonzero().tolist()
+    for side, words in zip(("source", "target"), pair, strict=True):
+        spelled = encoder.subwords.spelled(words)
+        assert found[side] == [piece for pieces in spelled for piece in pieces]
+        assert found[f"{side}_words"] == [k for k, pieces in enumerate(spelled) for _ in pieces]
+    page.select_option("#shape", "subwords")
+    page.wait_for_selector("table.subwords thead .piece")
+    assert page.locator("table.subwords td.linked").count() == len(found["links"])
+    assert page.locator("table.subwords thead .piece").count() == len(found["target"])
+    page.select_option("#shape", "auto")
 
 
 def test_what_a_page_cannot_do_is_said_before_anything_is_written(tmp_path: Path) -> None:

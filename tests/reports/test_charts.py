@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,36 @@ def test_losses_are_drawn_unweighted_by_language_with_their_mean() -> None:
         assert legend is not None
         assert not legend.get_window_extent().overlaps(axes.get_window_extent())
     assert all(step.is_integer() for step in figure.axes[-1].get_xticks())
+
+
+@pytest.mark.parametrize(("apart", "said"), [(1, "steps"), (10, "records, 10 steps each")])
+def test_losses_by_step_are_means_in_their_intervals(apart: int, said: str) -> None:
+    """Forty batches around 2 and 3 with a spread of 0.1: the bands are Student's, and the legend says of what."""
+    from scipy.stats import t
+
+    noise = np.random.default_rng(5).normal(0.0, 0.1, size=(40, 2))
+    records = [
+        {"step": apart * (k + 1), "ot/de": 2.0 + one, "ot/zh": 3.0 + other}
+        for k, (one, other) in enumerate(noise.tolist())
+    ]
+    panel = dataclasses.replace(LOSS, by_step=True)
+    (axes,) = curve_figure(records, [panel]).axes
+    de = 2.0 + noise[:5, 0]
+    low, high = t.interval(0.95, 4, de.mean(), de.std(ddof=1) / 5**0.5)
+    line = next(line for line in axes.lines if line.get_label() == "de")
+    assert len(line.get_xdata()) == 8  # type: ignore[arg-type]
+    assert line.get_xydata()[0].tolist() == pytest.approx([3 * apart, de.mean()])  # type: ignore[index]
+    corners = axes.collections[0].get_paths()[0].vertices
+    first = corners[np.isclose(corners[:, 0], 3 * apart), 1]
+    assert (first.min(), first.max()) == pytest.approx((low, high))
+    assert len(axes.collections) == 3  # each language, and their mean
+    assert texts(axes) == ["mean of languages", "de", "zh", f"95% interval of the mean\nof 5 {said}"]
+
+
+def test_a_run_of_a_few_steps_has_no_intervals() -> None:
+    (axes,) = curve_figure(RECORDS[:3], [dataclasses.replace(LOSS, by_step=True)]).axes
+    assert len(axes.collections) == 0
+    assert texts(axes) == ["mean of languages", "de", "zh"]
 
 
 def test_every_panel_says_which_way_is_better_and_holds_one_way_only() -> None:

@@ -15,21 +15,21 @@ export function el(tag, attributes = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 
 // Letters, and the languages that are written in them; the first is meant where nobody says which.
-const SCRIPTS = [[/[\u3040-\u30ff]/, ["ja"]], [/[\uac00-\ud7af]/, ["ko"]], [/[\u4e00-\u9fff]/, ["zh", "ja", "yue"]], [/[\u0600-\u06ff]/, ["ar", "fa", "ur", "ps", "ug", "sd", "ckb"]],
+const SCRIPTS = [[/[\u3040-\u30ff]/, ["ja"]], [/[\uac00-\ud7af]/, ["ko"]], [/[\u4e00-\u9fff]/, ["zh", "ja", "yue", "ko"]], [/[\u0600-\u06ff]/, ["ar", "fa", "ur", "ps", "ug", "sd", "ckb"]],
   [/[\u0900-\u097f]/, ["hi", "mr", "ne", "sa"]], [/[\u0980-\u09ff]/, ["bn", "as"]], [/[\u0b80-\u0bff]/, ["ta"]], [/[\u0c00-\u0c7f]/, ["te"]], [/[\u0e00-\u0e7f]/, ["th"]], [/[\u0590-\u05ff]/, ["he", "yi"]],
   [/[\u10a0-\u10ff]/, ["ka"]], [/[\u0530-\u058f]/, ["hy"]], [/[\u0370-\u03ff]/, ["el"]], [/[\u0400-\u04ff]/, ["ru", "bg", "uk", "sr", "mk", "be", "kk", "ky", "tg", "mn"]]];
 const known = { source: null, target: null };
 
-// The languages of both sides, where the command or the name of the corpus says them.
+// The languages of both sides as browsers call them, where the command or the name of the corpus says them.
 export function setLanguages(languages) { [known.source, known.target] = languages ?? [null, null]; }
 
 // The language of words, so that each is drawn in its own fonts: the one that is known if their letters agree, else the
 // first of those that are written so. Latin letters tell none.
 export function languageOf(words, side) {
-  const text = words.join(" "), own = known[side]?.split("_")[0];
+  const text = words.join(" "), own = known[side], spoken = own?.split("-")[0];
   const written = SCRIPTS.find(([letters]) => letters.test(text))?.[1];
-  if (written) return written.includes(own) ? own : written[0];
-  return own && !SCRIPTS.some(([, languages]) => languages.includes(own)) ? own : null;
+  if (written) return written.includes(spoken) ? own : written[0];
+  return own && !SCRIPTS.some(([, languages]) => languages.includes(spoken)) ? own : null;
 }
 
 // Right to left where most of the words that have a letter at all are written so.

@@ -115,14 +115,14 @@ class Interlinear {
     else this.arcs();
   }
 
-  // What a word has with the best of the other side, in words.
+  // What a word has with the best of the other side, in words: text and elements.
   said(side, index) {
-    const { share } = this.found, other = this.words[side === "source" ? "target" : "source"];
+    const { share } = this.found, across = side === "source" ? "target" : "source", other = this.words[across], lang = languageOf(other, across);
     const shares = other.map((_, k) => (side === "source" ? share[index][k] : share[k][index]));
-    const parts = [...other.keys()].filter((k) => shares[k] >= 0.01).sort((one, two) => shares[two] - shares[one]).slice(0, 4).map((k) => `\u2068${other[k]}\u2069 ${percent(shares[k])}`);
+    const parts = [...other.keys()].filter((k) => shares[k] >= 0.01).sort((one, two) => shares[two] - shares[one]).slice(0, 4).map((k) => [el("bdi", { lang }, other[k]), ` ${percent(shares[k])}`]);
     const alone = this.found[`${side}_no_partner`]?.[index];
-    if (this.boxes[side][index].dataset.group === "") parts.push(alone == null ? "no partner" : `no partner (${percent(alone)})`);
-    return parts.join(", ") || "no mass";
+    if (this.boxes[side][index].dataset.group === "") parts.push([alone == null ? "no partner" : `no partner (${percent(alone)})`]);
+    return parts.length ? parts.flatMap((part, k) => [k ? ", " : "", ...part]) : ["no mass"];
   }
 
   inLines() { return Object.values(this.boxes).every((boxes) => boxes[0].offsetTop === boxes.at(-1).offsetTop); }

@@ -2,7 +2,7 @@ import { Annotate } from "./annotate.js";
 import { ask, latest } from "./api.js";
 import { Controls } from "./controls.js";
 import { Corpus } from "./corpus.js";
-import { byId, el, number, setLanguages } from "./dom.js";
+import { byId, el, languageOf, number, setLanguages } from "./dom.js";
 import { interlinear } from "./interlinear.js";
 import { LayerTable } from "./layer_table.js";
 import { showLayers } from "./layers.js";
@@ -49,6 +49,7 @@ function draw() {
 
 const align = latest(async () => {
   const begun = performance.now();
+  for (const side of ["source", "target"]) byId(side).lang = languageOf([byId(side).value], side) ?? "";
   if (!texts().source.trim() || !texts().target.trim()) return;
   if (state.controls.model === "*") {
     const answer = await ask("/compare", { ...texts(), settings: state.controls.changes });
@@ -159,8 +160,7 @@ async function begin() {
     state.corpus = new Corpus(byId("corpus"), state.facts.corpus, { models: state.facts.models.length, judged: state.facts.annotations, by: () => state.annotate.by.value, onShown: remember, onError: problem,
       onPair: (row) => { byId("source").value = row.source; byId("target").value = row.target; newText(); byId("text").scrollIntoView({ block: "nearest" }); } });
   }
-  if (state.facts.alone) byId("shape").querySelector("[value=subwords]").remove(); // no server measures and cuts
-  else new LayerTable(byId("languages"), { model: () => asked().model, onError: problem });
+  if (!state.facts.alone) new LayerTable(byId("languages"), { model: () => asked().model, onError: problem });
   restore();
   document.documentElement.dataset.ready = "1";
 }

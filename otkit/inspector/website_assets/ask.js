@@ -10,15 +10,23 @@ let opened = null;
 const mean = (layers) => layers[0].map((side, s) => side.map((vector, w) => vector.map((_, d) => layers.reduce((total, layer) => total + layer[s][w][d], 0) / layers.length)));
 const round = (matrix, digits) => matrix.map((row) => row.map((value) => Number(value.toFixed(digits))));
 
-// The pair's words and how they are aligned, `layers` for each list of hidden states that is averaged.
-async function aligned(request, groups) {
+function checkCells(source, target, what) {
+  if (source * target > MOST_CELLS) throw new Problem(`${source} times ${target} ${what} are more than ${MOST_CELLS} pairs of ${what}: give the sentences one by one`);
+}
+
+// The pair's words and how they are aligned, for each list of hidden states that is averaged; with `pieces` between these, as
+// `units` then says whose they are.
+async function aligned(request, { groups, pieces = false } = {}) {
   const { encoder, rules, wide, start, models } = await facts, sentences = [request.source, request.target].map((text) => (typeof text === "string" ? wordsOf(text) : text));
   if (sentences.some((words) => !words.length)) throw new Problem("a sentence has no words");
-  if (sentences[0].length * sentences[1].length > MOST_CELLS) throw new Problem(`${sentences[0].length} times ${sentences[1].length} words are more than ${MOST_CELLS} pairs of words: give the sentences one by one`);
+  checkCells(...sentences.map((words) => words.length), "words");
   const settings = { ...start, ...(request.settings ?? {}) }, own = request.settings?.layers ?? models[0].layers, letters = sentences.map((words) => words.map((word) => lettersOf(word, wide)));
   opened ??= Encoder.open(encoder);
-  const layers = await (await opened).layers(sentences);
-  return { sentences, settings, layers: own, traces: (groups ?? [own]).map((group) => trace(mean(group.map((layer) => layers[layer])), letters, settings, rules)) };
+  const { tokenizer } = await opened, found = await (await opened).layers(sentences);
+  const units = sentences.map((words) => words.flatMap((word, k) => tokenizer.pieces(word).map((id) => ({ word: k, piece: tokenizer.spelled(id) }))));
+  if (pieces) checkCells(...units.map((side) => side.length), "subwords");
+  const layers = found.map((layer) => (pieces ? layer.pieces.map((words) => words.flat()) : layer.words)), sizes = pieces ? units.map((side, k) => side.map(({ word }) => letters[k][word])) : letters;
+  return { sentences, settings, units, layers: own, traces: (groups ?? [own]).map((group) => trace(mean(group.map((layer) => layers[layer])), sizes, settings, rules)) };
 }
 
 // What the live page's server answers, computed here.
@@ -41,10 +49,17 @@ const ANSWERS = {
       candidates: order.map((index) => ({ index, word: other[index], ...Object.fromEntries(figures.map((name) => [name, row(found[name])[index]])) })) };
   },
   "/layers": async (request) => {
-    const { encoder } = await facts, groups = [...Array(encoder.states).keys()].map((layer) => [layer]), { layers: used, traces } = await aligned(request, groups);
+    const { encoder } = await facts, groups = [...Array(encoder.states).keys()].map((layer) => [layer]), { layers: used, traces } = await aligned(request, { groups });
     const layers = traces.map((found, layer) => ({ layer, share: round(found.share, 2), links: found.links, mutual: mutualShare(found.cosine), cost: found.mean_cost }));
     const most = Math.max(...layers.map((layer) => layer.mutual)), best = layers.filter((layer) => layer.mutual === most).map((layer) => layer.layer);
     return { used, layers, verdict: `The words agree best in hidden state${best.length > 1 ? "s" : ""} ${best.join(", ")}: ${Math.round(100 * most)}% of them are each other's nearest` };
+  },
+  // Between pieces shares are compared as they are: lengths are those of words.
+  "/subwords": async (request) => {
+    const { settings, units, traces: [found] } = await aligned(request, { pieces: true }), [source, target] = units, weighed = settings.strategy === "threshold";
+    const linked = weighed ? found.share.map((row) => row.map((share) => share > settings.threshold)) : found.linked;
+    return { source: source.map(({ piece }) => piece), target: target.map(({ piece }) => piece), source_words: source.map(({ word }) => word), target_words: target.map(({ word }) => word),
+      share: round(found.share, 4), links: linked.flatMap((row, i) => row.flatMap((is, j) => (is ? [[i, j]] : []))) };
   },
   "/space": async (request) => {
     const { sentences, traces: [found] } = await aligned(request);

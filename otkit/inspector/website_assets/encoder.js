@@ -19,7 +19,8 @@ export class Encoder {
     return Object.assign(new Encoder(), { session, lead, after, padding, limit, states, tokenizer: new Tokenizer(tokenizer) });
   }
 
-  // For each hidden state the words' vectors of both sentences: (words x width) each, the mean of their pieces. The last pair is kept.
+  // For each hidden state the vectors of both sentences: `words` (words x width each), the mean of their pieces, and `pieces`
+  // (words x pieces x width). The last pair is kept.
   async layers(sentences) {
     const key = JSON.stringify(sentences);
     if (this.key !== key) {
@@ -38,14 +39,12 @@ export class Encoder {
     const found = await this.session.run({ input_ids: tensor((row, k) => row[k] ?? this.padding), attention_mask: tensor((row, k) => (k < row.length ? 1 : 0)) }, names);
     return names.map((name) => {
       const { data, dims } = found[name];
-      return pieces.map((words, row) => {
+      const sides = pieces.map((words, row) => {
         let place = (row * width + this.lead.length) * dims[2];
-        return words.map((ids) => {
-          const vector = new Float64Array(dims[2]);
-          for (let k = 0; k < ids.length; k += 1, place += dims[2]) for (let d = 0; d < dims[2]; d += 1) vector[d] += data[place + d] / ids.length;
-          return [...vector];
-        });
+        return words.map((ids) => ids.map(() => { const vector = [...data.subarray(place, place + dims[2])]; place += dims[2]; return vector; }));
       });
+      const mean = (vectors) => vectors[0].map((_, d) => vectors.reduce((total, vector) => total + vector[d] / vectors.length, 0));
+      return { pieces: sides, words: sides.map((words) => words.map(mean)) };
     });
   }
 }

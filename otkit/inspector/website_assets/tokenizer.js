@@ -1,6 +1,7 @@
 // SentencePiece's unigram pieces as Hugging Face's `tokenizers` cuts them: a charsmap, then Metaspace, then the best path.
 export class Tokenizer {
   constructor({ model, normalizer }) {
+    this.names = model.vocab.map(([piece]) => piece);
     this.scores = new Map(model.vocab.map(([piece, score], id) => [piece, [id, score]]));
     this.unknown = model.unk_id;
     this.penalty = model.vocab.reduce((low, entry) => Math.min(low, entry[1]), Infinity) - 10;
@@ -18,6 +19,12 @@ export class Tokenizer {
       this.known.set(word, ids.length ? ids : [this.unknown]);
     }
     return this.known.get(word);
+  }
+
+  // A piece as a person reads it; one without letters of its own by its name.
+  spelled(id) {
+    const name = this.names[id];
+    return name.replaceAll("\u2581", " ").trim() || name.replace(/^\u2581+/, "") || name;
   }
 
   best(text) {

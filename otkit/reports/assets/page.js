@@ -1,9 +1,10 @@
-import { byId, el, percent } from "./dom.js";
+import { byId, el, languageOf, percent, setLanguages } from "./dom.js";
 import { interlinear, kindsOf } from "./interlinear.js";
 import { Matrix } from "./matrix.js";
 
 // A page that stands alone: its data is JSON in #data, and text reaches the document as text alone.
 const data = JSON.parse(byId("data").textContent);
+setLanguages(data.languages);
 const NAMES = { link: "link", sure: "link, sure in gold", possible: "link, possible in gold", missed: "missed, sure in gold", extra: "link not in gold" };
 const AXES = ["model", "layer", "transport"], SIDES = ["source", "target"], PAGE = 30;
 const list = byId("pairs"), status = byId("status"), slider = byId("threshold");
@@ -59,8 +60,9 @@ class Panel {
     this.caption.replaceChildren([...AXES.map((axis) => named[axis]), cost, counts].filter(Boolean).join(" · "), ...(settings ? [el("br"), `as extracted: ${settings}`] : []));
     if (this.details.open) {
       this.matrix.draw({ ...found, nulls: [found.source_no_partner, found.target_no_partner] });
+      const [from, to] = SIDES.map((side) => languageOf(pair[side[0]], side));
       this.items.replaceChildren(...[...kindsOf(found.links, found.marks)].map(([cell, kind]) => { const [i, j] = cell.split(",");
-        return el("li", {}, el("bdi", {}, pair.s[i]), " – ", el("bdi", {}, pair.t[j]), ` ${percent(found.share[i][j])}, ${NAMES[kind]}`); }));
+        return el("li", {}, el("bdi", { lang: from }, pair.s[i]), " – ", el("bdi", { lang: to }, pair.t[j]), ` ${percent(found.share[i][j])}, ${NAMES[kind]}`); }));
     }
     mark(this.article);
   }
@@ -92,7 +94,8 @@ function redraw() {
 // ---- words that light their partners, in every panel of their pair
 function light(article, side, index) {
   for (const { picture } of article.panels) picture.light(side, index);
-  status.textContent = `\u2068${article.pair[side[0]][index]}\u2069: ${article.panels.map(({ picture }) => picture.said(side, index)).join(" | ")}`;
+  const words = article.pair[side[0]];
+  status.replaceChildren(el("bdi", { lang: languageOf(words, side) }, words[index]), ": ", ...article.panels.flatMap(({ picture }, k) => [k ? " | " : "", ...picture.said(side, index)]));
 }
 
 function dim(article) {
