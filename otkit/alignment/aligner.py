@@ -312,9 +312,20 @@ class WordAligner:
         store = self._encode(tokens, progress)
         if self.config.space == "none" or not len(store.vectors):  # a window of nothing but texts has none
             return store
+        self.measure()
         if self.spaces is None:
-            self.spaces = self._measured(store)
+            self.spaces = store.spaces(self.config.space)
         return store.without(self.spaces)
+
+    def measure(self) -> None:
+        """Measure the space on `space_text` now, where there is one, and not at the first window: what serves wants to
+        know that it can before it says that it is ready."""
+        if self.config.space_text is None or self.spaces is not None:
+            return
+        pairs = read_texts(self.config.space_text, most=WINDOW_PAIRS)
+        sentences = [side for pair in pairs for side in pair]
+        with torch.inference_mode():
+            self.spaces = self._encode(self._pieces(sentences)).spaces(self.config.space)
 
     def _encode(
         self, tokens: TokenisedWindow, progress: Callable[[int], None] = lambda texts: None
@@ -328,14 +339,6 @@ class WordAligner:
             batch_tokens=self.batch_tokens,
             progress=progress,
         )
-
-    def _measured(self, store: UnitStore) -> tuple[Space, Space]:
-        """What the sides share, of the text that is given, or of these units."""
-        if self.config.space_text is not None:
-            pairs = read_texts(self.config.space_text, most=WINDOW_PAIRS)
-            sentences = [side for pair in pairs for side in pair]
-            store = self._encode(self._pieces(sentences))
-        return store.spaces(self.config.space)
 
 
 def _texts_in(pairs: Sequence[SentencePair | None], *, plans: bool) -> list[int]:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from otkit.errors import ConfigError, require_extra
-from otkit.reports.figures import FIXED, save_figure
+from otkit.reports.figures import FIXED, kind_of, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "Panel", "Point", "dot_chart", "dots_figure"]
+__all__ = ["Panel", "Point", "dot_chart", "dots_figure"]
 
-FORMATS = ("png", "svg")
 
 # Blue and grey differ in lightness too, and the markers in shape: no colour need be seen.
 _MARKS = (("o", "#1f5fa8", "full"), ("D", "#6b7280", "none"))
@@ -68,7 +67,7 @@ def dot_chart(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
 
-    kind = path.suffix.lstrip(".").lower()
+    kind = kind_of(path)
     with rc_context(FIXED):  # type: ignore[arg-type]  # the stubs want literal keys
         save_figure(dots_figure(panels), path, kind=kind, overwrite=overwrite)
 

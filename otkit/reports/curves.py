@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otkit.errors import ConfigError, require_extra
-from otkit.reports.figures import FIXED, save_figure
+from otkit.reports.figures import FIXED, kind_of, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def write_curve(
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
 
-    kind = format or path.suffix.lstrip(".").lower() or "png"
+    kind = kind_of(path, format)
     with rc_context(FIXED):  # type: ignore[arg-type]  # the stubs want literal keys
         save_figure(curve_figure(records, panels), path, kind=kind, overwrite=overwrite)
 

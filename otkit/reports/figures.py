@@ -5,17 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otkit.errors import ConfigError
 from otkit.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-__all__ = ["FIXED", "save_figure"]
+__all__ = ["FIXED", "FORMATS", "kind_of", "save_figure"]
+
+FORMATS = ("png", "svg")
 
 FIXED = {"svg.fonttype": "path", "svg.hashsalt": "otkit"}
 """Settings to draw and save under: letters as paths, so that an SVG looks the same where fonts are missing, and a fixed
 salt."""
+
+
+def kind_of(path: Path, format: str | None = None) -> str:
+    """The format, or what the name ends in: a PNG where it has no ending, such as a device."""
+    kind = format or path.suffix.lstrip(".").lower() or "png"
+    if kind not in FORMATS:
+        raise ConfigError(
+            f"a picture cannot be written as {kind!r}", remedy=f"choose from: {', '.join(FORMATS)}"
+        )
+    return kind
 
 
 def save_figure(

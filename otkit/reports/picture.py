@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from otkit.alignment.shares import Shares
-from otkit.errors import ConfigError, require_extra
-from otkit.reports.figures import FIXED, save_figure
+from otkit.errors import require_extra
+from otkit.reports.figures import FIXED, kind_of, save_figure
 from otkit.reports.view import GridView, LinkKind
 from otkit.reports.words import cell_width, mostly_rtl, visible
 
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-__all__ = ["FORMATS", "LAST_RESORT", "MOST_PIXELS", "families_for", "picture_figure", "write_picture"]
+__all__ = ["LAST_RESORT", "MOST_PIXELS", "families_for", "picture_figure", "write_picture"]
 
-FORMATS = ("png", "svg")
 _CELL, _CAPTION = 0.32, 4.4  # inches: of a cell, and of the widest line below a grid
 _DPI = 150
 MOST_PIXELS = 4000
@@ -79,11 +78,7 @@ def write_picture(
     require_extra("matplotlib", extra="plots")
     from matplotlib import rc_context
 
-    kind = format or path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise ConfigError(
-            f"a picture cannot be written as {kind!r}", remedy=f"choose from: {', '.join(FORMATS)}"
-        )
+    kind = kind_of(path, format)
     words = {visible(word) for view in views for word in (*view.source, *view.target, view.caption)}
     families, notes = families_for(words)
     settings = {**FIXED, "font.family": families, "text.parse_math": False}

@@ -168,6 +168,10 @@ def test_a_chart_is_written_whole_in_both_formats(tmp_path: Path) -> None:
         dot_chart(panels, tmp_path / "sub" / name)
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["a.png", "a.svg", "b.svg"]
     assert (tmp_path / "sub" / "a.svg").read_bytes() == (tmp_path / "sub" / "b.svg").read_bytes()
+    dot_chart(panels, tmp_path / "plain")  # a name without an ending, such as a device
+    assert (tmp_path / "plain").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match="cannot be written as 'gif'"):
+        dot_chart(panels, tmp_path / "a.gif")
     with pytest.raises(ConfigError, match="there is nothing to draw"):
         dots_figure([])
 
