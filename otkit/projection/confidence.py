@@ -12,7 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
+import numpy as np
+
 from otkit.alignment.shares import Shares
+from otkit.projection.ranges import Ranged
 
 __all__ = ["WEIGHTS", "Signs", "confidence_of", "signs_of"]
 
@@ -40,21 +43,23 @@ class Signs:
     length: float
 
 
-def signs_of(shares: Shares, span: tuple[int, int], stretches: Sequence[tuple[int, int]]) -> Signs:
+def signs_of(shares: Shares | Ranged, span: tuple[int, int], stretches: Sequence[tuple[int, int]]) -> Signs:
     """The signs of source words [start, end) carried to stretches of target words, in order."""
-    part = shares[span[0] : span[1]]
-    inside, total = part.sum(0), shares.sum(0)
-    places = [place for start, end in stretches for place in range(start, end)]
+    ranged = shares if isinstance(shares, Ranged) else Ranged(shares)
+    inside, total = ranged.sums.over(*span), ranged.total
+    cover = np.max([ranged.reach.over(*stretch)[slice(*span)] for stretch in stretches], axis=0)
+    places = np.concatenate([np.arange(*stretch) for stretch in stretches])
     first, last = stretches[0][0], stretches[-1][1]
-    rows, columns = shares.shape
+    rows, columns = ranged.shares.shape
+    count = span[1] - span[0]
     whole = float(inside.sum() + total[places].sum())
     return Signs(
-        cover=float(part[:, places].max(1).mean()),
+        cover=float(cover.mean()),
         dice=2 * float(inside[places].sum()) / whole if whole > 0 else 0.0,
         last=min(1.0, float(inside[last - 1])),
         before=min(1.0, float(inside[first - 1])) if first else 0.0,
-        words=math.log(len(part)),
-        length=abs(math.log(len(places) / len(part)) - math.log(columns / rows)),
+        words=math.log(count),
+        length=abs(math.log(len(places) / count) - math.log(columns / rows)),
     )
 
 

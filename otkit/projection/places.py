@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,13 +35,23 @@ class Text:
         """The words alone."""
         return tuple(word.text for word in self.words)
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [word.start for word in self.words]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [word.end for word in self.words]
+
+    @cached_property
+    def folded(self) -> str:
+        """The text without regard to capitals."""
+        return self.text.casefold()
+
     def covered(self, start: int, end: int) -> tuple[int, int]:
         """The words [first, last) that have a character in [start, end); the place of an empty one among them."""
-        first = next((index for index, word in enumerate(self.words) if word.end > start), len(self.words))
-        last = first
-        while last < len(self.words) and self.words[last].start < end:
-            last += 1
-        return first, last
+        first = bisect_right(self._ends, start)
+        return first, max(first, bisect_left(self._starts, end))
 
 
 def spaced(text: str) -> Text:
@@ -94,38 +105,62 @@ def carry_places(
     """
     spans = [Span(place.label, *source.covered(place.start, place.end)) for place in places]
     found = carry_spans(shares, source.bare, target.bare, spans, settings)
+    hits = _Hits(target) if copies else None
     return [
-        _placed(place, carried, source, target, copies=copies)
-        for place, carried in zip(places, found, strict=True)
+        _placed(place, carried, source, target, hits) for place, carried in zip(places, found, strict=True)
     ]
 
 
-def _placed(place: Place, carried: Carried, source: Text, target: Text, *, copies: bool) -> Placed:
+def _placed(place: Place, carried: Carried, source: Text, target: Text, hits: _Hits | None) -> Placed:
     stretches = tuple(
         (target.words[start].start, target.words[end - 1].end) for start, end in carried.stretches
     )
     confidence, lost = carried.confidence, carried.lost
-    copy = _copy(place, stretches, source, target) if copies and len(stretches) < 2 else None
+    copy = _copy(place, stretches, source, hits) if hits is not None and len(stretches) < 2 else None
     if copy is not None:
         return Placed(place, (copy,), max(confidence, 0.9), None)
     return Placed(place, stretches, confidence, lost)
 
 
+class _Hits:
+    """Where letters stand in a text, each searched once: a text may have a thousand tags around one word."""
+
+    def __init__(self, target: Text) -> None:
+        self.text = target.folded
+        self.sound = len(self.text) == len(target.text)
+        self._found: dict[str, list[int]] = {}
+
+    def of(self, wanted: str) -> list[int]:
+        """Where they begin, from left to right; none overlaps the one before."""
+        if wanted not in self._found:
+            starts, start = [], self.text.find(wanted)
+            while start >= 0:
+                starts.append(start)
+                start = self.text.find(wanted, start + len(wanted))
+            self._found[wanted] = starts
+        return self._found[wanted]
+
+
 def _copy(
-    place: Place, found: Sequence[tuple[int, int]], source: Text, target: Text
+    place: Place, found: Sequence[tuple[int, int]], source: Text, hits: _Hits
 ) -> tuple[int, int] | None:
     """The stretch of the target with the very letters of the place: where the span lies, or the only one."""
-    wanted, text = source.text[place.start : place.end].casefold(), target.text.casefold()
-    if len(wanted.strip()) < 2 or len(text) != len(target.text):
+    wanted, text = source.text[place.start : place.end].casefold(), hits.text
+    size = len(wanted)
+    if len(wanted.strip()) < 2 or not hits.sound:
         return None
-    starts = [match.start() for match in re.finditer(re.escape(wanted), text)]
-    hits = [(start, start + len(wanted)) for start in starts]
-    near = [hit for hit in hits if found and hit[0] < found[0][1] and hit[1] > found[0][0]]
-    if near:
-        # The whole of a longer word is not given up for letters within it, such as "here" of "where".
-        return next((hit for hit in near if _apart(hit, text)), None)
-    alone = len(hits) == 1 and source.text.casefold().count(wanted) == 1
-    return hits[0] if alone and _apart(hits[0], text) else None
+    starts = hits.of(wanted)
+    if found:
+        first, last = found[0]
+        near = starts[bisect_right(starts, first - size) : bisect_left(starts, last)]
+        if near:
+            # The whole of a longer word is not given up for letters within it, such as "here" of "where".
+            return next(
+                ((start, start + size) for start in near if _apart((start, start + size), text)), None
+            )
+    alone = len(starts) == 1 and source.folded.count(wanted) == 1
+    hit = (starts[0], starts[0] + size) if alone else None
+    return hit if hit is not None and _apart(hit, text) else None
 
 
 def _apart(hit: tuple[int, int], text: str) -> bool:

@@ -107,13 +107,14 @@ def _intervals(
     where = {place: each.stretches for place, each in zip(order, found, strict=True)}
     text, other = marked.text, target.text
     begin, end = _trim(text, 0, len(text))
+    whole = _trim(other, 0, len(other))
     gaps = _Gaps(source, target, shares)
     results: list[tuple[int, int]] = []
     for node in marked.nodes:
         if node.point:
             results.append((gaps.of(node.start),) * 2)
         elif node.start <= begin and (node.end >= end or begin == end):
-            results.append(_trim(other, 0, len(other)))  # around all of it
+            results.append(whole)  # around all of it
         elif stretches := where[node.start, node.end]:
             results.append((stretches[0][0], stretches[-1][1]))
         else:
@@ -285,6 +286,9 @@ def _forest(marked: Marked, wanted: Sequence[tuple[int, int]], length: int) -> l
     children: dict[int, list[int]] = {}
     for index, node in enumerate(nodes):
         children.setdefault(node.parent, []).append(index)
+    # Of the children of each, where they begin and end; the place of each among them.
+    beside = {parent: np.array([intervals[one] for one in inside]) for parent, inside in children.items()}
+    among = {one: place for inside in children.values() for place, one in enumerate(inside)}
     for index in reversed(range(len(nodes))):
         inner = [intervals[child] for child in children.get(index, ())]
         if nodes[index].point:
@@ -293,9 +297,12 @@ def _forest(marked: Marked, wanted: Sequence[tuple[int, int]], length: int) -> l
             min([intervals[index][0], *(start for start, _ in inner)]),
             max([intervals[index][1], *(end for _, end in inner)]),
         )
-        beside = [intervals[one] for one in children[nodes[index].parent] if one != index]
-        if not any(start < hull[1] and end > hull[0] for start, end in beside if start < end):
+        starts, ends = beside[nodes[index].parent].T
+        met = (starts < hull[1]) & (ends > hull[0]) & (starts < ends)
+        met[among[index]] = False
+        if not met.any():
             intervals[index] = hull
+            beside[nodes[index].parent][among[index]] = hull
     for parent in (-1, *range(len(nodes))):
         low, high = (0, length) if parent < 0 else intervals[parent]
         # Longer ones first where two begin together, points where they stand.

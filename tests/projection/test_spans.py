@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import itertools
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +20,10 @@ from otkit.projection.confidence import WEIGHTS, Signs, confidence_of, signs_of
 from otkit.projection.corpus import Projected, complete
 from otkit.projection.labelled import Labelled
 from otkit.projection.places import Place, Placed, Text, carry_places
+from otkit.projection.ranges import RowRanges
 from otkit.projection.settings import RULE_NAMES, SpanSettings
-from otkit.projection.spans import RULES, Span, carry_spans
+from otkit.projection.spans import RULES, Evidence, Span, carry_spans, overlap
+from otkit.projection.tags import Marked, Node, place_tags
 from otkit.projection.words import is_punctuation, leans, same_mark, text_words
 
 FREE = SpanSettings(floor=0.0, edge=0.0, clause_price=0.0)
@@ -227,3 +232,122 @@ def test_europarl_with_the_links_of_the_sample_encoder() -> None:
         )
         projected.append([(each.span.label, *place) for each in found for place in each.stretches])
     assert span_scores(projected, [spans for _, spans in german]).figures["f1"].value > 0.88
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_overlap_has_the_best_of_all_stretches_and_of_equal_ones_the_first(seed: int) -> None:
+    """Against every pair of ends; links of 0 and 1 give many equal ones, words that are taken cut them."""
+    generator = np.random.default_rng(seed)
+    for _ in range(60):
+        rows, columns = generator.integers(1, 12, 2)
+        shares = generator.random((rows, columns)) ** 3
+        if seed % 2:
+            shares = (shares > 0.3).astype(float)
+        start, end = sorted(generator.integers(0, rows + 1, 2).tolist())
+        breaks = generator.random(columns) < 0.2
+        free = generator.random(columns) < 0.8
+        inside, total = shares[start:end].sum(0), shares.sum(0)
+        seen = Evidence(inside, total, float(inside.sum()), free, free, breaks)
+        scores = {
+            (a, b): 2 * inside[a:b].sum() / (inside.sum() + total[a:b].sum() + breaks[a:b].sum())
+            for a, b in itertools.combinations(range(columns + 1), 2)
+            if free[a:b].all() and inside[a:b].any()
+        }
+        best = max(scores.values(), default=0.0)
+        first = min((one for one, score in scores.items() if score >= best * (1 - 1e-12)), default=None)
+        assert overlap(seen, SpanSettings(clause_price=0.5)) == ([] if first is None else [first])
+
+
+class Counted(np.ndarray):
+    """An array that counts the numbers that are computed with it and with what comes of it."""
+
+    seen = 0
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
+        Counted.seen += max(np.size(one) for one in inputs)
+        plain = [one.view(np.ndarray) if isinstance(one, Counted) else one for one in inputs]
+        found = getattr(ufunc, method)(*plain, **named)
+        return found.view(Counted) if isinstance(found, np.ndarray) else found
+
+    def __array_function__(self, function: Any, types: Any, given: Any, named: Any) -> Any:
+        found = super().__array_function__(function, types, given, named)
+        Counted.seen += np.size(found)
+        return found
+
+
+def counted(call: Callable[[], object]) -> int:
+    """How many numbers are computed with, and lines of Python run."""
+    Counted.seen = lines = 0
+
+    def trace(frame: Any, event: str, given: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines + Counted.seen
+
+
+def shares_with_noise(words: int) -> Shares:
+    return np.eye(words) * 0.8 + np.random.default_rng(0).random((words, words)) / words
+
+
+def test_twice_the_words_are_twice_the_work_of_a_span() -> None:
+    def work(size: int) -> int:
+        shares = shares_with_noise(size)
+        inside, total = shares[: size // 2].sum(0).view(Counted), shares.sum(0).view(Counted)
+        for free in (np.ones(size, bool), np.arange(size) % 3 > 0):
+            seen = Evidence(inside, total, float(inside.sum()), free, free, np.zeros(size, bool))
+            assert overlap(seen, SpanSettings())
+        return Counted.seen
+
+    few, many = counted(lambda: work(1000)), counted(lambda: work(2000))
+    assert few < many < 2.3 * few
+
+
+def test_twice_the_spans_of_twice_the_words_are_four_times_the_sums() -> None:
+    """As many as the matrix has cells, though each span holds the one before."""
+
+    def work(size: int) -> None:
+        ranges = RowRanges(shares_with_noise(size).view(Counted), np.add)
+        for end in range(size + 1):
+            ranges.over(size - end, end) if end > size - end else ranges.over(0, end)
+
+    few, many = counted(lambda: work(600)), counted(lambda: work(1200))
+    assert few < many < 4.6 * few
+
+
+@pytest.mark.parametrize("kind", ["beside", "nested", "one word", "brackets"])
+def test_twice_the_tags_are_twice_the_steps(kind: str) -> None:
+    def work(size: int) -> int:
+        text = " ".join(["aa"] * size if kind == "one word" else map(str, range(100, 100 + size)))
+        source = Text.of(text)
+        target = Text.of("( " * size if kind == "brackets" else text)
+        last = len(text) if kind == "nested" else 0
+        nodes = [
+            Node(word.start, last or word.end, place - 1 if last else -1, "<b>", "</b>")
+            for place, word in enumerate(source.words)
+        ]
+        marked = Marked(text, tuple(nodes))
+        return counted(lambda: place_tags(marked, target, shares_with_noise(size), marked.words()))
+
+    few, many = work(150), work(300)
+    assert few < many < 2.3 * few
+
+
+def test_ranges_of_rows_are_the_sums_and_maxima_of_the_rows() -> None:
+    generator = np.random.default_rng(0)
+    for rows in (0, 1, 15, 31, 32, 33, 600):
+        values = generator.random((rows, 3))
+        for ufunc in (np.add, np.maximum):
+            ranges = RowRanges(values, ufunc)
+            for _ in range(60):
+                start, end = sorted(generator.integers(0, rows + 1, 2).tolist())
+                wanted = ufunc.reduce(values[start:end], axis=0, initial=0.0)
+                assert np.allclose(ranges.over(start, end), wanted, atol=1e-12, rtol=1e-12)
+                assert end - start > 15 or (ranges.over(start, end) == wanted).all()
