@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
 from otkit.errors import ConfigError
 from otkit.vectors import index as vector_index
 from otkit.vectors.folder import Vectors, growing
-from otkit.vectors.index import IndexPlan, build_index, exact, measure_recall, open_index, plan
+from otkit.vectors.index import IndexPlan, Recall, build_index, exact, measure_recall, open_index, plan
 from otkit.vectors.settings import INDEXES
 from otkit.vectors.shards import Row
 from otkit.vectors.writer import VectorWriter
@@ -89,13 +90,56 @@ def test_an_index_finds_the_neighbours_and_says_how_many(vectors: Vectors, kind:
     assert recall.at_5 == pytest.approx(np.mean(hits), abs=0.003)
 
 
-def test_a_tie_counts_as_found(tmp_path: Path) -> None:
-    """A corpus of one sentence a hundred times over: any copy is the right answer."""
+def test_a_corpus_of_one_sentence_has_no_neighbours_to_miss(tmp_path: Path) -> None:
     vectors = folder_of(tmp_path / "v", [np.tile(clouds(1), (50, 1))] * 2)
     facts = build_index(vectors, "hnsw")
     assert facts is not None
-    recall = measure_recall(vectors, open_index(vectors, facts))
-    assert (recall.at_1, recall.queries) == (1.0, 100)
+    assert measure_recall(vectors, open_index(vectors, facts)) == Recall(1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("lost", [0, 100, 400])
+def test_recall_is_of_distinct_sentences_however_many_copies_find_each_other(
+    lost: int, tmp_path: Path
+) -> None:
+    """Half of the corpus is one sentence. An exact index that lost some of the others, neighbours of all alike, is one
+    whose recall is known."""
+    alone = np.random.default_rng(2).standard_normal((400, WIDTH)).astype(np.float32)
+    alone /= np.linalg.norm(alone, axis=1, keepdims=True)
+    rows = np.concatenate([alone, np.tile(clouds(1), (400, 1))])[np.random.default_rng(3).permutation(800)]
+    vectors = folder_of(tmp_path / "v", [rows[:500], rows[500:]])
+    single = np.flatnonzero((rows @ clouds(1)[0]) < 0.999)
+    index = faiss.IndexFlatIP(WIDTH)
+    missing = np.random.default_rng(4).permutation(single)[:lost]
+    held = rows.copy()
+    held[missing] = 0  # nearest to nobody
+    index.add(held)
+    recall = measure_recall(vectors, index)
+    # By hand: each single sentence and the copied one, what is nearest to it and no copy, and whether it is held.
+    copied = int(np.setdiff1d(np.arange(800), single)[0])
+    hits = []
+    for query in [*single.tolist(), copied]:
+        cosines = rows @ rows[query]
+        cosines[cosines > 0.9999] = -2
+        hits.append(int(cosines.argmax()) not in missing)
+    hits.pop()  # the six places of its answer are all its own copies: nothing is left to be judged
+    assert recall.queries == 401
+    assert recall.at_1 == pytest.approx(np.mean(hits), abs=0.02)
+    if lost == 400:
+        assert recall.at_5 < 0.05
+    elif not lost:
+        assert recall == Recall(1.0, 1.0, 401)
+
+
+def test_copies_fill_places_and_are_no_neighbours(tmp_path: Path) -> None:
+    """Every sentence twice: of six places two are its own, four are judged."""
+    rows = np.repeat(clouds(300, seed=5), 2, axis=0)
+    vectors = folder_of(tmp_path / "v", [rows])
+    facts = build_index(vectors, "flat")
+    assert facts is not None
+    assert measure_recall(vectors, open_index(vectors, facts)) == Recall(1.0, 1.0, 300)
+    wrong = faiss.IndexFlatIP(WIDTH)
+    wrong.add(np.concatenate([rows[:2], -rows[2:]]))  # near is what is farthest
+    assert measure_recall(vectors, wrong).at_5 < 0.05
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf"])
