@@ -122,6 +122,9 @@ class Guard:
             raise _RefusedError(415, "send JSON (content-type: application/json)")
         if self.token is not None and not given and not self._known(headers):
             raise _RefusedError(401, "the token is missing: open the address that the command printed")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy that goes by the other one sees another request begin where this one ends.
+            raise _RefusedError(400, "the request has two lengths")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.limits.body:
             raise _RefusedError(413, f"the request is larger than {self.limits.body} bytes")

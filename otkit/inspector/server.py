@@ -63,6 +63,7 @@ def listen(host: str | None, port: int) -> tuple[Address, socket.socket]:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((name.strip("[]"), port))
+        opened.listen()  # whoever reads the address may come at once, and waits until the server is there
     except OSError as error:
         opened.close()
         raise ConfigError(
@@ -144,6 +145,7 @@ def configured(session: Session, address: Address, *, limits: Limits | None = No
         access_log=False,
         server_header=False,
         lifespan="off",
+        ws="none",  # by default they are spoken wherever a package for them is installed
         limit_concurrency=64,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=1,
