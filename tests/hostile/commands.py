@@ -270,6 +270,8 @@ def snapshot(folder: Path) -> dict[str, Any]:
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or not re.match(r"out|o\.json", name) or path.name == ".made-by-otkit.json":
             continue
+        if path.name.startswith(".otkit-"):  # what a kill left half written; the next run has to clear it
+            continue
         data = path.read_bytes()
         if path.suffix in (".json", ".jsonl"):
             lines = [data] if path.suffix == ".json" else data.splitlines()
