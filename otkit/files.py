@@ -57,6 +57,7 @@ __all__ = [
     "is_as_stated",
     "is_stream",
     "journal_lines",
+    "json_in",
     "made_here",
     "open_new",
     "own_kind",
@@ -142,6 +143,24 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+_LARGEST = 1 << 28
+"""Bytes of a file that is read whole; of those that otkit writes, none has a hundredth."""
+
+
+def json_in(path: Path) -> Any:
+    """What a file of JSON says; a ValueError for one that is none, or so large that it would fill the memory."""
+    return parse_json(_content(path))
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > _LARGEST else file.read(_LARGEST + 1)  # a device has no size
+    if max(size, len(content)) > _LARGEST:
+        raise ValueError(f"it has {max(size, len(content)):,} bytes, expected at most {_LARGEST:,}")
+    return content
 
 
 def _plain(value: Any) -> Any:
@@ -298,7 +317,10 @@ def journal_lines(path: Path) -> list[str]:
     with _told(path):
         if not path.exists():
             return []
-        content = path.read_bytes()
+        try:
+            content = _content(path)
+        except ValueError as error:
+            raise OutputError(f"is no journal ({error})", where=str(path), remedy="choose another") from error
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(path, len(whole))
@@ -447,7 +469,7 @@ def remember(place: Path, facts: Mapping[str, Any]) -> None:
 def made_here(place: Path) -> dict[str, Any] | None:
     """The facts of a file that otkit wrote and nobody changed since; None of any other."""
     try:
-        document = parse_json(_record_of(place).read_text(encoding="utf-8"))
+        document = json_in(_record_of(place))
         return dict(document["facts"]) if document["stamp"] == _stamp(place) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -543,7 +565,7 @@ def _kept() -> Iterator[tuple[Path, str]]:
 
 def _marker(place: Path) -> dict[str, Any] | None:
     try:
-        document = parse_json((place / MARKER).read_text(encoding="utf-8"))
+        document = json_in(place / MARKER)
         return {"kind": str(document["kind"]), "files": dict(document["files"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

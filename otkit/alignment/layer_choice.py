@@ -11,7 +11,7 @@ from typing import Any
 from otkit.alignment.layers import CHOOSES, Texts, layer_curves, sample_texts
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
 from otkit.encoders.measured import keep_measured, key_of, read_measured
-from otkit.files import parse_json
+from otkit.files import json_in
 
 __all__ = [
     "CHOICE",
@@ -92,7 +92,7 @@ def stated_choice(encoder: Encoder) -> LayerChoice | None:
     if encoder.origin is None or not file.is_file():
         return None
     try:
-        return _choice_in(parse_json(file.read_bytes())[CHOICE])
+        return _choice_in(json_in(file)[CHOICE])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

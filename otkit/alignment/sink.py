@@ -17,9 +17,9 @@ from otkit.files import (
     clear_killed,
     differences,
     is_stream,
+    json_in,
     made_here,
     open_new,
-    parse_json,
     remember,
     replace_file,
     to_json,
@@ -116,7 +116,7 @@ class Sink:
         if not self._state.is_file() or not self._partial.is_file() or self._partial.is_symlink():
             return
         try:
-            state = parse_json(self._state.read_bytes())
+            state = json_in(self._state)
             written, found, then = int(state["bytes"]), dict(state["known"]), dict(state["of"])
             if written < 0:
                 raise ValueError("it is of less than nothing")
@@ -158,7 +158,8 @@ class Sink:
         """The pieces of the run that goes on."""
         if not self._written:
             return ""
-        raw = self._partial.read_bytes()[: self._written]
+        with self._partial.open("rb") as file:
+            raw = file.read(self._written)
         return (gzip.decompress(raw) if self._packed else raw).decode("utf-8", "surrogatepass")
 
     def finish(self, facts: Mapping[str, Any], *, whole: str | None = None) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from otkit.encoders.pooling import poolings_of
 from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
 from otkit.errors import CheckpointError, ConfigError, choose, reason_of
-from otkit.files import parse_json, to_json
+from otkit.files import json_in, to_json
 
 __all__ = [
     "SETTINGS_FILE",
@@ -211,7 +211,7 @@ def stated_settings(settings: EncoderSettings) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or a CheckpointError that names the file."""
     try:
-        document = parse_json(path.read_bytes())
+        document = json_in(path)
     except OSError as error:
         raise CheckpointError(f"cannot be read ({reason_of(error)})", where=str(path)) from error
     except ValueError as error:

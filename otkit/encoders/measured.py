@@ -12,7 +12,7 @@ from typing import Any
 
 from otkit.encoders.encoder import Encoder
 from otkit.errors import OutputError
-from otkit.files import cache_folder, parse_json, replace_file, to_json
+from otkit.files import cache_folder, json_in, replace_file, to_json
 
 __all__ = [
     "Measured",
@@ -42,7 +42,7 @@ def measured_file(key: str) -> Path:
 def read_measured(key: str) -> Any:
     """The measurement with this key; None where none is kept, or its file is damaged."""
     try:
-        return parse_json(measured_file(key).read_bytes())["found"]
+        return json_in(measured_file(key))["found"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -69,7 +69,7 @@ def every_measured() -> list[Measured]:
     found = []
     for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True):
         try:
-            document = parse_json(file.read_bytes())
+            document = json_in(file)
             encoder, what = str(document["encoder"]), str(document["what"])
         except (OSError, ValueError, KeyError, TypeError):
             encoder, what = "damaged", ""

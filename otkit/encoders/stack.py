@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from otkit.encoders.encoder import EncoderSettings, read_json
 from otkit.errors import CheckpointError
-from otkit.files import to_json
+from otkit.files import json_in, to_json
 
 __all__ = [
     "POOLING_MODES",
@@ -211,11 +211,9 @@ def module_weights(root: Path) -> list[str]:
 
 def _listed(root: Path) -> list[tuple[str, Path]]:
     """The modules in their order: the name of each, and its folder."""
-    import json
-
     where = str(root / MODULES)
     try:
-        entries = json.loads((root / MODULES).read_text(encoding="utf-8"))
+        entries = json_in(root / MODULES)
         found = [(str(entry["type"]), root / str(entry.get("path") or "")) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

@@ -20,7 +20,7 @@ import numpy as np
 from otkit.encoders.encoder import Encoder
 from otkit.errors import InputError, OutputError
 from otkit.evaluation.metrics import FloatArray, Statistic
-from otkit.files import grow_folder, hold, parse_json, replace_file, to_json
+from otkit.files import grow_folder, hold, json_in, replace_file, to_json
 
 __all__ = [
     "Cell",
@@ -167,7 +167,7 @@ class CellStore:
         if not self._resume or not path.is_file():
             return None
         try:
-            return _cell_of(parse_json(path.read_bytes()), fingerprint)
+            return _cell_of(json_in(path), fingerprint)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is not a finished cell ({error})", where=str(path), remedy="delete it and evaluate again"

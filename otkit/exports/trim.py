@@ -21,7 +21,7 @@ from otkit.encoders.families import first_position
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ExportError, InputError
 from otkit.exports.gate import Parity, compare, fitting, look_at, real_sentences
-from otkit.files import parse_json
+from otkit.files import json_in
 
 __all__ = ["TrimReport", "count_pieces", "pieces_of", "trim_vocabulary"]
 
@@ -109,7 +109,7 @@ def trim_vocabulary(
 def pieces_of(path: Path) -> frozenset[str]:
     """The pieces of another `tokenizer.json`, such as an encoder's that was trimmed before."""
     try:
-        document = parse_json(path.read_bytes())
+        document = json_in(path)
         return frozenset(_pieces(document).values())
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise InputError(

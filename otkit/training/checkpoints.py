@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from otkit.errors import TrainingError, reason_of
-from otkit.files import parse_json, to_json
+from otkit.files import json_in, to_json
 
 __all__ = [
     "Checkpoint",
@@ -77,7 +77,7 @@ def latest_checkpoint(root: Path, *, note: Callable[[str], None]) -> Checkpoint 
         shutil.rmtree(leftover, ignore_errors=True)
     for folder in reversed(_steps(root)):
         try:
-            manifest = parse_json((folder / _MANIFEST).read_bytes())
+            manifest = json_in(folder / _MANIFEST)
             wrong = [name for name, digest in manifest["files"].items() if _hash(folder / name) != digest]
             step, progress = int(manifest["step"]), manifest["progress"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from otkit.encoders.pairs import JointInputs
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, choose
-from otkit.files import parse_json, replace_file
+from otkit.files import json_in, replace_file
 from otkit.training.encoded import Losses
 from otkit.training.tuning import freeze
 
@@ -197,7 +197,7 @@ def load_head(encoder: TorchEncoder, folder: Path) -> Head:
     """The head that `save_head` put beside this encoder."""
     path = folder / HEAD_FILE
     try:
-        stored = parse_json((folder / "otkit.json").read_bytes())["head"]
+        stored = json_in(folder / "otkit.json")["head"]
         weights = load_file(path)
         config = HeadConfig(**stored["config"])
         head: Head

@@ -15,7 +15,7 @@ import torch
 from otkit import __version__
 from otkit.data.hub import data_set
 from otkit.data.lines import SKIP, SpaceCount
-from otkit.data.parallel import BadLine
+from otkit.data.parallel import BadLine, silent
 from otkit.data.texts import Text, languages_of_texts, read_texts
 from otkit.encoders.encoder import stated_settings
 from otkit.encoders.space import Space
@@ -53,11 +53,20 @@ class TextInput:
         first = "<stdin>" if self.path == "-" else self.path
         return {"text": first, "source": first, "target": self.target or first}
 
+    @property
+    def files(self) -> list[str]:
+        """The one, or both."""
+        return [file for file in (self.path, self.target) if file is not None]
+
     def facts(self) -> dict[str, Any]:
         """What the manifest says; the hash is of the file's bytes, and unknown for streams."""
-        files = [file for file in (self.path, self.target) if file is not None]
-        hashes = [None if _passing(file) else sha256_of(Path(file)) for file in files]
-        return {"files": files, "sha256": hashes, "languages": dict(self.languages), "format": self.format}
+        hashes = [None if _passing(file) else sha256_of(Path(file)) for file in self.files]
+        return {
+            "files": self.files,
+            "sha256": hashes,
+            "languages": dict(self.languages),
+            "format": self.format,
+        }
 
 
 @dataclass(frozen=True)
@@ -113,20 +122,16 @@ def embed_corpora(
 
     engine: what maps windows of texts to vectors, in order; None is this process.
     """
-    streams = [
-        (
-            read_texts(
-                one.path,
-                target=one.target,
-                format=one.format,
-                side=config.side,
-                on_error=on_error,
-                note=note,
-            ),
-            one,
+
+    def texts_of(one: TextInput, note: Callable[[str], None] = silent) -> Iterator[Text | BadLine]:
+        return read_texts(
+            one.path, target=one.target, format=one.format, side=config.side, on_error=on_error, note=note
         )
-        for one in inputs
-    ]
+
+    for one in inputs:  # the hash of a large file takes minutes: what is no text is said before
+        if not any(map(_passing, one.files)):
+            next(texts_of(one), None)
+    streams = [(texts_of(one, note), one) for one in inputs]
     model = _model_facts(embedder)
     spaces = _spaces(embedder, inputs, config, on_error=on_error, note=note)
     facts = {

@@ -22,7 +22,7 @@ from otkit.files import (
     finish_folder,
     grow_folder,
     is_as_stated,
-    parse_json,
+    json_in,
     replace_file,
     to_json,
     undisturbed,
@@ -56,7 +56,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        state = parse_json(path.read_bytes())
+        state = json_in(path)
         dict(state["of"])
         for shard in list(state["shards"]):
             if (

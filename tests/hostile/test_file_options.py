@@ -123,3 +123,67 @@ def test_every_command_is_walked() -> None:
         "recipe list",
         "recipe keys",
     } == {command_of(name) for name in {**LINES, **SERVED}}
+
+
+HUGE = 8 << 30
+MOST_SPACE, MOST_MEMORY = 6 << 30, 3_000_000
+"""Of a start: bytes of addresses, of which a bare one has two thirds, and kilobytes that are there."""
+
+
+def _grow(path: Path, head: bytes = b"") -> None:
+    """A file of 8 GB that takes no room."""
+    path.write_bytes(head)
+    os.truncate(path, HUGE)
+
+
+def _refused(server: Server, words: list[str], here: Path) -> None:
+    ended = server.start(words, here, after=60, signal=signal.SIGKILL, limits={"RLIMIT_AS": MOST_SPACE})
+    assert ended.code in (1, 2), (words, ended)
+    assert "Traceback" not in ended.stderr, (words, ended.stderr)
+    assert "MemoryError" not in ended.stderr, (words, ended.stderr)
+    assert len(re.findall("^error: ", ended.stderr, flags=re.MULTILINE)) == 1, (words, ended.stderr)
+    assert ended.peak < MOST_MEMORY, (words, ended)
+
+
+@pytest.mark.parametrize(("command", "option"), _few(READ, ("extract", "corpus"), ("extract", "--recipe")))
+def test_a_file_of_eight_gigabytes_is_one_error(
+    command: str, option: str, server: Server, here: Path
+) -> None:
+    _grow(here / "huge.de-en.tsv")
+    _refused(server, _with(command, option, "huge.de-en.tsv"), here)
+
+
+INNER = {
+    "model": ("extract de-en.tsv --output o.align -q --model tiny", (
+        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "otkit.json",
+        "model.safetensors", "model.safetensors.index.json", "modules.json",
+    )),
+    "vectors": ("search", ("manifest.json", "part-00000.npy", "part-00000.jsonl")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, (_, names) in INNER.items() for name in names]
+)
+def test_a_file_of_eight_gigabytes_within_a_folder_is_one_error(
+    kind: str, name: str, server: Server, here: Path
+) -> None:
+    folder = here / {"model": "tiny", "vectors": "vectors"}[kind]
+    (folder / name).unlink(missing_ok=True)
+    if name == "model.safetensors.index.json":
+        (folder / "model.safetensors").unlink()
+    words = words_of(INNER[kind][0])
+    # A head of weights that is as long as the file says.
+    for head in (b"", (HUGE - 8).to_bytes(8, "little")) if name == "model.safetensors" else (b"",):
+        _grow(folder / name, head)
+        _refused(server, words, here)
+
+
+def test_a_state_of_eight_gigabytes_is_one_error(server: Server, here: Path) -> None:
+    """What a run that was interrupted left, as `--resume` finds it."""
+    server.start(words_of("embed"), here, change=30, signal=signal.SIGKILL)
+    states = [path for path in here.rglob("state.json") if "out" in path.as_posix()]
+    assert states
+    for path in states:
+        _grow(path)
+    _refused(server, words_of("embed", "--resume"), here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -16,7 +17,7 @@ import pytest
 from otkit.encoders.open import open_encoder
 from otkit.errors import OtkitError
 from otkit.evaluation.protocol import CellStore
-from otkit.files import check_file, made_here, parse_json
+from otkit.files import check_file, json_in, made_here, parse_json
 from otkit.recipes import read_recipe
 from otkit.settings import declared
 from otkit.training.checkpoints import latest_checkpoint
@@ -287,7 +288,12 @@ def test_every_key_of_a_recipe_refuses_what_is_of_no_type_of_its_own(table: str,
             Recipe().changed(**{table: {known.name: value}})
 
 
-def test_json_has_one_door() -> None:
+def test_json_has_one_door(tmp_path: Path) -> None:
+    (tmp_path / "x.json").touch()
+    os.truncate(tmp_path / "x.json", 8 << 30)
+    for path in (tmp_path / "x.json", Path("/dev/zero")):
+        with pytest.raises(ValueError, match=r"bytes, expected at most 268,435,456"):
+            json_in(path)
     for junk in (DEEP, b"\xff", b"", b"9" * 5000):
         with pytest.raises(ValueError, match=r"."):
             parse_json(junk)
