@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from otkit.cli.report import report
 from otkit.cli.search import search
 from otkit.cli.show_alignment import show_alignment
 from otkit.cli.stdout import guarded, printable, write_data
-from otkit.cli.stopping import Stopped, signals_raise, stopped_line
+from otkit.cli.stopping import Stopped, end_silently, signals_raise, stopped_line
 from otkit.cli.tags import tags
 from otkit.errors import OtkitError, reason_of
 
@@ -111,3 +112,5 @@ def main() -> None:
     except Stopped as stop:
         typer.secho(stopped_line(), err=True)
         sys.exit(stop.exit_code)
+    finally:
+        atexit.register(end_silently)  # the last to register is the first to run

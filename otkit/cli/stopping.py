@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stopped", "resumable", "resume_command", "signals_raise", "stop_on_sigterm", "stopped_line"]
+__all__ = [
+    "Stopped",
+    "end_silently",
+    "resumable",
+    "resume_command",
+    "signals_raise",
+    "stop_on_sigterm",
+    "stopped_line",
+]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _go_on: list[Callable[[], bool]] = []
@@ -51,6 +59,13 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_silently() -> None:
+    """From here on Ctrl-C ends the process as the other signals do: Python's own way is a traceback out of the midst of
+    its taking itself apart, when all is done and written."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
