@@ -29,7 +29,9 @@ YOURS = (" de-en.tsv ", "xtreme/", "halomi.tsv", "news.de", "book.de", "--data b
 
 COMMANDS = every_command()
 # What the README runs, and the two that train: the examples of their help take two minutes more.
-SHOWN = {name for name in COMMANDS if f"$ otkit {name} " in README} | {"evaluate xnli", "evaluate xquad"}
+SHOWN = {name for name in COMMANDS if f"$ otkit {name} " in README}
+SHOWN |= {"evaluate xnli", "evaluate xquad", "evaluate word-retrieval", "info", "report"}  # take long
+LONG_PAGES = ("projection", "search", "lexicon")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,13 @@ def test_readme_examples_run(block: tuple[str, ...], workplace: Path, otkit: Otk
         assert shown.out.strip() or (written is not None and written.exists()), f"{command} gave nothing"
 
 
-@pytest.mark.parametrize("examples", [pytest.param(each, id=page) for page, each in site_pages()])
+@pytest.mark.parametrize(
+    "examples",
+    [
+        pytest.param(each, marks=pytest.mark.slow if page in LONG_PAGES else (), id=page)
+        for page, each in site_pages()
+    ],
+)
 def test_site_examples_run(examples: tuple[tuple[str, str], ...], otkit: Otkit) -> None:
     """In order, in one folder: one may use what another wrote."""
     for command, error in examples:

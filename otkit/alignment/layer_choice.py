@@ -70,7 +70,7 @@ def choose_layer(
     first = min(1, encoder.layers)
     layer = max(range(first, encoder.layers + 1), key=curve.__getitem__)
     choice = LayerChoice(layer, tuple(curve), sum(map(len, given.values())), len(given), key)
-    keep_measured(key, encoder, f"layer {layer} for --layer auto", asdict(choice))
+    keep_measured(key, encoder, f"layer {layer}, chosen", asdict(choice))
     return choice
 
 

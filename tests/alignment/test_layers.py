@@ -159,9 +159,7 @@ def test_a_choice_is_made_once_and_kept(
     }
     assert choose_layer(tiny_encoder) == first, "a damaged file is made anew"
     assert len(calls) == 3
-    assert {each.file: each.what for each in every_measured()}[
-        kept
-    ] == f"layer {first.layer} for --layer auto"
+    assert {each.file: each.what for each in every_measured()}[kept] == f"layer {first.layer}, chosen"
     size = sum(file.stat().st_size for file in (cache / "measured").iterdir())
     assert (clear_measured(), every_measured()) == (size, [])
     next(iter(tiny_encoder.model.parameters())).data.mul_(1.5)

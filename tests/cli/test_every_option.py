@@ -376,7 +376,19 @@ def test_the_same_line_gives_the_same(name: str) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize(("command", "option"), HERE)
+# Tasks that read their settings as these two do, and take longer.
+OF_TASKS = ("evaluate retrieval", "evaluate word-alignment")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        pytest.param(
+            *pair, marks=[pytest.mark.slow] * (pair[0].startswith("evaluate") and pair[0] not in OF_TASKS)
+        )
+        for pair in HERE
+    ],
+)
 def test_another_value_is_done_or_refused(command: str, option: str) -> None:
     row = TABLE[command][option]
     if row.own:

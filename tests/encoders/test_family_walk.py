@@ -21,7 +21,7 @@ from tests.encoders.test_families import UNTRACEABLE
 PAIRS = "".join(f"das haus ist {word}\tthe house is {word}\n" for word in "abcdefgh")
 QUICK = ("-q", "--threads", "1")
 RUN = ("--steps", "2", "--batch-size", "2", "--layer", "1", "--dev", "de-en.tsv", *QUICK)
-FAST = {"distilbert", "qwen3"} & set(FAMILIES)
+FAST = {"distilbert"}
 WITHOUT_LINEAR = {"ibert"}  # its layers are of a kind of their own, in 8 bits, which adapters do not know
 WALKED = {**FAMILIES, "canine": canine}
 WALKS = [pytest.param(family, marks=() if family in FAST else pytest.mark.slow) for family in WALKED]

@@ -24,6 +24,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, ExportError
 from otkit.exports.folders import export_folder
 from otkit.exports.onnx import export_onnx
+from tests.conftest import mostly_slow
 from tests.encoders.families import (
     SPECIALS,
     bert_like,
@@ -177,7 +178,15 @@ def equal(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STACKS)
+QUICK = "LaBSE: first token, Dense with tanh"
+
+
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        STACKS, QUICK, "weighted mean", "three poolings", "Normalize before Dense", "E5: a prompt that counts"
+    ),
+)
 def test_vectors_are_those_of_sentence_transformers(
     name: str, built: Callable[[str], tuple[Path, Model]]
 ) -> None:
@@ -209,7 +218,6 @@ def test_a_saved_encoder_keeps_its_stack(
     equal(theirs(exported, sentences), theirs(model, sentences))
 
 
-QUICK = "LaBSE: first token, Dense with tanh"
 GRAPHS = [
     pytest.param(name, marks=() if name == QUICK else pytest.mark.slow)
     for name, (_, _, more) in STACKS.items()

@@ -97,21 +97,12 @@ def test_a_command_that_is_asked_to_stop_says_so_in_a_line(name: str, server: Se
     _disturbed(server, name, here, 1, signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    "numbers",
-    [
-        (signal.SIGKILL, signal.SIGTERM),
-        pytest.param((signal.SIGKILL, *SIGNALS), marks=pytest.mark.slow),
-    ],
-    ids=["two", "all"],
-)
+@pytest.mark.slow  # of the quick suite, tests/inspector/test_wire.py ends one, and test_annotations.py kills one
 @pytest.mark.parametrize("name", SERVED)
-def test_a_command_that_serves_ends_when_it_is_told(
-    name: str, numbers: tuple[signal.Signals, ...], server: Server, here: Path
-) -> None:
+def test_a_command_that_serves_ends_when_it_is_told(name: str, server: Server, here: Path) -> None:
     """By each signal in one line; a kill leaves nothing that the next start stumbles over."""
     given = _names(here)
-    for number in numbers:
+    for number in (signal.SIGKILL, *SIGNALS):
         ended = server.start(words_of(name), here, after=4, signal=number)
         assert ended.code == SIGNALS.get(number, -number), ended
         assert "Traceback" not in ended.stderr

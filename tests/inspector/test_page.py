@@ -258,10 +258,14 @@ def test_the_workbench(page: Page, running: Running) -> None:
     page.wait_for_function(
         f"() => !document.querySelector('{said}').innerText.includes('so far')"
     )  # bars stay
+    bars = "() => [...document.querySelectorAll('.histogram button')].map(bar => bar.ariaLabel).join()"
+    every = page.evaluate(bars)
     page.click("#word-pairs summary")
     page.click("#word-pairs .chips button >> nth=0")
     page.wait_for_function("() => document.querySelector('#filter-source').value !== ''")
+    page.wait_for_function(f"every => ({bars})() !== every", arg=every)
     page.click("text=clear")
+    page.wait_for_function(f"every => ({bars})() === every", arg=every)
     bar = page.locator(".histogram button[aria-label^='F1']").last
     label = bar.get_attribute("aria-label") or ""
     bar.click()
@@ -278,6 +282,26 @@ def test_the_workbench(page: Page, running: Running) -> None:
     page.wait_for_function(f"() => document.querySelectorAll('{rows}').length === {label.split()[-2]}")
     for _ in range(2):
         running.ask("/annotate/undo", by="me")
+
+
+def test_an_answer_that_comes_late_is_left_aside(page: Page) -> None:
+    """The first question is answered after the second: the page shows what was asked last."""
+    rows, held = "#corpus tr[data-id]", []
+    page.wait_for_function(f"() => document.querySelectorAll('{rows}').length > 1")
+    page.wait_for_function(
+        "() => !document.querySelector('#corpus [role=status]').innerText.includes('so far')"
+    )
+    page.route("**/corpus", lambda route: held.append(route) if not held else route.continue_())
+    first = page.locator(f"{rows} >> nth=0").get_attribute("data-id")
+    page.select_option("#order", "file")
+    page.select_option("#order", "errors")
+    page.wait_for_function("() => performance.getEntriesByType('resource').at(-1).name.endsWith('/corpus')")
+    (late,) = held
+    late.continue_()
+    page.wait_for_timeout(500)
+    assert page.input_value("#order") == "errors"
+    assert page.locator(f"{rows} >> nth=0").get_attribute("data-id") == first
+    page.unroute("**/corpus")
 
 
 def test_subwords_and_layers_by_languages(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

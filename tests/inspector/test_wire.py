@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_tiny_encoder
+from tests.conftest import make_tiny_encoder, mostly_slow
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
 
@@ -113,9 +113,11 @@ NO_REQUESTS: dict[str, bytes] = {
     "no ASCII in a method": "GÉT / HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
     "carriage returns alone": b"GET / HTTP/1.1\rHost: x\r\r",
 }
+UNENDING = {"nothing", "carriage returns alone"}
+"""The server waits for the rest of them, as long as it waits for a slow client."""
 
 
-@pytest.mark.parametrize("kind", NO_REQUESTS)
+@pytest.mark.parametrize("kind", mostly_slow(NO_REQUESTS, *(NO_REQUESTS.keys() - UNENDING)))
 def test_what_is_no_request_is_refused_or_closed(kind: str, served: Served) -> None:
     codes = served.codes([NO_REQUESTS[kind]])
     assert all(400 <= code < 500 for code in codes), codes
@@ -166,7 +168,7 @@ TARGETS = (
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target[:40])
 def test_a_target_that_is_none_of_ours_is_not_found(target: str, served: Served) -> None:
-    answer = served.ask([served.get(target)])
+    answer = served.ask([served.get(target, "Connection: close")])
     assert answer == b"" or 400 <= int(answer.split()[1]) < 500
     assert b"root:" not in answer
     assert b"Set-Cookie: x" not in answer
@@ -201,9 +203,7 @@ def _floods(served: Served) -> dict[str, Iterable[bytes]]:
 FLOODS = [*_floods(Served(None, 0))]  # type: ignore[arg-type]  # their names alone
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (" pages " in kind)) for kind in FLOODS]
-)
+@pytest.mark.parametrize("kind", mostly_slow(FLOODS, "a header of 10 MB", "a body of 10 MB in chunks"))
 def test_a_flood_is_refused_or_answered_in_the_same_memory(kind: str, served: Served) -> None:
     """Whether the client reads what comes back or not."""
     served.ask(_floods(served)[kind])

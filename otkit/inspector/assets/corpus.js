@@ -45,17 +45,24 @@ export class Corpus {
   turn(step) { this.offset = Math.max(0, this.offset + step); this.load(); }
 
   // Rows that a person looks at stay where they are while more pairs come in: a `watch` redraws them only if they are the
-  // same, or are not a page yet.
+  // same, or are not a page yet. Answers may overtake each other: what answers an earlier question is left aside.
   async load(watch = false) {
     try {
+      const question = () => JSON.stringify([this.order.value, this.offset, this.filters.asked]), asking = question();
       const asked = this.filters.asked, page = await ask("/corpus", { order: this.order.value, offset: this.offset, limit: SIZE, ...asked });
+      if (question() !== asking) return;
       if (page.error) throw new Error(page.error);
       const same = page.rows.map((row) => row.id).join() === this.rows.map((row) => row.id).join();
       if (!watch || same || this.rows.length < SIZE) { this.draw(page); this.onShown(); } else this.say(page, "; choose filter to sort them in");
       // Counting all of a large corpus takes a while: anew for other filters, when there is a fifth more, and at the end.
       const key = JSON.stringify(asked), seen = this.overview;
       const grown = seen && ["done", "checked"].some((name) => page[name] !== seen[name] && (page[name] === page.total || page[name] > 1.2 * seen[name]));
-      if (!seen || seen.key !== key || grown) { this.overview = { ...(await ask("/corpus/overview", asked)), key }; this.figures(); }
+      if (!seen || seen.key !== key || grown) {
+        const overview = await ask("/corpus/overview", asked);
+        if (question() !== asking) return;
+        this.overview = { ...overview, key };
+        this.figures();
+      }
       if (page.checked < page.total) { clearTimeout(this.later); this.later = setTimeout(() => this.load(true), 2000); }
       if (!this.pairs) await this.wordPairs();
     } catch (error) { this.onError(error); }
