@@ -8,6 +8,7 @@ site cannot send without leave that is never given, and other machines need the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
+
+
+_REST_SECONDS = 1.0
+"""How long the rest of a refused request may take."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,10 @@ class Guard:
             self._check(scope, given=given)
             body = await asyncio.wait_for(self._body(scope, receive), self.limits.seconds)
         except _RefusedError as refused:
+            if not any(
+                name.lower() == b"expect" for name, _ in scope["headers"]
+            ):  # else nothing is on its way
+                await self._take_rest(scope, receive)
             await _answer(with_headers, refused.status, refused.what)
             return
         except TimeoutError:
@@ -143,6 +152,11 @@ class Guard:
             cookies = SimpleCookie()
         kept = cookies[COOKIE].value if COOKIE in cookies else ""
         return _same(bearer, self.token) or _same(kept, self.token)
+
+    async def _take_rest(self, scope: Scope, receive: Receive) -> None:
+        """A connection that closes on bytes that nobody took is reset, and its answer may be lost with it."""
+        with contextlib.suppress(_RefusedError, TimeoutError):
+            await asyncio.wait_for(self._body(scope, receive), min(_REST_SECONDS, self.limits.seconds))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         body = bytearray()

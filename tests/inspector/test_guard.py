@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 
@@ -61,6 +62,15 @@ def test_two_hosts_are_refused(running: Running) -> None:
 ], ids=str)  # fmt: skip
 def test_another_site_may_not_ask(running: Running, headers: dict[str, str]) -> None:
     assert post(running, {**JSON, **headers}).status_code == 403
+
+
+def test_a_refusal_waits_for_the_rest_and_is_not_lost_in_a_reset(running: Running) -> None:
+    head = f"POST /settings HTTP/1.1\r\nHost: 127.0.0.1:{running.address.port}\r\nOrigin: null\r\n"
+    with socket.create_connection(("127.0.0.1", running.address.port), timeout=15) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 4\r\n\r\n{{".encode())
+        assert not select.select([connection], [], [], 0.3)[0]
+        connection.sendall(b"   ")
+        assert connection.recv(65536).split()[1] == b"403"
 
 
 @pytest.mark.parametrize(
