@@ -31,7 +31,7 @@ COMMANDS = every_command()
 # What the README runs, and the two that train: the examples of their help take two minutes more.
 SHOWN = {name for name in COMMANDS if f"$ otkit {name} " in README}
 SHOWN |= {"evaluate xnli", "evaluate xquad", "evaluate word-retrieval", "info", "report"}  # take long
-LONG_PAGES = ("projection", "search", "lexicon")
+LONG_PAGES = ("projection", "search", "lexicon", "checking")
 
 
 @dataclass(frozen=True)

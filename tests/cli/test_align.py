@@ -136,6 +136,7 @@ def test_every_form_of_input_trains(folder: Path, otkit: Run, form: str) -> None
     assert json.loads((folder / "out" / "otkit.json").read_text(encoding="utf-8"))["data"][0]["pairs"] == 57
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: Path, otkit: Run) -> None:
     settings = ("de-en.tsv", "--model", "tiny", *QUICK, "--steps", "60", "--save-every", "50")
     process = subprocess.Popen(

@@ -156,6 +156,7 @@ def test_memory_does_not_grow_with_the_corpus(model: Path, tmp_path: Path) -> No
     assert sizes[1] - sizes[0] < 10, sizes
 
 
+@pytest.mark.slow
 def test_an_exported_encoder_embeds(run: Run, tmp_path: Path) -> None:
     """An ONNX folder as --model, and the search that opens it again by itself."""
     pytest.importorskip("onnxscript")

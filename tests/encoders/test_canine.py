@@ -84,6 +84,7 @@ def test_what_needs_a_table_of_subwords_is_refused_by_name(encoder: TorchEncoder
         trim_vocabulary(encoder, ["das haus"])
 
 
+@pytest.mark.slow
 def test_it_goes_through_the_commands(
     encoder: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

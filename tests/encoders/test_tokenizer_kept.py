@@ -100,6 +100,7 @@ def test_words_are_cut_as_in_the_middle_of_a_text(kind: str, folders: dict[str, 
         assert found[length:] == expected[len(alone) :], text
 
 
+@pytest.mark.slow
 def test_an_onnx_folder_has_it_too(tmp_path: Path) -> None:
     tokenizer = TOKENIZERS["byte-level, RoBERTa"][0]()
     torch.manual_seed(0)

@@ -81,6 +81,7 @@ def test_the_sample_file_is_reproduced_block_by_block(sample_encoder: TorchEncod
         assert np.array_equal(tensor.data, new[tensor.name].data), tensor.name
 
 
+@pytest.mark.slow
 def test_the_unigram_tokenizer_inside_a_file_is_exact(sample_encoder: TorchEncoder, tmp_path: Path) -> None:
     write_gguf(sample_encoder, tmp_path / "again.gguf", kind="q4_0")
     again = open_encoder(tmp_path / "again.gguf", device="cpu")

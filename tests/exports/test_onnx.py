@@ -181,6 +181,7 @@ def test_wrong_settings(original: TorchEncoder, tmp_path: Path) -> None:
         original.save(tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_native_attention_from_opset_23(original: TorchEncoder, tmp_path: Path) -> None:
     write_graph(original, tmp_path / "native.onnx", opset=23)
     nodes = [node.op_type for node in onnx.load(str(tmp_path / "native.onnx")).graph.node]

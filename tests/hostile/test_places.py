@@ -165,7 +165,8 @@ def test_disks_that_fill_at_any_moment(name: str, small: tuple[Server, Path, Pat
     _on_a_full_disk(name, [0, *(4096 << n for n in range(8))], small, bench)
 
 
-@pytest.mark.parametrize("name", [pytest.param("show-alignment", marks=pytest.mark.slow), "extract"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["show-alignment", "extract"])
 def test_a_real_start_in_the_plainest_locale(name: str, here: Path) -> None:
     """Python's own encodings are those of ASCII; files are UTF-8 all the same."""
     run = subprocess.run(

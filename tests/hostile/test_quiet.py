@@ -137,6 +137,7 @@ def test_no_pickle_runs_on_open_resume_and_search(server: Server, here: Path, tm
     assert not ran.exists()
 
 
+@pytest.mark.slow
 def test_no_pickle_of_a_checkpoint_runs_even_under_its_true_hash(
     server: Server, here: Path, tmp_path: Path
 ) -> None:

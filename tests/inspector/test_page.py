@@ -319,7 +319,7 @@ def test_subwords_and_layers_by_languages(page: Page, monkeypatch: pytest.Monkey
     assert "lowest AER" in page.inner_text("#languages")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_page_can_be_read_by_everyone(page: Page, scheme: str) -> None:
     from axe_core_python.sync_playwright import Axe
 
