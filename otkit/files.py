@@ -743,11 +743,12 @@ def _locked(lock: Path, path: Path) -> int:
         # The one that held it may have removed the name since it was opened: then this lock keeps nobody away.
         with contextlib.suppress(OSError):
             if lock.stat().st_ino == os.fstat(descriptor).st_ino:
-                now = time.strftime("%Y-%m-%d %H:%M:%S")
-                os.truncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()}, since {now}\n".encode())
-                return descriptor
+                break
         os.close(descriptor)
+    with contextlib.suppress(OSError):  # a lock on a full disk is a lock, which does not say whose it is
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    return descriptor
 
 
 def _try_lock(descriptor: int) -> bool:
