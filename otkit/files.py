@@ -331,7 +331,11 @@ def journal_lines(path: Path) -> list[str]:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own way
+    except Exception as error:
+        # Of a full disk safetensors and tokenizers tell in their own ways.
+        own = type(error) is Exception and "(os error " in str(error)
+        if not (own or isinstance(error, OSError | SafetensorError)):
+            raise
         raise OutputError(
             f"cannot be written ({reason_of(error)})",
             where=str(path),
@@ -659,9 +663,16 @@ def grow_folder(
     with _told(folder):
         if overwrite and place.exists():
             shutil.rmtree(place)
+        new = not place.exists()
         place.mkdir(parents=True, exist_ok=True)
         if not (place / MARKER).exists():
-            _mark(place, kind, {})
+            try:
+                _mark(place, kind, {})
+            except OSError:  # half a marker on a full disk would make the folder a stranger's
+                (place / MARKER).unlink(missing_ok=True)
+                if new:
+                    place.rmdir()
+                raise
     return place
 
 
