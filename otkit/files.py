@@ -146,7 +146,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 _LARGEST = 1 << 28
-"""Bytes of a file that is read whole; of those that otkit writes, none has a hundredth."""
+"""Bytes of a file that is read whole: far above the largest tokenizer.json, far below a computer's memory."""
 
 
 def json_in(path: Path) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,7 @@ from otkit.data.languages import languages_of
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
 from otkit.encoders.encoder import Encoder, resolve_layers
-from otkit.encoders.measured import keep_measured, key_of, read_measured
+from otkit.encoders.measured import identity, keep_measured, key_of, read_measured
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.resources import sample_data
@@ -168,7 +169,8 @@ class TranslationChecker:
                     languages=None if self.languages is None else self.languages * len(window),
                     progress=lambda texts: self.on_encoded(texts // 2),
                 )
-                found = self._read_store(store, torch.arange(len(store.counts)).view(-1, 2))
+                two_by_two = torch.arange(len(store.counts)).view(-1, 2)
+                found = self._read_store(store, two_by_two, weight_ratio=self.weight_ratio)
             for (source, target), (scores, missing, far) in zip(window, found, strict=True):
                 yield _checked(source, target, scores, missing, far)
 
@@ -200,35 +202,36 @@ class TranslationChecker:
         does not count here: the sample has its own languages, and scales are the same whatever is checked first."""
         sample = read_sample()
         sentences = sample.sentences
-        ratio, self.weight_ratio = self.weight_ratio, 1.0
-        try:
-            with torch.inference_mode():
-                store = self.encode(sentences, languages=self.encoder.subwords.known(sample.languages))
-                aligned = torch.arange(len(sentences)).view(-1, 2)
-                others = torch.tensor(sample.others)
-                unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
-                results = []
-                for pairs in (aligned, unaligned):
-                    words = [(sentences[i], sentences[j]) for i, j in pairs.tolist()]
-                    found = self._read_store(store, pairs)
-                    results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
-        finally:
-            self.weight_ratio = ratio
+        with torch.inference_mode():
+            store = self.encode(sentences, languages=self.encoder.subwords.known(sample.languages))
+            aligned = torch.arange(len(sentences)).view(-1, 2)
+            others = torch.tensor(sample.others)
+            unaligned = torch.stack([aligned[:, 0], others[::2]], 1)
+            results = []
+            for pairs in (aligned, unaligned):
+                words = [(sentences[i], sentences[j]) for i, j in pairs.tolist()]
+                found = self._read_store(store, pairs, weight_ratio=1.0)
+                results.append([_checked(*pair, *each) for pair, each in zip(words, found, strict=True)])
         return results[0], results[1]
 
     def key_of_sample(self, *facts: Any) -> str:
         """What is measured on the sample sentences depends on the encoder, on its subwords of them, and on more
         facts."""
+        return key_of(self._sample_facts, *facts)
+
+    @cached_property
+    def _sample_facts(self) -> list[Any]:
         sample = read_sample()
         languages = self.encoder.subwords.known(sample.languages)
         tokens = tokenise(self.encoder, sample.sentences, languages=languages).tokens
         ids = None if tokens is None else tokens.ids.tolist()
         vectors = [self.encoder.precision, self.layers, self.config.word_vector]
-        return key_of(self.encoder, _VERSION, vectors, sample.others, ids, *facts)
+        return [identity(self.encoder), _VERSION, vectors, sample.others, ids]
 
-    def _read_store(self, store: UnitStore, pairs: Tensor) -> list[tuple[Sides, ...]]:
+    def _read_store(self, store: UnitStore, pairs: Tensor, *, weight_ratio: float) -> list[tuple[Sides, ...]]:
         """Scores, missing shares and how far the nearest words are, of pairs (B, 2) of sentences of a store."""
-        return self._solve(store, pairs, (self._both, self._missing, self._far))
+        missing = partial(self._missing, weight_ratio=weight_ratio)
+        return self._solve(store, pairs, (self._both, missing, self._far))
 
     def _solve(
         self,
@@ -260,11 +263,11 @@ class TranslationChecker:
         lost = self._unaccounted(cost, source, target, self.config.omission_null)
         return lost, self._unaccounted(cost.mT, target, source, self.config.hallucination_null)
 
-    def _missing(self, source: _Words, target: _Words) -> tuple[Tensor, Tensor]:
+    def _missing(self, source: _Words, target: _Words, *, weight_ratio: float) -> tuple[Tensor, Tensor]:
         """The same where a word weighs the root of its letters, at one price."""
         cost = _cost(source, target)
         a, b = (side.letters.clamp(min=1).sqrt() * side.units.mask for side in (source, target))
-        b = self.weight_ratio * b
+        b = weight_ratio * b
         price = cost.new_full((len(cost),), self._quantile(_MISSING))
         return self._to_null(cost, a, b, price), self._to_null(cost.mT, b, a, price)
 

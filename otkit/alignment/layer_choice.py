@@ -10,7 +10,7 @@ from typing import Any
 
 from otkit.alignment.layers import CHOOSES, Texts, layer_curves, sample_texts
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, resolve_layers
-from otkit.encoders.measured import keep_measured, key_of, read_measured
+from otkit.encoders.measured import identity, keep_measured, key_of, read_measured
 from otkit.files import json_in
 
 __all__ = [
@@ -121,4 +121,4 @@ def _choice_in(document: Any) -> LayerChoice | None:
 
 def _key(encoder: Encoder, texts: Texts) -> str:
     """What a choice depends on: change `_VERSION` with what is measured."""
-    return key_of(encoder, _VERSION, CHOOSES, texts)
+    return key_of(identity(encoder), _VERSION, CHOOSES, texts)

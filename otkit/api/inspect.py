@@ -93,9 +93,8 @@ def inspect(
         spoken = languages_to_tell([*encoders.values()], place, langs, target=target, note=on_note)
         through = Models.of(encoders, config, spoken)
         for name in through.names:
-            through.aligner(
-                name, {}
-            ).measure()  # a layer that it does not have is said now, and a text that is none
+            aligner = through.aligner(name, {})  # a layer that it does not have is said now
+            aligner.measure()  # and a text of the space that is none
         annotations = None if folder is None else Annotations(folder)
         name = Path(place).name
         given = languages_of(name, langs) if langs else languages_told(name, target=target)

@@ -18,6 +18,7 @@ __all__ = [
     "Measured",
     "clear_measured",
     "every_measured",
+    "identity",
     "keep_measured",
     "key_of",
     "measured_file",
@@ -28,10 +29,14 @@ _FOLDER = "measured"  # their part of the cache folder
 _NAME = re.compile(r"[0-9a-f]{32}\.json")
 
 
-def key_of(encoder: Encoder, *facts: Any) -> str:
-    """A hash of the weights and of the other facts that a measurement depends on."""
-    every = [encoder.weights_sha256(), encoder.settings.prefix, *facts]
-    return hashlib.sha256(to_json(every).encode()).hexdigest()[:32]
+def identity(encoder: Encoder) -> list[str]:
+    """The hash of its weights, and what stands before every text."""
+    return [encoder.weights_sha256(), encoder.settings.prefix]
+
+
+def key_of(*facts: Any) -> str:
+    """A hash of all that a measurement depends on, the `identity` of the encoder among it."""
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:32]
 
 
 def measured_file(key: str) -> Path:

@@ -86,12 +86,11 @@ class Guard:
 
         try:
             self._check(scope, given=given)
-            body = await asyncio.wait_for(self._body(scope, receive), self.limits.seconds)
+            body = await asyncio.wait_for(self._body(receive), self.limits.seconds)
         except _RefusedError as refused:
-            if not any(
-                name.lower() == b"expect" for name, _ in scope["headers"]
-            ):  # else nothing is on its way
-                await self._take_rest(scope, receive)
+            # Who sends "Expect" waits for an answer: nothing is on its way.
+            if not any(name.lower() == b"expect" for name, _ in scope["headers"]):
+                await self._take_rest(receive)
             await _answer(with_headers, refused.status, refused.what)
             return
         except TimeoutError:
@@ -153,12 +152,12 @@ class Guard:
         kept = cookies[COOKIE].value if COOKIE in cookies else ""
         return _same(bearer, self.token) or _same(kept, self.token)
 
-    async def _take_rest(self, scope: Scope, receive: Receive) -> None:
+    async def _take_rest(self, receive: Receive) -> None:
         """A connection that closes on bytes that nobody took is reset, and its answer may be lost with it."""
         with contextlib.suppress(_RefusedError, TimeoutError):
-            await asyncio.wait_for(self._body(scope, receive), min(_REST_SECONDS, self.limits.seconds))
+            await asyncio.wait_for(self._body(receive), min(_REST_SECONDS, self.limits.seconds))
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, receive: Receive) -> bytes:
         body = bytearray()
         while True:
             message = await receive()

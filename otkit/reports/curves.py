@@ -119,11 +119,11 @@ def curve_figure(records: Sequence[Record], panels: Sequence[CurvePanel]) -> Fig
     figure = Figure(figsize=(8.0, 0.6 + 2.3 * len(drawn)), layout="constrained", facecolor="white")
     axes = figure.subplots(len(drawn), 1, squeeze=False, sharex=True)[:, 0]
     for (panel, whole, by_language), each in zip(drawn, axes, strict=True):
-        for language, (steps, values) in by_language.items():
-            colour, stroke = styles[language] if len(languages) <= _NAMED else ("#9ca3af", "-")
-            _drawn(panel, each, steps, values, language, colour, stroke, width=1.1)
-        for place, (name, (steps, values)) in enumerate(whole.items()):
-            _drawn(panel, each, steps, values, name, _WHOLE[place % 2], _STROKES[place % 2], width=1.9)
+        for language, series in by_language.items():
+            colour, dashes = styles[language] if len(languages) <= _NAMED else ("#9ca3af", "-")
+            _drawn(panel, each, series, _Stroke(language, colour, dashes, 1.1))
+        for place, (name, series) in enumerate(whole.items()):
+            _drawn(panel, each, series, _Stroke(name, _WHOLE[place % 2], _STROKES[place % 2], 1.9))
         _finish(each, panel)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -153,28 +153,31 @@ def _mean(series: Mapping[str, Series]) -> Series:
     return steps, [sum(each[step] for each in at) / len(at) for step in steps]
 
 
-def _drawn(
-    panel: CurvePanel,
-    axes: Axes,
-    steps: Sequence[float],
-    values: Sequence[float],
-    label: str,
-    colour: str,
-    stroke: str,
-    *,
-    width: float,
-) -> None:
+@dataclass(frozen=True)
+class _Stroke:
+    """How a line looks, and its name in the legend."""
+
+    label: str
+    colour: str
+    dashes: str
+    width: float
+
+
+def _drawn(panel: CurvePanel, axes: Axes, series: Series, stroke: _Stroke) -> None:
     """A line through the figures; in a panel by step through their means, in a band that is said once a panel."""
+    steps, values = series
     points = min(_POINTS, len(values) // _LEAST) if panel.by_step else 0
     if points < 2:
-        _line(axes, steps, values, label, colour, stroke, width=width)
+        _line(axes, series, stroke)
         return
     runs = np.array_split(np.array(values), points)
     middles = [float(part.mean()) for part in np.array_split(np.array(steps), points)]
     means = np.array([run.mean() for run in runs])
     half = np.array([_half_width(run) for run in runs])
-    _line(axes, middles, means.tolist(), label, colour, stroke, width=width)
-    band = axes.fill_between(middles, means - half, means + half, color=colour, alpha=0.15, linewidth=0)
+    _line(axes, (middles, means.tolist()), stroke)
+    band = axes.fill_between(
+        middles, means - half, means + half, color=stroke.colour, alpha=0.15, linewidth=0
+    )
     if len(axes.collections) == 1:
         apart = int(steps[1] - steps[0])
         of = "steps" if apart == 1 else f"records, {apart} steps each"
@@ -189,19 +192,16 @@ def _half_width(run: NDArray[np.float64]) -> float:
     return float(stdtrit(len(run) - 1, (1 + _LEVEL) / 2) * run.std(ddof=1) / len(run) ** 0.5)
 
 
-def _line(
-    axes: Axes,
-    steps: Sequence[float],
-    values: Sequence[float],
-    label: str,
-    colour: str,
-    stroke: str,
-    *,
-    width: float,
-) -> None:
-    marker = "o" if len(steps) < 30 else None
+def _line(axes: Axes, series: Series, stroke: _Stroke) -> None:
+    marker = "o" if len(series[0]) < 30 else None
     axes.plot(
-        steps, values, stroke, label=label, color=colour, linewidth=width, marker=marker, markersize=2.6
+        *series,
+        stroke.dashes,
+        label=stroke.label,
+        color=stroke.colour,
+        linewidth=stroke.width,
+        marker=marker,
+        markersize=2.6,
     )
 
 
