@@ -33,6 +33,7 @@ _WHOLE = ("#111827", "#111827")  # figures over all languages: solid, then dashe
 # Of a panel by step: at most so many points, each the mean of at least so many records.
 _POINTS, _LEAST = 20, 5
 _LEVEL = 0.95
+_MOST_BANDS = 3  # of languages: more of them, one over the other, hide the lines
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,15 @@ def curve_figure(records: Sequence[Record], panels: Sequence[CurvePanel]) -> Fig
     for (panel, whole, by_language), each in zip(drawn, axes, strict=True):
         for language, series in by_language.items():
             colour, dashes = styles[language] if len(languages) <= _NAMED else ("#9ca3af", "-")
-            _drawn(panel, each, series, _Stroke(language, colour, dashes, 1.1))
+            _drawn(
+                panel,
+                each,
+                series,
+                _Stroke(language, colour, dashes, 1.1),
+                band=len(by_language) <= _MOST_BANDS,
+            )
         for place, (name, series) in enumerate(whole.items()):
-            _drawn(panel, each, series, _Stroke(name, _WHOLE[place % 2], _STROKES[place % 2], 1.9))
+            _drawn(panel, each, series, _Stroke(name, _WHOLE[place % 2], _STROKES[place % 2], 1.9), band=True)
         _finish(each, panel)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -163,7 +170,7 @@ class _Stroke:
     width: float
 
 
-def _drawn(panel: CurvePanel, axes: Axes, series: Series, stroke: _Stroke) -> None:
+def _drawn(panel: CurvePanel, axes: Axes, series: Series, stroke: _Stroke, *, band: bool) -> None:
     """A line through the figures; in a panel by step through their means, in a band that is said once a panel."""
     steps, values = series
     points = min(_POINTS, len(values) // _LEAST) if panel.by_step else 0
@@ -173,16 +180,18 @@ def _drawn(panel: CurvePanel, axes: Axes, series: Series, stroke: _Stroke) -> No
     runs = np.array_split(np.array(values), points)
     middles = [float(part.mean()) for part in np.array_split(np.array(steps), points)]
     means = np.array([run.mean() for run in runs])
-    half = np.array([_half_width(run) for run in runs])
     _line(axes, (middles, means.tolist()), stroke)
-    band = axes.fill_between(
+    if not band:
+        return
+    half = np.array([_half_width(run) for run in runs])
+    drawn = axes.fill_between(
         middles, means - half, means + half, color=stroke.colour, alpha=0.15, linewidth=0
     )
     if len(axes.collections) == 1:
         apart = int(steps[1] - steps[0])
         of = "steps" if apart == 1 else f"records, {apart} steps each"
         sizes = sorted({len(run) for run in runs})
-        band.set_label(f"{_LEVEL:.0%} interval of the mean\nof {' or '.join(map(str, sizes))} {of}")
+        drawn.set_label(f"{_LEVEL:.0%} interval of the mean\nof {' or '.join(map(str, sizes))} {of}")
 
 
 def _half_width(run: NDArray[np.float64]) -> float:

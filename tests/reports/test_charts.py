@@ -244,6 +244,13 @@ def test_losses_by_step_are_means_in_their_intervals(apart: int, said: str) -> N
     assert texts(axes) == ["mean of languages", "de", "zh", f"95% interval of the mean\nof 5 {said}"]
 
 
+def test_of_many_languages_only_their_mean_has_a_band() -> None:
+    records = [{"step": k + 1, **{f"ot/{n}": n + k % 3 for n in range(4)}} for k in range(20)]
+    (axes,) = curve_figure(records, [dataclasses.replace(LOSS, by_step=True)]).axes
+    assert len(axes.collections) == 1
+    assert texts(axes)[-1] == "95% interval of the mean\nof 5 steps"
+
+
 def test_a_run_of_a_few_steps_has_no_intervals() -> None:
     (axes,) = curve_figure(RECORDS[:3], [dataclasses.replace(LOSS, by_step=True)]).axes
     assert len(axes.collections) == 0
