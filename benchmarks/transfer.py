@@ -62,6 +62,13 @@ SYSTEMS: dict[str, System] = {
         "a step of copies after every second one", copies="example", transfer={**ALTERNATE, "align_every": 2}
     ),
     "task-twice": System("the task alone, two passes: the time of copies", epochs=2),
+    "task-four": System("the task alone, four passes", epochs=4),
+    "copies-twice": System(
+        "copies, two passes of both: the time of four passes",
+        epochs=2,
+        copies="example",
+        transfer=ALTERNATE,
+    ),
     "copies-agree": System(
         "and prediction-consistency", copies="example", transfer={**ALTERNATE, "consistency": 1.0}
     ),

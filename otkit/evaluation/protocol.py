@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,14 +162,15 @@ class CellStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def load(self, task: str, role: str, seed: int, fingerprint: Mapping[str, Any]) -> Cell | None:
-        """The finished cell, where resuming and made from the same settings, data and weights."""
-        path = self.place(task, role, seed) / "cell.json"
+    def load(self, task: Task, role: str, seed: int, fingerprint: Mapping[str, Any]) -> Cell | None:
+        """The finished cell, where resuming and made from the same settings, data and weights. Every figure of it is
+        computed once: what cannot be is found here, not in the summary."""
+        path = self.place(task.name, role, seed) / "cell.json"
         if not self._resume or not path.is_file():
             return None
         try:
-            return _cell_of(json_in(path), fingerprint)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _cell_of(json_in(path), fingerprint, task, (role, seed))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise InputError(
                 f"is not a finished cell ({error})", where=str(path), remedy="delete it and evaluate again"
             ) from error
@@ -224,7 +226,7 @@ def _run_cells(
                 encoder = opener()
             identity = identity or encoder_fingerprint(encoder)
             fingerprint = {"task": task.fingerprint, "encoder": identity, "seed": seed}
-            cell = store.load(task.name, role, seed, fingerprint)
+            cell = store.load(task, role, seed, fingerprint)
             if cell is None:
                 begun = time.perf_counter()
                 findings = task.run(encoder, seed, store.place(task.name, role, seed), progress)
@@ -236,7 +238,20 @@ def _run_cells(
             else:
                 note(f"{task.name}, {role}, seed {seed}: finished before, not run again")
             cells.append(cell)
+    if len(set(map(_shapes, cells))) > 1:  # the summary compares item by item
+        raise InputError(
+            f"the finished cells of {task.name} do not have the same languages and items",
+            where=str(store.folder / task.name),
+            remedy="start over: `overwrite=True`",
+        )
     return cells
+
+
+def _shapes(cell: Cell) -> frozenset[tuple[str, str, int]]:
+    tables = cell.findings.tables
+    return frozenset(
+        (language, name, len(tables[language][name])) for language in tables for name in tables[language]
+    )
 
 
 def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
@@ -249,7 +264,7 @@ def encoder_fingerprint(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _cell_of(stored: Any, fingerprint: Mapping[str, Any]) -> Cell | None:
+def _cell_of(stored: Any, fingerprint: Mapping[str, Any], task: Task, member: tuple[str, int]) -> Cell | None:
     if stored.pop("fingerprint", None) != _plain(fingerprint):
         return None
     found = stored.pop("findings")
@@ -258,16 +273,30 @@ def _cell_of(stored: Any, fingerprint: Mapping[str, Any]) -> Cell | None:
         for language, row in found["tables"].items()
     }
     figures = {
-        language: {name: math.nan if value is None else value for name, value in row.items()}
+        language: {name: math.nan if value is None else float(value) for name, value in row.items()}
         for language, row in found["figures"].items()
     }
-    return Cell(**stored, findings=Findings(tables, figures, tuple(found["notes"])))
+    notes = found["notes"]
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ValueError("its notes are no text")
+    cell = Cell(**stored, findings=Findings(tables, figures, tuple(notes)))
+    if (cell.task, cell.role, cell.seed) != (task.name, *member):
+        raise ValueError("it is of another task, model or seed")
+    if not isinstance(cell.model, str) or not isinstance(cell.seconds, int | float):
+        raise ValueError("its model is no name, or its time no number")
+    for metric, language in product(task.metrics, {**tables, **figures}):
+        if cell.findings.has(metric, language):
+            cell.findings.value(metric, language)
+    return cell
 
 
 def _array(rows: list[Any]) -> FloatArray:
     """Rows of numbers from JSON, which has null where one was not a number."""
     found = np.asarray(rows)
-    return found.astype(np.float64) if found.dtype == object else found
+    found = found.astype(np.float64) if found.dtype == object else found
+    if found.ndim != 2 or found.dtype.kind not in "iuf":
+        raise ValueError("a table is no rows of numbers")
+    return found
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

@@ -252,13 +252,19 @@ def score_retrieval(
     forward, backward = (
         _direction(
             side.first(count),
+            ranks[:count],
             nearest[:count],
             rivals[:count] < matched,
             hubness(side.ids[:, :_HUBNESS_K], len(pool)),
             pool,
         )
-        for side, nearest, rivals, pool in zip(
-            (found.forward, found.backward), found.nearest, found.rivals, numbers[::-1], strict=True
+        for side, ranks, nearest, rivals, pool in zip(
+            (found.forward, found.backward),
+            found.ranks,
+            found.nearest,
+            found.rivals,
+            numbers[::-1],
+            strict=True,
         )
     )
     return RetrievalScores(
@@ -275,14 +281,19 @@ def score_retrieval(
 
 
 def _direction(
-    found: Neighbours, nearest: Rows, beats_rivals: NDArray[np.bool_], skewness: float, pool: Rows
+    found: Neighbours,
+    ranks: Rows,
+    nearest: Rows,
+    beats_rivals: NDArray[np.bool_],
+    skewness: float,
+    pool: Rows,
 ) -> Direction:
     """The figures of queries whose translations are the first rows of the pool; `pool` says which rows are equal."""
     gold = np.arange(len(nearest))
     first = found.ids[:, 0]
     sizes = np.bincount(pool)
     return Direction(
-        ranks=found.ranks(gold),
+        ranks=ranks,
         strong=(nearest == gold) & beats_rivals,
         equal=(first >= 0) & (pool[first] == pool[gold]),
         repeated=int((sizes[pool[gold]] > 1).sum()),

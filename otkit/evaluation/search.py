@@ -6,7 +6,7 @@ Shapes: Q queries, P items of the pool, D width, K candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ __all__ = [
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
+_BLOCK = 1024  # queries whose candidates are held together
+_KEPT = 10  # candidates that are kept of each query
 _RECALL_SAMPLE = 1000  # queries: the recall's standard error is then below one point
 
 
@@ -54,12 +56,17 @@ class Neighbours:
         """Those of the first queries."""
         return Neighbours(self.ids[:queries], self.scores[:queries])
 
+    def best(self, k: int) -> Neighbours:
+        """The best k of each query, copied: the rest can be forgotten."""
+        return Neighbours(self.ids[:, :k].copy(), self.scores[:, :k].copy())
+
 
 @dataclass(frozen=True)
 class BothWays:
     """A search from each side into the other.
 
-    forward, backward  neighbours of the sources among the targets, and of the targets among the sources
+    forward, backward  the ten best of the targets for each source, and of the sources for each target
+    ranks              (N,) and (M,) the place of the item of the same number, from 1; 0 where it is no candidate
     nearest            (N,) and (M,) the nearest of the other side by plain cosine
     rivals             (N,) and (M,) the highest cosine to another item of the own side
     recall             recall@10 of the index against the exact one; None for the exact one itself
@@ -67,6 +74,7 @@ class BothWays:
 
     forward: Neighbours
     backward: Neighbours
+    ranks: tuple[Ids, Ids]
     nearest: tuple[Ids, Ids]
     rivals: tuple[Vectors, Vectors]
     recall: float | None
@@ -161,26 +169,65 @@ def rescore(found: Neighbours, query_mean: Vectors, pool_mean: Vectors, *, score
 
 
 def search_both_ways(source: Vectors, target: Vectors, config: SearchSettings) -> BothWays:
-    """Search line-aligned or unaligned sides (N, D) and (M, D) through one index of each."""
+    """Search line-aligned or unaligned sides (N, D) and (M, D) through one index of each.
+
+    All candidates of all queries would take 24 KB a sentence: they are looked at in blocks, and what is kept of each
+    query is small.
+    """
     sides = (source, target)
     indexes = [build_index(side, config) for side in sides]
     wide = max(config.compared, config.neighbours)
-    found = [nearest(indexes[1 - side], sides[side], k=wide) for side in (0, 1)]
-    rivals = []
-    for side in (0, 1):
-        within = nearest(indexes[side], sides[side], k=2)
-        itself = within.ids == np.arange(len(sides[side]))[:, None]
-        rivals.append(np.where(itself, np.float32(-np.inf), within.scores).max(axis=1))
-    scored = found
+    # An approximate index finds other neighbours where it is asked for more.
+    narrow = min(config.neighbours, wide) if config.index == "flat" else wide
+    means: list[Vectors] = []
     if config.score != "cosine":
-        means = [neighbourhood_mean(side, config.neighbours) for side in found]
-        scored = [rescore(found[side], means[side], means[1 - side], score=config.score) for side in (0, 1)]
+        for side in (0, 1):
+            parts = [
+                neighbourhood_mean(nearest(indexes[1 - side], sides[side][rows], k=narrow), config.neighbours)
+                for rows in _blocks(len(sides[side]))
+            ]
+            means.append(np.concatenate(parts))
+    found: list[Neighbours] = []  # under the score
+    near: list[Neighbours] = []  # by cosine
+    ranks: list[Ids] = []
+    for side in (0, 1):
+        best, closest, places = [], [], []
+        for rows in _blocks(len(sides[side])):
+            part = nearest(indexes[1 - side], sides[side][rows], k=wide)
+            closest.append(part.best(_KEPT))
+            if means:
+                part = rescore(part, means[side][rows], means[1 - side], score=config.score)
+            best.append(part.best(_KEPT))
+            places.append(part.ranks(rows))
+        found.append(_together(best))
+        near.append(_together(closest))
+        ranks.append(np.concatenate(places))
     return BothWays(
-        forward=scored[0],
-        backward=scored[1],
-        nearest=(found[0].ids[:, 0], found[1].ids[:, 0]),
-        rivals=(rivals[0], rivals[1]),
-        recall=None if config.index == "flat" else recall(found[0], source, target),
+        forward=found[0],
+        backward=found[1],
+        ranks=(ranks[0], ranks[1]),
+        nearest=(near[0].ids[:, 0], near[1].ids[:, 0]),
+        rivals=(_rivals(indexes[0], source), _rivals(indexes[1], target)),
+        recall=None if config.index == "flat" else recall(near[0], source, target),
+    )
+
+
+def _rivals(index: Any, side: Vectors) -> Vectors:
+    """(N,) the highest cosine of each item to another of its own side."""
+    within = nearest(index, side, k=2)
+    itself = within.ids == np.arange(len(side))[:, None]
+    return np.asarray(np.where(itself, np.float32(-np.inf), within.scores).max(axis=1), dtype=np.float32)
+
+
+def _blocks(count: int) -> Iterator[Ids]:
+    """The numbers of `count` rows, a block at a time."""
+    for start in range(0, count, _BLOCK):
+        yield np.arange(start, min(start + _BLOCK, count))
+
+
+def _together(parts: Sequence[Neighbours]) -> Neighbours:
+    return Neighbours(
+        np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts])
     )
 
 

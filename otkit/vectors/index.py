@@ -203,6 +203,8 @@ def open_index(vectors: Vectors, facts: dict[str, Any]) -> Any:
     effort = index.nprobe if chosen.kind == "ivf" else index.hnsw.efSearch if chosen.kind == "hnsw" else 1
     if effort < 1:
         raise ExportError("the index looks at nothing", where=str(path), remedy="embed again")
+    if not index.is_trained:  # FAISS searches none that says so of itself
+        raise ExportError("the index is not finished", where=str(path), remedy="embed again")
     return index
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
 from otkit.evaluation.protocol import Cell, CellStore, Findings, Metric, Progress, Task, run_cells
 from otkit.evaluation.significance import compare
 from otkit.evaluation.summary import summarise
+from tests.hostile.lies import VALUES, places_in, with_value
 
 RIGHT = Metric("accuracy", accuracy, table="right")
 LOOK = Metric("hubness", better="lower", headline=False)
@@ -72,10 +74,40 @@ def test_a_figure_that_is_not_a_number_is_null_in_the_file_and_comes_back_as_it_
     store.save(cell("model", 0, found), {"version": 1})
     text = (tmp_path / "task" / "model" / "seed-0" / "cell.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=pytest.fail)
-    again = store.load("task", "model", 0, {"version": 1})
+    rows = replace(task([]), name="task", metrics=(Metric("accuracy", accuracy, table="rows"),))
+    again = store.load(rows, "model", 0, {"version": 1})
     assert again is not None
     np.testing.assert_array_equal(again.findings.tables["de"]["rows"], [[1.0, np.nan], [np.nan, 2.0]])
     assert np.isnan(again.findings.figures["de"]["gap"])
+
+
+def test_a_cell_with_any_value_changed_is_one_error_or_can_be_summarised(tmp_path: Path) -> None:
+    store, toy = CellStore(tmp_path, resume=True), task([])
+    store.save(replace(cell("model", 0, findings(de=[1.0, 0.0], fr=[1.0, 1.0])), task="toy"), {})
+    path = tmp_path / "toy" / "model" / "seed-0" / "cell.json"
+    whole, refused = json.loads(path.read_bytes()), 0
+    for place, value in product(list(places_in(whole)), VALUES):
+        path.write_text(json.dumps(with_value(whole, place, value)), encoding="utf-8")
+        try:
+            again = store.load(toy, "model", 0, {})
+        except InputError:
+            refused += 1
+            continue
+        if again is not None:
+            summarise([again], toy.metrics)
+    assert refused > 300
+
+
+def test_cells_of_other_items_are_not_compared(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
+    """Which a hand, or a fault of the disk, has put there."""
+    openers = {"model": lambda: tiny_encoder}
+    run_cells(task([]), openers, seeds=range(2), store=CellStore(tmp_path))
+    path = tmp_path / "toy" / "model" / "seed-1" / "cell.json"
+    document = json.loads(path.read_bytes())
+    document["findings"]["tables"]["de"]["right"].pop()
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(InputError, match="toy do not have the same languages and items; start over"):
+        run_cells(task([]), openers, seeds=range(2), store=CellStore(tmp_path, resume=True))
 
 
 def test_without_resume_and_with_other_settings_or_weights_everything_runs_again(

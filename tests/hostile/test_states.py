@@ -8,41 +8,13 @@ import random
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import mostly_slow
 from tests.hostile.commands import RESUMED, Server, snapshot, words_of
-
-VALUES: tuple[Any, ...] = (
-    *(None, True, 7, -7, 0, 1.5, 1e300, float("nan"), 2**64, 10**30),
-    *("", "x", "\ud800", "../../x", "/etc/passwd", [], {}, [[]], [1, "x"], {"a": {"b": None}}),
-)
-
-
-def _places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The ways to all values within."""
-    yield path
-    within = (
-        document.items()
-        if isinstance(document, dict)
-        else enumerate(document)
-        if isinstance(document, list)
-        else ()
-    )
-    for key, value in within:
-        yield from _places(value, (*path, key))
-
-
-def _with(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    if not path:
-        return value
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    copy[path[0]] = _with(copy[path[0]], path[1:], value)
-    return copy
+from tests.hostile.lies import VALUES, places_in, with_value
 
 
 def _states(folder: Path) -> list[Path]:
@@ -80,8 +52,8 @@ def test_a_state_that_lies_is_one_error_or_the_same_end(
         shutil.copytree(kept, here, symlinks=True)
         state = luck.choice(states)
         document = json.loads(state.read_text(encoding="utf-8"))
-        place, value = luck.choice(list(_places(document))), luck.choice(VALUES)
-        state.write_text(json.dumps(_with(document, place, value)), encoding="utf-8")
+        place, value = luck.choice(list(places_in(document))), luck.choice(VALUES)
+        state.write_text(json.dumps(with_value(document, place, value)), encoding="utf-8")
         ended = server.start(words_of(name, "--resume"), here, after=300, signal=signal.SIGKILL)
         tried = (name, state.name, place, value, ended)
         assert ended.code in (0, 1), tried
