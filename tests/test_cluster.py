@@ -31,12 +31,12 @@ from otkit.vectors.settings import EmbeddingSettings
 from tests.cli.test_embed import corpus, everything
 from tests.conftest import make_tiny_encoder
 
-ray = pytest.importorskip("ray")
-pytest.importorskip("ray.data")
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
+    """Ray's own start takes a minute of processor time: what needs a cluster is for the slow suite."""
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
@@ -117,6 +117,7 @@ def test_alignments_are_those_of_one_machine(cluster: None, model: Path, tmp_pat
     assert extract(on_ray=True) == extract(on_ray=False)
 
 
+@pytest.mark.slow
 def test_an_extraction_on_a_cluster_is_the_same_file(cluster: None, model: Path, tmp_path: Path) -> None:
     lines = corpus(tmp_path / "c.tsv", 1500)
     aligner = Aligner(model, device="cpu", center="none", space="center")

@@ -21,7 +21,7 @@ import pytest
 from otkit.api.align import Aligner
 from otkit.cli.app import main
 from otkit.encoders.torch import TorchEncoder
-from tests.conftest import make_tiny_encoder
+from tests.conftest import make_tiny_encoder, mostly_slow
 
 GOOD = [
     ("das haus ist klein", "the house is small"),
@@ -141,7 +141,7 @@ def test_random_bytes_lose_no_line(run: Run, model: Path, tmp_path: Path) -> Non
     assert (tmp_path / "out").read_bytes().count(b"\n") == 10_001
 
 
-@pytest.mark.parametrize("longest", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("longest", mostly_slow([3_000, 10_000, 100_000], 3_000))
 def test_long_lines_are_aligned(run: Run, model: Path, tmp_path: Path, longest: int) -> None:
     words = ["das", "haus", "ist", "klein", "ein", "der"]
     pairs = [

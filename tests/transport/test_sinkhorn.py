@@ -83,8 +83,9 @@ def test_gaussians_in_closed_form(epsilon: float) -> None:
 # References
 
 
-def test_agrees_with_pot_on_210_random_problems() -> None:
-    problems = random_problems(210)
+@pytest.mark.parametrize("count", [70, pytest.param(210, marks=pytest.mark.slow)])
+def test_agrees_with_pot_on_random_problems(count: int) -> None:
+    problems = random_problems(count)
     plan = solve(problems)
     assert bool(plan.converged.all())
     worst_plan = worst_value = 0.0
