@@ -16,7 +16,7 @@ import pytest
 
 from otkit.encoders.open import open_encoder
 from otkit.errors import OtkitError
-from otkit.evaluation.protocol import CellStore
+from otkit.evaluation.protocol import CellStore, Findings, Task
 from otkit.files import check_file, json_in, made_here, parse_json
 from otkit.recipes import read_recipe
 from otkit.settings import declared
@@ -225,7 +225,7 @@ def test_a_file_of_a_run_that_is_junk_is_named_or_passed_over(junk: bytes, tmp_p
     store = CellStore(tmp_path / "cells", resume=True)
     (store.place("t", "model", 0) / "cell.json").write_bytes(junk)
     with suppress(OtkitError):
-        assert store.load("t", "model", 0, {}) is None
+        assert store.load(Task("t", (), lambda *_: Findings({}), {}), "model", 0, {}) is None
     step = tmp_path / "step-1"
     step.mkdir()
     (step / "manifest.json").write_bytes(junk)
