@@ -288,30 +288,30 @@ def difference(one: np.ndarray[Any, Any], two: np.ndarray[Any, Any]) -> tuple[fl
     return float(found.mean()), float(low), float(high)
 
 
-def table(task: str, folder: Path) -> None:
-    """All systems that were run, each beside the task alone under the same seeds."""
+def table(task: str, folder: Path, beside: str) -> None:
+    """All systems that were run, each beside one of them under the same seeds."""
     work = TASKS[task]
     rows = [json.loads(path.read_bytes()) for path in sorted((folder / "rows").glob(f"{task}-*.json"))]
     seconds = {(row["system"], row["seed"]): row["processor_seconds"]["training"] for row in rows}
     shown: list[tuple[Any, ...]] = []
     for name, system in SYSTEMS.items():
         seeds = [seed for each, seed in seconds if each == name]
-        paired = [seed for seed in seeds if ("task", seed) in seconds]
+        paired = [seed for seed in seeds if (beside, seed) in seconds]
         if not seeds:
             continue
         found = {seed: per_item(name, task, seed, folder) for seed in seeds}
-        base = {seed: per_item("task", task, seed, folder) for seed in paired}
+        base = {seed: per_item(beside, task, seed, folder) for seed in paired}
         cells: list[Any] = [name, system.what, len(seeds)]
         for place in range(len(work.columns)):
             for members in (("en",), work.languages):
                 of = partial(_matrix, languages=members, place=place)
                 cells.append(f"{of([found[seed] for seed in seeds]).mean():.3f}")
-                if name != "task" and paired:
+                if name != beside and paired:
                     value, low, high = difference(
                         of([found[seed] for seed in paired]), of([base[seed] for seed in paired])
                     )
                     cells[-1] += f" ({100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}])"
-        ratio = [seconds[name, seed] / seconds["task", seed] for seed in paired]
+        ratio = [seconds[name, seed] / seconds[beside, seed] for seed in paired]
         cells.append(float(np.mean(ratio)) if ratio else None)
         shown.append(tuple(cells))
     columns = ["system", "what", "seeds"]
@@ -345,6 +345,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--examples", type=int, help="scored of each language, instead of 900 and 160")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--beside", choices=SYSTEMS, default="task", help="what the others are compared with")
     parser.add_argument("--table", action="store_true", help="only print what was measured")
     options = parser.parse_args()
     for name in options.systems:
@@ -358,7 +359,7 @@ def main() -> None:
         print(json.loads(run(name, task, seed, options).read_bytes())["figures"], flush=True)
         print(f"{task} {name} seed {seed} done at {time.strftime('%H:%M:%S')}", flush=True)
     for task in options.tasks:
-        table(task, options.output)
+        table(task, options.output, options.beside)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ __all__ = [
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-_HUBNESS_K = 10
 _DEPTHS = (1, 5, 10)
 
 
@@ -255,7 +254,7 @@ def score_retrieval(
             ranks[:count],
             nearest[:count],
             rivals[:count] < matched,
-            hubness(side.ids[:, :_HUBNESS_K], len(pool)),
+            hubness(side.ids, len(pool)),
             pool,
         )
         for side, ranks, nearest, rivals, pool in zip(

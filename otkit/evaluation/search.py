@@ -33,7 +33,7 @@ Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 _BLOCK = 1024  # queries whose candidates are held together
-_KEPT = 10  # candidates that are kept of each query
+_KEPT = 10  # candidates that are kept of each query: what hubness and recall count
 _RECALL_SAMPLE = 1000  # queries: the recall's standard error is then below one point
 
 
@@ -172,44 +172,57 @@ def search_both_ways(source: Vectors, target: Vectors, config: SearchSettings) -
     """Search line-aligned or unaligned sides (N, D) and (M, D) through one index of each.
 
     All candidates of all queries would take 24 KB a sentence: they are looked at in blocks, and what is kept of each
-    query is small.
+    query is small. Each side's re-ranking needs the means of the other; those of the targets come with their search,
+    those of the sources from a search of their own before.
     """
-    sides = (source, target)
-    indexes = [build_index(side, config) for side in sides]
+    indexes = build_index(source, config), build_index(target, config)
     wide = max(config.compared, config.neighbours)
-    # An approximate index finds other neighbours where it is asked for more.
-    narrow = min(config.neighbours, wide) if config.index == "flat" else wide
-    means: list[Vectors] = []
-    if config.score != "cosine":
-        for side in (0, 1):
-            parts = [
-                neighbourhood_mean(nearest(indexes[1 - side], sides[side][rows], k=narrow), config.neighbours)
-                for rows in _blocks(len(sides[side]))
-            ]
-            means.append(np.concatenate(parts))
-    found: list[Neighbours] = []  # under the score
-    near: list[Neighbours] = []  # by cosine
-    ranks: list[Ids] = []
-    for side in (0, 1):
-        best, closest, places = [], [], []
-        for rows in _blocks(len(sides[side])):
-            part = nearest(indexes[1 - side], sides[side][rows], k=wide)
-            closest.append(part.best(_KEPT))
-            if means:
-                part = rescore(part, means[side][rows], means[1 - side], score=config.score)
-            best.append(part.best(_KEPT))
-            places.append(part.ranks(rows))
-        found.append(_together(best))
-        near.append(_together(closest))
-        ranks.append(np.concatenate(places))
+    crowding = None if config.score == "cosine" else _crowding(indexes[1], source, wide, config)
+    backward = _looked_up(indexes[0], target, crowding, wide, config)
+    forward = _looked_up(indexes[1], source, backward.means, wide, config)
     return BothWays(
-        forward=found[0],
-        backward=found[1],
-        ranks=(ranks[0], ranks[1]),
-        nearest=(near[0].ids[:, 0], near[1].ids[:, 0]),
+        forward=forward.best,
+        backward=backward.best,
+        ranks=(forward.ranks, backward.ranks),
+        nearest=(forward.closest.ids[:, 0], backward.closest.ids[:, 0]),
         rivals=(_rivals(indexes[0], source), _rivals(indexes[1], target)),
-        recall=None if config.index == "flat" else recall(near[0], source, target),
+        recall=None if config.index == "flat" else recall(forward.closest, source, target),
     )
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """What is kept of a search: the best by the score and by cosine, `ranks` as in `BothWays`, and the mean cosine of
+    each query's nearest; None where the score is the cosine."""
+
+    best: Neighbours
+    closest: Neighbours
+    ranks: Ids
+    means: Vectors | None
+
+
+def _looked_up(
+    index: Any, queries: Vectors, pool_means: Vectors | None, wide: int, config: SearchSettings
+) -> _Lookup:
+    best, closest, ranks, means = [], [], [], []
+    for rows in _blocks(len(queries)):
+        found = nearest(index, queries[rows], k=wide)
+        closest.append(found.best(_KEPT))
+        if pool_means is not None:
+            means.append(neighbourhood_mean(found, config.neighbours))
+            found = rescore(found, means[-1], pool_means, score=config.score)
+        best.append(found.best(_KEPT))
+        ranks.append(found.ranks(rows))
+    own = np.concatenate(means) if means else None
+    return _Lookup(_together(best), _together(closest), np.concatenate(ranks), own)
+
+
+def _crowding(index: Any, queries: Vectors, wide: int, config: SearchSettings) -> Vectors:
+    """(Q,) the mean cosine of each query's nearest."""
+    # An approximate index finds other neighbours where it is asked for more.
+    k = config.neighbours if config.index == "flat" else wide
+    found = (nearest(index, queries[rows], k=k) for rows in _blocks(len(queries)))
+    return np.concatenate([neighbourhood_mean(each, config.neighbours) for each in found])
 
 
 def _rivals(index: Any, side: Vectors) -> Vectors:

@@ -56,7 +56,9 @@ def test_a_command_does_with_little(name: str, server: Server, here: Path) -> No
     more = [] if name in SILENT else ["--overwrite"]
     ended = server.start(words_of(name, *more), here, env=closed)
     assert ended.code == 0, ended.stderr
-    assert name == "cache" or snapshot(here) == wanted  # which tells what lies in the home
+    if name == "cache":  # it tells what lies in the home, and in that one nothing can
+        wanted["o.json"][0] |= {"graphs": [], "measured": []}
+    assert snapshot(here) == wanted
 
 
 @pytest.mark.parametrize("name", mostly_slow(LINES, "extract", "align", "report", "evaluate retrieval"))
