@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import doctest
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tokenizers import processors
 
 from otkit.api import evaluate
+from otkit.api.augment import augment
+from otkit.api.lexicon import lexicon
+from otkit.data.parallel import open_corpus
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import read_recipe
+from otkit.resources import sample_data
 
+SAMPLE = Path(str(sample_data()))
 EXAMPLES = [test for test in doctest.DocTestFinder().find(evaluate) if test.examples]
 PAIRS = "".join(f"{word} haus {n}\t{word} haus {n}\n" for n, word in enumerate(["das", "ein"] * 6))
 GOLD = "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0 1-1\n"
@@ -132,3 +140,59 @@ def test_a_folder_beside_files_is_not_passed_over(files: Path) -> None:
         evaluate.retrieval(None, ["de-en.tsv"], data=files)
     with pytest.raises(ConfigError, match=said):
         evaluate.word_alignment(None, ["de-en.gold.tsv"], data=files)
+
+
+@pytest.mark.parametrize("task", ["xnli", pytest.param("xquad", marks=pytest.mark.slow)])
+def test_the_recipe_of_transfer_is_lexicon_augment_and_copies_in_one(
+    tmp_path: Path, tiny_encoder: TorchEncoder, task: str
+) -> None:
+    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    settings: Any = {
+        "xnli": evaluate.XnliSettings(train_examples=None, test_examples=8, batch_size=4, epochs=1),
+        "xquad": evaluate.XquadSettings(
+            train_examples=None, test_examples=8, batch_size=4, epochs=1, max_question=10, stride=8
+        ),
+    }[task].changed(freeze=None, max_length=48)
+    text = open_corpus(SAMPLE / "parallel" / "de-en.dev.tsv")
+    short = [f"{pair.source}\t{pair.target}\n" for pair in text if 3 <= len(pair.target.split()) < 15][:20]
+    (tmp_path / "short.de-en.tsv").write_text("".join(short), encoding="utf-8")
+    lexicon(tmp_path / "short.de-en.tsv", tmp_path / "de.sqlite", form="sqlite", raw=True, device="cpu")
+    source = SAMPLE / {"xnli": "nli/en.tsv", "xquad": "qa/en.json"}[task]
+    made = tmp_path / f"copies{source.suffix}"
+    assert augment(source, made, lexicons=[tmp_path / "de.sqlite"], share=0.75).replaced > 20
+    ways: list[dict[str, Any]] = [
+        {"copies": [made], "changes": {"transfer": {"schedule": "alternate"}}},
+        {
+            "align": [SAMPLE / "parallel" / "de-en.dev.tsv"],
+            "recipe": "transfer",
+            "changes": {"transfer": {"copy_pairs": 20}},
+        },
+    ]
+    found = []
+    for number, how in enumerate(ways):
+        output = tmp_path / str(number)
+        run: Any = getattr(evaluate, task)
+        run(tiny_encoder, settings=settings, languages=["de"], train=str(source), output=output, **how)
+        [history] = output.glob(f"{task}/model/seed-0/**/history.jsonl")
+        steps = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+        found.append([{name: step[name] for name in step if "loss" in name} for step in steps])
+    assert {name for step in found[0] for name in step} >= {"loss", "copy/loss"}
+    assert found[0] == found[1]
+
+
+def test_copies_need_text_to_count_words_in(files: Path, tiny_encoder: TorchEncoder) -> None:
+    shutil.copy(SAMPLE / "nli" / "en.tsv", "copies.tsv")
+    with pytest.raises(ConfigError, match="and there is none"):
+        evaluate.xnli(
+            tiny_encoder,
+            train=str(SAMPLE / "nli" / "en.tsv"),
+            copies=["copies.tsv"],
+            changes={"transfer": {"copy_share": 0.5}},
+        )
+    (files / "de-en.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"de-en\.tsv: no pair has 3 to 14 English words"):
+        evaluate.xnli(tiny_encoder, align=["de-en.tsv"], recipe="transfer")

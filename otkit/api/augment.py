@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -26,7 +25,15 @@ from otkit.files import parse_json, sha256_of, to_json
 from otkit.projection.lexicon import open_lexicon
 from otkit.projection.places import Place, Text
 from otkit.projection.settings import SHARE
-from otkit.projection.switching import LexiconWords, Switched, aligned_words, chosen, switch
+from otkit.projection.switching import (
+    LexiconWords,
+    Switched,
+    aligned_words,
+    chosen,
+    drawing,
+    switch,
+    switched,
+)
 
 __all__ = ["AUGMENT_FORMS", "AugmentResult", "augment"]
 
@@ -193,21 +200,16 @@ def _switched(
 ) -> Iterator[list[Switched]]:
     """Windows of texts with their words replaced, of those behind the first `done`."""
 
-    def drawing(part: Part) -> random.Random:
-        return random.Random(f"{seed} {part.key}")
-
     rest = parts[done:]
     if lexicons:
         sample = [word for part in parts[:_SAMPLE] for word in part.text.bare][:_SAMPLE]
         with closing(LexiconWords(lexicons, sample)) as lexicon:
             stream = iter(rest)
             while window := list(islice(stream, _WINDOW)):
-                found = []
-                for part in window:
-                    generator = drawing(part)
-                    words = lexicon.words(part.text, chosen(part.text, share, generator), generator)
-                    found.append(switch(part.text, part.places, words))
-                yield found
+                yield [
+                    switched(part.text, part.places, lexicon, share, drawing(part.key, seed=seed))
+                    for part in window
+                ]
         return
     assert aligner is not None
     waiting: deque[Part] = deque()
@@ -224,7 +226,7 @@ def _switched(
             part = waiting.popleft()
             words = {}
             if alignment is not None and part.target is not None:
-                indices = chosen(part.text, share, drawing(part))
+                indices = chosen(part.text, share, drawing(part.key, seed=seed))
                 words = aligned_words(part.text, part.target, shares_between(alignment), indices)
             found.append(switch(part.text, part.places, words))
         yield found
@@ -246,8 +248,8 @@ def _nli(source: FilePath, target: FilePath | None, on_error: str) -> Examples:
             parts.append(Part(Text.of(getattr(item, side)), (), other, f"{number} {side}"))
     labels = [item.label for item in found]
 
-    def written(switched: Sequence[Switched]) -> str:
-        rows = zip(switched[::2], switched[1::2], labels, strict=True)
+    def written(texts: Sequence[Switched]) -> str:
+        rows = zip(texts[::2], texts[1::2], labels, strict=True)
         return "".join(
             "\t".join([one.text, other.text, *([] if label is None else [label])]) + "\n"
             for one, other, label in rows
@@ -287,8 +289,8 @@ def _squad(source: FilePath, target: FilePath | None, on_error: str) -> Examples
                 )
             )
 
-    def written(switched: Sequence[Switched]) -> str:
-        stream, data = iter(switched), []
+    def written(texts: Sequence[Switched]) -> str:
+        stream, data = iter(texts), []
         for _, items in paragraphs:
             context = next(stream)
             answers: Mapping[str, list[dict[str, object]]] = {item.id: [] for item in items}

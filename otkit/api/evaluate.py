@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
+from otkit.api.copies import copies_from_text
+from otkit.data.examples import TaskSet
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import languages_told, short_code
@@ -62,11 +65,11 @@ from otkit.evaluation.word_alignment import (
     word_alignment_task,
 )
 from otkit.evaluation.word_retrieval import word_retrieval_task
-from otkit.evaluation.xnli import XNLI_METRICS, xnli_task
-from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
+from otkit.evaluation.xnli import XNLI_METRICS, XnliData, xnli_task
+from otkit.evaluation.xquad import XQUAD_METRICS, XquadData, xquad_task
 from otkit.exports.cached import encoder_in
 from otkit.projection.scores import ProjectionScores, score_files
-from otkit.recipes import recipe_text, settings_of
+from otkit.recipes import expect_tables, recipe_text, settings_of
 from otkit.reports.charts import Panel
 from otkit.reports.evaluation import (
     layer_table,
@@ -112,6 +115,8 @@ __all__ = [
 
 EncoderLike = Encoder | FilePath | None
 """An open encoder; a Hub name, folder or file that `otkit.open_encoder` takes; None is the sample encoder."""
+
+Data = TypeVar("Data", XnliData, XquadData)
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "retrieval": RETRIEVAL_METRICS,
@@ -171,7 +176,8 @@ class TransferOptions(RunOptions, total=False):
     head        score what `save_heads` kept in this folder: nothing is trained, and the encoder is that of the folder
     save_heads  keep fine-tuned encoders and heads in `output`
     seeds       train under each of these
-    align       parallel text, a file a language, whose losses are added while the task is fine-tuned
+    align       parallel text, a file a language, whose losses are added while the task is fine-tuned, and through whose
+                lexicons copies are made where the recipe has a copy_share, as `transfer` does
     copies      the training examples in other languages, in the same order, as `otkit.augment` writes them, or
                 translated: each example is also learnt from a copy, drawn from one of these files
     langs       the two languages of such a file, where its name does not say
@@ -397,14 +403,15 @@ def xnli(
         trains=head is None,
         copies=how.get("copies", ()),
     )
-    task = xnli_task(
-        found,
-        settings or XnliSettings(),
-        head=head,
-        keep=how.get("save_heads", False),
-        transfer=_transfer(how),
-    )
-    return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
+    with _with_copies(found, how) as (whole, transfer):
+        task = xnli_task(
+            whole,
+            settings or XnliSettings(),
+            head=head,
+            keep=how.get("save_heads", False),
+            transfer=transfer,
+        )
+        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
 def xquad(
@@ -432,14 +439,15 @@ def xquad(
         trains=head is None,
         copies=how.get("copies", ()),
     )
-    task = xquad_task(
-        found,
-        settings or XquadSettings(),
-        head=head,
-        keep=how.get("save_heads", False),
-        transfer=_transfer(how),
-    )
-    return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
+    with _with_copies(found, how) as (whole, transfer):
+        task = xquad_task(
+            whole,
+            settings or XquadSettings(),
+            head=head,
+            keep=how.get("save_heads", False),
+            transfer=transfer,
+        )
+        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
 def translation_errors(
@@ -747,7 +755,15 @@ def _transfer(how: TransferOptions) -> Transfer | None:
             remedy="leave one of them out",
             setting="align" if files else "copies",
         )
+    if not files and "copy_share" in changes.get("transfer", {}):
+        raise ConfigError(
+            "words are replaced through lexicons of parallel text, and there is none",
+            remedy="give parallel text",
+            setting="copy_share",
+        )
     own = {name: changes[name] for name in changes if name != "transfer"}
+    if not isinstance(recipe, Recipe):
+        expect_tables(recipe, ["transfer", "objective", "batching", "alignment"])
     found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
     settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
     # A step has one batch of parallel text, of all languages: one of each would drown the task.
@@ -758,6 +774,25 @@ def _transfer(how: TransferOptions) -> Transfer | None:
         found,
         settings.changed(**changes.get("transfer", {})),
     )
+
+
+@contextmanager
+def _with_copies(found: Data, how: TransferOptions) -> Iterator[tuple[Data, Transfer | None]]:
+    """The data with the copies that the parallel text makes, and what takes part beside the task."""
+    transfer = _transfer(how)
+    if transfer is None or found.train is None or not (transfer.settings.copy_share and transfer.corpora):
+        yield found, transfer
+        return
+    device, progress = how.get("device", "auto"), how.get("on_progress", unwatched)
+    made: list[TaskSet[Any]]
+    with copies_from_text(
+        found.train, transfer.corpora, transfer.settings, device=device, progress=progress
+    ) as made:
+        counts = transfer.settings.align_weight or transfer.settings.text_consistency
+        yield (
+            replace(found, copies=[*found.copies, *made]),
+            replace(transfer, made=len(made), corpora=transfer.corpora if counts else ()),
+        )
 
 
 def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:

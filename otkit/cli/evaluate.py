@@ -141,9 +141,9 @@ def word_alignment(
 
     otkit evaluate word-alignment --gold sample_data/gold/de-en.dev.tsv --fail-under aer=0.1
 
-    otkit evaluate word-alignment --by-layer --recipe best
-
     otkit evaluate word-alignment --tune sample_data/gold/de-en.dev.tsv --write-recipe runs/tuned.toml
+
+    otkit evaluate word-alignment --by-layer --recipe runs/tuned.toml
     """
     if write_recipe is not None and not tune:
         raise ConfigError(
@@ -305,7 +305,7 @@ def mining(
     measured(run, ["mining"], work, inputs=[source, target, gold])
 
 
-@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", *_COMMON)
+@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", "recipe", *_COMMON)
 @takes(beside=TRANSFER_TABLES, xnli=XnliSettings, transfer=TransferSettings)
 def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a classifier on English inference pairs and score it in every language (XNLI).
@@ -317,6 +317,8 @@ def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RU
     otkit evaluate xnli --data xtreme/xnli --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
 
     otkit evaluate xnli --align de-en.tsv --align fr-en.tsv --align-weight 0.5 --schedule alternate
+
+    otkit evaluate xnli --train train.tsv --align de-en.tsv --align fr-en.tsv --recipe transfer --epochs 2
 
     otkit evaluate xnli --train train.tsv --copies switched.tsv --consistency 1
     """
@@ -330,7 +332,7 @@ def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RU
     measured(run, ["xnli"], work, inputs=transfer.inputs)
 
 
-@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", *_COMMON)
+@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", "recipe", *_COMMON)
 @takes(beside=TRANSFER_TABLES, xquad=XquadSettings, transfer=TransferSettings)
 def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a reader on English questions and let it answer in every language (XQuAD).
@@ -340,6 +342,8 @@ def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_R
     otkit evaluate xquad --train-examples 100 --test-examples 20
 
     otkit evaluate xquad --data xtreme/xquad --fine-tuning xtreme --model runs/aligned --baseline sample --seeds 3
+
+    otkit evaluate xquad --train train.json --align de-en.tsv --align es-en.tsv --recipe transfer --epochs 2
     """
 
     def work(how: RunOptions) -> Evaluation:

@@ -16,7 +16,7 @@ import typer
 
 from otkit.cli.stdout import write_data
 from otkit.errors import ConfigError, choose
-from otkit.recipes import settings_of
+from otkit.recipes import expect_tables, settings_of
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
 __all__ = ["NOTHING", "Given", "HelpAll", "plain", "takes"]
@@ -95,6 +95,7 @@ def takes(
         @wraps(command)
         def with_settings(**received: Any) -> None:
             chosen = received.pop("recipe", None)
+            expect_tables(chosen, {*tables, *(beside or {})})
             lines = received.pop("set_", None) or []
             received.pop("help_all", None)
             values = {name: received.pop(name) for name in names}

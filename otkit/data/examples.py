@@ -60,7 +60,7 @@ class TaskSet(Sequence[Example], Generic[Example]):
     """
 
     name: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     labelled: bool
     skipped: int
     bad: tuple[InputError, ...]
@@ -72,8 +72,8 @@ class TaskSet(Sequence[Example], Generic[Example]):
     @overload
     def __getitem__(self, index: int) -> Example: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Example, ...]: ...
-    def __getitem__(self, index: int | slice) -> Example | tuple[Example, ...]:
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
         return self.examples[index]
 
 

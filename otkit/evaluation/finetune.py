@@ -59,11 +59,12 @@ Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 @dataclass(frozen=True)
 class Transfer:
     """What stands beside a task while it is fine-tuned, and how: parallel text with English as its target, whose losses
-    are added. Copies of the examples are with the data of the task."""
+    are added. Copies of the examples are with the data of the task; `made` of them through lexicons of the text."""
 
     corpora: Sequence[PairCorpus]
     recipe: Recipe
     settings: TransferSettings
+    made: int = 0
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -96,8 +97,13 @@ class Transfer:
             )
         if copies:
             agrees = f" and prediction-consistency {settings.consistency:g}" if settings.consistency else ""
+            made = (
+                f", {self.made} of them parallel text whose lexicon replaces {settings.copy_share:.0%} of the words"
+                if self.made
+                else ""
+            )
             notes.append(
-                f"copies of the examples from {copies} file{'s' * (copies > 1)}: the task's loss times"
+                f"copies of the examples from {copies} file{'s' * (copies > 1)}{made}: the task's loss times"
                 f" {settings.copy_weight:g}{agrees}, {turn}"
             )
         return notes
@@ -122,9 +128,11 @@ class Transfer:
 
 
 def check_copies(
-    train: TaskSet[Any], copies: Sequence[TaskSet[Any]], *, same: Callable[[Any], object]
+    train: TaskSet[Any] | None, copies: Sequence[TaskSet[Any]], *, same: Callable[[Any], object]
 ) -> None:
     """Refuse copies that are not those of the training examples, in their order: `same` is what a copy keeps."""
+    if train is None:
+        return
     for one in copies:
         if len(one) != len(train):
             raise InputError(

@@ -27,6 +27,7 @@ from otkit.data.tasks import read_nli, read_qa
 from otkit.data.views import PairCorpus, english_last
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError
+from otkit.evaluation.finetune import check_copies
 from otkit.evaluation.mining import MiningSet, read_mining
 from otkit.evaluation.xnli import XnliData
 from otkit.evaluation.xquad import XquadData
@@ -260,7 +261,9 @@ def xnli_data(
         tests = _hub(str(place), "{}", read_nli_hub, reading)
         dev = read_nli_hub(str(place), config="en", split="validation", on_error=reading.on_error)
     training = _training(place, train, "nli", read_nli, read_nli_hub, "en", reading) if trains else None
-    return XnliData(training, tests, dev, [read_nli(name, on_error=reading.on_error) for name in copies])
+    found = [read_nli(name, on_error=reading.on_error) for name in copies]
+    check_copies(training, found, same=lambda example: example.label)
+    return XnliData(training, tests, dev, found)
 
 
 def xquad_data(
@@ -279,7 +282,9 @@ def xquad_data(
         else _hub(str(place), "xquad.{}", read_qa_hub, reading)
     )
     training = _training(place, train, "qa", read_qa, read_qa_hub, None, reading) if trains else None
-    return XquadData(training, tests, [read_qa(name, on_error=reading.on_error) for name in copies])
+    found = [read_qa(name, on_error=reading.on_error) for name in copies]
+    check_copies(training, found, same=lambda example: example.id)
+    return XquadData(training, tests, found)
 
 
 def _place(data: FilePath | None, name: str, sample: str) -> Path:

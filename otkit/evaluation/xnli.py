@@ -20,7 +20,6 @@ from otkit.evaluation.finetune import (
     Row,
     Transfer,
     batches_by_length,
-    check_copies,
     drawn_copies,
     fine_tune,
     pair_tokenizers,
@@ -84,7 +83,6 @@ def xnli_task(
         )
     if transfer is not None and data.train is not None:
         transfer.check(copies=len(data.copies), neighbours=True)
-        check_copies(data.train, data.copies, same=lambda example: example.label)
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:
         raise InputError(

@@ -29,7 +29,6 @@ from otkit.evaluation.carried import Carrying, counterparts
 from otkit.evaluation.finetune import (
     Transfer,
     batches_by_length,
-    check_copies,
     drawn_copies,
     fine_tune,
     pair_tokenizers,
@@ -98,7 +97,6 @@ def xquad_task(
         )
     if transfer is not None and data.train is not None:
         transfer.check(copies=len(data.copies), neighbours=False)
-        check_copies(data.train, data.copies, same=lambda example: example.id)
     scored = {language: one for language, one in data.tests.items() if one.labelled}
     if not scored:
         raise InputError(

@@ -18,7 +18,7 @@ from otkit.projection.lexicon import open_lexicon, sound, values
 from otkit.projection.places import Place, Text
 from otkit.projection.words import is_punctuation
 
-__all__ = ["LexiconWords", "Switched", "aligned_words", "chosen", "switch"]
+__all__ = ["LexiconWords", "Switched", "aligned_words", "chosen", "drawing", "switch", "switched"]
 
 _CANDIDATES = 20  # of a word, the most frequent ones
 _PROBABLE = 0.1  # p(t|s) of a candidate that may be taken
@@ -56,6 +56,18 @@ def switch(text: Text, places: Sequence[Place], words: Mapping[int, str]) -> Swi
 
     kept = tuple(replace(each, start=moved(each.start), end=moved(each.end)) for each in places)
     return Switched("".join(parts), kept, len(ends))
+
+
+def drawing(key: str, *, seed: int) -> random.Random:
+    """What draws the words of a text: its key, not its turn, decides."""
+    return random.Random(f"{seed} {key}")
+
+
+def switched(
+    text: Text, places: Sequence[Place], lexicon: LexiconWords, share: float, generator: random.Random
+) -> Switched:
+    """Each word replaced with the probability `share`, where a lexicon has a translation."""
+    return switch(text, places, lexicon.words(text, chosen(text, share, generator), generator))
 
 
 def chosen(text: Text, share: float, generator: random.Random) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ __all__ = [
     "RECIPE_FILE",
     "TABLES",
     "RecipeFile",
+    "expect_tables",
     "read_recipe",
     "recipe_names",
     "recipe_text",
@@ -92,6 +93,21 @@ def read_recipe(recipe: str | Path) -> RecipeFile:
             setting="recipe",
         )
     return _parsed(path, name=path.parent.name if path.name == RECIPE_FILE else path.stem)
+
+
+def expect_tables(recipe: str | Path | None, tables: Collection[str]) -> None:
+    """Refuse a recipe that says nothing of what reads `tables`: it would be without effect. An empty one is all
+    defaults."""
+    if recipe is None:
+        return
+    file = read_recipe(recipe)
+    if file.tables and not set(file.tables) & set(tables):
+        raise ConfigError(
+            f"has the tables {', '.join(f'[{name}]' for name in file.tables)}, and none of them is read here",
+            where=file.where,
+            remedy=f"name a recipe with {' or '.join(f'[{name}]' for name in TABLES if name in tables)}",
+            setting="recipe",
+        )
 
 
 def settings_of(recipe: str | Path | None, table: str, kind: type[Some], base: Some | None = None) -> Some:

@@ -170,13 +170,11 @@ def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> Alignmen
     return AlignmentSettings(
         cost=config.cost,
         center=config.center,
-        length_power=config.length_power,
-        attach_factor=config.attach_factor,
         distortion=order.distortion,
         agreement=order.agreement,
         rounds=order.rounds,
         threshold=order.compared_with if order.strategy == "threshold" else None,
-    )
+    ).changed(**config.lengths)
 
 
 def own_links(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:

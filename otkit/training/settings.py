@@ -277,6 +277,11 @@ class ObjectiveSettings(Settings):
         )
 
     @property
+    def lengths(self) -> dict[str, float]:
+        """How the length of words weighs links, under the names that the aligner's settings have too."""
+        return {"length_power": self.length_power, "attach_factor": self.attach_factor}
+
+    @property
     def weighs_lengths(self) -> bool:
         """True where the length of words counts."""
         return self.length_power > 0 or self.attach_factor != 1
@@ -497,6 +502,20 @@ class TransferSettings(Settings):
     )
     copy_weight: float = setting(
         1.0, "Multiply the task's loss on copies of its examples by this.", least=0, panel=_RECIPE
+    )
+    copy_share: float = setting(
+        0.0,
+        "Make a copy for each file of parallel text: replace this share of the words through a lexicon of it (CoSDA).",
+        least=0,
+        most=1,
+        panel=_RECIPE,
+    )
+    copy_pairs: int = setting(
+        1200,
+        "Count that lexicon on this many short pairs of the file.",
+        least=1,
+        most=1_000_000,
+        panel=_RECIPE,
     )
     consistency: float = setting(
         0.0,

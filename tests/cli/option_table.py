@@ -220,6 +220,8 @@ FINE_TUNING = {
     "--align-every": Row("2", base="xnli aligned", wrong="0"),
     "--copies": Row("nli/copies.tsv"),
     "--copy-weight": Row("50", base="xnli copied", wrong="-1"),
+    "--copy-share": Row("0.5", base="xnli aligned", wrong="-1 2"),
+    "--copy-pairs": Row("1", base="xnli aligned", beside="--copy-share 0.9", wrong="0"),
     "--consistency": Row("50", base="xnli copied", wrong="-1"),
     "--text-consistency": Row("50", base="xnli aligned", wrong="-1"),
     "--consistency-temperature": Row("9", base="xnli copied", beside="--consistency 50", wrong="0"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from otkit.cli.app import main
+from otkit.cli.app import every_command, main
 from otkit.cli.recipe import key_text, tables
 from otkit.recipes import TABLES, read_recipe, recipe_names
 from otkit.settings import declared
@@ -83,3 +84,47 @@ def test_an_unknown_name_is_answered_with_the_nearest(
     assert code == 2
     assert said in " ".join(err.split())
     assert out == ""
+
+
+WITH_RECIPE = {
+    "align": ("align",),
+    "check": ("check", "a.tsv"),
+    "evaluate all": ("evaluate", "all"),
+    "evaluate translation-errors": ("evaluate", "translation-errors", "--data", "a.tsv"),
+    "evaluate word-alignment": ("evaluate", "word-alignment"),
+    "evaluate xnli": ("evaluate", "xnli", "--align", "a.tsv"),
+    "evaluate xquad": ("evaluate", "xquad", "--align", "a.tsv"),
+    "extract": ("extract", "a.tsv"),
+    "inspect": ("inspect",),
+    "lexicon": ("lexicon", "a.tsv"),
+    "project": ("project", "a.conll"),
+    "report": ("report", "a.tsv"),
+    "show-alignment": ("show-alignment", "a", "b"),
+    "tags": ("tags", "a.html"),
+}
+
+
+@pytest.mark.parametrize("command", WITH_RECIPE)
+def test_a_recipe_of_which_nothing_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = {"lexicon": "projection", "check": "alignment"}.get(command, "lexicon")
+    Path("mine.toml").write_text(f"[{kept}]\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["otkit", *WITH_RECIPE[command], "--recipe", "mine.toml"])
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capfd.readouterr().err
+    assert f"mine.toml: has the tables [{kept}], and none of them is read here; name a recipe with [" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_every_command_with_a_recipe_is_asked() -> None:
+    having = {
+        name
+        for name, command in every_command().items()
+        if any("--recipe" in getattr(option, "opts", ()) for option in command.params)
+    }
+    assert having == set(WITH_RECIPE)

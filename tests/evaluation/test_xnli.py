@@ -19,6 +19,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import Transfer, subset, trainable
+from otkit.evaluation.inputs import Reading, xnli_data
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
@@ -266,14 +267,20 @@ def test_neighbouring_sentences_of_parallel_text_are_to_be_answered_alike(
 
 
 def test_copies_of_other_examples_are_refused(tmp_path: Path) -> None:
-    train = examples(24)
-    data, transfer = copied(tmp_path, train)
-    short = replace(data.copies[0], examples=data.copies[0].examples[:-1])
-    with pytest.raises(InputError, match="has 23 examples, and the training file has 24"):
-        xnli_task(replace(data, copies=[short]), CONFIG, transfer=transfer)
-    turned = replace(short, examples=train.examples[1:] + train.examples[:1])
+    rows = ["one\ttwo\tneutral\n", "three\tfour\tentailment\n"]
+    for name, lines in (("train", rows), ("short", rows[:1]), ("turned", rows[::-1]), ("same", rows)):
+        (tmp_path / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
+
+    def read(name: str) -> XnliData:
+        reading = Reading(languages=("de",))
+        return xnli_data(None, str(tmp_path / "train.tsv"), reading, copies=[tmp_path / f"{name}.tsv"])
+
+    assert [len(one) for one in read("same").copies] == [2]
+    with pytest.raises(InputError, match="has 1 examples, and the training file has 2"):
+        read("short")
     with pytest.raises(InputError, match="that of the training file"):
-        xnli_task(replace(data, copies=[turned]), CONFIG, transfer=transfer)
+        read("turned")
+    data, transfer = copied(tmp_path, examples(24))
     agreeing = replace(transfer, settings=TransferSettings(consistency=1.0))
     with pytest.raises(ConfigError, match="there are no copies"):
         xnli_task(replace(data, copies=()), CONFIG, transfer=agreeing)

@@ -13,11 +13,13 @@ from tokenizers import processors
 from torch import Tensor
 
 from otkit.data.examples import Answer, QaExample, TaskSet
+from otkit.data.tasks import read_qa
 from otkit.encoders.pairs import JointInputs, PairTokenizer
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.answers import answer_place, best_span, make_windows, owners
 from otkit.evaluation.finetune import Transfer
+from otkit.evaluation.inputs import Reading, xquad_data
 from otkit.evaluation.protocol import unwatched
 from otkit.evaluation.settings import XQUAD_FINE_TUNING, XquadSettings
 from otkit.evaluation.xquad import (
@@ -27,10 +29,12 @@ from otkit.evaluation.xquad import (
     score_answers,
     xquad_task,
 )
+from otkit.resources import sample_data
 from otkit.training.heads import HeadConfig, SpanFinder
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
 
+SAMPLE = Path(str(sample_data()))
 CONFIG = XquadSettings(
     epochs=1,
     lr=5e-5,
@@ -263,6 +267,12 @@ def test_questions_are_learnt_from_copies_whose_answers_agree(encoder: TorchEnco
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert {"copy/loss", "copy/prediction-consistency"} <= set().union(*history)
     assert any("copies of the examples" in note for note in found.notes)
-    turned = taskset([replace(one, id=f"{one.id}x") for one in items], "copies")
-    with pytest.raises(InputError, match="'q0x', that of the training file 'q0'"):
-        xquad_task(replace(data, copies=[turned]), CONFIG, transfer=transfer)
+
+
+def test_copies_of_other_questions_are_refused(tmp_path: Path) -> None:
+    train, turned = SAMPLE / "qa" / "en.json", tmp_path / "turned.json"
+    first = read_qa(train)[0].id
+    turned.write_text(train.read_text(encoding="utf-8").replace(f'"{first}"', '"other"'), encoding="utf-8")
+    reading = Reading(languages=("de",))
+    with pytest.raises(InputError, match=f"'other', that of the training file '{first}'"):
+        xquad_data(None, str(train), reading, copies=[turned])

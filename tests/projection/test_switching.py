@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from otkit.api.augment import AugmentResult, augment
 from otkit.api.lexicon import lexicon
 from otkit.data.tasks import read_nli, read_qa
 from otkit.errors import ConfigError, InputError, OutputError
+from otkit.projection.copies import SwitchedCopies
 from otkit.projection.places import Place, Text
-from otkit.projection.switching import aligned_words, switch
+from otkit.projection.switching import LexiconWords, aligned_words, switch
 from otkit.resources import sample_data
 from tests.conftest import make_tiny_encoder
 
@@ -120,6 +122,27 @@ def test_answers_stay_in_their_contexts(tmp_path: Path) -> None:
     assert result.replaced > 50
     changed = [one.answers != other.answers for one, other in zip(before, after, strict=True)]
     assert any(changed)
+
+
+@pytest.mark.parametrize("name", ["nli/en.tsv", "qa/en.json"])
+def test_copies_written_when_asked_for_are_those_of_the_file(
+    lexicons: list[Path], tmp_path: Path, name: str
+) -> None:
+    text = tmp_path / "words.tsv"
+    words = ["the", "of", "and", "in", "to", "is", "was", "city", "people", "man", "what", "which"]
+    text.write_text("".join(f"{word}x\t{word}\n" for word in words), encoding="utf-8")
+    (tmp_path / "links").write_text("0-0\n" * len(words), encoding="utf-8")
+    lexicon(text, tmp_path / "words.sqlite", links=tmp_path / "links", form="sqlite", langs="de-en")
+    read = read_qa if name.startswith("qa") else read_nli
+    source, output = SAMPLE / name, tmp_path / Path(name).name
+    made = augment(source, output, lexicons=[tmp_path / "words.sqlite"], share=0.5, seed=3)
+    assert made.replaced > 50
+    train: Any = read(source)
+    copies = SwitchedCopies(train, LexiconWords([tmp_path / "words.sqlite"], ["the"]), 0.5, seed=3)
+    expected: Any = read(output)
+    assert copies[-1] == expected[len(expected) - 1]  # in any order
+    assert list(copies) == list(expected)
+    assert copies[2:4] == list(expected[2:4])
 
 
 def test_what_cannot_be_augmented_is_told(lexicons: list[Path], tmp_path: Path) -> None:
