@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,13 @@ def is_as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
 
 def versions() -> dict[str, str]:
     """otkit's, Python's and the packages' versions, of those that are installed."""
-    found = {"otkit": __version__, "python": platform.python_version()}
+    return {"otkit": __version__, "python": platform.python_version(), **_packages()}
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """Of one process: to look a version up means to read the package's metadata."""
+    found = {}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

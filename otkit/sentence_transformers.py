@@ -28,7 +28,6 @@ from otkit.encoders.stack import POOLING_MODES
 from otkit.encoders.tokens import Tokens, letters_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, choose
-from otkit.recipes import expect_tables
 from otkit.training.frozen import CopiedStart, copy_dtype
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.recipe import Recipe
@@ -68,8 +67,6 @@ class ObjectiveLoss(nn.Module):
     ) -> None:
         super().__init__()
         encoder = _encoder(model)
-        if not isinstance(recipe, Recipe):
-            expect_tables(recipe, ["objective"])
         asked = recipe if isinstance(recipe, Recipe) else Recipe.read("paper" if recipe is None else recipe)
         asked = asked.changed(**changes)
         if losses is not None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import otkit
-from otkit.alignment.settings import AlignmentSettings
 from otkit.data.settings import BatchingSettings
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
@@ -295,22 +293,3 @@ def test_what_depends_on_the_encoder_becomes_numbers(
         _ = best.objective.compared
     with pytest.raises(ConfigError, match="freeze is 'quarter', which depends on the encoder"):
         _ = best.tuning.frozen
-
-
-def test_a_recipe_of_which_nothing_is_read_is_refused_in_python(
-    tiny_encoder: TorchEncoder, tmp_path: Path
-) -> None:
-    text = tmp_path / "de-en.tsv"
-    text.write_text("das haus\tthe house\n" * 3, encoding="utf-8")
-    (tmp_path / "empty.toml").write_text("", encoding="utf-8")
-    assert otkit.Aligner(tiny_encoder, recipe=tmp_path / "empty.toml").settings == AlignmentSettings()
-    with pytest.raises(ConfigError, match=r"none of them is read here; name a recipe with \[alignment\]"):
-        otkit.Aligner(tiny_encoder, recipe="best")
-    with pytest.raises(ConfigError, match=r"has the tables \[transfer\], and none of them"):
-        otkit.train(tiny_encoder, [text], recipe="transfer", output=tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"name a recipe with \[check\]"):
-        otkit.check(text, tiny_encoder, recipe="best")
-    (tmp_path / "words.toml").write_text("[lexicon]\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"\[alignment\] or \[objective\] or \[batching\] or \[transfer\]"):
-        otkit.evaluate.xnli(tiny_encoder, align=[text], recipe=tmp_path / "words.toml")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["de-en.tsv", "empty.toml", "words.toml"]

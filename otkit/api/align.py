@@ -25,7 +25,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, InputError, choose, require_extra
 from otkit.files import write_file
-from otkit.recipes import expect_tables, settings_of
+from otkit.recipes import settings_of
 from otkit.reports.fragment import STYLE, fragment_html
 from otkit.reports.live import LinkRule, LiveView
 from otkit.reports.variants import caption_of
@@ -210,7 +210,6 @@ class Aligner:
         on_note: Callable[[str], None] = silent,
         **settings: Any,
     ) -> None:
-        expect_tables(recipe, ["alignment"])
         self.settings = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
         self._device = device
         self._opened = encoder is None or isinstance(encoder, str | Path)

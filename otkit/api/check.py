@@ -22,7 +22,7 @@ from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.exports.cached import encoder_in
 from otkit.files import check_file, check_outputs, format_of, hold, write_file
-from otkit.recipes import expect_tables, settings_of
+from otkit.recipes import settings_of
 from otkit.reports.checked import CHECK_FORMATS, CheckedLine, WorstLines
 
 __all__ = ["CheckResult", "check", "check_format"]
@@ -133,7 +133,6 @@ def check(
     >>> 0 <= found.omission <= found.worst[0].checked.omission <= 1
     True
     """
-    expect_tables(recipe, ["check"])
     chosen = settings_of(recipe, "check", CheckSettings).changed(**settings)
     inputs = [files] if isinstance(files, str | Path) else list(files)
     if target is not None and len(inputs) != 1:

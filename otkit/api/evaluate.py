@@ -69,7 +69,7 @@ from otkit.evaluation.xnli import XNLI_METRICS, XnliData, xnli_task
 from otkit.evaluation.xquad import XQUAD_METRICS, XquadData, xquad_task
 from otkit.exports.cached import encoder_in
 from otkit.projection.scores import ProjectionScores, score_files
-from otkit.recipes import expect_tables, recipe_text, settings_of
+from otkit.recipes import recipe_text, settings_of
 from otkit.reports.charts import Panel
 from otkit.reports.evaluation import (
     layer_table,
@@ -762,8 +762,6 @@ def _transfer(how: TransferOptions) -> Transfer | None:
             setting="copy_share",
         )
     own = {name: changes[name] for name in changes if name != "transfer"}
-    if not isinstance(recipe, Recipe):
-        expect_tables(recipe, ["transfer", "objective", "batching", "alignment"])
     found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
     settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
     # A step has one batch of parallel text, of all languages: one of each would drown the task.

@@ -16,7 +16,7 @@ from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, check_extra
 from otkit.files import check_growing, hold
 from otkit.inspector.corpus import Line, TextLines
-from otkit.recipes import expect_tables, settings_of
+from otkit.recipes import settings_of
 
 __all__ = ["inspect"]
 
@@ -76,7 +76,6 @@ def inspect(
     if folder is not None:
         named = [str(model) for model in models if isinstance(model, str | Path)]
         check_growing(folder, "annotations", inputs=[corpus, target, gold, *named])
-    expect_tables(recipe, ["alignment"])
     config = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
     lines: Sequence[Line] = ()
     if gold is not None:

@@ -25,7 +25,6 @@ from otkit.errors import ConfigError, MissingExtraError
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.files import hold
-from otkit.recipes import expect_tables
 from otkit.reports.curves import CurvePanel, write_curve
 from otkit.resources import sample_data
 from otkit.training.card import FIGURES
@@ -340,8 +339,6 @@ def _recipe(
             remedy="give one of them",
             setting="steps",
         )
-    if not isinstance(recipe, Recipe):
-        expect_tables(recipe, Recipe().tables())
     asked = (recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)).changed(**changes)
     if links:
         if changes.get("objective", {}).get("links") == "own":

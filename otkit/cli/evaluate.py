@@ -305,7 +305,7 @@ def mining(
     measured(run, ["mining"], work, inputs=[source, target, gold])
 
 
-@_task("xnli", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", "recipe", *_COMMON)
+@_task("xnli", "data", "train", "fine_tuning", "epochs", "seeds", "align", "recipe", *_COMMON)
 @takes(beside=TRANSFER_TABLES, xnli=XnliSettings, transfer=TransferSettings)
 def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a classifier on English inference pairs and score it in every language (XNLI).
@@ -332,7 +332,7 @@ def xnli(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RU
     measured(run, ["xnli"], work, inputs=transfer.inputs)
 
 
-@_task("xquad", "data", "train", "fine_tuning", "epochs", "lr", "seeds", "align", "recipe", *_COMMON)
+@_task("xquad", "data", "train", "fine_tuning", "epochs", "seeds", "align", "recipe", *_COMMON)
 @takes(beside=TRANSFER_TABLES, xquad=XquadSettings, transfer=TransferSettings)
 def xquad(transfer: Transfer = TRANSFER, given: Given = NOTHING, run: Run = NO_RUN) -> None:
     """Fine-tune a reader on English questions and let it answer in every language (XQuAD).

@@ -14,9 +14,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from otkit.cli.stdout import write_data
+from otkit.cli.stdout import printable, write_data
 from otkit.errors import ConfigError, choose
-from otkit.recipes import expect_tables, settings_of
+from otkit.recipes import settings_of, unread
 from otkit.settings import Declared, Settings, declared, expected, parse_text
 
 __all__ = ["NOTHING", "Given", "HelpAll", "plain", "takes"]
@@ -55,10 +55,12 @@ HelpAll = Annotated[
 
 
 def _show_all(ctx: typer.Context) -> None:
-    for parameter in ctx.command.params:
-        if getattr(parameter, "hidden", False):
-            parameter.hidden = False  # type: ignore[attr-defined]
+    rare: list[Any] = [each for each in ctx.command.params if getattr(each, "hidden", False)]
+    for parameter in rare:
+        parameter.hidden = False
     write_data(ctx.get_help())  # with rich, it has written the help itself
+    for parameter in rare:
+        parameter.hidden = True
     raise typer.Exit
 
 
@@ -95,7 +97,11 @@ def takes(
         @wraps(command)
         def with_settings(**received: Any) -> None:
             chosen = received.pop("recipe", None)
-            expect_tables(chosen, {*tables, *(beside or {})})
+            if chosen is not None:
+                quiet = received.get("quiet", getattr(received.get("run"), "quiet", False))
+                said = unread(chosen, {*tables, *(beside or {})})
+                if said and not quiet:
+                    typer.echo(f"note: {printable(said)}", err=True)
             lines = received.pop("set_", None) or []
             received.pop("help_all", None)
             values = {name: received.pop(name) for name in names}

@@ -90,6 +90,7 @@ class PairSource:
         self.micro_steps_per_epoch = math.ceil(self.quota / config.batch_size)
         self.splits = config.budget is not None
         self.too_long, self._seed, self._progress = 0, seed, progress
+        self._orders: dict[int, tuple[int, NDArray[np.int64]]] = {}
         self.padded = self.filled = 0
 
     def micro_steps(
@@ -131,10 +132,14 @@ class PairSource:
 
     def _epoch_order(self, index: int, epoch: int) -> NDArray[np.int64]:
         """The pairs of an epoch: a random part of a large corpus, a small one over and over (upsampling)."""
-        count = len(self.corpora[index])
-        rng = np.random.default_rng([self._seed, epoch, index])
-        rounds = [rng.permutation(count) for _ in range(math.ceil(self.quota / count))]
-        return np.concatenate(rounds)[: self.quota]
+        known, order = self._orders.get(index, (-1, None))
+        if known != epoch or order is None:
+            count = len(self.corpora[index])
+            rng = np.random.default_rng([self._seed, epoch, index])
+            rounds = [rng.permutation(count) for _ in range(math.ceil(self.quota / count))]
+            order = np.concatenate(rounds)[: self.quota]
+            self._orders[index] = epoch, order
+        return order
 
     def _window(
         self, index: int, members: NDArray[np.int64], batches: int, rng: np.random.Generator, asked: range

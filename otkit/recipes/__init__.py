@@ -23,12 +23,12 @@ __all__ = [
     "RECIPE_FILE",
     "TABLES",
     "RecipeFile",
-    "expect_tables",
     "read_recipe",
     "recipe_names",
     "recipe_text",
     "settings_of",
     "shown",
+    "unread",
 ]
 
 Some = TypeVar("Some", bound=Settings)
@@ -95,19 +95,14 @@ def read_recipe(recipe: str | Path) -> RecipeFile:
     return _parsed(path, name=path.parent.name if path.name == RECIPE_FILE else path.stem)
 
 
-def expect_tables(recipe: str | Path | None, tables: Collection[str]) -> None:
-    """Refuse a recipe that says nothing of what reads `tables`: it would be without effect. An empty one is all
-    defaults."""
-    if recipe is None:
-        return
+def unread(recipe: str | Path, tables: Collection[str]) -> str | None:
+    """What to say of a recipe that has none of the `tables` that are read: it is without effect. An empty one is all
+    defaults, as it looks."""
     file = read_recipe(recipe)
-    if file.tables and not set(file.tables) & set(tables):
-        raise ConfigError(
-            f"has the tables {', '.join(f'[{name}]' for name in file.tables)}, and none of them is read here",
-            where=file.where,
-            remedy=f"name a recipe with {' or '.join(f'[{name}]' for name in TABLES if name in tables)}",
-            setting="recipe",
-        )
+    if not file.tables or set(file.tables) & set(tables):
+        return None
+    has = ", ".join(f"[{name}]" for name in file.tables)
+    return f"the recipe {recipe} has {has}, and none of them is read here: the defaults hold"
 
 
 def settings_of(recipe: str | Path | None, table: str, kind: type[Some], base: Some | None = None) -> Some:

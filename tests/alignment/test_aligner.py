@@ -389,6 +389,7 @@ def test_lengths_weigh_in_the_blocks_of_long_pairs_too(
     assert len(parts[1] & whole[1]) > 0.8 * len(parts[1] | whole[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason="needs the benchmark data")
 def test_weighed_lengths_the_default_lower_the_error_rate(sample_encoder: TorchEncoder) -> None:
     from otkit.data.gold import read_gold

@@ -253,6 +253,7 @@ def test_several_files_of_links_have_a_text_each(otkit: Run, model: Path) -> Non
     assert "3 pairs;" in out
 
 
+@pytest.mark.slow
 def test_published_gold_apart_from_its_text(otkit: Run, benchmark_data: Path) -> None:
     """Och and Ney's French and WPT's Hindi; links off by one or turned round would have three times the errors."""
     folder = benchmark_data / "word-alignment"

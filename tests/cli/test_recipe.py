@@ -9,7 +9,7 @@ import pytest
 
 from otkit.cli.app import every_command, main
 from otkit.cli.recipe import key_text, tables
-from otkit.recipes import TABLES, read_recipe, recipe_names
+from otkit.recipes import TABLES, read_recipe, recipe_names, unread
 from otkit.settings import declared
 
 
@@ -105,20 +105,24 @@ WITH_RECIPE = {
 
 
 @pytest.mark.parametrize("command", WITH_RECIPE)
-def test_a_recipe_of_which_nothing_is_read_is_refused(
+def test_of_a_recipe_of_which_nothing_is_read_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
 ) -> None:
+    """It was without effect, silently. What the commands lack here ends them right after."""
     monkeypatch.chdir(tmp_path)
     kept = {"lexicon": "projection", "check": "alignment"}.get(command, "lexicon")
     Path("mine.toml").write_text(f"[{kept}]\n", encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", ["otkit", *WITH_RECIPE[command], "--recipe", "mine.toml"])
+    words = [*WITH_RECIPE[command], "--recipe", "mine.toml", "--model", "nothing-here"]
+    monkeypatch.setattr(sys, "argv", ["otkit", *words])
     monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2
-    said = capfd.readouterr().err
-    assert f"mine.toml: has the tables [{kept}], and none of them is read here; name a recipe with [" in said
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert ended.value.code
+    said = f"note: the recipe mine.toml has [{kept}], and none of them is read here: the defaults hold\n"
+    assert capfd.readouterr().err.count(said) == 1
+    assert unread("best", TABLES) is None
+    (tmp_path / "empty.toml").write_text("", encoding="utf-8")
+    assert unread(tmp_path / "empty.toml", ["alignment"]) is None
 
 
 def test_every_command_with_a_recipe_is_asked() -> None:

@@ -19,6 +19,7 @@ from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpo
 from otkit.vectors.folder import open_vectors
 from otkit.vectors.search import VectorSearch, open_search
 from otkit.vectors.settings import EmbeddingSettings
+from tests.conftest import mostly_slow
 
 LINES = [
     ("das haus ist klein .", "the house is small ."),
@@ -299,7 +300,7 @@ def test_a_folder_of_other_files_is_left_alone(
     assert len(list(foreign.iterdir())) == 3
 
 
-@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf", "none"])
+@pytest.mark.parametrize("index", mostly_slow(["flat", "hnsw", "ivf", "none"], "flat", "hnsw"))
 def test_a_sentence_finds_its_translation(sample_encoder: TorchEncoder, tmp_path: Path, index: str) -> None:
     """English sentences of two corpora are searched with the German ones."""
     folder = sample_data() / "parallel"
