@@ -193,7 +193,7 @@ def train(
     output        the folder to write: new, empty, or (with `resume` or `overwrite`) that of an earlier run
     recipe        a `Recipe`, the name of one, a TOML file, or a folder that was trained; by default `paper`, for the
                   sample data `sample`. `changes` are tables with keys of it: `objective={"tau": None}`
-    dev           held-out parallel text; by default 5 percent of each file, at most 200 pairs
+    dev           held-out parallel text; by default 5 percent of each file, at most 200 pairs, and 1,000 of all
     links         word links of each file, in order: Pharaoh, or gold TSV
     gold          gold word links (TSV) whose AER is measured before, after and at evaluations
     teacher       the encoder that `ot-distill` learns from; by default the start

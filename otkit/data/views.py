@@ -25,6 +25,7 @@ __all__ = [
 
 # Dev sentences past this many cost evaluation time and no longer sharpen the mean.
 _MOST_HELD_OUT = 200
+_MOST_IN_ALL = 1000
 _SHARE_HELD_OUT = 0.05
 
 
@@ -126,14 +127,15 @@ def english_last(corpus: PairCorpus) -> PairCorpus:
 
 
 def hold_out(corpora: Sequence[PairCorpus], *, seed: int) -> tuple[list[PairCorpus], list[PairCorpus]]:
-    """Split every corpus into training pairs and a small held-out part (5 %, at most 200 pairs, at least
-    one).
+    """Split every corpus into training pairs and a small held-out part (5 %, at most 200 pairs and 1,000
+    of all corpora together, at least one).
     """
     train: list[PairCorpus] = []
     dev: list[PairCorpus] = []
+    most = min(_MOST_HELD_OUT, _MOST_IN_ALL // max(len(corpora), 1))
     for number, corpus in enumerate(corpora):
         order = np.random.default_rng([seed, number]).permutation(len(corpus))
-        count = max(1, min(_MOST_HELD_OUT, int(len(corpus) * _SHARE_HELD_OUT)))
+        count = max(1, min(most, int(len(corpus) * _SHARE_HELD_OUT)))
         train.append(CorpusView(corpus, np.sort(order[count:])))
         dev.append(CorpusView(corpus, np.sort(order[:count])))
     return train, dev

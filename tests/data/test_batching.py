@@ -184,6 +184,16 @@ def test_english_becomes_the_target_and_held_out_pairs_leave_training(tmp_path: 
     assert isinstance(train, CorpusView)
 
 
+def test_held_out_text_of_many_languages_has_a_bound(tmp_path: Path) -> None:
+    """To measure thirteen languages before and after took as long as to train on them."""
+    large, small = corpus(tmp_path, "en-de.tsv", 6000), corpus(tmp_path, "en-fr.tsv", 10)
+    for count, most in ((1, 200), (5, 200), (13, 76), (2000, 1)):
+        trained, held = hold_out([large] * count, seed=1)
+        assert {len(part) for part in held} == {most}
+        assert {len(part) for part in trained} == {6000 - most}
+    assert [len(part) for part in hold_out([large, small], seed=1)[1]] == [200, 1]
+
+
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size is 0"):
         BatchingSettings(batch_size=0)
