@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -394,24 +395,8 @@ def xnli(
     >>> 0 <= otkit.evaluate.xnli(settings=settings, languages=["de"]).value("accuracy", "de") <= 1
     True
     """
-    head = how.get("head")
-    measured = _under(head, encoder)
-    found = xnli_data(
-        how.get("data"),
-        how.get("train"),
-        _reading(how),
-        trains=head is None,
-        copies=how.get("copies", ()),
-    )
-    with _with_copies(found, how) as (whole, transfer):
-        task = xnli_task(
-            whole,
-            settings or XnliSettings(),
-            head=head,
-            keep=how.get("save_heads", False),
-            transfer=transfer,
-        )
-        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
+    make = partial(xnli_task, config=settings or XnliSettings())
+    return _fine_tuned(encoder, how, read=xnli_data, make=make)
 
 
 def xquad(
@@ -430,24 +415,8 @@ def xquad(
     >>> 0 <= otkit.evaluate.xquad(settings=settings, languages=["de"]).value("F1", "de") <= 1
     True
     """
-    head = how.get("head")
-    measured = _under(head, encoder)
-    found = xquad_data(
-        how.get("data"),
-        how.get("train"),
-        _reading(how),
-        trains=head is None,
-        copies=how.get("copies", ()),
-    )
-    with _with_copies(found, how) as (whole, transfer):
-        task = xquad_task(
-            whole,
-            settings or XquadSettings(),
-            head=head,
-            keep=how.get("save_heads", False),
-            transfer=transfer,
-        )
-        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
+    make = partial(xquad_task, config=settings or XquadSettings())
+    return _fine_tuned(encoder, how, read=xquad_data, make=make)
 
 
 def translation_errors(
@@ -772,6 +741,24 @@ def _transfer(how: TransferOptions) -> Transfer | None:
         found,
         settings.changed(**changes.get("transfer", {})),
     )
+
+
+def _fine_tuned(
+    encoder: EncoderLike, how: TransferOptions, *, read: Callable[..., Data], make: Callable[..., Task]
+) -> Evaluation:
+    """The figures of a task that is fine-tuned on English."""
+    head = how.get("head")
+    measured = _under(head, encoder)
+    found = read(
+        how.get("data"),
+        how.get("train"),
+        _reading(how),
+        trains=head is None,
+        copies=how.get("copies", ()),
+    )
+    with _with_copies(found, how) as (whole, transfer):
+        task = make(whole, head=head, keep=how.get("save_heads", False), transfer=transfer)
+        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
 
 
 @contextmanager
