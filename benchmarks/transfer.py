@@ -17,7 +17,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -288,24 +288,28 @@ def difference(one: np.ndarray[Any, Any], two: np.ndarray[Any, Any]) -> tuple[fl
     return float(found.mean()), float(low), float(high)
 
 
-def table(task: str, folder: Path, beside: str) -> None:
-    """All systems that were run, each beside one of them under the same seeds."""
+def table(task: str, folder: Path, beside: str, names: Sequence[str], seeds: Collection[int]) -> None:
+    """The systems that were run, each beside one of them under the same seeds."""
     work = TASKS[task]
     rows = [json.loads(path.read_bytes()) for path in sorted((folder / "rows").glob(f"{task}-*.json"))]
-    seconds = {(row["system"], row["seed"]): row["processor_seconds"]["training"] for row in rows}
+    seconds = {
+        (row["system"], row["seed"]): row["processor_seconds"]["training"]
+        for row in rows
+        if row["seed"] in seeds
+    }
     shown: list[tuple[Any, ...]] = []
     for name, system in SYSTEMS.items():
-        seeds = [seed for each, seed in seconds if each == name]
-        paired = [seed for seed in seeds if (beside, seed) in seconds]
-        if not seeds:
+        ran = [seed for each, seed in seconds if each == name]
+        paired = [seed for seed in ran if (beside, seed) in seconds]
+        if not ran or name not in names:
             continue
-        found = {seed: per_item(name, task, seed, folder) for seed in seeds}
+        found = {seed: per_item(name, task, seed, folder) for seed in ran}
         base = {seed: per_item(beside, task, seed, folder) for seed in paired}
-        cells: list[Any] = [name, system.what, len(seeds)]
+        cells: list[Any] = [name, system.what, len(ran)]
         for place in range(len(work.columns)):
             for members in (("en",), work.languages):
                 of = partial(_matrix, languages=members, place=place)
-                cells.append(f"{of([found[seed] for seed in seeds]).mean():.3f}")
+                cells.append(f"{of([found[seed] for seed in ran]).mean():.3f}")
                 if name != beside and paired:
                     value, low, high = difference(
                         of([found[seed] for seed in paired]), of([base[seed] for seed in paired])
@@ -358,8 +362,9 @@ def main() -> None:
     for name, task, seed in () if options.table else queue(options):
         print(json.loads(run(name, task, seed, options).read_bytes())["figures"], flush=True)
         print(f"{task} {name} seed {seed} done at {time.strftime('%H:%M:%S')}", flush=True)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     for task in options.tasks:
-        table(task, options.output, options.beside)
+        table(task, options.output, options.beside, options.systems, seeds)
 
 
 if __name__ == "__main__":

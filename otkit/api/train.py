@@ -179,8 +179,8 @@ def train(
 
     >>> import otkit
     >>> run = otkit.train(
-    ...     "sample", ["sample_data/parallel/de-en.train.tsv"], dev=["sample_data/parallel/de-en.dev.tsv"],
-    ...     recipe="sample", training={"steps": 2}, batching={"batch_size": 4}, output="runs/two-steps",
+    ...     "sample", ["sample_data/parallel/de-en.train.tsv"], recipe="sample",
+    ...     training={"steps": 2}, batching={"batch_size": 4}, output="runs/two-steps",
     ... )
     >>> run.step, run.recipe.training.lr
     (2, 0.0001)

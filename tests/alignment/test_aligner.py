@@ -220,7 +220,7 @@ def test_a_space_may_be_measured_on_other_text(tiny_encoder: TorchEncoder, tmp_p
 
 
 def test_words_past_the_encoders_limit_are_aligned(sample_encoder: TorchEncoder) -> None:
-    pairs = real_pairs(60)
+    pairs = real_pairs(45)
     source, other = joined(pairs)
     assert len(source) > 600
     (found,) = WordAligner(sample_encoder).align([(source, other)], plans=False)
