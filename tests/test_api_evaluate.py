@@ -172,16 +172,27 @@ def test_the_recipe_of_transfer_is_lexicon_augment_and_copies_in_one(
             "changes": {"transfer": {"copy_pairs": 20}},
         },
     ]
+    said: list[str] = []
     found = []
     for number, how in enumerate(ways):
         output = tmp_path / str(number)
         run: Any = getattr(evaluate, task)
-        run(tiny_encoder, settings=settings, languages=["de"], train=str(source), output=output, **how)
+        run(
+            tiny_encoder,
+            settings=settings,
+            languages=["de"],
+            train=str(source),
+            output=output,
+            on_note=said.append,
+            **how,
+        )
         [history] = output.glob(f"{task}/model/seed-0/**/history.jsonl")
         steps = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
         found.append([{name: step[name] for name in step if "loss" in name} for step in steps])
     assert {name for step in found[0] for name in step} >= {"loss", "copy/loss"}
     assert found[0] == found[1]
+    [told] = [text for text in said if "its lexicon replaces" in text]
+    assert 5 < int(told.rpartition("replaces ")[2].partition("%")[0]) < 75
 
 
 def test_copies_need_text_to_count_words_in(files: Path, tiny_encoder: TorchEncoder) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -24,7 +24,7 @@ from otkit.files import replace_file, to_json
 from otkit.projection.copies import SwitchedCopies
 from otkit.projection.lexicon import open_lexicon
 from otkit.projection.places import Text
-from otkit.projection.switching import LexiconWords
+from otkit.projection.switching import LexiconWords, drawing, switched
 from otkit.training.settings import TransferSettings
 
 __all__ = ["copies_from_text"]
@@ -42,21 +42,24 @@ def copies_from_text(
     *,
     device: str = "auto",
     progress: Progress,
+    note: Callable[[str], None],
 ) -> Iterator[list[TaskSet[Any]]]:
     """A copy of the training examples for each corpus, English its target: each word is replaced with the probability
-    `settings.copy_share`, where the lexicon of the first `settings.copy_pairs` short pairs has a translation.
+    `settings.copy_share`, where the lexicon of the first `settings.copy_pairs` short pairs has a translation. `note` is
+    told how many that are.
 
     InputError: a corpus has no short pair.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otkit-copies-")))
-        found = []
+        found, first = [], [Text.of(text) for text in _first_texts(train)]
         for number, corpus in enumerate(corpora):
             path = _counted(corpus, folder / str(number), settings.copy_pairs, device, progress)
-            words = LexiconWords(
-                [path], [word for text in _first_texts(train) for word in Text.of(text).bare]
-            )
+            words = LexiconWords([path], [word for text in first for word in text.bare])
             stack.callback(words.close)
+            note(
+                f"{corpus.name}: its lexicon replaces {_replaced(first, words, settings):.0%} of the words of copies"
+            )
             known = hashlib.sha256(f"{train.sha256} {_entries(path)} {settings.copy_share}".encode())
             found.append(
                 replace(
@@ -106,6 +109,12 @@ def _entries(path: Path) -> str:
         ):
             found.update(to_json(row, indent=None).encode())
     return found.hexdigest()
+
+
+def _replaced(texts: Sequence[Text], words: LexiconWords, settings: TransferSettings) -> float:
+    """The share of the words that are replaced."""
+    made = (switched(text, (), words, settings.copy_share, drawing(text.text, seed=0)) for text in texts)
+    return sum(each.replaced for each in made) / max(1, sum(len(text.words) for text in texts))
 
 
 def _first_texts(train: TaskSet[Any]) -> Iterator[str]:

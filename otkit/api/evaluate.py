@@ -26,6 +26,7 @@ from otkit.data.examples import TaskSet
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
 from otkit.data.languages import languages_told, short_code
+from otkit.data.parallel import silent
 from otkit.data.views import english_last
 from otkit.encoders.encoder import Encoder, read_json
 from otkit.encoders.open import open_encoder
@@ -771,7 +772,12 @@ def _with_copies(found: Data, how: TransferOptions) -> Iterator[tuple[Data, Tran
     device, progress = how.get("device", "auto"), how.get("on_progress", unwatched)
     made: list[TaskSet[Any]]
     with copies_from_text(
-        found.train, transfer.corpora, transfer.settings, device=device, progress=progress
+        found.train,
+        transfer.corpora,
+        transfer.settings,
+        device=device,
+        progress=progress,
+        note=how.get("on_note", silent),
     ) as made:
         counts = transfer.settings.align_weight or transfer.settings.text_consistency
         yield (

@@ -97,11 +97,7 @@ class Transfer:
             )
         if copies:
             agrees = f" and prediction-consistency {settings.consistency:g}" if settings.consistency else ""
-            made = (
-                f", {self.made} of them parallel text whose lexicon replaces {settings.copy_share:.0%} of the words"
-                if self.made
-                else ""
-            )
+            made = f", {self.made} of them parallel text whose lexicon replaces words" if self.made else ""
             notes.append(
                 f"copies of the examples from {copies} file{'s' * (copies > 1)}{made}: the task's loss times"
                 f" {settings.copy_weight:g}{agrees}, {turn}"
@@ -220,6 +216,7 @@ def fine_tune(
         config = replace(config, warmup=min(settings.warmup_steps / count, 0.5))
     best = folder / "best.safetensors"
     best.unlink(missing_ok=True)
+    progress(0, config.steps, f"{name}: fine-tuning")  # the first step may take long
 
     def keep(record: Record) -> None:
         weights = {key: value.detach().cpu().contiguous() for key, value in _unshared(head).items()}
