@@ -54,6 +54,15 @@ LINKED_PAIRS = 1024  # the size of the test sets of Cao, Kitaev and Klein 2020
 
 Reader = Callable[..., TaskSet[Any]]
 
+_SUFFIXES = {
+    ".csv",
+    ".gz",
+    ".json",
+    ".jsonl",
+    ".tsv",
+    ".txt",
+}  # of files; no data set on the Hub is called so
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -292,7 +301,21 @@ def _place(data: FilePath | None, name: str, sample: str) -> Path:
     if data is None:
         return sample_data() / sample
     place = Path(data)
-    return place / name if (place / name).is_dir() else place
+    place = place / name if (place / name).is_dir() else place
+    if not place.is_dir():
+        _expect_hub_name(place, "folder")
+    return place
+
+
+def _expect_hub_name(place: str | Path, what: str) -> None:
+    """Refuse what is a path and not a name on the Hub, which would be asked for it, and tried again, for a minute."""
+    path = Path(place)
+    if path.exists():
+        raise InputError(f"is no {what}", where=str(path), remedy=f"name a {what}, or a data set of the Hub")
+    if path.is_absolute() or len(path.parts) > 2 or path.suffix in _SUFFIXES:
+        raise InputError(
+            f"there is no such {what}", where=str(path), remedy=f"name a {what}, or a data set of the Hub"
+        )
 
 
 def _folder(place: Path, task: str, split: str, read: Reader, reading: Reading) -> dict[str, TaskSet[Any]]:
@@ -339,4 +362,5 @@ def _training(
         return read_hub(str(place), config=config, split="train", on_error=reading.on_error)
     if Path(train).is_file():
         return read(train, on_error=reading.on_error)
+    _expect_hub_name(train, "file")
     return read_hub(train, split="train", on_error=reading.on_error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import Transfer, subset, trainable
-from otkit.evaluation.inputs import Reading, xnli_data
+from otkit.evaluation.inputs import Reading, xnli_data, xquad_data
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
@@ -286,3 +287,19 @@ def test_copies_of_other_examples_are_refused(tmp_path: Path) -> None:
         xnli_task(replace(data, copies=()), CONFIG, transfer=agreeing)
     with pytest.raises(ConfigError, match="for XNLI with parallel text"):
         xnli_task(data, CONFIG, transfer=replace(transfer, settings=TransferSettings(text_consistency=1.0)))
+
+
+@pytest.mark.parametrize("read", [xnli_data, xquad_data])
+def test_a_path_is_not_asked_of_the_hub(tmp_path: Path, read: Callable[..., object]) -> None:
+    """It answered after half a minute of trying."""
+    (tmp_path / "en.tsv").write_text("one\ttwo\tneutral\n", encoding="utf-8")
+    for data, train, said in (
+        (str(tmp_path / "en.tsv"), None, r"en\.tsv: is no folder"),
+        (str(tmp_path / "none"), None, r"none: there is no such folder"),
+        ("some/where/else", None, r"some/where/else: there is no such folder"),
+        ("en.tsv", None, r"en\.tsv: there is no such folder"),
+        (None, str(tmp_path), "is no file"),
+        (None, "train.json", r"train\.json: there is no such file; name a file, or a data set of the Hub"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read(data, train, Reading(languages=("de",)))
