@@ -28,7 +28,7 @@ def corpus_figures(views: Sequence[GridView]) -> Figures:
         "target words": target_words,
         "links": len(shares),
         "links a source word": _ratio(len(shares), source_words),
-        "mean share of a link": _ratio(sum(shares), len(shares)),
+        "mean link strength": _ratio(sum(shares), len(shares)),
         "source words without a partner": _ratio(
             sum(len(view.unlinked_source) for view in views), source_words
         ),
@@ -86,7 +86,7 @@ def frequent_pairs(views: Sequence[GridView], *, most: int = 20) -> Table:
             if _is_word(view.source[i]) and _is_word(view.target[j]):
                 shares[view.source[i], view.target[j]].append(view.link_share((i, j)))
     ranked = sorted(shares.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
-    columns = (Column("source"), Column("target"), Column("times"), Column("mean share", 2))
+    columns = (Column("source"), Column("target"), Column("times"), Column("link strength", 2))
     rows = tuple((*words, len(found), float(np.mean(found))) for words, found in ranked)
     return Table("Most frequent word pairs", columns, rows)
 

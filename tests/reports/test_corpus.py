@@ -30,7 +30,7 @@ def test_figures_of_two_known_pairs() -> None:
     assert figures["source words without a partner"] == (1 + 4) / 10
     assert figures["target words without a partner"] == 3 / 8
     assert figures["mean transport cost"] == 0.5
-    assert figures["mean share of a link"] == pytest.approx((1.0 + 0.8 + 0.6 + 0.9 + 1.0) / 5)
+    assert figures["mean link strength"] == pytest.approx((1.0 + 0.8 + 0.6 + 0.9 + 1.0) / 5)
     # A & S: 2 and 1; A & P: 3 and 1; A: 4 and 1; S: 3 and 3.
     assert figures["AER"] == pytest.approx(1 - (3 + 4) / (5 + 6))
 
@@ -38,7 +38,7 @@ def test_figures_of_two_known_pairs() -> None:
 def test_figures_over_nothing_are_none() -> None:
     empty = GridView((), ("a",), np.zeros((0, 1)), (), np.zeros(0), np.zeros(1))
     figures = corpus_figures([empty])
-    assert figures["mean share of a link"] is None
+    assert figures["mean link strength"] is None
     assert figures["mean transport cost"] is None
     with pytest.raises(ConfigError, match="at least one model"):
         figures_table({})
