@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from tokenizers import BertWordPieceTokenizer
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
@@ -92,6 +93,11 @@ def vocabulary(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     pieces = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
     pieces.train_from_iterator(iter(texts), vocab_size=size, limit_alphabet=_CHARACTERS, show_progress=False)
     pieces._tokenizer.model.max_input_chars_per_word = 1000
+    # One that is trained has no form yet, neither for a text nor for two.
+    marks = [(token, pieces.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    pieces._tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
+    )
     # Not BertTokenizer, which makes its word pieces anew when it is loaded, with the usual limit of a word's length.
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=pieces._tokenizer,

@@ -13,6 +13,8 @@ import pytest
 from benchmarks import pretrain
 from benchmarks.pretrain import Budget, last_whole, one_of_each, seconds_of, sides
 from otkit.encoders.open import open_encoder
+from otkit.encoders.pairs import PairTokenizer
+from otkit.encoders.torch import TorchEncoder
 from otkit.resources import sample_data
 
 
@@ -73,3 +75,7 @@ def test_a_stopped_run_goes_on_to_an_encoder_that_opens(
     # A long stretch without spaces is cut into pieces, not given up.
     stretch = encoder.tokenize(["一二三 " + "ab" * 55])
     assert stretch.ids.shape[1] > 100
+    assert isinstance(encoder, TorchEncoder)
+    assert PairTokenizer(encoder).added == 3  # a task of two texts can be fine-tuned
+    marked = encoder.tokenizer("haus")["input_ids"]
+    assert [marked[0], marked[-1]] == encoder.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
