@@ -17,6 +17,7 @@ if not torch.cuda.is_available():
     # Triton looks at this when it is first imported, which torch.compile does too.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from tokenizers import processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from otkit.encoders.encoder import EncoderSettings
@@ -84,6 +85,15 @@ def tiny_encoder() -> TorchEncoder:
     return make_tiny_encoder()
 
 
+def give_pair_form(encoder: TorchEncoder) -> None:
+    """Let the tiny encoder take two texts as one, as a task of premises or questions needs it."""
+    encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+
+
 def make_tiny_encoder() -> TorchEncoder:
     """The same, for fixtures of a wider scope."""
     letters = "abcdefghijklmnopqrstuvwxyzäöüß0123456789.,?!'-"
@@ -120,7 +130,7 @@ def make_tiny_encoder() -> TorchEncoder:
 
 
 def _word_piece(pieces: list[str]) -> PreTrainedTokenizerFast:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     backend = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=False)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import processors
 
 from otkit.api import evaluate
 from otkit.api.augment import augment
@@ -20,6 +19,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import read_recipe
 from otkit.resources import sample_data
+from tests.conftest import give_pair_form
 
 SAMPLE = Path(str(sample_data()))
 EXAMPLES = [test for test in doctest.DocTestFinder().find(evaluate) if test.examples]
@@ -146,11 +146,7 @@ def test_a_folder_beside_files_is_not_passed_over(files: Path) -> None:
 def test_the_recipe_of_transfer_is_lexicon_augment_and_copies_in_one(
     tmp_path: Path, tiny_encoder: TorchEncoder, task: str
 ) -> None:
-    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    give_pair_form(tiny_encoder)
     settings: Any = {
         "xnli": evaluate.XnliSettings(train_examples=None, test_examples=8, batch_size=4, epochs=1),
         "xquad": evaluate.XquadSettings(

@@ -204,9 +204,9 @@ def _values(file: GgufFile, tensor: Any) -> Tensor:
 def _dequantized(tensor: Any) -> NDArray[Any]:
     """All values, in the order of the file. gguf works on 16 rows at a time, of a mapped file, of which each view costs
     more than the arithmetic: blocks do not know of rows, so 64 kB of them are given to it as one."""
-    data = np.asarray(tensor.data)
-    rows = max(1, 2**16 // data.shape[-1])
-    parts = [data[start : start + rows].reshape(1, -1) for start in range(0, len(data), rows)]
+    data = np.atleast_2d(np.asarray(tensor.data))
+    rows = max(1, 2**16 // max(1, data.shape[-1]))
+    parts = [data[start : start + rows].reshape(1, -1) for start in range(0, max(1, len(data)), rows)]
     return np.concatenate([dequantize(part, tensor.tensor_type).ravel() for part in parts])
 
 

@@ -54,14 +54,8 @@ LINKED_PAIRS = 1024  # the size of the test sets of Cao, Kitaev and Klein 2020
 
 Reader = Callable[..., TaskSet[Any]]
 
-_SUFFIXES = {
-    ".csv",
-    ".gz",
-    ".json",
-    ".jsonl",
-    ".tsv",
-    ".txt",
-}  # of files; no data set on the Hub is called so
+# Of files: no data set on the Hub is called so.
+_SUFFIXES = {".csv", ".gz", ".json", ".jsonl", ".tsv", ".txt"}
 
 
 @dataclass(frozen=True)

@@ -505,7 +505,7 @@ class TransferSettings(Settings):
     )
     copy_share: float = setting(
         0.0,
-        "Make a copy for each file of parallel text: replace this share of the words through a lexicon of it (CoSDA).",
+        "For copies through lexicons of the parallel text (CoSDA): how probably a word is replaced, if it is in there.",
         least=0,
         most=1,
         panel=_RECIPE,

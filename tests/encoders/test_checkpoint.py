@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 import tokenizers
 import torch
 
-from otkit.encoders.gguf import read_gguf
+from otkit.encoders.gguf import _dequantized, read_gguf
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
@@ -85,6 +86,23 @@ def test_weights_are_the_blocks_of_the_file(sample_encoder: TorchEncoder) -> Non
     assert found.shape == (384, 1536)
     np.testing.assert_array_equal(found.numpy(), expected.reshape(384, 1536).astype(np.float32))
     assert torch.equal(sample_encoder.model.encoder.layer[3].output.dense.weight, found)
+
+
+@pytest.mark.parametrize("shape", [(100_000,), (3, 64), (0, 64), (2, 0)])
+def test_a_tensor_is_unpacked_in_few_calls_whatever_its_shape(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    calls: list[int] = []
+
+    def unpack(data: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
+        calls.append(data.size)
+        return gguf.quants.dequantize(data, kind)
+
+    monkeypatch.setattr("otkit.encoders.gguf.dequantize", unpack)
+    data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    tensor = SimpleNamespace(data=data, tensor_type=gguf.GGMLQuantizationType.F32)
+    np.testing.assert_array_equal(_dequantized(tensor), data.ravel())
+    assert calls == [data.size]
 
 
 def write_gguf_file(path: Path, change: Callable[[dict, dict], None] = lambda fields, tensors: None) -> Path:

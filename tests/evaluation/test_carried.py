@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tokenizers import processors
 
 from otkit.data.examples import Answer, QaExample
 from otkit.encoders.pairs import PairTokenizer
@@ -12,6 +11,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.answers import Window, make_windows
 from otkit.evaluation.carried import Carrying, counterparts
 from otkit.evaluation.protocol import unwatched
+from tests.conftest import give_pair_form
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,11 +25,7 @@ def test_windows_are_paired_in_order_and_with_the_last_where_the_copy_has_fewer(
 
 
 def test_each_word_goes_to_the_subwords_of_the_word_it_is_linked_to(tiny_encoder: TorchEncoder) -> None:
-    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    give_pair_form(tiny_encoder)
     tokenizer = PairTokenizer(tiny_encoder)
     context = "the small house is kleines, the haus."
     one = QaExample("q", "ist das", context, (Answer("small", 4),))

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import processors
 
 from otkit.data.examples import NLI_LABELS, NliExample, TaskSet
 from otkit.data.parallel import open_corpus
@@ -27,6 +26,7 @@ from otkit.evaluation.xnli import XnliData, xnli_task
 from otkit.training.heads import HeadConfig
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TrainingSettings, TransferSettings
+from tests.conftest import give_pair_form
 from tests.training.test_every_objective import TEXT
 
 WORDS = {"entailment": "house", "neutral": "small", "contradiction": "klein"}
@@ -48,11 +48,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def encoder(tiny_encoder: TorchEncoder) -> TorchEncoder:
-    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    give_pair_form(tiny_encoder)
     return tiny_encoder
 
 

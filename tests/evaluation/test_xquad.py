@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import processors
 from torch import Tensor
 
 from otkit.data.examples import Answer, QaExample, TaskSet
@@ -33,6 +32,7 @@ from otkit.resources import sample_data
 from otkit.training.heads import HeadConfig, SpanFinder
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
+from tests.conftest import give_pair_form
 
 SAMPLE = Path(str(sample_data()))
 CONFIG = XquadSettings(
@@ -54,11 +54,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def encoder(tiny_encoder: TorchEncoder) -> TorchEncoder:
-    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    give_pair_form(tiny_encoder)
     return tiny_encoder
 
 

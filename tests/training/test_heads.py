@@ -25,16 +25,13 @@ from otkit.training.heads import (
     save_head,
 )
 from otkit.training.tuning import freeze
+from tests.conftest import give_pair_form
 
 
 @pytest.fixture
 def encoder(tiny_encoder: TorchEncoder) -> TorchEncoder:
     """The tiny encoder with a form for two texts."""
-    tiny_encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    give_pair_form(tiny_encoder)
     return tiny_encoder
 
 
