@@ -6,29 +6,34 @@ import os
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-import typer.main
-import typer.testing
 
-if not torch.cuda.is_available():
-    # Triton looks at this when it is first imported, which torch.compile does too.
-    os.environ.setdefault("TRITON_INTERPRET", "1")
-
-from tokenizers import processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-from otkit.encoders.encoder import EncoderSettings
-from otkit.encoders.open import open_encoder
-from otkit.encoders.torch import TorchEncoder
 from tests.hub import Hub, use
+
+# The process that hands tests to workers reads this file too, and then waits for them: torch and what needs it are
+# imported where they are used.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from otkit.encoders.torch import TorchEncoder
 
 BENCHMARK_DATA = Path(
     os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
 """Published test sets, which the repository does not hold."""
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Where there is no GPU, kernels are interpreted."""
+    if session.config.getoption("numprocesses", None):
+        return  # workers collect
+    import torch
+
+    if not torch.cuda.is_available():
+        # Triton looks at this when it is first imported, which torch.compile does too.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def mostly_slow(names: Collection[Any], *quick: Any) -> list[Any]:
@@ -55,6 +60,9 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(scope="session", autouse=True)
 def _one_tree_of_commands() -> Iterator[None]:
     """Typer builds all commands anew for each call; a user's process makes one call, a worker thousands."""
+    import typer.main
+    import typer.testing
+
     build = cache(typer.main.get_command)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", build)
@@ -65,6 +73,8 @@ def _one_tree_of_commands() -> Iterator[None]:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Several threads on so small a model or problem only wait for each other."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -74,6 +84,9 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def sample_encoder() -> TorchEncoder:
     """The embedded encoder on the CPU. Do not train it: take `tiny_encoder` for that."""
+    from otkit.encoders.open import open_encoder
+    from otkit.encoders.torch import TorchEncoder
+
     encoder = open_encoder(device="cpu")
     assert isinstance(encoder, TorchEncoder)
     return encoder
@@ -87,6 +100,8 @@ def tiny_encoder() -> TorchEncoder:
 
 def give_pair_form(encoder: TorchEncoder) -> None:
     """Let the tiny encoder take two texts as one, as a task of premises or questions needs it."""
+    from tokenizers import processors
+
     encoder.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -96,6 +111,12 @@ def give_pair_form(encoder: TorchEncoder) -> None:
 
 def make_tiny_encoder() -> TorchEncoder:
     """The same, for fixtures of a wider scope."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from otkit.encoders.encoder import EncoderSettings
+    from otkit.encoders.torch import TorchEncoder
+
     letters = "abcdefghijklmnopqrstuvwxyzäöüß0123456789.,?!'-"
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     words = [
@@ -130,7 +151,8 @@ def make_tiny_encoder() -> TorchEncoder:
 
 
 def _word_piece(pieces: list[str]) -> PreTrainedTokenizerFast:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=False)

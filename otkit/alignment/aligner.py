@@ -19,6 +19,7 @@ from otkit.alignment.explain import Trace, links_under, trace_pair
 from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.layers import read_texts
 from otkit.alignment.links import MOST_CELLS, PairLinks, find_all
+from otkit.alignment.prior import COUNTED_SHARE, CorpusPrior, KnownWords, LinkCounts
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import TokenisedWindow, UnitStore, encode_window, tokenise, tokens_at_once
 from otkit.encoders.encoder import Encoder
@@ -147,6 +148,8 @@ class WordAligner:
         self.batch_tokens = batch_tokens or tokens_at_once(encoder)
         self.spaces: tuple[Space, Space] | None = None
         """What the vectors of each side share, once it is known."""
+        self.prior: CorpusPrior | None = None
+        """What a corpus taught, once it was counted."""
         self.on_encoded: Callable[[int], None] = lambda pairs: None
         """Told, within a window, how many of its pairs are through the encoder: nearly all of the work."""
 
@@ -155,6 +158,26 @@ class WordAligner:
         spoken = self.languages if self.encoder.subwords.usual is not None else None
         told = {} if spoken is None else {"languages": list(spoken)}
         return {**self.config.used(), "layers": list(self.layers), **told}
+
+    def count(
+        self, pairs: Sequence[SentencePair], *, progress: Callable[[int], None] = lambda done: None
+    ) -> CorpusPrior:
+        """What the links of these pairs, as they come, hold against links between their words; `progress` is told how
+        many pairs are done."""
+        weak = self.config.changed(threshold=COUNTED_SHARE)
+        first = WordAligner(
+            self.encoder, weak, batch_tokens=self.batch_tokens, window=self.window, languages=self.languages
+        )
+        counts, done = LinkCounts(), 0
+        progress(done)
+        first.on_encoded = lambda more: progress(done + more)
+        for window in first.align_windows(pairs):
+            for found in window:
+                if found is not None:
+                    counts.add(found.source, found.target, found.links)
+            done += len(window)
+            progress(done)
+        return counts.prior()
 
     def align(self, pairs: Iterable[SentencePair], *, plans: bool = True) -> Iterator[Alignment]:
         """One alignment for each pair, in order; with `plans` the plan too, a matrix a pair."""
@@ -298,7 +321,11 @@ class WordAligner:
     ) -> dict[int, PairLinks]:
         """What there is between the pairs of a window, by their places, in order."""
         store = self._store(window.tokens, progress)
-        found = dict(zip(window.usual, find_all(store, self.config, plans=plans), strict=True))
+        known = None
+        if self.prior is not None:
+            known = KnownWords(self.prior, [window.pairs[index] or ((), ()) for index in window.usual])
+        links = find_all(store, self.config, plans=plans, known=known)
+        found = dict(zip(window.usual, links, strict=True))
         for index in window.texts:
             pair = window.pairs[index]
             assert pair is not None

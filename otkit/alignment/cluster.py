@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from otkit.alignment.aligner import Alignment, SentencePair, WordAligner, cut_window
+from otkit.alignment.prior import CorpusPrior
 from otkit.alignment.settings import AlignmentSettings
 from otkit.cluster import map_windows
 from otkit.encoders.open import open_encoder
@@ -33,6 +34,7 @@ class OpenAligner:
     precision: str
     spaces: tuple[Space, Space] | None = None
     languages: tuple[str, str] | None = None
+    prior: CorpusPrior | None = None
 
     def __call__(self) -> Callable[[list[SentencePair | None]], Aligned]:
         """Open the encoder here."""
@@ -47,7 +49,7 @@ class OpenAligner:
             window=self.window,
             languages=self.languages,
         )
-        aligner.spaces = self.spaces
+        aligner.spaces, aligner.prior = self.spaces, self.prior
         return aligner.align_window
 
 
@@ -81,6 +83,7 @@ def align_on_cluster(
             aligner.encoder.precision,
             aligner.spaces,
             aligner.languages,
+            aligner.prior,
         )
         yield from map_windows(opener, windows, address=address, threads=threads, gpus=int("cuda" in device))
 

@@ -16,6 +16,7 @@ import torch
 from otkit import __version__
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.documents import DocumentPair, cut_document
+from otkit.alignment.prior import CorpusPrior, check_prior, sampled
 from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
@@ -23,7 +24,7 @@ from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import PACKED, check_outputs, format_of, hold, to_json
+from otkit.files import PACKED, check_outputs, format_of, hold, is_stream, to_json
 
 __all__ = [
     "LINE_FORMATS",
@@ -207,12 +208,8 @@ class CorpusStream:
         if isinstance(record, BadLine):
             self._waiting.append((record, None, 1))
             return None
-        if not self._raw:
-            self._waiting.append((record, None, 1))
-            return words_of(record.source), words_of(record.target)
-        sides = segments(record.source, self._raw), segments(record.target, self._raw)
+        (source, target), sides = _words_in(record, self._raw)
         self._waiting.append((record, sides, 1))
-        source, target = (tuple(part.text for part in side) for side in sides)
         return source, target
 
     def _sentences(self, record: Pair | BadLine) -> DocumentPair | None:
@@ -260,6 +257,15 @@ class CorpusStream:
         return Piece("".join([f"{text}\n" for text in texts]), len(window), tuple(bad), known)
 
 
+def _words_in(record: Pair, raw: RawText) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], Segments | None]:
+    """The words of a record, and of raw text where they stand."""
+    if not raw:
+        return (words_of(record.source), words_of(record.target)), None
+    sides = segments(record.source, raw), segments(record.target, raw)
+    source, target = (tuple(part.text for part in side) for side in sides)
+    return (source, target), sides
+
+
 def known_of(aligner: WordAligner | None) -> dict[str, Any]:
     """What an aligner must be given to go on as it would have."""
     spaces = None if aligner is None else aligner.spaces
@@ -292,6 +298,7 @@ class Extracted:
     links     links on all of them; None where a finished output does not tell
     sha256    of the sentences
     finished_before  True where an earlier run had done all of it
+    counted   pairs that were counted for the corpus prior, where there is one
     """
 
     output: Path | None
@@ -300,6 +307,7 @@ class Extracted:
     skipped: int
     sha256: str
     finished_before: bool = False
+    counted: int | None = None
 
 
 def extract_corpus(
@@ -312,12 +320,14 @@ def extract_corpus(
     scores: bool = False,
     raw: RawText = False,
     documents: bool = False,
+    corpus_prior: bool = False,
     input_format: str = "auto",
     on_error: str = "raise",
     resume: bool = False,
     overwrite: bool = False,
     engine: Engine | None = None,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    on_counted: Callable[[int, int], None] = lambda done, total: None,
     on_note: Callable[[str], None] = silent,
     on_bad_line: Callable[[BadLine], None] = lambda bad: None,
 ) -> Extracted:
@@ -325,25 +335,41 @@ def extract_corpus(
     file = Path(output) if isinstance(output, str | Path) else None
     shape = check_extraction(corpus, file, format=format, resume=resume, overwrite=overwrite)
     check_outputs({"output": file}, [corpus, target])
+    if corpus_prior:
+        again = not any(
+            str(each) == "-" or is_stream(Path(each)) for each in (corpus, target) if each is not None
+        )
+        check_prior(aligner.config, documents=documents, readable_twice=again)
     read = read_documents if documents else read_pairs
     records = read(corpus, target=target, format=input_format, on_error=on_error, note=on_note)
     stream = CorpusStream(
         aligner, LINE_FORMATS[shape], scores=scores, raw=raw, documents=documents, engine=engine
     )
 
+    taught: CorpusPrior | None = None
+
     def run(known: dict[str, Any], write: Callable[[Piece], object]) -> None:
+        nonlocal taught
         with as_left():
             done = int(known.get("done", 0))
-        on_progress(done, None)
+        if corpus_prior:
+            # Counted anew by a run that goes on: the same pairs, in the same windows, have the same links.
+            text = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=silent)
+            sample = sampled(record for record in text if isinstance(record, Pair))
+            taught = aligner.prior = aligner.count(
+                [_words_in(record, raw)[0] for record in sample],
+                progress=lambda pairs: on_counted(pairs, len(sample)),
+            )
         told, aligner.on_encoded = aligner.on_encoded, lambda more: on_progress(stream.done + more, None)
         try:
+            on_progress(done, None)
             for piece in stream.pieces(records, known):
                 write(piece)
                 on_progress(stream.done, None)
                 for bad in piece.bad:
                     on_bad_line(bad)
         finally:
-            aligner.on_encoded = told
+            aligner.on_encoded, aligner.prior = told, None
         on_progress(stream.done, stream.done)
 
     if file is None:
@@ -351,7 +377,8 @@ def extract_corpus(
         run({}, lambda piece: output.write(piece.text))
     else:
         cut = segmenters_of(raw) if raw else None
-        fingerprint = fingerprint_of(aligner, (shape, scores, cut, documents, input_format, on_error))
+        rest = (shape, scores, cut, documents, input_format, on_error, corpus_prior)
+        fingerprint = fingerprint_of(aligner, rest)
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
                 forget_partial(file)
@@ -365,7 +392,8 @@ def extract_corpus(
     for said in (stream.spaces.note(str(corpus)), stream.spaces.raw_note(str(corpus))):
         if said is not None:
             on_note(said)
-    return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256)
+    pairs = None if taught is None else taught.pairs
+    return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256, counted=pairs)
 
 
 def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from otkit.alignment.partners import no_partner, rules_of
 from otkit.alignment.plans import Problem, ordered, problem_of, similarity, solver_of, temperature
+from otkit.alignment.prior import KnownWords
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore
 from otkit.alignment.strategies import extract_links, strengths
@@ -56,9 +57,11 @@ class PairLinks:
     cost: float
 
 
-def find_all(store: UnitStore, config: AlignmentSettings, *, plans: bool) -> list[PairLinks]:
+def find_all(
+    store: UnitStore, config: AlignmentSettings, *, plans: bool, known: KnownWords | None = None
+) -> list[PairLinks]:
     """What there is between sentences 0 and 1, 2 and 3, ... of the store; a pair past `MOST_CELLS` in blocks,
-    and without its plan."""
+    and without its plan. `known` is what a corpus taught of the words of these pairs."""
     sizes = store.counts.view(-1, 2).cpu().numpy()
     results: dict[int, PairLinks] = {}
     for members in by_size(sizes):
@@ -67,9 +70,12 @@ def find_all(store: UnitStore, config: AlignmentSettings, *, plans: bool) -> lis
         lengths = store.gather_lengths(2 * rows), store.gather_lengths(2 * rows + 1)
         if int(sizes[members].prod(1).max()) > MOST_CELLS:  # by_size leaves such a pair alone
             (member,) = members.tolist()
-            results[member] = _find_in_blocks(source, target, config, lengths)
+            results[member] = _find_in_blocks(source, target, config, lengths, known, member)
         else:
-            batch = find_links(source, target, config, lengths=lengths, plans=plans)
+            factors = None
+            if known is not None:
+                factors = known.batch(members.tolist(), *sizes[members].max(0).tolist())
+            batch = find_links(source, target, config, lengths=lengths, plans=plans, factors=factors)
             results.update(zip(members.tolist(), batch, strict=True))
     return [results[member] for member in range(len(sizes))]
 
@@ -96,14 +102,15 @@ def find_links(
     *,
     lengths: Lengths | None = None,
     plans: bool,
+    factors: Tensor | None = None,
 ) -> list[PairLinks]:
-    """What the settings find for each of B pairs."""
+    """What the settings find for each of B pairs; `factors` (B,W,V) are those of the link strengths of their words."""
     if 0 in (source.mask.shape[1], target.mask.shape[1]):  # every pair has an empty side
         return [
             _nothing(rows, columns, config, plans=plans)
             for rows, columns in zip(*map(_word_counts, (source, target)), strict=True)
         ]
-    found = decide(source, target, config, lengths=lengths)
+    found = decide(source, target, config, lengths=lengths, factors=factors)
     sizes = [_word_counts(side) for side in (source, target)]
     scores = found.scores if plans else None
     return list(_split(found.linked, found.share, scores, found.alone, found.cost, sizes))
@@ -136,9 +143,15 @@ class Decision:
 
 
 def decide(
-    source: Encoded, target: Encoded, config: AlignmentSettings, *, lengths: Lengths | None = None
+    source: Encoded,
+    target: Encoded,
+    config: AlignmentSettings,
+    *,
+    lengths: Lengths | None = None,
+    factors: Tensor | None = None,
 ) -> Decision:
-    """The plan, and what the strategy makes of it, for B pairs of which each side has a unit."""
+    """The plan, and what the strategy makes of it, for B pairs of which each side has a unit; under the strategy
+    threshold the link strengths between their words are multiplied by `factors` (B,W,V)."""
     problem = paid = problem_of(source, target, config, letters=lengths)
     mask = problem.mask
     nulls: tuple[Tensor, Tensor] | None
@@ -171,6 +184,8 @@ def decide(
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
         strength = link_strengths(share, config, lengths)
+        if factors is not None:
+            strength = strength * factors[:, : strength.shape[1], : strength.shape[2]].to(strength)
         linked = strength > _threshold(config)
     alone = nulls and _no_partner(share, nulls, linked, lengths, config)
     return Decision(
@@ -314,7 +329,12 @@ def _nothing(rows: int, columns: int, config: AlignmentSettings, *, plans: bool)
 
 
 def _find_in_blocks(
-    source: Encoded, target: Encoded, config: AlignmentSettings, lengths: Lengths | None
+    source: Encoded,
+    target: Encoded,
+    config: AlignmentSettings,
+    lengths: Lengths | None,
+    taught: KnownWords | None,
+    pair: int,
 ) -> PairLinks:
     """The links of one pair whose cost matrix would not fit, cut along the diagonal into blocks that overlap; no plan.
 
@@ -337,7 +357,11 @@ def _find_in_blocks(
             continue
         parts = [_part(side, low[s], high[s]) for s, side in enumerate(sides)]
         counted = lengths and (lengths[0][:, low[0] : high[0]], lengths[1][:, low[1] : high[1]])
-        (found,) = find_links(parts[0], parts[1], config, lengths=counted, plans=False)
+        factors = None
+        if taught is not None:
+            spans = [slice(int(each[low[s]]), int(each[high[s] - 1]) + 1) for s, each in enumerate(words)]
+            factors = taught.part(pair, spans[0], spans[1])
+        (found,) = find_links(parts[0], parts[1], config, lengths=counted, plans=False, factors=factors)
         firsts = [int(each[low[s]]) for s, each in enumerate(words)]
         owned = [(int(each[edges[k][s]]) if edges[k][s] < len(each) else 0) for s, each in enumerate(words)]
         ends = [

@@ -336,6 +336,7 @@ class Aligner:
         scores: bool = False,
         raw: RawText = False,
         documents: bool = False,
+        corpus_prior: bool = False,
         input_format: str = "auto",
         on_error: str = "raise",
         resume: bool = False,
@@ -343,6 +344,7 @@ class Aligner:
         engine: str = "local",
         address: str | None = None,
         on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+        on_counted: Callable[[int, int], None] = lambda done, total: None,
         on_note: Callable[[str], None] = silent,
         on_bad_line: Callable[[BadLine], None] = lambda bad: None,
     ) -> Extracted:
@@ -356,13 +358,16 @@ class Aligner:
                       sudachi, newmm)
         documents     each pair is one of documents: they are cut into sentences, and aligned as `align_documents` does.
                       Two files have a blank line between documents, and a line of links is written for each document
+        corpus_prior  align a sample of the corpus first (at most 10,000 pairs), and hold against a link what the sample
+                      says: that its two words seldom go together though they often stand in the same pair. The corpus
+                      is read twice, so it is no stream; the strategy is threshold
         input_format  auto, tsv, bars, jsonl or files
         on_error      "skip" leaves the line of a bad line empty, "raise" stops there with an InputError
         resume        go on with an interrupted run of the same settings, to the same bytes
         overwrite     replace an output, or start an interrupted run over
         engine        local, or ray for the workers of the Ray cluster at `address` (None: one of this machine alone)
         on_progress   is told how many lines are done (of documents: sentences of both sides), and how many there are
-                      once that is known
+                      once that is known; on_counted, how many pairs of the sample are counted for `corpus_prior`
 
         An output that another run made, or that otkit did not make, is an OutputError.
 
@@ -388,12 +393,14 @@ class Aligner:
             scores=scores,
             raw=raw,
             documents=documents,
+            corpus_prior=corpus_prior,
             input_format=input_format,
             on_error=on_error,
             resume=resume,
             overwrite=overwrite,
             engine=self._workers(address) if engine == "ray" else None,
             on_progress=on_progress,
+            on_counted=on_counted,
             on_note=on_note,
             on_bad_line=on_bad_line,
         )

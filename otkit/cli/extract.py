@@ -72,6 +72,14 @@ def extract(
             rich_help_panel="Data",
         ),
     ] = False,
+    corpus_prior: Annotated[
+        bool,
+        typer.Option(
+            "--corpus-prior",
+            help="Read the corpus twice: words that its own links seldom put together are linked less.",
+            rich_help_panel="Data",
+        ),
+    ] = False,
     langs: Langs = None,
     on_error: OnError = "raise",
     given: Given = NOTHING,
@@ -146,6 +154,7 @@ def extract(
             "raw": raw,
             "segmenter": segmenter,
             "documents": documents,
+            "corpus_prior": corpus_prior,
             "format": format,
             "scores": scores,
             "resume": resume,
@@ -198,6 +207,14 @@ def extract(
     unit, record = ("sentences", "document") if documents else ("lines", "line")
     # Lines on a terminal are progress enough, and a bar between them is none.
     with progress_bar(quiet=quiet or (output is None and is_terminal())) as bar:
+        # The first pass has the bar to itself, and then the second.
+        steps = {"count": bar.step("count", unit="pairs")} if corpus_prior else {}
+
+        def on_progress(done: int, known: int | None) -> None:
+            if "extract" not in steps:
+                steps["extract"] = bar.step("extract", unit=unit, total=total, alone=True)
+            steps["extract"].reached(done, known)
+
         try:
             with resumable(lambda: output is not None and was_begun(output)):
                 done = aligner.extract(
@@ -208,13 +225,15 @@ def extract(
                     scores=scores,
                     raw=segmenter or raw,
                     documents=documents,
+                    corpus_prior=corpus_prior,
                     input_format=input_format,
                     on_error=on_error,
                     resume=resume,
                     overwrite=overwrite,
                     engine=engine,
                     address=address,
-                    on_progress=bar.step("extract", unit=unit, total=total).reached,
+                    on_progress=on_progress,
+                    on_counted=lambda done, most: steps["count"].reached(done, most),
                     on_note=lambda text: note(text, quiet=quiet),
                     on_bad_line=name_bad,
                 )
@@ -240,6 +259,7 @@ def extract(
                 "skipped": done.skipped,
                 "sha256": done.sha256,
             },
+            **({} if done.counted is None else {"corpus_prior": {"pairs": done.counted}}),
         }
         write_document(json_path, figures, overwrite=overwrite)
     if done.finished_before:

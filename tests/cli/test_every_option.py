@@ -169,6 +169,9 @@ def make_inputs(folder: Path) -> Path:
     for side, number in (("de", 0), ("en", 1)):
         words = sorted({word for pair in LINES for word in pair[number].split()})
         write(f"cc.{side}.vec", [f"{word} {place % 3} 1 {place % 5}" for place, word in enumerate(words)])
+    rows = [" ".join(side.split()[::-1]) for pair in LINES for side in pair]
+    # Each word stands with each, and seldom goes with it.
+    write("often.tsv", [f"{one}\t{other}" for one in rows for other in rows])
     write("raw.tsv", ["das haus, klein.\tthe house, small."])
     write("links1.txt", ["0-0 1-3"])
     write("links2.txt", ["0-0 1-2", "0-1"])
