@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -67,6 +69,38 @@ def _one_tree_of_commands() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", build)
         patch.setattr(typer.testing, "_get_command", build)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_trace_of_a_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """To trace an encoder takes seconds, and the same graph comes of the same weights and settings: a worker traces it
+    once."""
+    import torch
+
+    from otkit.exports import onnx
+    from otkit.exports.graph import write_graph
+
+    traced = tmp_path_factory.mktemp("graphs")
+
+    def write(encoder: TorchEncoder, path: Path, *, opset: int, also: Collection[int] = ()) -> None:
+        whole = hashlib.sha256()
+        for part in (encoder.model, encoder.head):
+            whole.update(repr((part, getattr(part, "config", None))).encode())
+            for name, weight in part.state_dict().items():
+                whole.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+                whole.update(weight.contiguous().view(-1).view(torch.uint8).numpy())
+        whole.update(repr((encoder.settings, encoder.subwords.padding_id, opset, [*also])).encode())
+        kept = traced / whole.hexdigest()
+        if not kept.exists():
+            write_graph(encoder, path, opset=opset, also=[*also])
+            if len([*path.parent.iterdir()]) > 1:
+                return  # in two files
+            shutil.copy(path, kept)
+        shutil.copy(kept, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx, "write_graph", write)
         yield
 
 

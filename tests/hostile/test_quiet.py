@@ -44,7 +44,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize(
     "name",
-    mostly_slow(LINES, "extract", "search", "export"),
+    mostly_slow(LINES, "extract", "search"),
 )
 def test_a_command_writes_its_outputs_and_nothing_else(name: str, watched: Any, here: Path) -> None:
     server, home, scratch = watched

@@ -205,6 +205,7 @@ def test_words_of_raw_text() -> None:
     assert not same_mark(".", ",")
 
 
+@pytest.mark.slow  # 60 pairs through the sample encoder; the sample's labels are carried in tests/cli/test_project.py
 def test_europarl_with_the_links_of_the_sample_encoder() -> None:
     """The span F1 of the first 60 sentences in German; the figures of all are in benchmarks/projection.py."""
     data = os.environ.get("OTKIT_BENCHMARK_DATA", Path(__file__).parents[3] / "shared" / "data")
