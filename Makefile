@@ -24,7 +24,7 @@ test: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(MAKE) docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 	sh tests/wheel.sh $(BIN)/python
 
 # Warnings are errors; the Python on the pages runs; nothing on them may load from elsewhere.
