@@ -16,7 +16,7 @@ import torch
 from otkit import __version__
 from otkit.alignment.aligner import Alignment, WordAligner
 from otkit.alignment.documents import DocumentPair, cut_document
-from otkit.alignment.prior import CorpusPrior, check_prior, sampled
+from otkit.alignment.prior import CorpusPrior, check_prior, countable, sampled
 from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, words_of
@@ -355,7 +355,11 @@ def extract_corpus(
         if corpus_prior:
             # Counted anew by a run that goes on: the same pairs, in the same windows, have the same links.
             text = read_pairs(corpus, target=target, format=input_format, on_error=on_error, note=silent)
-            sample = sampled(record for record in text if isinstance(record, Pair))
+            sample = sampled(
+                record
+                for record in text
+                if isinstance(record, Pair) and countable(record.source, record.target)
+            )
             taught = aligner.prior = aligner.count(
                 [_words_in(record, raw)[0] for record in sample],
                 progress=lambda pairs: on_counted(pairs, len(sample)),

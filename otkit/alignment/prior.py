@@ -21,13 +21,14 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.encoders.tokens import Sentence
 from otkit.errors import ConfigError
 
-__all__ = ["COUNTED_PAIRS", "CorpusPrior", "KnownWords", "LinkCounts", "check_prior", "sampled"]
+__all__ = ["COUNTED_PAIRS", "CorpusPrior", "KnownWords", "LinkCounts", "check_prior", "countable", "sampled"]
 
 COUNTED_PAIRS = 10_000
 """Pairs that are counted at most: a thousand of the corpus' own kind say nearly all that there is to know."""
 COUNTED_SHARE = 0.05
 """The least share of a cell that is counted."""
 _MOST_WORDS = 128  # of a side: in longer texts nearly all words stand with nearly all
+_MOST_LETTERS = 32 * _MOST_WORDS
 _MOST_ENTRIES = 1 << 22  # of the table: 64 MB
 
 # Chosen on five development sets of XL-WA beside their silver text (bg, da, es, et, hu).
@@ -61,6 +62,11 @@ def check_prior(settings: AlignmentSettings, *, documents: bool, readable_twice:
             remedy="write it to a file first",
             setting="corpus_prior",
         )
+
+
+def countable(source: str, target: str) -> bool:
+    """False for what is surely too long to be counted, however it is cut into words."""
+    return max(len(source), len(target)) <= _MOST_LETTERS
 
 
 def sampled(items: Iterable[Item], most: int = COUNTED_PAIRS) -> list[Item]:

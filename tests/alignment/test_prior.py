@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from otkit.alignment import links
-from otkit.alignment.aligner import WordAligner
+from otkit.alignment.aligner import SentencePair, WordAligner
+from otkit.alignment.cluster import OpenAligner
 from otkit.alignment.links import find_all
 from otkit.alignment.prior import CorpusPrior, KnownWords, LinkCounts, sampled
 from otkit.api.align import Aligner
@@ -162,6 +163,36 @@ def test_an_extraction_counts_first_and_links_less(tmp_path: Path) -> None:
     # The next run of the same aligner knows nothing of it.
     aligner.extract(corpus, output=tmp_path / "again.align")
     assert (tmp_path / "again.align").read_bytes() == (tmp_path / "plain.align").read_bytes()
+
+
+def test_a_worker_of_a_cluster_knows_it_too(tmp_path: Path) -> None:
+    encoder = make_tiny_encoder()
+    encoder.save(tmp_path / "tiny")
+    words = ["das", "haus", "ist", "klein", "the", "house"]
+    luck = random.Random(3)
+    pairs: list[SentencePair | None] = [
+        tuple(tuple(luck.choices(words, k=5)) for _ in range(2))  # type: ignore[misc]
+        for _ in range(150)
+    ]
+    settings = Aligner(encoder, threshold=0.2).settings
+    here = WordAligner(encoder, settings)
+    free = here.align_window(pairs)
+    here.prior = here.count([pair for pair in pairs if pair is not None])
+    worker = OpenAligner(
+        str(tmp_path / "tiny"),
+        "cpu",
+        torch.get_num_threads(),
+        settings,
+        here.batch_tokens,
+        here.window,
+        "fp32",
+        prior=here.prior,
+    )()
+    lines = [
+        [found.pharaoh for found in each if found is not None]
+        for each in (worker(pairs), here.align_window(pairs), free)
+    ]
+    assert lines[0] == lines[1] != lines[2]
 
 
 @pytest.mark.parametrize(

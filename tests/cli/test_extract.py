@@ -203,14 +203,19 @@ def begin(corpus: Path, output: Path, model: Path, **settings: object) -> None:
         Aligner(model, device="cpu").extract(corpus, output=output, on_progress=stop, **settings)  # type: ignore[arg-type]
 
 
-def test_a_run_that_python_began_goes_on_in_a_shell(run: Run, model: Path, tmp_path: Path) -> None:
-    path = corpus(tmp_path / "c.tsv", many(3000))
-    run(path, "--model", model, "-o", tmp_path / "whole", "--quiet")
-    begin(path, tmp_path / "out", model)
-    left = run(path, "--model", model, "-o", tmp_path / "out", "--quiet", code=1).stderr.decode()
+@pytest.mark.parametrize(
+    ("words", "settings"), [((), {}), (("--corpus-prior",), {"corpus_prior": True})], ids=["plain", "prior"]
+)
+def test_a_run_that_python_began_goes_on_in_a_shell(
+    run: Run, model: Path, tmp_path: Path, words: tuple[str, ...], settings: dict[str, bool]
+) -> None:
+    path, options = corpus(tmp_path / "c.tsv", many(1500)), ("--model", model, "--quiet", *words)
+    run(path, *options, "-o", tmp_path / "whole")
+    begin(path, tmp_path / "out", model, **settings)
+    left = run(path, *options, "-o", tmp_path / "out", code=1).stderr.decode()
     assert "an interrupted run left a part of this output" in left
     assert "go on with --resume, or start over with --overwrite" in left
-    run(path, "--model", model, "-o", tmp_path / "out", "--quiet", "--resume")
+    run(path, *options, "-o", tmp_path / "out", "--resume")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
