@@ -129,8 +129,8 @@ class LinkCounts:
         self._cells = 0
 
     def add(self, source: Sentence, target: Sentence, links: Sequence[tuple[int, int, float]]) -> None:
-        """One pair: its words, and links (i, j, share). A side without words or with more than a sentence has is left
-        out."""
+        """One pair: its words, and links (i, j, share). A pair with an empty side, or with a side that is longer than
+        a sentence, is left out."""
         if not 0 < len(source) <= _MOST_WORDS or not 0 < len(target) <= _MOST_WORDS:
             return
         self.pairs += 1
