@@ -10,15 +10,12 @@ them. The numbers of the prior were chosen on bg, da, es, et and hu; the other f
 from __future__ import annotations
 
 import argparse
-import gzip
-import itertools
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.common import data, show, xlwa
-from benchmarks.word_alignment import aer
+from benchmarks.word_alignment import MOST_TEXTS, aer, texts_of
 from otkit.alignment.aligner import SentencePair, WordAligner
 from otkit.data.gold import GoldPair
 from otkit.data.segmentation import segments
@@ -26,7 +23,7 @@ from otkit.encoders.open import open_encoder
 from otkit.evaluation.metrics import alignment_table
 
 CHOSEN_ON = ("bg", "da", "es", "et", "hu")
-_SILVER, _MORE = 1_000, 10_000
+_SILVER = 1_000
 
 
 def main() -> None:
@@ -40,7 +37,7 @@ def main() -> None:
     if arguments.languages:
         sets = {language: sets[language] for language in arguments.languages.split(",")}
     encoder = open_encoder(device="cpu")
-    names = ("as it comes", f"{_SILVER:,} sentences counted", f"and {_MORE:,} pairs of other text")
+    names = ("as it comes", f"{_SILVER:,} sentences counted", f"and {MOST_TEXTS:,} pairs of other text")
     rows: dict[str, dict[str, float]] = {name: {} for name in names}
     for language, pairs in sets.items():
         aligner = WordAligner(encoder)
@@ -50,7 +47,6 @@ def main() -> None:
         aligner.prior = aligner.count(corpus)
         rows[names[1]][language] = scored(aligner, pairs)
         if more := parallel(language):
-            aligner.prior = None
             aligner.prior = aligner.count([*corpus, *more])
             rows[names[2]][language] = scored(aligner, pairs)
     chosen = [language for language in sets if language in CHOSEN_ON]
@@ -79,25 +75,18 @@ def scored(aligner: WordAligner, pairs: list[GoldPair]) -> float:
 
 def silver(language: str) -> list[SentencePair]:
     """English first, as in the gold."""
-    lines = _lines(data("word-alignment") / f"xlwa-en-{language}.train.tsv.gz", _SILVER)
-    return [(tuple(line[0].split(" ")), tuple(line[1].split(" "))) for line in lines]
+    pairs = texts_of(data("word-alignment") / f"xlwa-en-{language}.train.tsv.gz")[:_SILVER]
+    return [(tuple(one.split(" ")), tuple(other.split(" "))) for one, other in pairs]
 
 
 def parallel(language: str) -> list[SentencePair]:
     """Raw text, English second; none where there is no such file."""
-    lines = _lines(data() / "parallel" / f"{language}-en.tsv.gz", _MORE)
-    return [(_words(line[1]), _words(line[0])) for line in lines]
+    pairs = texts_of(data() / "parallel" / f"{language}-en.tsv.gz")
+    return [(_words(english), _words(other)) for other, english in pairs]
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.text for part in segments(text, "icu"))
-
-
-def _lines(path: Path, most: int) -> list[list[str]]:
-    if not path.exists():
-        return []
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [line.rstrip("\n").split("\t") for line in itertools.islice(file, most)]
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from otkit.exports.settings import ExportSettings
 from otkit.reports.tables import Value
 
 LAYERS = tuple(range(4, 11))
+MOST_TEXTS = 10_000
 NO_LENGTHS = AlignmentSettings(length_power=0.0, attach_factor=1.0)
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
@@ -111,8 +112,8 @@ def eflomal_row(sets: Sets) -> Row:
     row = {}
     for language, pairs in sets.items():
         texts = [(" ".join(pair.source), " ".join(pair.target)) for pair in pairs]
-        texts += _texts(data() / "word-alignment" / f"xlwa-en-{language}.train.tsv.gz")
-        texts += [(one, other) for other, one in _texts(data() / "parallel" / f"{language}-en.tsv.gz")]
+        texts += texts_of(data() / "word-alignment" / f"xlwa-en-{language}.train.tsv.gz")
+        texts += [(one, other) for other, one in texts_of(data() / "parallel" / f"{language}-en.tsv.gz")]
         with tempfile.TemporaryDirectory() as folder:
             outputs = [Path(folder) / name for name in ("forward", "backward")]
             eflomal.Aligner().align(
@@ -133,12 +134,12 @@ def eflomal_row(sets: Sets) -> Row:
     return row
 
 
-def _texts(path: Path) -> list[tuple[str, str]]:
-    """Up to 10,000 pairs of a TSV, none where there is no such file."""
+def texts_of(path: Path) -> list[tuple[str, str]]:
+    """The first `MOST_TEXTS` pairs of a TSV, none where there is no such file."""
     if not path.exists():
         return []
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        fields = (line.rstrip("\n").split("\t") for line in itertools.islice(file, 10_000))
+        fields = (line.rstrip("\n").split("\t") for line in itertools.islice(file, MOST_TEXTS))
         return [(field[0], field[1]) for field in fields]
 
 
@@ -196,7 +197,7 @@ def texts() -> dict[str, list[tuple[list[str], list[str]]]]:
     """Sentence pairs as words: a corpus of long sentences and one of short ones."""
     found = {}
     for name, path in (("parallel", "parallel/de-en.tsv.gz"), ("short", "tatoeba/deu-eng.tsv.gz")):
-        found[name] = [(one.split(), other.split()) for one, other in _texts(data() / path)]
+        found[name] = [(one.split(), other.split()) for one, other in texts_of(data() / path)]
     return found
 
 

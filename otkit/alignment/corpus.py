@@ -19,12 +19,12 @@ from otkit.alignment.documents import DocumentPair, cut_document
 from otkit.alignment.prior import CorpusPrior, check_prior, countable, sampled
 from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.data.documents import read_documents
-from otkit.data.lines import SpaceCount, words_of
+from otkit.data.lines import SpaceCount, read_once, words_of
 from otkit.data.parallel import BadLine, Pair, read_pairs, silent
 from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import PACKED, check_outputs, format_of, hold, is_stream, to_json
+from otkit.files import PACKED, check_outputs, format_of, hold, to_json
 
 __all__ = [
     "LINE_FORMATS",
@@ -336,9 +336,7 @@ def extract_corpus(
     shape = check_extraction(corpus, file, format=format, resume=resume, overwrite=overwrite)
     check_outputs({"output": file}, [corpus, target])
     if corpus_prior:
-        again = not any(
-            str(each) == "-" or is_stream(Path(each)) for each in (corpus, target) if each is not None
-        )
+        again = not any(map(read_once, (each for each in (corpus, target) if each is not None)))
         check_prior(aligner.config, documents=documents, readable_twice=again)
     read = read_documents if documents else read_pairs
     records = read(corpus, target=target, format=input_format, on_error=on_error, note=on_note)
@@ -347,6 +345,7 @@ def extract_corpus(
     )
 
     taught: CorpusPrior | None = None
+    beside: dict[str, str] = {}  # what a run that goes on must find again, with each piece
 
     def run(known: dict[str, Any], write: Callable[[Piece], object]) -> None:
         nonlocal taught
@@ -364,6 +363,12 @@ def extract_corpus(
                 [_words_in(record, raw)[0] for record in sample],
                 progress=lambda pairs: on_counted(pairs, len(sample)),
             )
+            if known and known.get("prior") != taught.sha256:
+                raise InputError(
+                    "what the corpus says of its words is not what it said to the interrupted run",
+                    remedy="give the same input, or start over with `overwrite=True`",
+                )
+            beside["prior"] = taught.sha256
         told, aligner.on_encoded = aligner.on_encoded, lambda more: on_progress(stream.done + more, None)
         try:
             on_progress(done, None)
@@ -391,7 +396,7 @@ def extract_corpus(
                 Sink(file, fingerprint=fingerprint, resume=resume, overwrite=overwrite) as sink,
                 torch_threads(sink.known.get("threads")),
             ):
-                run(sink.known, lambda piece: sink.write(piece.text, piece.known))
+                run(sink.known, lambda piece: sink.write(piece.text, piece.known | beside))
                 sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
     for said in (stream.spaces.note(str(corpus)), stream.spaces.raw_note(str(corpus))):
         if said is not None:

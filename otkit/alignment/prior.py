@@ -7,9 +7,11 @@ a link stronger: an aligner that is rewarded for what it found grows surer of it
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -96,6 +98,14 @@ class CorpusPrior:
     targets: dict[str, int]
     keys: NDArray[np.int64]
     factors: NDArray[np.float32]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that it holds against links."""
+        words = "\n".join([*self.sources, "", *self.targets])
+        digest = hashlib.sha256(words.encode("utf-8", "surrogatepass"))
+        digest.update(self.keys.tobytes() + self.factors.tobytes())
+        return digest.hexdigest()
 
     def between(self, source: Sequence[str], target: Sequence[str]) -> NDArray[np.float32]:
         """(N, M) factors of link strengths; 1 where nothing is known."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from otkit.errors import InputError
+from otkit.files import is_stream
 
 __all__ = [
     "LINE_LIMIT",
@@ -38,6 +39,7 @@ __all__ = [
     "located",
     "looks_raw",
     "quote",
+    "read_once",
     "refuse_unwritable",
     "skipped_note",
     "trimmed",
@@ -185,6 +187,11 @@ def _line(place: str) -> str:
 def counted(count: int, what: str) -> str:
     """`1 line`, `2 lines`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def read_once(path: str | Path) -> bool:
+    """True for an input that is gone when it was read: stdin, a pipe."""
+    return str(path) == "-" or is_stream(Path(path))
 
 
 def quote(text: str, limit: int = 60) -> str:

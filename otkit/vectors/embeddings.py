@@ -14,13 +14,13 @@ import torch
 
 from otkit import __version__
 from otkit.data.hub import data_set
-from otkit.data.lines import SKIP, SpaceCount
+from otkit.data.lines import SKIP, SpaceCount, read_once
 from otkit.data.parallel import BadLine, silent
 from otkit.data.texts import Text, languages_of_texts, read_texts
 from otkit.encoders.encoder import stated_settings
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, OutputError
-from otkit.files import differences, is_stream, sha256_of, to_json, versions
+from otkit.files import differences, sha256_of, to_json, versions
 from otkit.vectors.embedder import Embedded, Embedder, Spoken
 from otkit.vectors.folder import Vectors, growing, open_vectors
 from otkit.vectors.index import Recall, build_index, measure_recall, open_index
@@ -243,7 +243,7 @@ def _here(embedder: Embedder) -> Engine:
 
 def _passing(file: str) -> bool:
     """Whether there is no file to take the hash of: a pipe, or a data set of the Hub."""
-    return file == "-" or data_set(file) is not None or is_stream(Path(file))
+    return read_once(file) or data_set(file) is not None
 
 
 def _model_facts(embedder: Embedder) -> dict[str, Any]:

@@ -219,6 +219,17 @@ def test_a_run_that_python_began_goes_on_in_a_shell(
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
+def test_a_run_goes_on_only_with_the_prior_it_began_with(run: Run, model: Path, tmp_path: Path) -> None:
+    """Lines that came since are aligned like the others, but for what they say of the first."""
+    path, output = corpus(tmp_path / "c.tsv", many(1500)), tmp_path / "out"
+    begin(path, output, model, corpus_prior=True)
+    corpus(path, many(1500) + [("ein haus", "a house")] * 50)
+    said = run(path, "--model", model, "-o", output, "--resume", "--corpus-prior", code=1).stderr.decode()
+    assert "what the corpus says of its words is not what it said" in said
+    assert "start over with --overwrite" in said
+    assert output.with_name("out.partial").exists()
+
+
 def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -> None:
     path = corpus(tmp_path / "c.tsv", many(3000))
     output = tmp_path / "out"
