@@ -275,7 +275,7 @@ class WordAligner:
         """Of sources and targets in turn."""
         return tokenise(
             self.encoder,
-            sentences,
+            self.encoder.subwords.truecase(sentences) if self.config.truecase else sentences,
             joint=self.config.encoding == "joint",
             languages=None if self.languages is None else self.languages * (len(sentences) // 2),
         )

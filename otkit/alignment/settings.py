@@ -193,6 +193,11 @@ class AlignmentSettings(Settings):
     )
     granularity: str = setting("word", "What is aligned.", choices=GRANULARITIES, panel=_PANEL)
     word_vector: str = setting("mean", "Which subword stands for a word.", choices=WORD_VECTORS, panel=_PANEL)
+    truecase: bool = setting(
+        True,
+        "Read the first word of a sentence in lower case where the encoder's vocabulary has it in fewer pieces so.",
+        panel=_PANEL,
+    )
     layers: tuple[int, ...] | str | None = setting(
         None,
         "The hidden states to use, averaged; negative numbers count from the end. Without it, those of the encoder.",

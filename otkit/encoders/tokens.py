@@ -253,6 +253,29 @@ class SubwordTokenizer:
         name = str(self.backend.id_to_token(piece))
         return self.backend.decode([piece]).strip() or name.lstrip("\u2581\u0120") or name
 
+    def truecase(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+        """The sentences, each with its first word in lower case where that is fewer pieces.
+
+        A capital that says no more than "here a sentence begins" makes two pieces of a word that the vocabulary has
+        (Lita et al. 2003, "tRuEcasIng"). Names and nouns that are known with their capital keep it.
+        """
+        places = [next((k for k, word in enumerate(words) if _cased(word)), -1) for words in sentences]
+        firsts = [words[place] for words, place in zip(sentences, places, strict=True) if place >= 0]
+        capitals = sorted({word for word in firsts if _begins(word)})
+        small = [word.lower() for word in capitals]
+        sizes = zip(self.pieces(small), self.pieces(capitals), strict=True)
+        changed = {
+            word: lower
+            for word, lower, (after, before) in zip(capitals, small, sizes, strict=True)
+            if len(after) < len(before)
+        }
+        return [
+            (*words[:place], changed[words[place]], *words[place + 1 :])
+            if place >= 0 and words[place] in changed
+            else words
+            for words, place in zip(sentences, places, strict=True)
+        ]
+
     def encode(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
         """Tokens of any length: nothing is cut, and nothing is refused here (see `tokenize` of the
         encoders)."""
@@ -376,6 +399,17 @@ class SubwordTokenizer:
         tokens = self.encode(sentences, prefix=prefix)
         refuse_too_long(tokens, self.limit)
         return tokens
+
+
+def _cased(word: str) -> bool:
+    """Whether a word has a letter that is small or a capital."""
+    return word.lower() != word.upper()
+
+
+def _begins(word: str) -> bool:
+    """Whether its first letter is a capital, and no other is."""
+    letters = [letter for letter in word if letter.isalpha()]
+    return [letter.isupper() for letter in letters] == [True] + [False] * (len(letters) - 1)
 
 
 def _unicode(text: str) -> str:

@@ -133,14 +133,14 @@ def encode_gold(
     encoder: Encoder, pairs: Sequence[GoldPair], *, layers: Sequence[int], config: AlignmentSettings
 ) -> tuple[UnitStore, ...]:
     """The vectors of gold pairs, source and target in turn, one store a layer, for settings that differ in all but
-    granularity and word vector."""
+    granularity, word vector and truecase."""
     sentences = [sentence for pair in pairs for sentence in (pair.source, pair.target)]
     with torch.inference_mode():
         return encode_layers(
             encoder,
             tokenise(
                 encoder,
-                sentences,
+                encoder.subwords.truecase(sentences) if config.truecase else sentences,
                 joint=config.encoding == "joint",
                 languages=None if (told := languages_of_gold(pairs)) is None else told * len(pairs),
             ),

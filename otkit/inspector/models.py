@@ -118,9 +118,11 @@ def subwords(models: Models, pair: Pair, name: str | None, changes: Mapping[str,
     """The pair aligned by its subwords: pieces in order, of which word each is, and the links between pieces."""
     trace = models.trace(pair, name, {**changes, "granularity": "subword"})
     pieces = models.aligner(name, changes).encoder.subwords
+    sides = [trace.source, trace.target]
+    source, target = pieces.truecase(sides) if trace.settings.truecase else sides
     return {
-        "source": [piece for word in pieces.spelled(trace.source) for piece in word],
-        "target": [piece for word in pieces.spelled(trace.target) for piece in word],
+        "source": [piece for word in pieces.spelled(source) for piece in word],
+        "target": [piece for word in pieces.spelled(target) for piece in word],
         "source_words": list(trace.source_units),
         "target_words": list(trace.target_units),
         "share": _rounded(trace.unit_share, 4),

@@ -145,6 +145,7 @@ ALIGNER = {
     "--threshold": Row("0.9", wrong="5 -0.1"),
     "--layer": Row("2", wrong="6-8 first 9"),
     "--word-vector": Row("first", wrong="middle"),
+    "--truecase": Row(own="truecase"),
     "--weights": Row("norm", wrong="equal idf"),
     "--center": Row("none", wrong="paragraph corpus"),
     "--space": Row("center", beside="--center none", wrong="whiten"),

@@ -861,12 +861,25 @@ def test_search_skips(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("search vectors - -q --on-error skip").code == 0
 
 
+DUN = (
+    "show-alignment 'Dün Tom kendini bıçağıyla kesti .' 'Tom cut himself with his knife yesterday .' -f pairs"
+)
+
+
+def test_truecase() -> None:
+    """The vocabulary of the sample encoder has "dün" and no "Dün"."""
+    assert "Dün\tyesterday" in run(DUN).stdout
+    assert "kesti\tyesterday" not in run(DUN).stdout
+    assert run(f"{DUN} --truecase").stdout == run(DUN).stdout
+    assert "Dün\tyesterday" not in run(f"{DUN} --no-truecase").stdout
+
+
 def test_word_order_can_be_switched_off() -> None:
-    """Turkish puts its verb last: a preference for the order of the other side links it with the last word."""
-    source, target = "Dün Tom kendini bıçağıyla kesti .", "Tom cut himself with his knife yesterday ."
-    words = f"show-alignment '{source}' '{target}' -f pairs"
+    """Turkish puts its verb last: a preference for the order of the other side links it with the last word, where
+    the word that belongs there is not known."""
     ordered, free = (
-        run(f"{words} {more}").stdout for more in ("", "--distortion 0 --agreement 0 --length-power 0")
+        run(f"{DUN} --no-truecase {more}").stdout
+        for more in ("", "--distortion 0 --agreement 0 --length-power 0")
     )
     assert "kesti\tyesterday" in ordered
     assert "kesti\tyesterday" not in free

@@ -66,6 +66,30 @@ def test_a_word_the_normaliser_deletes_is_the_unknown_token(tiny_encoder: TorchE
     assert int(tokens.ids[0][tokens.word_ids[0] == 1]) == tiny_encoder.tokenizer.unk_token_id
 
 
+def test_only_a_first_word_that_is_fewer_pieces_so_is_truecased(sample_encoder: TorchEncoder) -> None:
+    words = sample_encoder.subwords
+    assert [len(pieces) for pieces in words.pieces(["Dün", "dün", "Tom", "tom"])] == [2, 1, 1, 1]
+    sentences: list[tuple[str, ...]] = [
+        ("Dün", "Dün"),
+        ("„", "1.", "Dün", "ve"),
+        ("DÜN", "Dün"),
+        ("Tom", "gitti"),
+        ("昨天", "。"),
+        ("Ⅻ", "Dün"),
+        ("…", "3"),
+        (),
+    ]
+    assert words.truecase(sentences) == [
+        ("dün", "Dün"),
+        ("„", "1.", "dün", "ve"),
+        *sentences[2:],
+    ]
+    for before, after in zip(SENTENCES, words.truecase(SENTENCES), strict=True):
+        counts = [sum(map(len, words.pieces(side))) for side in (before, after)]
+        assert (counts[1] < counts[0]) == (list(after) != list(before))
+        assert [word.lower() for word in after] == [word.lower() for word in before]
+
+
 def test_text_that_looks_like_a_special_token_is_text(tiny_encoder: TorchEncoder) -> None:
     tokens = tiny_encoder.tokenize([["a", "[SEP]", "b"]])
     assert tiny_encoder.tokenizer.sep_token_id not in tokens.ids[0][tokens.word_ids[0] >= 0].tolist()

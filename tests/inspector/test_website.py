@@ -157,6 +157,40 @@ def test_words_are_cut_as_in_python(parts: Page, sample_encoder: TorchEncoder) -
     assert letters == [letters_of(word) for word in words]
 
 
+def test_first_words_are_truecased_as_in_python(parts: Page, sample_encoder: TorchEncoder) -> None:
+    known = [
+        word
+        for pair in read_gold(Path("sample_data/gold/zh-en.dev.tsv"), format="tsv")
+        for word in pair.target
+    ]
+    known += [word for sentence in SENTENCES.values() for word in sentence]
+    words = [
+        *known,
+        *map(str.capitalize, known),
+        "Dün",
+        "DÜN",
+        '"Dün',
+        "İki",
+        "Ⅻ",
+        "ǅep",
+        "ΟΔΟΣ",
+        "Οδος",
+        "ŉ",
+        "½",
+    ]
+    sentences = [(word, "Dün") for word in words] + [("„", word) for word in words]
+    lowered = parts.evaluate(
+        """async ([document, sentences]) => {
+            const { Tokenizer } = await import("/tokenizer.js");
+            const tokenizer = new Tokenizer(document);
+            return sentences.map((words) => tokenizer.truecase(words));
+        }""",
+        [_tokenizer(sample_encoder), sentences],
+    )
+    assert [tuple(words) for words in lowered] == sample_encoder.subwords.truecase(sentences)
+    assert len({*map(tuple, lowered)} - {*sentences}) > 5
+
+
 @pytest.mark.parametrize(
     "settings",
     [

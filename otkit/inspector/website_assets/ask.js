@@ -22,8 +22,8 @@ async function aligned(request, { groups, pieces = false } = {}) {
   checkCells(...sentences.map((words) => words.length), "words");
   const settings = { ...start, ...(request.settings ?? {}) }, own = request.settings?.layers ?? models[0].layers, letters = sentences.map((words) => words.map((word) => lettersOf(word, wide)));
   opened ??= Encoder.open(encoder);
-  const { tokenizer } = await opened, found = await (await opened).layers(sentences);
-  const units = sentences.map((words) => words.flatMap((word, k) => tokenizer.pieces(word).map((id) => ({ word: k, piece: tokenizer.spelled(id) }))));
+  const { tokenizer } = await opened, read = settings.truecase ? sentences.map((words) => tokenizer.truecase(words)) : sentences, found = await (await opened).layers(read);
+  const units = read.map((words) => words.flatMap((word, k) => tokenizer.pieces(word).map((id) => ({ word: k, piece: tokenizer.spelled(id) }))));
   if (pieces) checkCells(...units.map((side) => side.length), "subwords");
   const layers = found.map((layer) => (pieces ? layer.pieces.map((words) => words.flat()) : layer.words)), sizes = pieces ? units.map((side, k) => side.map(({ word }) => letters[k][word])) : letters;
   return { sentences, settings, units, layers: own, traces: (groups ?? [own]).map((group) => trace(mean(group.map((layer) => layers[layer])), sizes, settings, rules)) };

@@ -21,6 +21,15 @@ export class Tokenizer {
     return this.known.get(word);
   }
 
+  // The words, the first in lower case where that is fewer pieces.
+  truecase(words) {
+    const place = words.findIndex((word) => word.toLowerCase() !== word.toUpperCase());
+    const [first, ...rest] = place < 0 ? [] : words[place].match(/\p{L}/gu) ?? [];
+    if (!/^\p{Lu}$/u.test(first ?? "") || rest.some((letter) => /\p{Lu}/u.test(letter))) return words;
+    const small = words[place].toLowerCase();
+    return this.pieces(small).length < this.pieces(words[place]).length ? words.with(place, small) : words;
+  }
+
   // A piece as a person reads it; one without letters of its own by its name.
   spelled(id) {
     const name = this.names[id];
