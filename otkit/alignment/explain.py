@@ -4,10 +4,10 @@ For a cell of the plan
 
     paid     = cost + order_price - neighbours_bonus          what the transport paid for a link
     share    = sqrt(source_share * target_share)              the link strength: of the mass that both gave and took
-    strength = share * length_factor                          what the strategy compares
+    strength = share * length_factor * rival_factor           what the strategy compares
 
 under the strategy `threshold`, which links where the strength passes the threshold. Other strategies compare the plan's
-masses (or similarities) themselves, whose `length_factor` is 1; their strength is the mass, or the probability.
+masses (or similarities) themselves, whose factors are 1; their strength is the mass, or the probability.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Candidate:
     source_share      of all mass of the source word; `target_share` of all mass of the target word
     share             the geometric mean of both
     length_factor     what the length of both words says of a link between them
+    rival_factor      what it says that both words have a stronger link
     strength          what the strategy compares
     linked            whether the two are linked
     """
@@ -66,6 +67,7 @@ class Candidate:
     target_share: float
     share: float
     length_factor: float
+    rival_factor: float
     strength: float
     linked: bool
 
@@ -132,6 +134,7 @@ class Trace:
     target_share: FloatArray
     share: FloatArray
     length_factor: FloatArray
+    rival_factor: FloatArray
     strength: FloatArray
     linked: NDArray[np.bool_]
     plan: FloatArray
@@ -215,6 +218,7 @@ _FIGURES = (
     "target_share",
     "share",
     "length_factor",
+    "rival_factor",
     "strength",
 )
 
@@ -237,8 +241,8 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
 
     problem, masses = found.problem, found.masses
     price = torch.zeros_like(problem.cost) if found.paid.order_price is None else found.paid.order_price
-    share, strength = plain(found.share), plain(found.strength)
-    weighed = config.strategy == "threshold"
+    share, weighed, strength = plain(found.share), plain(found.weighed), plain(found.strength)
+    compared = config.strategy == "threshold"
     return Trace(
         source=tuple(source),
         target=tuple(target),
@@ -251,7 +255,8 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
         source_share=of_words(_part_of(masses, 2)),
         target_share=of_words(_part_of(masses, 1)),
         share=share,
-        length_factor=np.divide(strength, share, out=np.ones_like(share), where=weighed & (share > 0)),
+        length_factor=np.divide(weighed, share, out=np.ones_like(share), where=compared & (share > 0)),
+        rival_factor=np.divide(strength, weighed, out=np.ones_like(share), where=compared & (weighed > 0)),
         strength=strength,
         linked=np.asarray(found.linked[0].cpu().numpy()),
         plan=plain(found.scores),

@@ -124,7 +124,8 @@ class Decision:
     masses     (B,N,M) that moved between the units; unit_share (B,N,M) their shares of row and column, and unit_linked
                (B,N,M) what the strategy links of them, whatever the words' lengths
     scores     (B,W,V) between words: plan masses, or similarities where there is no transport
-    share      (B,W,V) of the words' mass;  strength  (B,W,V) what the strategy compares;  linked  (B,W,V) bool
+    share      (B,W,V) of the words' mass;  weighed  (B,W,V) the same times what the words' lengths say
+    strength   (B,W,V) what the strategy compares;  linked  (B,W,V) bool
     alone      (B,W) and (B,V) how probably each word has no partner; None where that is not known
     cost       (B,) mean cost of the mass that moved
     """
@@ -136,6 +137,7 @@ class Decision:
     unit_linked: Tensor
     scores: Tensor
     share: Tensor
+    weighed: Tensor
     strength: Tensor
     linked: Tensor
     alone: tuple[Tensor, Tensor] | None
@@ -169,27 +171,29 @@ def decide(
         nulls = _left(masses.sum(2), problem.a), _left(masses.sum(1), problem.b)
         mask = mask & (scores > 0)  # no mass, no link, whatever the strategy
     cost = (weights * problem.ground_cost).sum((1, 2)) / weights.sum((1, 2))
-    linked, unit_share, strength = None, share, share
+    linked, unit_share, weighed, strength = None, share, share, share
     if config.strategy != "threshold":
         linked = extract_links(scores, mask, strategy=config.strategy, threshold=config.threshold)
-        strength = strengths(scores, mask, strategy=config.strategy)
+        weighed = strength = strengths(scores, mask, strategy=config.strategy)
     unit_linked = mask & (share > _threshold(config)) if linked is None else linked
     if config.granularity == "subword":
         words = source.word_ids, target.word_ids
         linked = None if linked is None else fold(linked.float(), *words, reduce="amax") > 0
-        share, strength = (fold(each, *words, reduce="amax") for each in (share, strength))
+        share, weighed = (fold(each, *words, reduce="amax") for each in (share, strength))
+        strength = weighed
         # Masses add up, similarities do not.
         scores = fold(scores, *words, reduce="amax" if config.transport == "none" else "sum")
         nulls = nulls and (_mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1]))
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
-        strength = link_strengths(share, config, lengths)
+        weighed = _weighed(share, config, lengths)
+        strength = weighed * rival_factors(weighed, config.rival_factor)
         if factors is not None:
             strength = strength * factors[:, : strength.shape[1], : strength.shape[2]].to(strength)
         linked = strength > _threshold(config)
     alone = nulls and _no_partner(share, nulls, linked, lengths, config)
     return Decision(
-        problem, paid, masses, unit_share, unit_linked, scores, share, strength, linked, alone, cost
+        problem, paid, masses, unit_share, unit_linked, scores, share, weighed, strength, linked, alone, cost
     )
 
 
@@ -224,8 +228,24 @@ def _threshold(config: AlignmentSettings) -> float:
 
 
 def link_strengths(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
-    """(B,N,M) what the strategy `threshold` compares: the shares of a plan between words as they are, or weighed by
-    the words' `lengths` where the settings say so."""
+    """(B,N,M) what the strategy `threshold` compares: the shares of a plan between words, weighed by the words'
+    `lengths` and less where both words have a stronger link, where the settings say so."""
+    strength = _weighed(share, config, lengths)
+    return strength * rival_factors(strength, config.rival_factor)
+
+
+def rival_factors(strength: Tensor, factor: float) -> Tensor:
+    """(B,N,M): `factor` for cells that are the largest neither of their row nor of their column, 1 for all others.
+
+    A word may have several partners, and each of them may be shared: "Haustür" is "front" and "door". Where both words
+    have a better partner, the link between them is what the temperature smears over a block.
+    """
+    largest = (strength == strength.amax(2, keepdim=True)) | (strength == strength.amax(1, keepdim=True))
+    return torch.where(largest, 1.0, factor).to(strength)
+
+
+def _weighed(share: Tensor, config: AlignmentSettings, lengths: Lengths | None) -> Tensor:
+    """The shares, weighed by the words' lengths where the settings say so."""
     if config.weighs_lengths:
         if lengths is None:
             raise ConfigError(

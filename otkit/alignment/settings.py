@@ -254,6 +254,13 @@ class AlignmentSettings(Settings):
         most=1e6,
         panel=_PANEL,
     )
+    rival_factor: float = setting(
+        0.5,
+        "The factor, there too, for links of two words that both have a stronger one; 1 for none.",
+        least=0,
+        most=1,
+        panel=_PANEL,
+    )
     strategy: str = setting(
         "threshold",
         "How links are read off the plan.",

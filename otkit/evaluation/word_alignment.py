@@ -214,12 +214,13 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "distortion": (0.0, 0.1, 0.2, 0.4),
     "length_power": (0.0, 0.15, 0.25, 0.35),
     "attach_factor": (1.0, 1.5, 2.5, 4.0),
+    "rival_factor": (0.0, 0.5, 0.8, 1.0),
     "threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55),
 }
 """What is tried, in this order; the layers come first."""
 
 # What only the strategy of that name looks at.
-_OF_THRESHOLD = ("length_power", "attach_factor", "threshold")
+_OF_THRESHOLD = ("length_power", "attach_factor", "rival_factor", "threshold")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ _DECIDED: tuple[Figure, ...] = (
     ("of the", "target", 7, lambda one: f"{one.target_share:.0%}"),
     ("link", "strength", 9, lambda one: f"{one.share:.0%}"),
     ("x word", "length", 7, lambda one: f"{one.length_factor:.2f}"),
+    ("x", "rivals", 7, lambda one: f"{one.rival_factor:.2f}"),
     ("=", "compared", 9, lambda one: f"{one.strength:.3f}"),
 )
 
@@ -98,7 +99,8 @@ def _notes(why: Explanation) -> list[str]:
     if why.strategy == "threshold":
         rule = (
             f"linked: what is compared is above the threshold {why.threshold:g}. It is the link strength (the root of "
-            "both shares of the words' mass) times what the words' lengths say"
+            "both shares of the words' mass) times what the words' lengths say, and less where both words have a "
+            "stronger link (rivals)"
         )
     alone = "not known here" if why.no_partner is None else f"{why.no_partner:.0%}"
     return [

@@ -164,8 +164,8 @@ def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings)
 
 
 def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> AlignmentSettings:
-    """The aligner that training reads: the objective's cost, centring and length of words; word order and threshold
-    are the recipe's for alignment."""
+    """The aligner that training reads: the objective's cost, centring and length of words; word order, rivals and
+    threshold are the recipe's for alignment."""
     order = pairs.alignment
     return AlignmentSettings(
         cost=config.cost,
@@ -173,6 +173,7 @@ def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> Alignmen
         distortion=order.distortion,
         agreement=order.agreement,
         rounds=order.rounds,
+        rival_factor=order.rival_factor,
         threshold=order.compared_with if order.strategy == "threshold" else None,
     ).changed(**config.lengths)
 

@@ -360,7 +360,7 @@ def test_lengths_weigh_the_shares_that_the_threshold_sees(
     sample_encoder: TorchEncoder, granularity: str, encoding: str
 ) -> None:
     pair = (tuple(RUSSIAN.split()), tuple(RIVER.split()))
-    settings = {"granularity": granularity, "encoding": encoding, "threshold": 0.3}
+    settings = {"granularity": granularity, "encoding": encoding, "threshold": 0.3, "rival_factor": 1.0}
     every = AlignmentSettings(**{**settings, "threshold": 0.01})  # type: ignore[arg-type]
     config = AlignmentSettings(**settings, length_power=0.5, attach_factor=3.0)  # type: ignore[arg-type]
     lines = [pair, ((), ()), (("a",), ("b",)), pair]

@@ -67,7 +67,9 @@ def test_the_figures_are_the_plans_and_add_up_to_the_decision(
 
 def test_under_the_threshold_the_strength_decides_alone(sample_encoder: TorchEncoder) -> None:
     trace = WordAligner(sample_encoder).trace((SOURCE, TARGET))
-    np.testing.assert_allclose(trace.strength, trace.share * trace.length_factor, atol=1e-12)
+    np.testing.assert_allclose(
+        trace.strength, trace.share * trace.length_factor * trace.rival_factor, atol=1e-12
+    )
     np.testing.assert_array_equal(trace.linked, trace.strength > DEFAULT_THRESHOLDS["threshold"])
     why = trace.explain(SOURCE.index("Gesetz"))
     assert [one.strength for one in why.candidates] == sorted(
@@ -75,6 +77,15 @@ def test_under_the_threshold_the_strength_decides_alone(sample_encoder: TorchEnc
     )
     assert (why.candidates[0].word, why.threshold) == ("law", DEFAULT_THRESHOLDS["threshold"])
     assert why.rule == "linked where what is compared is above 0.45"
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0])
+def test_rivals_are_stronger_links_of_both_words(sample_encoder: TorchEncoder, factor: float) -> None:
+    trace = WordAligner(sample_encoder, AlignmentSettings(rival_factor=factor)).trace((SOURCE, TARGET))
+    weighed = trace.share * trace.length_factor
+    best = (weighed == weighed.max(1, keepdims=True)) | (weighed == weighed.max(0, keepdims=True))
+    assert 0 < best.sum() < best.size
+    np.testing.assert_allclose(trace.rival_factor[weighed > 0], np.where(best, 1.0, factor)[weighed > 0])
 
 
 def test_probabilities_are_what_softmax_compares(sample_encoder: TorchEncoder) -> None:

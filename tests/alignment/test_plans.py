@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otkit.alignment.links import find_links, fold, linked_shares
+from otkit.alignment.links import find_links, fold, link_strengths, linked_shares
 from otkit.alignment.plans import PLANS, Problem, ordered, problem_of, solve, solver_of
 from otkit.alignment.settings import TRANSPORTS, AlignmentSettings
 from otkit.encoders.pooling import Encoded, centred
@@ -236,6 +236,20 @@ def test_only_the_last_of_the_plans_has_a_gradient() -> None:
     linked = linked_shares(share.detach(), config)
     for found, cells in zip(find_links(source, target, config, plans=False), linked, strict=True):
         assert list(zip(*found.links[:2], strict=True)) == [(i, j) for i, j in cells.nonzero().tolist()]
+
+
+def test_a_link_of_two_words_that_both_have_a_stronger_one_counts_less() -> None:
+    share = torch.tensor([[[0.9, 0.6, 0.1], [0.7, 0.5, 0.0], [0.0, 0.6, 0.6]]])
+    plain = {"length_power": 0.0, "attach_factor": 1.0}
+    half = link_strengths(share, AlignmentSettings(**plain))
+    torch.testing.assert_close(half, torch.tensor([[[0.9, 0.6, 0.05], [0.7, 0.25, 0.0], [0.0, 0.6, 0.6]]]))
+    assert torch.equal(link_strengths(share.mT, AlignmentSettings(**plain)), half.mT)
+    assert torch.equal(link_strengths(share, AlignmentSettings(**plain, rival_factor=1.0)), share)
+    assert linked_shares(share, AlignmentSettings(**plain))[0].tolist() == [
+        [True, True, False],
+        [True, False, False],
+        [False, True, True],
+    ]
 
 
 def test_weighed_lengths_need_lengths() -> None:

@@ -114,7 +114,9 @@ def test_a_link_that_all_is_held_against_goes_and_the_others_stay(
 ) -> None:
     """The same in one matrix and in blocks."""
     encoder = make_tiny_encoder()
-    aligner = WordAligner(encoder, Aligner(encoder, granularity=granularity, threshold=0.05).settings)
+    aligner = WordAligner(
+        encoder, Aligner(encoder, granularity=granularity, threshold=0.05, rival_factor=1.0).settings
+    )
     pair = ("das", "haus", "ist", "klein", "und", "alt"), ("the", "house", "is", "small", "and", "old")
     (before,) = aligner.align([pair])
     assert len(before.links) > 2

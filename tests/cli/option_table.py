@@ -155,6 +155,7 @@ ALIGNER = {
     "--rounds": Row("0", wrong="-1 1.5"),
     "--length-power": Row("9", wrong="-1"),
     "--attach-factor": Row("1", beside="--threshold 0.5", wrong="-1"),
+    "--rival-factor": Row("0", beside="--threshold 0.1", wrong="-1 2"),
     "--cost": Row("euclidean", wrong="manhattan"),
     "--unit": Row("cost", wrong="meters"),
     "--granularity": Row("subword", wrong="letter"),

@@ -198,6 +198,7 @@ def test_first_words_are_truecased_as_in_python(parts: Page, sample_encoder: Tor
         {"epsilon": 0.02, "tau": 0.5, "unit": "cost"},
         {"distortion": 0.0, "agreement": 0.0, "length_power": 0.0, "attach_factor": 1.0, "center": "none"},
         {"agreement": 0.0, "threshold": 0.2},
+        {"rival_factor": 1.0, "threshold": 0.1},
         {"rounds": 0, "strategy": "mutual"},
         {"rounds": 3, "strategy": "union"},
         {"strategy": "forward"},

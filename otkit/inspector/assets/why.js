@@ -11,6 +11,7 @@ const COLUMNS = [
   ["of target", "target_share", (one) => percent(one.target_share), "of all mass of the target word"],
   ["= link strength", "share", (one) => number(one.share), "the root of both shares: the colour of the cell"],
   ["× length", "length_factor", (one) => number(one.length_factor, 2), "what the length of both words says"],
+  ["× rivals", "rival_factor", (one) => number(one.rival_factor, 2), "less than 1 where both words have a stronger link"],
   ["= compared", "strength", (one) => number(one.strength), "what the strategy compares"],
 ];
 

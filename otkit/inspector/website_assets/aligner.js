@@ -75,6 +75,12 @@ export function strengths(share, letters, { length_power: power, attach_factor: 
   return map(share, (value, i, j) => value * (ahead[i][j] || back[i][j] ? factor : 1) * size[0][i] * size[1][j]);
 }
 
+// alignment/links.py: less where both words have a stronger link.
+export function lessRivals(weighed, factor) {
+  const rows = weighed.map((row) => Math.max(...row)), columns = turned(weighed).map((column) => Math.max(...column));
+  return map(weighed, (value, i, j) => (value === rows[i] || value === columns[j] ? value : value * factor));
+}
+
 // alignment/strategies.py: of equal masses the first is the largest.
 const best = (matrix) => matrix.map((row) => { const top = row.indexOf(Math.max(...row)); return row.map((_, j) => j === top); });
 const both = (plan, of) => { const back = turned(best(turned(plan))); return map(best(plan), (own, i, j) => of(own, back[i][j])); };
@@ -109,14 +115,15 @@ export function trace([source, target], letters, settings, rules) {
     paid = map(ground, (value, i, j) => value + price[i][j] - unit * settings.agreement * support[i][j]);
   }
   const plan = solve(paid), share = shares(plan), [rows, columns] = sums(plan), weighed = settings.strategy === "threshold";
-  const strength = weighed ? strengths(share, letters, settings) : plan;
+  const long = weighed ? strengths(share, letters, settings) : plan, strength = weighed ? lessRivals(long, settings.rival_factor) : plan;
   const linked = weighed ? map(strength, (value) => value > settings.threshold) : map(STRATEGIES[settings.strategy](plan), (is, i, j) => is && plan[i][j] > 0);
   const left = [rows, columns].map((moved) => moved.map((mass) => limited(1 - mass * moved.length, 0, 1)));
   return {
     cosine, cost: ground, order_price: price, paid, plan, share, strength, linked, vectors, epsilon, tau, mass: plan,
     neighbours_bonus: map(ground, (value, i, j) => value + price[i][j] - paid[i][j]),
     source_share: map(plan, (mass, i) => mass / (rows[i] || 1)), target_share: map(plan, (mass, _, j) => mass / (columns[j] || 1)),
-    length_factor: map(share, (value, i, j) => (weighed && value > 0 ? strength[i][j] / value : 1)),
+    length_factor: map(share, (value, i, j) => (weighed && value > 0 ? long[i][j] / value : 1)),
+    rival_factor: map(long, (value, i, j) => (weighed && value > 0 ? strength[i][j] / value : 1)),
     links: linked.flatMap((row, i) => row.flatMap((is, j) => (is ? [[i, j, share[i][j]]] : []))),
     source_no_partner: noPartner(share, left[0], linked, letters[0], rules), target_no_partner: noPartner(turned(share), left[1], turned(linked), letters[1], rules),
     mean_cost: sum(map(plan, (mass, i, j) => mass * ground[i][j]).map(sum)) / sum(rows),

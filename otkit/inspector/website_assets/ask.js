@@ -43,7 +43,7 @@ const ANSWERS = {
     const row = (matrix) => (side === "source" ? matrix[word] : matrix.map((each) => each[word]));
     const [linked, strength, mass] = [row(found.linked), row(found.strength), row(found.mass)];
     const order = [...other.keys()].sort((one, two) => linked[two] - linked[one] || strength[two] - strength[one] || mass[two] - mass[one]).slice(0, 5);
-    const figures = ["cosine", "cost", "order_price", "neighbours_bonus", "paid", "mass", "source_share", "target_share", "share", "length_factor", "strength", "linked"];
+    const figures = ["cosine", "cost", "order_price", "neighbours_bonus", "paid", "mass", "source_share", "target_share", "share", "length_factor", "rival_factor", "strength", "linked"];
     const rule = settings.strategy === "threshold" ? `linked where the strength is above ${settings.threshold}` : `linked by the strategy ${settings.strategy}`;
     return { side, index: word, word: own[word], words: other.length, rule, epsilon: found.epsilon, tau: found.tau, no_partner: found[`${side}_no_partner`][word],
       candidates: order.map((index) => ({ index, word: other[index], ...Object.fromEntries(figures.map((name) => [name, row(found[name])[index]])) })) };
