@@ -2,6 +2,9 @@
 
     python -m benchmarks.word_alignment [--threads 2] [--speed-pairs 400] [--no-speed] [--no-eflomal]
 
+Beside that what each part of the default buys, on the same sets, on the reordered pairs of the sample data, and on
+texts of five or ten of the sentences.
+
 Gold: the development sets of XL-WA (ten languages), the first 100 pairs of en-fr (Och and Ney), en-hi (WPT
 2005). simalign's inter, itermax and match and awesome-align's softmax and entmax run on the very vectors of the
 sample encoder, at every layer from 4 to 10, on words and on subwords, with the encoder's prefix and without: the
@@ -35,14 +38,21 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
-from otkit.evaluation.word_alignment import encode_gold, evaluate_word_alignment, score_store
+from otkit.evaluation.word_alignment import encode_gold, score_store
 from otkit.exports.onnx import export_onnx
 from otkit.exports.settings import ExportSettings
 from otkit.reports.tables import Value
+from otkit.resources import sample_data
 
 LAYERS = tuple(range(4, 11))
 MOST_TEXTS = 10_000
-NO_LENGTHS = AlignmentSettings(length_power=0.0, attach_factor=1.0)
+OURS = {
+    "otkit, the default": AlignmentSettings(),
+    "otkit, `--no-truecase`": AlignmentSettings(truecase=False),
+    "otkit, `--rival-factor 1`": AlignmentSettings(rival_factor=1.0),
+    "otkit, `--distortion 0`": AlignmentSettings(distortion=0.0),
+    "otkit, `--length-power 0 --attach-factor 1`": AlignmentSettings(length_power=0.0, attach_factor=1.0),
+}
 AER = ALIGNMENT_METRICS["aer"]
 PEERS = {
     "simalign inter": ("mutual", None, "cosine", ("word", "subword")),
@@ -150,33 +160,58 @@ def _links(path: Path, count: int) -> list[set[tuple[int, int]]]:
 
 def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     sets = gold_sets()
-    rows: dict[str, Row] = {}
-    for name, config in (
-        ("otkit, the default", AlignmentSettings()),
-        ("otkit, lengths not weighed", NO_LENGTHS),
-    ):
-        scores = evaluate_word_alignment(encoder, sets, config=config)
-        rows[name] = {language: aer(table) for language, table in scores.tables.items()}
+    rows = {name: aer_row(WordAligner(encoder, config), sets) for name, config in OURS.items()}
+    rows["otkit, `--precision bf16`"] = aer_row(WordAligner(encoder.in_precision("bf16")), sets)
+    rows["otkit, int8 ONNX"] = aer_row(WordAligner(fast), sets)
     rows |= peer_rows(encoder, sets)
     if eflomal and importlib.util.find_spec("eflomal"):
         rows["eflomal, grow-diag-final-and"] = eflomal_row(sets)
     compared(rows)
-    half = WordAligner(encoder.in_precision("bf16"))
-    faster = {"int8 ONNX": WordAligner(fast), "bf16": half}
-    for name, aligner in faster.items():
-        found = {
-            language: aer(
-                alignment_table(
-                    [
-                        each.pairs
-                        for each in aligner.align([(p.source, p.target) for p in pairs], plans=False)
-                    ],
-                    pairs,
-                )
-            )
-            for language, pairs in sets.items()
-        }
-        print(f"otkit, {name}: mean AER {mean(found):.2f}, fp32 {mean(rows['otkit, the default']):.2f}")
+    orders(encoder, sets)
+
+
+def aer_row(aligner: WordAligner, sets: Sets) -> Row:
+    """The AER of each set, in points."""
+    row = {}
+    for language, pairs in sets.items():
+        found = aligner.align([(pair.source, pair.target) for pair in pairs], plans=False)
+        row[language] = aer(alignment_table([each.pairs for each in found], pairs))
+    return row
+
+
+def orders(encoder: TorchEncoder, sets: Sets) -> None:
+    """The same where the order of one side says little of the other's."""
+    files = sorted((sample_data() / "reordered").glob("*.tsv"))
+    texts: Sets = {f"reordered, {path.name[:2]}": read_gold(path) for path in files}
+    texts["bg, tens"] = joined(sets["bg"], 10)
+    texts["bg, tens, halves exchanged"] = joined(sets["bg"], 10, exchanged=True)
+    texts |= {f"{language}, fives": joined(sets[language], 5) for language in ("sl", "hu")}
+    rows = {name: aer_row(WordAligner(encoder, config), texts) for name, config in OURS.items()}
+    show("AER, word order", ("", *texts), [(name, *row.values()) for name, row in rows.items()], digits=1)
+
+
+def joined(pairs: Sequence[GoldPair], count: int, *, exchanged: bool = False) -> list[GoldPair]:
+    """Texts of `count` pairs each; `exchanged`: the second half of the target's sentences stands first."""
+    found = []
+    for first in range(0, len(pairs) - count + 1, count):
+        some = list(pairs[first : first + count])
+        order = list(range(count))
+        if exchanged:
+            order = order[count // 2 :] + order[: count // 2]
+        rows = dict(
+            zip(range(count), itertools.accumulate([0, *(len(p.source) for p in some)]), strict=False)
+        )
+        columns = dict(
+            zip(order, itertools.accumulate([0, *(len(some[k].target) for k in order)]), strict=False)
+        )
+        sure, possible = (
+            frozenset((i + rows[k], j + columns[k]) for k, links in enumerate(kind) for i, j in links)
+            for kind in ([pair.sure for pair in some], [pair.possible for pair in some])
+        )
+        source = tuple(word for pair in some for word in pair.source)
+        target = tuple(word for k in order for word in some[k].target)
+        found.append(GoldPair(source, target, sure, possible))
+    return found
 
 
 def compared(rows: dict[str, Row]) -> None:
@@ -185,7 +220,8 @@ def compared(rows: dict[str, Row]) -> None:
         [name, mean(row), *(row[language] for language in languages)] for name, row in rows.items()
     ]
     show("AER", ("", "mean", *languages), table, digits=1)
-    ours, *others = rows.values()
+    ours = rows["otkit, the default"]
+    others = [row for name, row in rows.items() if not name.startswith("otkit")]
     near = sum(ours[language] <= min(row[language] for row in others) + 0.5 for language in languages)
     peers = min(mean(row) for name, row in rows.items() if name.startswith("simalign"))
     print(
