@@ -13,6 +13,7 @@ from otkit import __version__
 from otkit.alignment.layer_choice import CHOICE, choose_layer
 from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
+from otkit.encoders.device import autocast
 from otkit.encoders.encoder import read_json, resolve_layers
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Tokens
@@ -102,7 +103,8 @@ def align_encoder(
     reader = link_reader(module, corpora, settings, observer=observer)
 
     def evaluate() -> Record:
-        with as_saved(encoder, untouched):
+        # In the precision of the run: measured in fp32, a run of minutes would spend a quarter of them on it.
+        with as_saved(encoder, untouched), autocast(encoder.device, settings.training.precision):
             by_language = held_out_divergence(module, dev, observer=observer)
             mean = sum(by_language.values()) / len(by_language)
             return {
