@@ -96,8 +96,10 @@ def embed(
     chosen, folder = EmbeddingSettings().changed(**settings).resolved(), Path(output)
     choose(engine, ENGINES, what="engine", setting="engine")
     inputs = text_inputs(files, format=format, langs=langs)
-    if resume and any("-" in (one.path, one.target) for one in inputs):
-        raise ConfigError("standard input cannot be read again", remedy="name the corpus", setting="resume")
+    if resume and any(one.passes for one in inputs):
+        raise ConfigError(
+            "standard input and pipes cannot be read again", remedy="name the corpus", setting="resume"
+        )
     if resume and threads is None and (state := read_state(working_folder(folder))) is not None:
         threads = int(state["of"]["threads"])
     if threads is not None:

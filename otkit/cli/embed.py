@@ -32,6 +32,7 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files, claim_folder, write_document
 from otkit.cli.values import Name, folder
+from otkit.data.lines import read_once
 from otkit.errors import ConfigError
 from otkit.vectors.settings import EmbeddingSettings
 
@@ -115,8 +116,8 @@ def embed(
     elif source is not None or target is not None:
         raise ConfigError("two line-aligned files go together", remedy="give both of --source and --target")
     every = [file for pair in pairs for file in ((pair,) if isinstance(pair, str) else pair)]
-    if resume and "-" in every:
-        raise ConfigError("--resume needs files, not standard input", remedy="name the corpus")
+    if resume and any(map(read_once, every)):
+        raise ConfigError("--resume needs files, not standard input or a pipe", remedy="name the corpus")
     claim_folder(output, "vectors", [model, *every], overwrite=overwrite or resume)
     claim_files({"json": json_path}, [], overwrite=overwrite)
 

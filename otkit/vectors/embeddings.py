@@ -58,6 +58,11 @@ class TextInput:
         """The one, or both."""
         return [file for file in (self.path, self.target) if file is not None]
 
+    @property
+    def passes(self) -> bool:
+        """Whether it is gone when it was read."""
+        return any(map(read_once, self.files))
+
     def facts(self) -> dict[str, Any]:
         """What the manifest says; the hash is of the file's bytes, and unknown for streams."""
         hashes = [None if _passing(file) else sha256_of(Path(file)) for file in self.files]
@@ -128,12 +133,13 @@ def embed_corpora(
             one.path, target=one.target, format=one.format, side=config.side, on_error=on_error, note=note
         )
 
+    measured = _measured_on(inputs, config)
     for one in inputs:  # the hash of a large file takes minutes: what is no text is said before
         if not any(map(_passing, one.files)):
             next(texts_of(one), None)
     streams = [(texts_of(one, note), one) for one in inputs]
     model = _model_facts(embedder)
-    spaces = _spaces(embedder, inputs, config, on_error=on_error, note=note)
+    spaces = _spaces(embedder, measured, config, on_error=on_error, note=note)
     facts = {
         "otkit": __version__,
         "versions": versions(),
@@ -191,6 +197,19 @@ def embed_corpora(
     return Embedding(replace(made, folder=folder), config, texts, skipped, recall)
 
 
+def _measured_on(inputs: Sequence[TextInput], config: EmbeddingSettings) -> Sequence[TextInput]:
+    """The texts that the space of each language is measured on; an error where they are gone by then."""
+    if config.space_text is not None:
+        return [TextInput(config.space_text, languages=languages_of_texts(config.space_text, None))]
+    if config.space != "none" and any(one.passes for one in inputs):
+        raise ConfigError(
+            "standard input and pipes cannot be read twice, and the space of their languages is measured first",
+            remedy="name a file to measure it on",
+            setting="space_text",
+        )
+    return inputs
+
+
 def _spaces(
     embedder: Embedder,
     inputs: Sequence[TextInput],
@@ -202,14 +221,6 @@ def _spaces(
     """What each language shares, where the settings want it taken off."""
     if config.space == "none":
         return {}
-    if config.space_text is not None:
-        inputs = [TextInput(config.space_text, languages=languages_of_texts(config.space_text, None))]
-    if any("-" in (one.path, one.target) for one in inputs):
-        raise ConfigError(
-            "standard input cannot be read twice, and the space of its languages is measured first",
-            remedy="name a file to measure it on",
-            setting="space_text",
-        )
     note(f"measuring what each language shares ({config.space})")
     texts = languages_and_texts(
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,10 @@ def test_other_text_may_be_measured_and_must_have_the_languages(
     other.write_text("un chien\ta dog\nune maison\ta house\n", encoding="utf-8")
     with pytest.raises(InputError, match="nothing is known of the space of 'de'"):
         embedded(tiny_encoder, corpus, tmp_path / "w", space="center", space_text=str(other))
-    with pytest.raises(ConfigError, match="standard input cannot be read twice"):
+    with pytest.raises(ConfigError, match="standard input and pipes cannot be read twice"):
         embedded(tiny_encoder, TextInput("-"), tmp_path / "w", space="center")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="standard input and pipes cannot be read twice"):
+        embedded(tiny_encoder, TextInput(str(tmp_path / "pipe")), tmp_path / "w", space="center")
     with pytest.raises(ConfigError, match="and space is none"):
         EmbeddingSettings(space_text="x")
