@@ -96,7 +96,7 @@ def peer_rows(encoder: TorchEncoder, sets: Sets) -> dict[str, Row]:
     for prefix, unit in itertools.product((own.prefix, ""), ("word", "subword")):
         encoder.settings = dataclasses.replace(own, prefix=prefix)
         for language, pairs in sets.items():
-            base = AlignmentSettings(transport="none", center="none", unit=unit)
+            base = AlignmentSettings(transport="none", center="none", granularity=unit)
             stores = encode_gold(encoder, pairs, layers=LAYERS, config=base)
             for name, (strategy, threshold, cost, units) in PEERS.items():
                 for place, layer in enumerate(LAYERS) if unit in units else ():
