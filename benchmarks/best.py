@@ -320,8 +320,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     rows: list[list[float | int | str | None]] = []
+    by_language: list[list[float | int | str | None]] = []
+    languages: list[str] = []
     for name in ["untouched", *(options.only.split(";") if options.only else RECIPES)]:
-        runs = [summary(result(name, seed, options)) for seed in (seeds if name != "untouched" else [0])]
+        found = [result(name, seed, options) for seed in (seeds if name != "untouched" else [0])]
+        languages = [key for key in found[0] if key.partition(" ")[0] in ("aer", "other")]
+        by_language.append([name, *(float(np.mean([run[key] for run in found])) for key in languages)])
+        runs = [summary(run) for run in found]
         spread = [deviation([run[key] for run in runs]) for key in ("AER", "Tatoeba")]
         means = [
             float(np.mean([run[key] for run in runs])) for key in ("AER", "twelve", "Tatoeba", "minutes")
@@ -331,6 +336,7 @@ def main() -> None:
     show(
         title, ("recipe", "AER", "±", "AER, twelve sets", "Tatoeba", "±", "minutes", "seeds"), rows, digits=2
     )
+    show("AER", ("recipe", *(key.rpartition(" ")[2] for key in languages)), by_language, digits=1)
 
 
 if __name__ == "__main__":
