@@ -96,7 +96,7 @@ def peer_rows(encoder: TorchEncoder, sets: Sets) -> dict[str, Row]:
     for prefix, unit in itertools.product((own.prefix, ""), ("word", "subword")):
         encoder.settings = dataclasses.replace(own, prefix=prefix)
         for language, pairs in sets.items():
-            base = AlignmentSettings(transport="none", center="none", granularity=unit)
+            base = AlignmentSettings(transport="none", center="none", granularity=unit, truecase=False)
             stores = encode_gold(encoder, pairs, layers=LAYERS, config=base)
             for name, (strategy, threshold, cost, units) in PEERS.items():
                 for place, layer in enumerate(LAYERS) if unit in units else ():
@@ -170,11 +170,11 @@ def quality(encoder: TorchEncoder, fast: Encoder, *, eflomal: bool) -> None:
     orders(encoder, sets)
 
 
-def aer_row(aligner: WordAligner, sets: Sets) -> Row:
-    """The AER of each set, in points."""
+def aer_row(aligner: WordAligner, sets: Sets, *, whole: bool = False) -> Row:
+    """The AER of each set, in points; `whole`: texts of many sentences in one plan, not sentence by sentence."""
     row = {}
     for language, pairs in sets.items():
-        found = aligner.align([(pair.source, pair.target) for pair in pairs], plans=False)
+        found = aligner.align([(pair.source, pair.target) for pair in pairs], plans=whole)
         row[language] = aer(alignment_table([each.pairs for each in found], pairs))
     return row
 
@@ -186,7 +186,7 @@ def orders(encoder: TorchEncoder, sets: Sets) -> None:
     texts["bg, tens"] = joined(sets["bg"], 10)
     texts["bg, tens, halves exchanged"] = joined(sets["bg"], 10, exchanged=True)
     texts |= {f"{language}, fives": joined(sets[language], 5) for language in ("sl", "hu")}
-    rows = {name: aer_row(WordAligner(encoder, config), texts) for name, config in OURS.items()}
+    rows = {name: aer_row(WordAligner(encoder, config), texts, whole=True) for name, config in OURS.items()}
     show("AER, word order", ("", *texts), [(name, *row.values()) for name, row in rows.items()], digits=1)
 
 

@@ -162,8 +162,8 @@ class WordAligner:
     def count(
         self, pairs: Sequence[SentencePair], *, progress: Callable[[int], None] = lambda done: None
     ) -> CorpusPrior:
-        """What the links of these pairs, as they come, hold against links between their words; `progress` is told how
-        many pairs are done."""
+        """What the links of these pairs, as they come (rivals count less), hold against links between their words;
+        `progress` is told how many pairs are done."""
         weak = self.config.changed(threshold=COUNTED_SHARE)
         first = WordAligner(
             self.encoder, weak, batch_tokens=self.batch_tokens, window=self.window, languages=self.languages

@@ -186,8 +186,7 @@ def decide(
         nulls = nulls and (_mean_of_words(nulls[0], words[0]), _mean_of_words(nulls[1], words[1]))
         lengths = lengths and (_of_words(lengths[0], words[0]), _of_words(lengths[1], words[1]))
     if linked is None:
-        weighed = _weighed(share, config, lengths)
-        strength = weighed * rival_factors(weighed, config.rival_factor)
+        weighed, strength = _weighed(share, config, lengths)
         if factors is not None:
             strength = strength * factors[:, : strength.shape[1], : strength.shape[2]].to(strength)
         linked = strength > _threshold(config)
@@ -230,8 +229,7 @@ def _threshold(config: AlignmentSettings) -> float:
 def link_strengths(share: Tensor, config: AlignmentSettings, lengths: Lengths | None = None) -> Tensor:
     """(B,N,M) what the strategy `threshold` compares: the shares of a plan between words, weighed by the words'
     `lengths` and less where both words have a stronger link, where the settings say so."""
-    strength = _weighed(share, config, lengths)
-    return strength * rival_factors(strength, config.rival_factor)
+    return _weighed(share, config, lengths)[1]
 
 
 def rival_factors(strength: Tensor, factor: float) -> Tensor:
@@ -244,8 +242,8 @@ def rival_factors(strength: Tensor, factor: float) -> Tensor:
     return torch.where(largest, 1.0, factor).to(strength)
 
 
-def _weighed(share: Tensor, config: AlignmentSettings, lengths: Lengths | None) -> Tensor:
-    """The shares, weighed by the words' lengths where the settings say so."""
+def _weighed(share: Tensor, config: AlignmentSettings, lengths: Lengths | None) -> tuple[Tensor, Tensor]:
+    """The shares, weighed by the words' lengths where the settings say so; and the same with rivals."""
     if config.weighs_lengths:
         if lengths is None:
             raise ConfigError(
@@ -259,7 +257,7 @@ def _weighed(share: Tensor, config: AlignmentSettings, lengths: Lengths | None) 
             attach_factor=config.attach_factor,
             threshold=_threshold(config),
         )
-    return share
+    return share, share * rival_factors(share, config.rival_factor)
 
 
 def _soft(problem: Problem, config: AlignmentSettings) -> Tensor:

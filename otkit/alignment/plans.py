@@ -105,7 +105,8 @@ def problem_of(
 def _ground_cost(x: Tensor, y: Tensor, *, cost: str) -> Tensor:
     """(B,N,M) the named cost between x (B,N,D) and y (B,M,D); minus the dot product is one of transport none alone."""
     if cost == "dot":
-        return -torch.bmm(x.float(), y.float().transpose(1, 2))
+        with torch.autocast(device_type=x.device.type, enabled=False):
+            return -torch.bmm(x.float(), y.float().transpose(1, 2))
     return pairwise_cost(x, y, cost=cost)
 
 

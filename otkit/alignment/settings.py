@@ -360,7 +360,8 @@ class AlignmentSettings(Settings):
         if figures:
             parts.append(f"{' and '.join(figures)} in units of {ground}")
         if self.strategy == "threshold":
-            weighed = ", weighed by word length" if self.weighs_lengths else ""
+            reasons = ["length"] * self.weighs_lengths + ["rivals"] * (self.rival_factor != 1)
+            weighed = f", weighed by {' and '.join(reasons)}" if reasons else ""
             parts.append(f"links from a link strength of {self.compared_with:g}{weighed}")
         elif self.compared_with is not None:
             parts.append(f"{self.strategy} links ({self.compared_with:g} {THRESHOLD_UNITS[self.strategy]})")

@@ -259,7 +259,7 @@ class SubwordTokenizer:
         A capital that says no more than "here a sentence begins" makes two pieces of a word that the vocabulary has
         (Lita et al. 2003, "tRuEcasIng"). Names and nouns that are known with their capital keep it.
         """
-        places = [next((k for k, word in enumerate(words) if _cased(word)), -1) for words in sentences]
+        places = [next((k for k, word in enumerate(words) if _lettered(word)), -1) for words in sentences]
         firsts = [words[place] for words, place in zip(sentences, places, strict=True) if place >= 0]
         capitals = sorted({word for word in firsts if _begins(word)})
         small = [word.lower() for word in capitals]
@@ -401,15 +401,17 @@ class SubwordTokenizer:
         return tokens
 
 
-def _cased(word: str) -> bool:
-    """Whether a word has a letter that is small or a capital."""
-    return word.lower() != word.upper()
+def _lettered(word: str) -> bool:
+    """Whether a word has a letter, or a figure that is small or a capital."""
+    return any(map(str.isalpha, word)) or word.lower() != word.upper()
 
 
 def _begins(word: str) -> bool:
     """Whether its first letter is a capital, and no other is."""
     letters = [letter for letter in word if letter.isalpha()]
-    return [letter.isupper() for letter in letters] == [True] + [False] * (len(letters) - 1)
+    return letters[:1] != [] and [letter.isupper() for letter in letters] == [True] + [False] * (
+        len(letters) - 1
+    )
 
 
 def _unicode(text: str) -> str:

@@ -121,10 +121,11 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
 
     L = -mean over pairs of 2/(n+m) sum_ij [ A_ij log s_ij + (1 - A_ij) log(1 - s_ij) ], s_ij = sigmoid((p_ij - 0.45) /
     0.1), where p_ij = P_ij / sqrt(sum_j P_ij sum_i P_ij), the plan's share of row and column, is what otkit's word
-    aligner compares with its threshold of 0.45, its word order included: what that settles needs no learning, nor does
-    a share that lies far on the right side. The gradient goes through the unrolled solver, as in OTAlign's loss (Arase,
-    Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to [0, 1] and projection head are left out: what is
-    learnt is then in the encoder, and a pair without links can say so. Own links are those of `aligner_links`: in a
+    aligner weighs by lengths and rivals and compares with its threshold of 0.45, its word order included: what that
+    settles needs no learning, nor does a share that lies far on the right side. The gradient goes through the unrolled
+    solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to [0, 1] and
+    projection head are left out: what is learnt is then in the encoder, and a pair without links can say so. Own links
+    are those of `aligner_links`: in a
     run those of some steps ago (training.reading).
     """
     share = aligner_shares(pairs, config)
@@ -140,7 +141,7 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
 
 
 def aligner_shares(pairs: EncodedPairs, config: ObjectiveSettings) -> Tensor:
-    """(B,N,M) in [0,1]: what the word aligner compares with its threshold, from the plan under the objective's cost,
+    """(B,N,M) in [0,1]: what the word aligner weighs by lengths and rivals, from the plan under the objective's cost,
     temperature and tau, with the aligner's word order. With gradients, through the unrolled solver, where they are on.
     """
     solver = replace(config.sinkhorn, max_iterations=min(config.iterations, _UNROLLED))
@@ -165,7 +166,7 @@ def aligner_links(share: Tensor, pairs: EncodedPairs, config: ObjectiveSettings)
 
 def aligner_settings(pairs: EncodedPairs, config: ObjectiveSettings) -> AlignmentSettings:
     """The aligner that training reads: the objective's cost, centring and length of words; word order, rivals and
-    threshold are the recipe's for alignment."""
+    threshold are the recipe's for alignment. The text is read as it is written."""
     order = pairs.alignment
     return AlignmentSettings(
         cost=config.cost,

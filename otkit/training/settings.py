@@ -349,7 +349,7 @@ class TrainingSettings(Settings):
         1.0, "Scale gradients down to this norm; none for no clipping.", above=0, panel=_RUN
     )
     precision: str = setting(
-        "fp32", "The autocast of the encoder.", choices=PRECISIONS, panel=_RUN, everyday=True
+        "fp32", "The autocast of training, and of measuring.", choices=PRECISIONS, panel=_RUN, everyday=True
     )
     eval_every: int | None = setting(
         None,

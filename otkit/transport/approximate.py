@@ -80,16 +80,17 @@ def capped_plan(
     )
     total, transposed = torch.ones_like(epsilon)[:, None], kernel.transpose(1, 2)
     u = v = rows
-    for _ in range(iterations):
-        received = total * torch.bmm(transposed, u[:, :, None])[:, :, 0]
-        v = torch.minimum(b / received.clamp(min=_TINY), columns)
-        received = total * torch.bmm(kernel, v[:, :, None])[:, :, 0]
-        u = a / received.clamp(min=_TINY)
-        if not hard_source:
-            u = torch.minimum(u, rows)
-        if mass is not None:
-            moved = (u * torch.bmm(kernel, v[:, :, None])[:, :, 0]).sum(1)
-            total = (mass / moved.clamp(min=_TINY))[:, None]
+    with torch.autocast(device_type=cost.device.type, enabled=False):
+        for _ in range(iterations):
+            received = total * torch.bmm(transposed, u[:, :, None])[:, :, 0]
+            v = torch.minimum(b / received.clamp(min=_TINY), columns)
+            received = total * torch.bmm(kernel, v[:, :, None])[:, :, 0]
+            u = a / received.clamp(min=_TINY)
+            if not hard_source:
+                u = torch.minimum(u, rows)
+            if mass is not None:
+                moved = (u * torch.bmm(kernel, v[:, :, None])[:, :, 0]).sum(1)
+                total = (mass / moved.clamp(min=_TINY))[:, None]
     return (total * u)[:, :, None] * kernel * v[:, None, :]
 
 
@@ -110,7 +111,8 @@ def _scale(kernel: Tensor, a: Tensor, b: Tensor, steps: tuple[_Step, _Step], ite
     scaling."""
     transposed = kernel.transpose(1, 2)
     u, v = a, b
-    for _ in range(iterations):
-        v = b * steps[1](torch.bmm(transposed, u[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
-        u = a * steps[0](torch.bmm(kernel, v[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
+    with torch.autocast(device_type=kernel.device.type, enabled=False):
+        for _ in range(iterations):
+            v = b * steps[1](torch.bmm(transposed, u[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
+            u = a * steps[0](torch.bmm(kernel, v[:, :, None])[:, :, 0]).clamp(-_LARGE, _LARGE).exp()
     return u[:, :, None] * kernel * v[:, None, :]

@@ -199,15 +199,14 @@ def embed_corpora(
 
 def _measured_on(inputs: Sequence[TextInput], config: EmbeddingSettings) -> Sequence[TextInput]:
     """The texts that the space of each language is measured on; an error where they are gone by then."""
-    if config.space_text is not None:
-        return [TextInput(config.space_text, languages=languages_of_texts(config.space_text, None))]
-    if config.space != "none" and any(one.passes for one in inputs):
+    text, given = config.space_text, {file for one in inputs for file in one.files if read_once(file)}
+    if config.space != "none" and given if text is None else text in given:
         raise ConfigError(
             "standard input and pipes cannot be read twice, and the space of their languages is measured first",
             remedy="name a file to measure it on",
             setting="space_text",
         )
-    return inputs
+    return inputs if text is None else [TextInput(text, languages=languages_of_texts(text, None))]
 
 
 def _spaces(

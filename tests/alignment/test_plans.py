@@ -108,6 +108,22 @@ def test_padding_and_neighbours_change_nothing(transport: str) -> None:
             assert other.cost == pytest.approx(found.cost, abs=1e-4)
 
 
+@pytest.mark.parametrize("cost", ["cosine", "dot"])
+@pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+def test_what_is_multiplied_in_half_precision_is_the_encoder_alone(transport: str, cost: str) -> None:
+    if cost == "dot" and transport != "none":
+        return
+    config = AlignmentSettings(transport=transport, cost=cost, length_power=0.0, attach_factor=1.0)
+    plain = find_links(*sides(), config, plans=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = find_links(*sides(), config, plans=True)
+    for one, other in zip(plain, half, strict=True):
+        assert one.plan is not None
+        assert other.plan is not None
+        assert one.plan.tolist() == other.plan.tolist()
+        assert one.links == other.links
+
+
 @pytest.mark.parametrize("transport", [name for name in sorted(TRANSPORTS) if name not in SLOW])
 def test_transposing_transposes(transport: str) -> None:
     config = AlignmentSettings(length_power=0.0, attach_factor=1.0, transport=transport, epsilon=0.1)

@@ -16,7 +16,7 @@ from otkit.recipes import recipe_text
 
 SETTINGS = (
     "epsilon 0.075 and tau 0.1 in units of the mean cost; "
-    "links from a link strength of 0.45, weighed by word length"
+    "links from a link strength of 0.45, weighed by length and rivals"
 )
 SOURCE, TARGET = "das haus ist klein .", "the house is small ."
 Run = Callable[..., tuple[int, str, str]]

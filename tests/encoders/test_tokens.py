@@ -76,6 +76,7 @@ def test_only_a_first_word_that_is_fewer_pieces_so_is_truecased(sample_encoder: 
         ("Tom", "gitti"),
         ("昨天", "。"),
         ("Ⅻ", "Dün"),
+        ("他", "Dün"),  # no first word of a sentence: its capital says something
         ("…", "3"),
         (),
     ]

@@ -78,6 +78,19 @@ def test_every_layer_is_what_it_is_alone(tiny_encoder: TorchEncoder) -> None:
         assert scores.config.layers == (layer,)
 
 
+@pytest.mark.parametrize("truecase", [True, False])
+def test_layers_are_read_as_the_aligner_reads(sample_encoder: TorchEncoder, truecase: bool) -> None:
+    source, target = "Dün Tom kendini bıçağıyla kesti .", "Tom cut himself with his knife yesterday ."
+    links = frozenset({(0, 6), (1, 0), (2, 2), (4, 1), (5, 7)})
+    sets = {"tr": [GoldPair(tuple(source.split()), tuple(target.split()), links, links)]}
+    config = AlignmentSettings(truecase=truecase, layers=(7,))
+    whole = evaluate_word_alignment(sample_encoder, sets, config=config)
+    (layer,) = aer_by_layer(sample_encoder, sets, config=config, layers=[7]).values()
+    np.testing.assert_array_equal(layer.tables["tr"], whole.tables["tr"])
+    other = evaluate_word_alignment(sample_encoder, sets, config=config.changed(truecase=not truecase))
+    assert other.value("tr") != whole.value("tr")
+
+
 def test_tuning_never_ends_worse_and_its_recipe_is_read(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     sets = {"de": PAIRS, "fr": PAIRS[:2]}
     grid = {"strategy": ("threshold", "mutual"), "threshold": (0.3, 0.6), "tau": (0.1, 0.4)}

@@ -177,6 +177,9 @@ def test_subwords_are_those_of_the_words(running: Running, sample_encoder: Torch
         (tuple(words), tuple(TARGET.split()))
     )
     np.testing.assert_allclose(found["share"], trace.unit_share, atol=1e-4)
+    first = running.ask("/subwords", source="Dün Tom kesti .", target="Tom cut it yesterday .")
+    assert first["source"][0].replace("\u2581", "") == "dün"
+    assert np.shape(first["share"]) == (len(first["source"]), len(first["target"]))
     for i, j in found["word_links"]:  # the strongest pieces of linked words say so
         assert trace.linked[i, j]
 

@@ -179,6 +179,7 @@ def test_first_words_are_truecased_as_in_python(parts: Page, sample_encoder: Tor
         "½",
     ]
     sentences = [(word, "Dün") for word in words] + [("„", word) for word in words]
+    sentences += [("他", "Dün"), ("٣", "Dün")]
     lowered = parts.evaluate(
         """async ([document, sentences]) => {
             const { Tokenizer } = await import("/tokenizer.js");

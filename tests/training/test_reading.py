@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from otkit.alignment.settings import AlignmentSettings
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError
-from otkit.training.link_losses import aligner_links, aligner_shares, link_likelihood
+from otkit.training.link_losses import aligner_links, aligner_settings, aligner_shares, link_likelihood
 from otkit.training.objectives import AlignmentModel
 from otkit.training.reading import LinkReader, ReadLinks
 from otkit.training.recipe import Recipe
@@ -48,6 +49,17 @@ def reader(tmp_path: Path, tiny_encoder: TorchEncoder) -> tuple[AlignmentModel, 
 def now(module: AlignmentModel, batch: PairBatch) -> Tensor:
     pairs = module.encode(batch, anchored=False)
     return aligner_links(aligner_shares(pairs, module.config), pairs, module.config)
+
+
+def test_rivals_and_word_order_are_those_of_the_recipes_alignment(
+    reader: tuple[AlignmentModel, LinkReader, list[PairBatch]],
+) -> None:
+    module, _, batches = reader
+    pairs = module.encode(batches[0], anchored=False)
+    own = AlignmentSettings(rival_factor=0.25, distortion=0.7, agreement=0.3, rounds=1, threshold=0.6)
+    read = aligner_settings(replace(pairs, alignment=own), module.config)
+    for name in ("rival_factor", "distortion", "agreement", "rounds", "threshold"):
+        assert getattr(read, name) == getattr(own, name)
 
 
 def shake(module: AlignmentModel) -> None:

@@ -25,7 +25,7 @@ export class Matrix {
       cell.style.backgroundColor = level ? `color-mix(in srgb, var(${hue}) ${level}%, var(--paper))` : "";
       cell.className = [linked.has(name) ? "linked" : "", more.has(name) ? "gained" : "", less.has(name) ? "lost" : "", kind ?? ""].join(" ").trim();
       const said = [difference ? `difference of link strength ${number(value, 2)}` : `link strength ${percent(value)}`];
-      if (!difference && strength && Math.abs(strength[i][j] - value) > 0.005) said.push(`with length ${percent(strength[i][j])}`);
+      if (!difference && strength && Math.abs(strength[i][j] - value) > 0.005) said.push(`compared ${percent(strength[i][j])}`);
       if (linked.has(name)) said.push("linked");
       if (more.has(name)) said.push("gained");
       if (less.has(name)) said.push("lost");

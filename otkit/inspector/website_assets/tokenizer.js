@@ -23,7 +23,7 @@ export class Tokenizer {
 
   // The words, the first in lower case where that is fewer pieces.
   truecase(words) {
-    const place = words.findIndex((word) => word.toLowerCase() !== word.toUpperCase());
+    const place = words.findIndex((word) => /\p{L}/u.test(word) || word.toLowerCase() !== word.toUpperCase());
     const [first, ...rest] = place < 0 ? [] : words[place].match(/\p{L}/gu) ?? [];
     if (!/^\p{Lu}$/u.test(first ?? "") || rest.some((letter) => /\p{Lu}/u.test(letter))) return words;
     const small = words[place].toLowerCase();
