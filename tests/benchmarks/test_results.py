@@ -120,7 +120,7 @@ def test_every_result_says_what_it_rests_on() -> None:
         run = result.run
         assert "source" in run or {"on", "machine"} <= set(run)
         if not run.get("older") and "source" not in run:
-            assert {"commit", "versions", "seeds", "seconds"} <= set(run)
+            assert {"commit", "versions", "seeds", "seconds", "processor seconds"} <= set(run)
         for table in result.tables:
             assert all(len(row) == len(table.columns) for row in table.rows)
 
