@@ -275,8 +275,9 @@ class WordAligner:
         """Of sources and targets in turn."""
         return tokenise(
             self.encoder,
-            self.encoder.subwords.truecase(sentences) if self.config.truecase else sentences,
+            sentences,
             joint=self.config.encoding == "joint",
+            truecase=self.config.truecase,
             languages=None if self.languages is None else self.languages * (len(sentences) // 2),
         )
 

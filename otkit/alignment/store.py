@@ -137,10 +137,13 @@ def tokenise(
     sentences: Sequence[Sentence],
     *,
     joint: bool = False,
+    truecase: bool = False,
     languages: Sequence[str | None] | None = None,
 ) -> TokenisedWindow:
-    """The part of the work that needs no encoder, for a thread of its own; `joint` takes sentences two by
-    two. languages: of each sentence, for a tokenizer that wants to know; both in one text are in none."""
+    """The part of the work that needs no encoder, for a thread of its own; `joint` takes sentences two by two, and
+    `truecase` reads their first words as `SubwordTokenizer.truecase` does. languages: of each sentence, for a
+    tokenizer that wants to know; both in one text are in none."""
+    sentences = encoder.subwords.truecase(sentences) if truecase else sentences
     texts: list[tuple[Sentence, ...]] = [(sentence,) for sentence in sentences]
     if joint:
         texts = list(zip(sentences[::2], sentences[1::2], strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -259,21 +259,18 @@ class SubwordTokenizer:
         A capital that says no more than "here a sentence begins" makes two pieces of a word that the vocabulary has
         (Lita et al. 2003, "tRuEcasIng"). Names and nouns that are known with their capital keep it.
         """
-        places = [next((k for k, word in enumerate(words) if _lettered(word)), -1) for words in sentences]
-        firsts = [words[place] for words, place in zip(sentences, places, strict=True) if place >= 0]
-        capitals = sorted({word for word in firsts if _begins(word)})
+        places = [
+            next((k for k, word in enumerate(words) if _lettered(word)), len(words)) for words in sentences
+        ]
+        firsts = {word for words, k in zip(sentences, places, strict=True) for word in words[k : k + 1]}
+        capitals = sorted(filter(_begins, firsts))
         small = [word.lower() for word in capitals]
         sizes = zip(self.pieces(small), self.pieces(capitals), strict=True)
-        changed = {
-            word: lower
-            for word, lower, (after, before) in zip(capitals, small, sizes, strict=True)
-            if len(after) < len(before)
-        }
+        fewer = [len(after) < len(before) for after, before in sizes]
+        read = dict(compress(zip(capitals, small, strict=True), fewer))
         return [
-            (*words[:place], changed[words[place]], *words[place + 1 :])
-            if place >= 0 and words[place] in changed
-            else words
-            for words, place in zip(sentences, places, strict=True)
+            (*words[:k], read[words[k]], *words[k + 1 :]) if k < len(words) and words[k] in read else words
+            for words, k in zip(sentences, places, strict=True)
         ]
 
     def encode(self, sentences: Sequence[Sentence], *, prefix: str = "") -> Tokens:
@@ -409,9 +406,7 @@ def _lettered(word: str) -> bool:
 def _begins(word: str) -> bool:
     """Whether its first letter is a capital, and no other is."""
     letters = [letter for letter in word if letter.isalpha()]
-    return letters[:1] != [] and [letter.isupper() for letter in letters] == [True] + [False] * (
-        len(letters) - 1
-    )
+    return [letter.isupper() for letter in letters] == [True] + [False] * (len(letters) - 1)
 
 
 def _unicode(text: str) -> str:

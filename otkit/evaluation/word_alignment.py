@@ -140,8 +140,9 @@ def encode_gold(
             encoder,
             tokenise(
                 encoder,
-                encoder.subwords.truecase(sentences) if config.truecase else sentences,
+                sentences,
                 joint=config.encoding == "joint",
+                truecase=config.truecase,
                 languages=None if (told := languages_of_gold(pairs)) is None else told * len(pairs),
             ),
             layers=layers,

@@ -125,8 +125,7 @@ def link_likelihood(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     settles needs no learning, nor does a share that lies far on the right side. The gradient goes through the unrolled
     solver, as in OTAlign's loss (Arase, Bao, Yokoi, ACL 2023, section 4.3), whose scaling of each plan to [0, 1] and
     projection head are left out: what is learnt is then in the encoder, and a pair without links can say so. Own links
-    are those of `aligner_links`: in a
-    run those of some steps ago (training.reading).
+    are those of `aligner_links`: in a run those of some steps ago (training.reading).
     """
     share = aligner_shares(pairs, config)
     if config.links == "given":

@@ -199,8 +199,9 @@ def embed_corpora(
 
 def _measured_on(inputs: Sequence[TextInput], config: EmbeddingSettings) -> Sequence[TextInput]:
     """The texts that the space of each language is measured on; an error where they are gone by then."""
-    text, given = config.space_text, {file for one in inputs for file in one.files if read_once(file)}
-    if config.space != "none" and given if text is None else text in given:
+    text = config.space_text
+    gone = {file for one in inputs for file in one.files if read_once(file)}
+    if config.space != "none" and (gone if text is None else text in gone):
         raise ConfigError(
             "standard input and pipes cannot be read twice, and the space of their languages is measured first",
             remedy="name a file to measure it on",
