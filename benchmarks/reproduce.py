@@ -260,17 +260,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "texts": texts(scale, options),
     }
     keep_to(plan, folder / "plan.json")
+    shown_columns = [column for column in COLUMNS if column[1] in scale.tasks]
     rows: list[tuple[Value, ...]] = []
     for name in options.systems.split(","):
         found = evaluate(scale, name, align(scale, name, folder, options), folder, options)
-        rows.append((name, *(shown(figure(found, *where)) for _, *where in COLUMNS)))
-    rows += [
-        (f"paper's {name} (mBERT)", *(f"{value:.3f}" for value in values), *[None] * (len(COLUMNS) - 4))
-        for name, values in PAPER.items()
-    ]
+        rows.append((name, *(shown(figure(found, *where)) for _, *where in shown_columns)))
+    for name, values in PAPER.items():
+        paper = dict(zip([column[0] for column in COLUMNS], values, strict=False))
+        figures = [paper.get(column[0]) for column in shown_columns]
+        rows.append(
+            (f"paper's {name} (mBERT)", *(each if each is None else f"{each:.3f}" for each in figures))
+        )
     table = Table(
-        f"scale {options.scale}, {plan['model']}, {plan['seeds']} seed(s)",
-        (Column("system"), *(Column(name) for name, *_ in COLUMNS)),
+        f"scale {options.scale}, {Path(model_of(scale, options)).name}, {plan['seeds']} seed(s)",
+        (Column("system"), *(Column(name) for name, *_ in shown_columns)),
         tuple(rows),
         notes=(
             "In parentheses the change from the untouched encoder with its 95 % paired bootstrap interval. "
