@@ -219,6 +219,7 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     settings = work.settings.changed(
         epochs=work.settings.epochs * system.epochs,
         test_examples=options.examples or work.settings.test_examples,
+        precision=options.precision,
     )
     how: dict[str, Any] = {}
     if system.copies:
@@ -348,6 +349,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--examples", type=int, help="scored of each language, instead of 900 and 160")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="fp32 before AVX-512")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--beside", choices=SYSTEMS, default="task", help="what the others are compared with")
     parser.add_argument("--table", action="store_true", help="only print what was measured")

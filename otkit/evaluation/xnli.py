@@ -193,16 +193,20 @@ def _train(
     def batch(members: Sequence[int], some: Sequence[Row] = rows) -> ClassBatch:
         return ClassBatch(collated(some, members), torch.from_numpy(labels[list(members)]), tuple(members))
 
-    def examples(make: Callable[[Sequence[int]], Any]) -> ExampleSource[Any]:
-        lengths = [len(ids) for ids, _ in rows]
+    def examples(make: Callable[[Sequence[int]], Any], some: Sequence[Row] = rows) -> ExampleSource[Any]:
+        lengths = [len(ids) for ids, _ in some]
         return ExampleSource(lengths, make, batch_size=config.batch_size, window=config.window, seed=seed)
 
     beside: list[MicroSteps] = []
     if data.copies and transfer is not None:
         drawn = drawn_copies(data.copies, seed=seed)
         other = features(tokenizer, [drawn[number] for number in numbers], config.max_length)
-        # The same examples at the same step: their answers in English are at hand.
-        beside.append(examples(lambda members: CopyBatch(collated(rows, members), batch(members, other))))
+        beside.append(
+            examples(
+                lambda members: CopyBatch(collated(rows, members), batch(members, other)),
+                rows if transfer.settings.copies_follow else other,
+            )
+        )
     if transfer is not None and transfer.settings.text_consistency:
         beside.append(_neighbours(tokenizer, transfer, config, seed=seed))
 

@@ -215,9 +215,9 @@ def _train(
         starts, ends = (torch.from_numpy(where[list(members), side]) for side in (0, 1))
         return SpanBatch(inputs, starts, ends, tuple(members))
 
-    def source(make: Callable[[Sequence[int]], Any]) -> ExampleSource[Any]:
+    def source(make: Callable[[Sequence[int]], Any], some: Sequence[Window] = windows) -> ExampleSource[Any]:
         return ExampleSource(
-            [len(window.row[0]) for window in windows],
+            [len(window.row[0]) for window in some],
             make,
             batch_size=config.batch_size,
             window=config.window,
@@ -246,7 +246,7 @@ def _train(
                 spread = carry.spread(rows, left.inputs.ids.shape[1], right.inputs.ids.shape[1])
             return CopyBatch(left.inputs, right, spread=spread)
 
-        beside.append(source(both))
+        beside.append(source(both, windows if transfer.settings.copies_follow else others))
     return fine_tune(
         model,
         source(english),
