@@ -10,29 +10,27 @@ All take keywords of `RunOptions` beside their own, those on parallel files also
 
 from __future__ import annotations
 
-import copy
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Unpack
 
-from otkit.alignment.layer_choice import layers_of
 from otkit.alignment.settings import AlignmentSettings, BeadSettings, CheckSettings
-from otkit.api.copies import copies_from_text
-from otkit.data.examples import TaskSet
+from otkit.api.fine_tuned import TransferOptions, measure_tuned
+from otkit.api.measuring import (
+    EncoderLike,
+    Evaluation,
+    ParallelOptions,
+    RunOptions,
+    measure,
+    open_whole,
+    reading_of,
+)
 from otkit.data.gold import GoldPair
 from otkit.data.halomi import read_halomi
-from otkit.data.languages import languages_told, short_code
-from otkit.data.parallel import silent
-from otkit.data.views import english_last
-from otkit.encoders.encoder import Encoder, read_json
-from otkit.encoders.open import open_encoder
+from otkit.data.languages import languages_told
 from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.documents import DOCUMENT_METRICS, documents_task, read_document
-from otkit.evaluation.finetune import Transfer
 from otkit.evaluation.inputs import (
     LINKED_PAIRS,
     FilePath,
@@ -46,7 +44,7 @@ from otkit.evaluation.inputs import (
     xquad_data,
 )
 from otkit.evaluation.mining import MINING_METRICS, mining_task
-from otkit.evaluation.protocol import CellStore, Metric, Progress, Task, run_cells, unwatched
+from otkit.evaluation.protocol import Metric, unwatched
 from otkit.evaluation.retrieval import RETRIEVAL_METRICS, retrieval_task
 from otkit.evaluation.settings import (
     XNLI_FINE_TUNING,
@@ -57,7 +55,6 @@ from otkit.evaluation.settings import (
     XnliSettings,
     XquadSettings,
 )
-from otkit.evaluation.summary import Summary, summarise
 from otkit.evaluation.translation_errors import ERROR_METRICS, translation_errors_task
 from otkit.evaluation.word_alignment import (
     WORD_ALIGNMENT_METRICS,
@@ -67,21 +64,12 @@ from otkit.evaluation.word_alignment import (
     word_alignment_task,
 )
 from otkit.evaluation.word_retrieval import word_retrieval_task
-from otkit.evaluation.xnli import XNLI_METRICS, XnliData, xnli_task
-from otkit.evaluation.xquad import XQUAD_METRICS, XquadData, xquad_task
-from otkit.exports.cached import encoder_in
+from otkit.evaluation.xnli import XNLI_METRICS, xnli_task
+from otkit.evaluation.xquad import XQUAD_METRICS, xquad_task
 from otkit.projection.scores import ProjectionScores, score_files
-from otkit.recipes import recipe_text, settings_of
-from otkit.reports.charts import Panel
-from otkit.reports.evaluation import (
-    layer_table,
-    score_tables,
-    summary_document,
-    summary_panels,
-    summary_tables,
-)
+from otkit.recipes import recipe_text
+from otkit.reports.evaluation import layer_table, score_tables
 from otkit.reports.tables import Table
-from otkit.training.recipe import Recipe
 from otkit.training.settings import TransferSettings
 
 __all__ = [
@@ -115,11 +103,6 @@ __all__ = [
     "xquad",
 ]
 
-EncoderLike = Encoder | FilePath | None
-"""An open encoder; a Hub name, folder or file that `otkit.open_encoder` takes; None is the sample encoder."""
-
-Data = TypeVar("Data", XnliData, XquadData)
-
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "retrieval": RETRIEVAL_METRICS,
     "word-alignment": WORD_ALIGNMENT_METRICS,
@@ -131,126 +114,6 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "documents": DOCUMENT_METRICS,
 }
 """The figures of each task."""
-
-
-class RunOptions(TypedDict, total=False):
-    """Keywords of every evaluation.
-
-    baseline     the encoder to compare with; "sample" is the sample encoder. Without it nothing is compared
-    languages    only these; by default all that have a file
-    seen         languages of the "seen" average; by default those that the encoder's otkit.json names
-    on_error     "skip" leaves out, and counts, lines that cannot be used; by default they are errors
-    device       of encoders that are opened by name: "auto", "cpu", "cuda", "cuda:N" or "mps"
-    precision    of the encoders: "fp32", "bf16", "fp16", or "int8", which makes a graph of each once and keeps it
-                 (`otkit cache`); for tasks that train nothing. translation_errors looks at too many layers for int8
-    output       a folder that keeps finished parts; with `resume` they are used, with `overwrite` those of an
-                 interrupted run are thrown away. Without it nothing is kept
-    on_progress  called with what is done, of how much (None: not known), and of what
-    on_note      called with what a reader should know of the files, and of parts that were finished before
-    """
-
-    baseline: EncoderLike
-    languages: Sequence[str] | None
-    seen: Sequence[str] | None
-    on_error: str
-    device: str
-    precision: str
-    output: FilePath | None
-    resume: bool
-    overwrite: bool
-    on_progress: Progress
-    on_note: Callable[[str], None]
-
-
-class ParallelOptions(RunOptions, total=False):
-    """Keywords of evaluations on parallel files beside: `langs` says the two languages of a file whose name does not
-    tell them ("de-en"), `format` the form of all: "auto", "tsv", "bars", "jsonl" or "files"."""
-
-    langs: str | None
-    format: str
-
-
-class TransferOptions(RunOptions, total=False):
-    """Keywords of tasks that are fine-tuned on English beside.
-
-    data        a folder, as XTREME names its files, or a Hub name; by default the small sample
-    train       a file or Hub name of English examples; by default the training file of `data`
-    head        score what `save_heads` kept in this folder: nothing is trained, and the encoder is that of the folder
-    save_heads  keep fine-tuned encoders and heads in `output`
-    seeds       train under each of these
-    align       parallel text, a file a language, whose losses are added while the task is fine-tuned, and through whose
-                lexicons copies are made where the recipe has a copy_share, as `transfer` does
-    copies      the training examples in other languages, in the same order, as `otkit.augment` writes them, or
-                translated: each example is also learnt from a copy, drawn from one of these files
-    langs       the two languages of such a file, where its name does not say
-    recipe      a `Recipe`, the name of one, a TOML file, or a folder that was trained: which losses, and how they take
-                part (its tables objective, batching, alignment and transfer); by default `paper`
-    changes     keys of those tables to change: `{"transfer": {"align_weight": 0.5}}`
-    """
-
-    data: FilePath | None
-    train: str | None
-    head: FilePath | None
-    save_heads: bool
-    seeds: Sequence[int]
-    align: Sequence[ParallelFile]
-    copies: Sequence[FilePath]
-    langs: str | None
-    recipe: Recipe | FilePath | None
-    changes: Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The figures of one task by language, their averages, and what they rest on.
-
-    summary    rows[language][metric] and averages["seen" | "all"][metric], each with its baseline and interval
-    settings   of the task, with the hashes of its data
-    encoders   name and settings of "model" and "baseline"
-    """
-
-    task: str
-    summary: Summary
-    settings: Mapping[str, Any]
-    encoders: Mapping[str, Mapping[str, Any]]
-
-    def value(self, metric: str, language: str) -> float:
-        """The figure of a language; its mean over seeds where there are several."""
-        row = choose(language, self.summary.rows, what="language")
-        return choose(metric, row, what="metric").mean
-
-    def mean(self, metric: str) -> float:
-        """The plain mean over all languages."""
-        row = self.summary.averages.get("all") or next(iter(self.summary.rows.values()))
-        return choose(metric, row, what="metric").mean
-
-    def tables(self) -> list[Table]:
-        """All figures, as `otkit evaluate` prints them."""
-        return summary_tables(self.task, self.summary)
-
-    def table(self) -> Table:
-        """The first table of `tables`: the main figures."""
-        return self.tables()[0]
-
-    def panels(self, *, every: bool = False) -> list[Panel]:
-        """The main metric, or every one, for `otkit.reports.charts.dot_chart`."""
-        names = {role: str(found["name"]) for role, found in self.encoders.items()}
-        return summary_panels(
-            self.task,
-            self.summary,
-            model=names.get("model", "model"),
-            baseline=names.get("baseline"),
-            every=every,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures, settings and hashes, for JSON."""
-        return {
-            "task": self.task,
-            "encoders": {role: dict(found) for role, found in self.encoders.items()},
-            **summary_document(self.summary),
-            "settings": dict(self.settings),
-        }
 
 
 def retrieval(
@@ -276,11 +139,11 @@ def retrieval(
     >>> otkit.evaluate.retrieval(languages=["de"]).value("forward @1", "de")
     1.0
     """
-    reading = _reading(how)
+    reading = reading_of(how)
     corpora = parallel_corpora(files, data, reading)
     task = retrieval_task(corpora, settings or RetrievalSettings(), on_error=reading.on_error)
     layers = None if settings is None or settings.layer is None else (settings.layer,)
-    return _measured(task, encoder, how, layers=layers, pooling=pooling, prompt=prompt)
+    return measure(task, encoder, how, layers=layers, pooling=pooling, prompt=prompt)
 
 
 def word_alignment(
@@ -312,9 +175,9 @@ def word_alignment(
             "the text has no gold links to compare with",
             remedy="name them: `gold='FILE'`, one for each text",
         )
-    pairs, notes = _linked(gold, texts, data, _reading(how), base=base)
+    pairs, notes = _linked(gold, texts, data, reading_of(how), base=base)
     task = word_alignment_task(pairs, settings or AlignmentSettings(), notes=notes)
-    return _measured(task, encoder, how, layers=None if settings is None else settings.layers)
+    return measure(task, encoder, how, layers=None if settings is None else settings.layers)
 
 
 def word_retrieval(
@@ -339,9 +202,9 @@ def word_retrieval(
     >>> otkit.evaluate.word_retrieval(languages=["de"]).value("forward @1", "de") > 0.5
     True
     """
-    pairs, notes = _linked(gold, texts, data, _reading(how), base=base, alone=True)
+    pairs, notes = _linked(gold, texts, data, reading_of(how), base=base, alone=True)
     task = word_retrieval_task(pairs, settings or WordRetrievalSettings(), notes=notes)
-    return _measured(task, encoder, how, layers=None if settings is None else settings.layers)
+    return measure(task, encoder, how, layers=None if settings is None else settings.layers)
 
 
 def mining(
@@ -374,8 +237,8 @@ def mining(
     >>> otkit.evaluate.mining(None, *files, settings=settings).mean("precision")
     1.0
     """
-    task = mining_task(mining_sets(source, target, gold, _reading(how)), settings or MiningSettings())
-    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
+    task = mining_task(mining_sets(source, target, gold, reading_of(how)), settings or MiningSettings())
+    return measure(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
 def xnli(
@@ -397,7 +260,7 @@ def xnli(
     True
     """
     make = partial(xnli_task, config=settings or XnliSettings())
-    return _fine_tuned(encoder, how, read=xnli_data, make=make)
+    return measure_tuned(encoder, how, read=xnli_data, make=make)
 
 
 def xquad(
@@ -417,7 +280,7 @@ def xquad(
     True
     """
     make = partial(xquad_task, config=settings or XquadSettings())
-    return _fine_tuned(encoder, how, read=xquad_data, make=make)
+    return measure_tuned(encoder, how, read=xquad_data, make=make)
 
 
 def translation_errors(
@@ -449,8 +312,8 @@ def translation_errors(
         read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
     )
     if how.get("precision") == "int8":
-        encoder = _open_whole(encoder, how)
-    return _measured(task, encoder, how, pooling=pooling, prompt=prompt)
+        encoder = open_whole(encoder, how)
+    return measure(task, encoder, how, pooling=pooling, prompt=prompt)
 
 
 def documents(
@@ -485,7 +348,7 @@ def documents(
     ]
     if not read:
         raise InputError("there is no document", remedy="give its two sides and its gold beads")
-    return _measured(documents_task({langs: read}, settings), encoder, how)
+    return measure(documents_task({langs: read}, settings), encoder, how)
 
 
 @dataclass(frozen=True)
@@ -558,7 +421,7 @@ def all_tasks(
 
     `fine_tuning` is "small" (two cores) or "xtreme" (as published). Errors as in the tasks.
     """
-    reading = replace(_reading(how), strict=False)
+    reading = replace(reading_of(how), strict=False)
     corpora = parallel_corpora(files, data, reading)
     pairs, notes = _linked(gold, files, data, reading)
     words, said = _linked(gold, files, data, reading, alone=True)
@@ -570,7 +433,7 @@ def all_tasks(
         xnli_task(xnli_data(data, None, reading), XNLI_FINE_TUNING[fine_tuning]),
         xquad_task(xquad_data(data, None, reading), XQUAD_FINE_TUNING[fine_tuning]),
     ]
-    return {task.name: _measured(task, encoder, how, seeds=seeds) for task in tasks}
+    return {task.name: measure(task, encoder, how, seeds=seeds) for task in tasks}
 
 
 @dataclass(frozen=True)
@@ -606,11 +469,11 @@ def word_alignment_by_layer(
     >>> min(found.aer["de"], key=found.aer["de"].get) > 0
     True
     """
-    reading = _reading(how)
+    reading = reading_of(how)
     sets = gold_sets(gold, texts, data, reading, base=base)
     total, progress = sum(map(len, sets.values())), how.get("on_progress", unwatched)
     scores = aer_by_layer(
-        _open_whole(encoder, how),
+        open_whole(encoder, how),
         sets,
         config=settings,
         progress=lambda done: progress(done, total, "layers"),
@@ -660,9 +523,9 @@ def tune(
     >>> print(tuned.to_toml().splitlines()[2])
     [alignment]
     """
-    reading = _reading(how)
+    reading = reading_of(how)
     sets = gold_sets(gold, texts, None, reading, base=base)
-    opened, progress = _open_whole(encoder, how), how.get("on_progress", unwatched)
+    opened, progress = open_whole(encoder, how), how.get("on_progress", unwatched)
     found = tune_word_alignment(
         opened,
         sets,
@@ -675,18 +538,6 @@ def tune(
         f" AER {found.figure:.4f}."
     )
     return TunedAlignment(found.config, found.figure, found.trials, source)
-
-
-def _reading(how: ParallelOptions | RunOptions) -> Reading:
-    names = {"languages", "langs", "format", "on_error"} & how.keys()
-    chosen: dict[str, Any] = {name: value for name, value in how.items() if name in names}
-    if chosen.get("languages") is not None:
-        chosen["languages"] = tuple(map(short_code, chosen["languages"]))
-    return Reading(**chosen, note=how.get("on_note", _nowhere))
-
-
-def _nowhere(text: str) -> None:
-    """Tell nobody."""
 
 
 def _linked(
@@ -706,192 +557,3 @@ def _linked(
         sets = gold_sets(gold, texts, data, reading, base=base)
         notes = [f"{language}: {note}" for language, found in sets.items() for note in found.notes]
     return {language: (found, found.sha256) for language, found in sets.items()}, notes
-
-
-def _transfer(how: TransferOptions) -> Transfer | None:
-    """What takes part in fine-tuning beside the task, and how; None where nothing does."""
-    files, recipe, changes = how.get("align", ()), how.get("recipe"), dict(how.get("changes", {}))
-    if not files and not how.get("copies"):
-        if recipe is not None or changes:
-            raise ConfigError(
-                "a recipe says how parallel text and copies take part, and there are none",
-                remedy="give parallel text or copies, or leave the recipe out",
-                setting="align",
-            )
-        return None
-    if how.get("head") is not None:
-        raise ConfigError(
-            "a head that is only scored is not trained",
-            remedy="leave one of them out",
-            setting="align" if files else "copies",
-        )
-    if not files and "copy_share" in changes.get("transfer", {}):
-        raise ConfigError(
-            "words are replaced through lexicons of parallel text, and there is none",
-            remedy="give parallel text",
-            setting="copy_share",
-        )
-    own = {name: changes[name] for name in changes if name != "transfer"}
-    found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
-    settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
-    # A step has one batch of parallel text, of all languages: one of each would drown the task.
-    found = found.changed(**own).changed(batching={"mix_languages": True})
-    reading = replace(_reading(how), languages=None)
-    return Transfer(
-        [english_last(reading.corpus(file)) for file in files],
-        found,
-        settings.changed(**changes.get("transfer", {})),
-    )
-
-
-def _fine_tuned(
-    encoder: EncoderLike, how: TransferOptions, *, read: Callable[..., Data], make: Callable[..., Task]
-) -> Evaluation:
-    """The figures of a task that is fine-tuned on English."""
-    head = how.get("head")
-    measured = _under(head, encoder)
-    found = read(
-        how.get("data"),
-        how.get("train"),
-        _reading(how),
-        trains=head is None,
-        copies=how.get("copies", ()),
-    )
-    with _with_copies(found, how) as (whole, transfer):
-        task = make(whole, head=head, keep=how.get("save_heads", False), transfer=transfer)
-        return _measured(task, measured, how, seeds=how.get("seeds", (0,)))
-
-
-@contextmanager
-def _with_copies(found: Data, how: TransferOptions) -> Iterator[tuple[Data, Transfer | None]]:
-    """The data with the copies that the parallel text makes, and what takes part beside the task."""
-    transfer = _transfer(how)
-    if transfer is None or found.train is None or not (transfer.settings.copy_share and transfer.corpora):
-        yield found, transfer
-        return
-    device, progress = how.get("device", "auto"), how.get("on_progress", unwatched)
-    made: list[TaskSet[Any]]
-    with copies_from_text(
-        found.train,
-        transfer.corpora,
-        transfer.settings,
-        device=device,
-        progress=progress,
-        note=how.get("on_note", silent),
-    ) as made:
-        counts = transfer.settings.align_weight or transfer.settings.text_consistency
-        yield (
-            replace(found, copies=[*found.copies, *made]),
-            replace(transfer, made=len(made), corpora=transfer.corpora if counts else ()),
-        )
-
-
-def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:
-    """The encoder to measure: that of the head, which brings its own."""
-    if head is not None and encoder is not None:
-        raise ConfigError(
-            f"received {str(head)!r}, which brings its own encoder",
-            remedy="leave the encoder out",
-            setting="head",
-        )
-    return encoder if head is None else head
-
-
-def _measured(
-    task: Task,
-    encoder: EncoderLike,
-    how: RunOptions,
-    *,
-    seeds: Sequence[int] = (0,),
-    layers: Sequence[int] | str | None = None,
-    pooling: str | None = None,
-    prompt: str | None = None,
-) -> Evaluation:
-    if task.trains and how.get("precision", "fp32") != "fp32":
-        raise ConfigError(
-            f"{task.name} trains the encoder", remedy="set the precision of its settings", setting="precision"
-        )
-    encoders: dict[str, dict[str, Any]] = {}
-    baseline, output = how.get("baseline"), how.get("output")
-
-    def opener(role: str, given: EncoderLike) -> Callable[[], Encoder]:
-        def opened() -> Encoder:
-            found = _open(given, how, layers=layers, pooling=pooling, prompt=prompt)
-            encoders[role] = {"name": found.name, "precision": found.precision, **asdict(found.settings)}
-            # Training changes the encoder: one that is the caller's stays as it is.
-            return copy.deepcopy(found) if task.trains and found is given else found
-
-        return opened
-
-    openers = {"model": opener("model", encoder)}
-    if baseline is not None:
-        openers["baseline"] = opener("baseline", None if baseline == "sample" else baseline)
-    with tempfile.TemporaryDirectory() as temporary:
-        store = CellStore(
-            Path(output or temporary),
-            resume=how.get("resume", False),
-            overwrite=how.get("overwrite", False),
-            inputs=[each for each in (encoder, baseline) if output and isinstance(each, FilePath)],
-        )
-        cells = run_cells(
-            task,
-            openers,
-            seeds=seeds,
-            store=store,
-            progress=how.get("on_progress", unwatched),
-            note=how.get("on_note", _nowhere),
-        )
-    seen = how.get("seen")
-    among = aligned_on(encoder) if seen is None else tuple(map(short_code, seen))
-    return Evaluation(task.name, summarise(cells, task.metrics, seen=among), task.fingerprint, encoders)
-
-
-def _open(
-    encoder: EncoderLike,
-    how: RunOptions,
-    *,
-    layers: Sequence[int] | str | None = None,
-    pooling: str | None = None,
-    prompt: str | None = None,
-) -> Encoder:
-    found = (
-        open_encoder(encoder, device=how.get("device", "auto"))
-        if encoder is None or isinstance(encoder, FilePath)
-        else encoder
-    )
-    if pooling is not None or prompt is not None:
-        was = found.settings
-        found = copy.copy(found)
-        found.settings = replace(
-            was,
-            pooling=was.pooling if pooling is None else pooling,
-            prefix=was.prompt(prompt),
-        )
-    precision = how.get("precision", "fp32")
-    named = layers_of(found, layers) if isinstance(layers, str) else layers
-    return encoder_in(precision, found, named, progress=how.get("on_note", _nowhere))
-
-
-def _open_whole(encoder: EncoderLike, how: RunOptions) -> Encoder:
-    """An encoder of which every layer is looked at."""
-    if how.get("precision") == "int8":
-        raise ConfigError(
-            "an int8 graph has the layers of one alignment alone, and others are asked for here",
-            remedy="use fp32 or a half precision",
-            setting="precision",
-        )
-    return _open(encoder, how)
-
-
-def aligned_on(encoder: EncoderLike) -> tuple[str, ...]:
-    """The languages that a folder's otkit.json says the encoder was aligned on, and English."""
-    path = Path(encoder) / "otkit.json" if isinstance(encoder, FilePath) else None
-    if path is None or not path.is_file():
-        return ()
-    found = {
-        code
-        for corpus in read_json(path).get("data", [])
-        if isinstance(corpus, dict)
-        for code in corpus.get("languages", [])
-    }
-    return tuple(sorted(short_code(code) for code in found | {"en"})) if found else ()

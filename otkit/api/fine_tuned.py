@@ -1,0 +1,146 @@
+"""The tasks that are fine-tuned on English, and what takes part beside them: parallel text, copies of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from otkit.api.copies import copies_from_text
+from otkit.api.measuring import EncoderLike, Evaluation, RunOptions, measure, reading_of
+from otkit.data.examples import TaskSet
+from otkit.data.parallel import silent
+from otkit.data.views import english_last
+from otkit.errors import ConfigError
+from otkit.evaluation.finetune import Transfer
+from otkit.evaluation.inputs import FilePath, ParallelFile
+from otkit.evaluation.protocol import Task, unwatched
+from otkit.evaluation.xnli import XnliData
+from otkit.evaluation.xquad import XquadData
+from otkit.recipes import settings_of
+from otkit.training.recipe import Recipe
+from otkit.training.settings import TransferSettings
+
+__all__ = ["TransferOptions", "measure_tuned"]
+
+Data = TypeVar("Data", XnliData, XquadData)
+
+
+class TransferOptions(RunOptions, total=False):
+    """Keywords of tasks that are fine-tuned on English beside.
+
+    data        a folder, as XTREME names its files, or a Hub name; by default the small sample
+    train       a file or Hub name of English examples; by default the training file of `data`
+    head        score what `save_heads` kept in this folder: nothing is trained, and the encoder is that of the folder
+    save_heads  keep fine-tuned encoders and heads in `output`
+    seeds       train under each of these
+    align       parallel text, a file a language, whose losses are added while the task is fine-tuned, and through whose
+                lexicons copies are made where the recipe has a copy_share, as `transfer` does
+    copies      the training examples in other languages, in the same order, as `otkit.augment` writes them, or
+                translated: each example is also learnt from a copy, drawn from one of these files
+    langs       the two languages of such a file, where its name does not say
+    recipe      a `Recipe`, the name of one, a TOML file, or a folder that was trained: which losses, and how they take
+                part (its tables objective, batching, alignment and transfer); by default `paper`
+    changes     keys of those tables to change: `{"transfer": {"align_weight": 0.5}}`
+    """
+
+    data: FilePath | None
+    train: str | None
+    head: FilePath | None
+    save_heads: bool
+    seeds: Sequence[int]
+    align: Sequence[ParallelFile]
+    copies: Sequence[FilePath]
+    langs: str | None
+    recipe: Recipe | FilePath | None
+    changes: Mapping[str, Mapping[str, Any]]
+
+
+def measure_tuned(
+    encoder: EncoderLike, how: TransferOptions, *, read: Callable[..., Data], make: Callable[..., Task]
+) -> Evaluation:
+    """The figures of a task that is fine-tuned on English."""
+    head = how.get("head")
+    encoder = _under(head, encoder)
+    found = read(
+        how.get("data"),
+        how.get("train"),
+        reading_of(how),
+        trains=head is None,
+        copies=how.get("copies", ()),
+    )
+    with _with_copies(found, how) as (whole, transfer):
+        task = make(whole, head=head, keep=how.get("save_heads", False), transfer=transfer)
+        return measure(task, encoder, how, seeds=how.get("seeds", (0,)))
+
+
+def _transfer(how: TransferOptions) -> Transfer | None:
+    """What takes part in fine-tuning beside the task, and how; None where nothing does."""
+    files, recipe, changes = how.get("align", ()), how.get("recipe"), dict(how.get("changes", {}))
+    if not files and not how.get("copies"):
+        if recipe is not None or changes:
+            raise ConfigError(
+                "a recipe says how parallel text and copies take part, and there are none",
+                remedy="give parallel text or copies, or leave the recipe out",
+                setting="align",
+            )
+        return None
+    if how.get("head") is not None:
+        raise ConfigError(
+            "a head that is only scored is not trained",
+            remedy="leave one of them out",
+            setting="align" if files else "copies",
+        )
+    if not files and "copy_share" in changes.get("transfer", {}):
+        raise ConfigError(
+            "words are replaced through lexicons of parallel text, and there is none",
+            remedy="give parallel text",
+            setting="copy_share",
+        )
+    own = {name: changes[name] for name in changes if name != "transfer"}
+    found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
+    settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
+    # A step has one batch of parallel text, of all languages: one of each would drown the task.
+    found = found.changed(**own).changed(batching={"mix_languages": True})
+    reading = replace(reading_of(how), languages=None)
+    return Transfer(
+        [english_last(reading.corpus(file)) for file in files],
+        found,
+        settings.changed(**changes.get("transfer", {})),
+    )
+
+
+@contextmanager
+def _with_copies(found: Data, how: TransferOptions) -> Iterator[tuple[Data, Transfer | None]]:
+    """The data with the copies that the parallel text makes, and what takes part beside the task."""
+    transfer = _transfer(how)
+    if transfer is None or found.train is None or not (transfer.settings.copy_share and transfer.corpora):
+        yield found, transfer
+        return
+    device, progress = how.get("device", "auto"), how.get("on_progress", unwatched)
+    made: list[TaskSet[Any]]
+    with copies_from_text(
+        found.train,
+        transfer.corpora,
+        transfer.settings,
+        device=device,
+        progress=progress,
+        note=how.get("on_note", silent),
+    ) as made:
+        counts = transfer.settings.align_weight or transfer.settings.text_consistency
+        yield (
+            replace(found, copies=[*found.copies, *made]),
+            replace(transfer, made=len(made), corpora=transfer.corpora if counts else ()),
+        )
+
+
+def _under(head: FilePath | None, encoder: EncoderLike) -> EncoderLike:
+    """The encoder to measure: that of the head, which brings its own."""
+    if head is not None and encoder is not None:
+        raise ConfigError(
+            f"received {str(head)!r}, which brings its own encoder",
+            remedy="leave the encoder out",
+            setting="head",
+        )
+    return encoder if head is None else head
