@@ -74,9 +74,11 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any]) -> Path | None:
     document = json.loads(begun.read_text(encoding="utf-8"))
     if ended.returncode or not document["tables"]:
         return None
+    seconds, processor = document["run"].pop("before", (0.0, 0.0))  # of parts that were finished before
+    processor += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     document["run"] |= {
-        "seconds": round(time.monotonic() - clock, 1),
-        "processor seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "seconds": round(seconds + time.monotonic() - clock, 1),
+        "processor seconds": round(processor, 1),
     }
     replace_file(folder / f"{entry.name}.json", to_json(document))
     begun.unlink()

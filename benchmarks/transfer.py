@@ -28,6 +28,7 @@ import torch
 
 import otkit
 from benchmarks.common import data, show
+from benchmarks.record import took_before
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.errors import choose
@@ -213,7 +214,7 @@ class Clock:
 def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     """One system under one seed; its row."""
     system, work, folder = SYSTEMS[name], TASKS[task], options.output
-    row: Path = folder / "rows" / f"{task}-{name}-{seed}.json"
+    row = _row(name, task, seed, folder)
     if row.is_file():
         return row
     settings = work.settings.changed(
@@ -260,6 +261,10 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     }
     replace_file(row, to_json(document))
     return row
+
+
+def _row(name: str, task: str, seed: int, folder: Path) -> Path:
+    return folder / "rows" / f"{task}-{name}-{seed}.json"
 
 
 def commit() -> str:
@@ -362,6 +367,9 @@ def main() -> None:
     for folder in ("data", "rows"):
         (options.output / folder).mkdir(parents=True, exist_ok=True)
     for name, task, seed in () if options.table else queue(options):
+        if (done := _row(name, task, seed, options.output)).is_file():
+            row = json.loads(done.read_bytes())
+            took_before(row["seconds"], sum(row["processor_seconds"].values()))
         print(json.loads(run(name, task, seed, options).read_bytes())["figures"], flush=True)
         print(f"{task} {name} seed {seed} done at {time.strftime('%H:%M:%S')}", flush=True)
     seeds = range(options.first_seed, options.first_seed + options.seeds)

@@ -137,9 +137,13 @@ SCRIPT = """
 from sys import argv
 
 from benchmarks.common import show
+from benchmarks.record import took_before
 
 if "fail" in argv:
     raise SystemExit("no")
+if "before" in argv:
+    took_before(900.0, 800.0)
+    took_before(90.0, 80.0)
 show("words", ("", "AER"), [("a", 12.34), ("new", 1.0)], digits=1)
 """
 
@@ -166,7 +170,8 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     suite = tmp_path / "suite.toml"
     entry = 'minutes = 1\nquick = true\nseeds = "0"\nsets = []\n'
-    suite.write_text(f'[probe]\nwords = "probe"\n{entry}[broken]\nwords = "probe fail"\n{entry}')
+    entries = {"probe": "probe", "broken": "probe fail", "earlier": "probe before"}
+    suite.write_text("".join(f'[{name}]\nwords = "{words}"\n{entry}' for name, words in entries.items()))
     words = ["--suite", str(suite), "--output", str(tmp_path / "out"), "--quick"]
     assert main(words) == 1
     shown = capsys.readouterr()
@@ -176,6 +181,11 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     assert found.tables == (Measured("words", ("", "AER"), (("a", 12.34), ("new", 1.0)), 1),)
     assert {"commit", "on", "machine", "versions", "seeds", "seconds"} <= set(found.run)
     assert found.command == "python -m benchmarks.probe"
+    # Parts that an earlier run finished count with the time that they took then.
+    earlier = recorded.read(tmp_path / "out" / "earlier.json").run
+    assert earlier["seconds"] > 990
+    assert earlier["processor seconds"] > 880
+    assert "before" not in earlier
     # Nothing is run twice for one commit; kept results take the place of the old.
     assert main(["probe", *words[:4], "--resume", "--keep"]) == 0
     assert "$ python" not in capsys.readouterr().err
