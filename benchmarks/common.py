@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.record import record
 from otkit.data.gold import GoldPair, read_gold
+from otkit.errors import OtkitError, OutputError
+from otkit.files import MARKER, grow_folder
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
-__all__ = ["FETCHED", "Silent", "data", "data_root", "show", "xlwa"]
+__all__ = ["FETCHED", "Silent", "data", "data_root", "ended", "run_folder", "show", "xlwa"]
 
 FETCHED = Path("runs/benchmark-data")
 
@@ -46,9 +49,39 @@ def data(*parts: str) -> Path:
     return path
 
 
+def run_folder(path: Path, *, resume: bool, overwrite: bool) -> Path:
+    """A folder for a run of hours: new, or a run's own, which is gone on with or thrown away only where that is said.
+
+    OutputError: it holds something else, or a run and nothing was said.
+    """
+    place = grow_folder(path, "run")  # refuses what otkit did not make, also under `overwrite`
+    if overwrite and not resume:
+        return grow_folder(path, "run", overwrite=True)
+    if not resume and any(entry.name != MARKER for entry in place.iterdir()):
+        raise OutputError(
+            "holds a run already",
+            where=str(path),
+            remedy=("go on with it: --resume", "throw it away: --overwrite", "name another --output"),
+        )
+    return place
+
+
+def ended(main: Callable[[], int | None]) -> None:
+    """Run a script; an error of otkit is a line and a status, as it is for the commands."""
+    try:
+        raise SystemExit(main() or 0)
+    except OtkitError as error:
+        # The scripts have no `overwrite` for what they did not make.
+        told = error.told(lambda remedy: None if "=True" in remedy else remedy)
+        print(f"error: {told}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
 def xlwa() -> dict[str, list[GoldPair]]:
     """The ten development sets of XL-WA by language."""
     files = sorted(data("word-alignment").glob("xlwa-en-*.dev.tsv.gz"))
+    if not files:
+        data("word-alignment", "xlwa-en-bg.dev.tsv.gz")  # says what is missing
     return {path.name[8:10]: list(read_gold(path)) for path in files}
 
 

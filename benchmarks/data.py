@@ -28,8 +28,8 @@ from typing import Any
 from benchmarks.common import FETCHED
 from benchmarks.download import Remote, fetch
 from benchmarks.layouts import LAYOUTS
-from otkit.errors import ConfigError, OtkitError, choose
-from otkit.files import grow_folder, replace_file, sha256_of, to_json, write_file
+from otkit.errors import ConfigError, InputError, OtkitError, choose
+from otkit.files import grow_folder, replace_file, sha256_of, to_json
 
 TABLE = Path(__file__).with_name("data.toml")
 RECORD = "sets.json"
@@ -60,7 +60,12 @@ class PublicSet:
 
 def read_table(path: Path = TABLE) -> dict[str, PublicSet]:
     """All sets by name."""
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"is no table of sets ({error})", where=str(path), remedy="check the path"
+        ) from error
     return {
         name: PublicSet(
             name=name,
@@ -113,19 +118,59 @@ def bring(entry: PublicSet, folder: Path, *, mirror: str | None = None, pause: f
             f"{entry.name}: no sum is published for {len(unknown)} of {len(fetched)} files; those of this fetch are "
             f"recorded in {folder / RECORD} and asked of every later one"
         )
-    laid = {}
-    for name, lines in LAYOUTS[entry.name](raw):
-        write_file(folder / name, packed(lines))
-        laid[name] = sha256_of(folder / name)
+    laid: dict[str, str] = {}
+    try:
+        for name, lines in LAYOUTS[entry.name](raw):
+            lay(folder / name, packed(lines))
+            laid[name] = sha256_of(folder / name)
+    except (InputError, ValueError, KeyError, IndexError) as error:
+        # A file without a published sum may have come cut, or as something else: it is not kept as if it were the set.
+        for name in unknown:
+            (raw / name).unlink(missing_ok=True)
+            del fetched[name]
+        _keep(folder, entry, {"licence": entry.licence, "fetched": fetched})
+        raise InputError(
+            f"what was fetched cannot be laid out ({type(error).__name__}: {error})",
+            where=entry.name,
+            remedy="run again: files without a published sum are fetched anew",
+        ) from error
     today = datetime.now(UTC).date().isoformat()
     _keep(folder, entry, {"licence": entry.licence, "fetched": fetched, "laid out": laid, "on": today})
     print(f"{entry.name}: {len(laid)} files laid out")
 
 
+def lay(path: Path, content: bytes) -> None:
+    """Write a file of the data folder; one with other content is moved aside and said."""
+    if path.exists():
+        if path.read_bytes() == content:
+            return
+        aside = next(
+            name
+            for number in itertools.count(1)
+            if not (name := path.with_name(f"{path.name}.old{number}")).exists()
+        )
+        path.rename(aside)
+        print(f"{path} was another file: it is {aside.name} now")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """What the data folder holds, by set."""
     path = folder / RECORD
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    except ValueError as error:
+        raise InputError(
+            f"is no record of sets ({error})", where=str(path), remedy="delete it: the sets are laid out anew"
+        ) from error
+
+
+def has_set(folder: Path, entry: PublicSet) -> bool:
+    """Whether the folder holds a set: whole, where this script brought it; of any other folder its place is asked."""
+    if seen := read_record(folder).get(entry.name):
+        return _is_laid_out(folder, seen)
+    return (folder / Path(entry.gives).parts[0]).exists()
 
 
 def _keep(folder: Path, entry: PublicSet, facts: Mapping[str, Any]) -> None:
@@ -179,13 +224,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(entry.shown() for entry in chosen))
             return 0
         folder = grow_folder(options.output, "data")
+        if options.mirror and "://" not in options.mirror:
+            raise ConfigError(
+                f"received {options.mirror!r}", remedy="give an address: https://host/path", setting="mirror"
+            )
+        refused = []
         for entry in chosen:
             if entry.by_hand:
                 print(f"{entry.name}: {entry.by_hand} ({entry.home} -> {folder / entry.gives})")
             elif accepted(entry, options.accept):
                 bring(entry, folder, mirror=options.mirror)
+            else:
+                refused.append(entry.name)
+        if refused:
+            raise ConfigError(f"not fetched, since the licence was not accepted: {', '.join(refused)}")
     except OtkitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.told(lambda remedy: None if '=True' in remedy else remedy)}", file=sys.stderr)
         return error.exit_code
     return 0
 

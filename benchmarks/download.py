@@ -59,7 +59,7 @@ def fetch(
     """
     with hold(target):
         if target.exists():
-            return _checked(target, expected, remote.at(mirror))
+            return _checked(target, expected, remote, mirror)
         part = target.with_name(target.name + ".part")
         if expected is None:  # nothing would tell that two halves are of two files
             part.unlink(missing_ok=True)
@@ -79,15 +79,16 @@ def fetch(
                 )
                 gone = isinstance(error, urllib.error.HTTPError) and error.code < 500
                 if gone or attempt == _ATTEMPTS:
-                    kept = f"; {part.stat().st_size} bytes are kept" if part.exists() else ""
+                    kept = expected is not None and part.exists()
+                    size = f"; {part.stat().st_size} bytes are kept" if kept else ""
                     raise InputError(
-                        f"cannot be fetched ({told}{kept})",
+                        f"cannot be fetched ({told}{size})",
                         where=remote.at(mirror),
-                        remedy="run again to go on, or name a `mirror`",
+                        remedy=f"run again{' to go on' if kept else ''}, or name a `mirror`",
                     ) from error
                 note(f"{remote.name}: {told}; trying again")
                 time.sleep(pause * attempt)
-        found = _checked(part, expected, remote.at(mirror))
+        found = _checked(part, expected, remote, mirror)
         part.replace(target)
         return found
 
@@ -96,14 +97,15 @@ class _CutError(Exception):
     """Fewer bytes came than were announced."""
 
 
-def _checked(path: Path, expected: str | None, where: str) -> str:
+def _checked(path: Path, expected: str | None, remote: Remote, mirror: str | None) -> str:
     found = sha256_of(path)
     if expected is not None and found != expected:
         path.unlink()
+        mend = "mend data.toml" if remote.sha256 else "take its sum out of sets.json"
         raise InputError(
             f"its SHA-256 is {found}, expected {expected}; what was fetched is deleted",
-            where=where,
-            remedy="try again later or from a `mirror`; if the home says that it changed the file, mend data.toml",
+            where=remote.at(mirror),
+            remedy=f"try again later or from a `mirror`; if the home says that it changed the file, {mend}",
         )
     return found
 
@@ -119,10 +121,20 @@ def _download(remote: Remote, part: Path, url: str) -> None:
         with _opened(request) as answer:
             if have and answer.status != 206:
                 have = 0  # a server that knows no ranges begins anew
+            elif have and _begins(answer.headers) not in (None, have):
+                part.unlink()
+                raise _CutError("the server went on at another place")
+            _refuse_page(answer, remote, url)
             length = answer.headers.get("Content-Length")
             whole = None if length is None else have + int(length)
             if whole is not None and whole > remote.most:
                 raise _too_large(remote, url)
+            if whole is None and not answer.chunked and remote.sha256 is None:
+                raise InputError(
+                    "the server does not say how long the file is, and no sum is published: a part would look whole",
+                    where=url,
+                    remedy="name a `mirror` that says it",
+                )
             with part.open("ab" if have else "wb") as file:
                 for piece in _pieces(answer):
                     have += len(piece)
@@ -141,6 +153,23 @@ def _download(remote: Remote, part: Path, url: str) -> None:
         raise
     if whole is not None and have < whole:
         raise _CutError(f"cut after {have} of {whole} bytes")
+
+
+def _refuse_page(answer: http.client.HTTPResponse, remote: Remote, url: str) -> None:
+    """A page to log in or to wait has the status of the file that it stands for."""
+    kind = answer.headers.get_content_type()
+    if kind in ("text/html", "application/xhtml+xml") and not remote.name.endswith((".html", ".htm")):
+        raise InputError(
+            f"the server sends a page ({kind}) instead of {remote.name}",
+            where=url,
+            remedy="look at the address in a browser, or name a `mirror`",
+        )
+
+
+def _begins(headers: Message) -> int | None:
+    """Where `Content-Range: bytes 12-99/100` begins."""
+    digits = headers.get("Content-Range", "").removeprefix("bytes").strip().partition("-")[0]
+    return int(digits) if digits.isdigit() else None
 
 
 def _too_large(remote: Remote, url: str) -> InputError:
@@ -163,6 +192,7 @@ def _pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
             yield piece
     except http.client.IncompleteRead as cut:
         yield cut.partial
+        raise _CutError("cut in the middle") from cut
 
 
 @contextmanager

@@ -39,8 +39,9 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
-from benchmarks.common import data, show
-from otkit.files import fresh_folder, grow_folder
+from benchmarks.common import data, ended, run_folder, show
+from otkit.errors import ConfigError, InputError
+from otkit.files import fresh_folder
 
 WARMUP = 0.05
 LONGEST = 192  # subwords of a sentence
@@ -163,6 +164,14 @@ def seconds_of(checkpoint: Path) -> float:
     return float(state["stateful_callbacks"]["Budget"]["attributes"]["seconds"])
 
 
+def is_spent(checkpoint: Path, options: argparse.Namespace) -> bool:
+    """Whether the run of a checkpoint went as far as is asked: one more step would be another run."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    if options.steps:
+        return bool(state["global_step"] >= options.steps)
+    return bool(seconds_of(checkpoint) >= 3600 * options.hours)
+
+
 def configured(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> BertConfig:
     """A BERT of the asked size, with heads of 64 and the usual fourfold inner width."""
     return BertConfig(
@@ -190,6 +199,12 @@ def pretrained(
             seen.append(sentence)
     checkpoints = folder / "checkpoints"
     last = last_whole(checkpoints) if options.resume else None
+    if last and is_spent(last, options):
+        raise ConfigError(
+            f"has done its {options.steps or options.hours:g} {'steps' if options.steps else 'hours'}",
+            where=str(folder),
+            remedy="ask for more of them, or name another --output",
+        )
     # Made anew from the same sentences a vocabulary would not be the same: equal counts fall as they come.
     tokenizer = (
         PreTrainedTokenizerFast.from_pretrained(last) if last else vocabulary(seen, options.vocabulary)
@@ -271,12 +286,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--overwrite", action="store_true", help="throw away the run that is in the folder")
     options = parser.parse_args()
     if not options.hours and not options.steps:
         parser.error("--hours or --steps says how far")
     torch.set_num_threads(options.threads)
-    folder = grow_folder(options.output, "run", overwrite=not options.resume)
-    sentences = one_of_each(sides(options.parallel or data("parallel")), options.seed)
+    text = options.parallel or data("parallel")
+    sentences = one_of_each(sides(text), options.seed)
+    if not sentences:
+        raise InputError(
+            "holds no file XX-en.tsv.gz with sentences", where=str(text), remedy="check the path"
+        )
+    folder = run_folder(options.output, resume=options.resume, overwrite=options.overwrite)
     found = pretrained(sentences, folder, options)
     loss = found.pop("masked loss")
     show("A BERT without translations", tuple(found), [tuple(found.values())], digits=2)
@@ -290,4 +311,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -196,7 +196,15 @@ def with_tables(text: str, known: Mapping[str, Result]) -> str:
     """A page with its tables, `<!-- table: RESULT 1 -->` to `<!-- end -->`, as the results have them."""
 
     def table(found: re.Match[str]) -> str:
-        return f"{found[1]}{known[found[2]].tables[int(found[3]) - 1].markdown()}{found[4]}"
+        name, number = found[2], int(found[3])
+        tables = known[name].tables if name in known else ()
+        if not 1 <= number <= len(tables):
+            raise InputError(
+                f"a page asks for table {number}, and there are {len(tables)}",
+                where=f"{RESULTS.name}/{name}.json",
+                remedy="change the page, or run the benchmark again",
+            )
+        return f"{found[1]}{tables[number - 1].markdown()}{found[4]}"
 
     return _BLOCK.sub(table, text)
 

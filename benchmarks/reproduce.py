@@ -13,6 +13,7 @@ killed goes on with --resume: what is finished stays, a fine-tuning goes on from
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import subprocess
@@ -22,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data as public
-from benchmarks.common import data, data_root
+from benchmarks.common import data, data_root, ended, run_folder
 from benchmarks.forecast import Timed, forecast
 from benchmarks.forecast import shown as hours
 from benchmarks.record import record
 from benchmarks.scales import SCALES, Scale
 from otkit.errors import choose
+from otkit.evaluation.settings import XNLI_FINE_TUNING, XQUAD_FINE_TUNING
 from otkit.files import differences, grow_folder, replace_file, to_json
 from otkit.reports.tables import Column, Table, Value, to_markdown
 from otkit.resources import sample_data
@@ -62,7 +64,9 @@ COLUMNS = (
 def call(arguments: Sequence[str]) -> None:
     """Run one command of the package, shown as a user would type it."""
     print(f"$ {shlex.join(['otkit', *arguments])}", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "otkit", *arguments], check=True, stdout=sys.stderr)
+    told = subprocess.run([sys.executable, "-m", "otkit", *arguments], stdout=sys.stderr)
+    if told.returncode:  # the command has said why
+        raise SystemExit(told.returncode)
 
 
 def texts(scale: Scale, options: argparse.Namespace) -> list[str]:
@@ -163,7 +167,6 @@ def probes(scale: Scale, options: argparse.Namespace) -> list[Timed]:
             found.append(
                 Timed(f"steps of {name}", planned_steps(scale, name, options), steps, few=2, more=10)
             )
-    seeds = options.seeds or scale.seeds
     for task in ("xnli", "xquad"):
         if task not in scale.tasks:
             continue
@@ -173,13 +176,30 @@ def probes(scale: Scale, options: argparse.Namespace) -> list[Timed]:
             return [*words, "--train-examples", str(count), "--test-examples", "8", "--languages", "en"]
 
         found.append(
-            Timed(f"examples of {task}", TRAINING[task] * seeds * len(systems), examples, few=32, more=160)
+            Timed(
+                f"examples of {task}",
+                training_examples(scale, task, options) * len(systems),
+                examples,
+                few=32,
+                more=160,
+            )
         )
     return found
 
 
-# Examples of the whole training sets, which the fine-tuning of XTREME takes; scoring is a tenth of it.
+# Examples of the whole training sets, which the fine-tuning of XTREME takes.
 TRAINING = {"xnli": 392_702, "xquad": 87_599}
+
+
+def training_examples(scale: Scale, task: str, options: argparse.Namespace) -> int:
+    """English examples that one system is trained on, under all its seeds; an example's passes are in its price."""
+    words = scale.tasks[task]
+    stated = dict(itertools.pairwise(words))
+    presets = {"xnli": XNLI_FINE_TUNING, "xquad": XQUAD_FINE_TUNING}[task]
+    usual = presets[stated.get("--fine-tuning", "small")].train_examples
+    asked = stated.get("--train-examples", "none" if usual is None else str(usual))
+    seeds = int(stated.get("--seeds", options.seeds or scale.seeds))
+    return seeds * (TRAINING[task] if asked == "none" else int(asked))
 
 
 def planned_steps(scale: Scale, name: str, options: argparse.Namespace) -> int:
@@ -200,7 +220,7 @@ def planned_steps(scale: Scale, name: str, options: argparse.Namespace) -> int:
 def bring_data(scale: Scale, options: argparse.Namespace) -> None:
     """The files that have no name on the Hub, where they are not there."""
     table = public.read_table()
-    missing = [name for name in scale.sets if not (data_root() / Path(table[name].gives).parts[0]).exists()]
+    missing = [name for name in scale.sets if not public.has_set(data_root(), table[name])]
     accept = ["--accept"] if options.accept else []
     if missing and public.main([*missing, *accept, "--output", str(data_root())]):
         raise SystemExit(1)
@@ -241,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parallel", type=Path, help="folder of XX-en.tsv.gz, instead of the scale's text")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--overwrite", action="store_true", help="throw away the run that is in the folder")
     parser.add_argument("--accept", action="store_true", help="the licences of the sets that are fetched")
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, and stop")
     parser.add_argument("--price", type=float, help="of an hour of this machine, in your currency")
@@ -253,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(hours(forecast(probes(scale, options), call), options.price), file=sys.stderr, flush=True)
     if options.estimate:
         return
-    folder = grow_folder(options.output / options.scale, "run", overwrite=not options.resume)
+    folder = run_folder(options.output / options.scale, resume=options.resume, overwrite=options.overwrite)
     plan = {
         "model": model_of(scale, options),
         "seeds": options.seeds or scale.seeds,
@@ -296,4 +317,4 @@ def keep_to(plan: Mapping[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -25,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import ended
 from benchmarks.record import RESULTS, ROOT, VARIABLE, Result, facts_of_this_run, read, results
 from otkit.errors import choose
-from otkit.files import grow_folder, replace_file, to_json
+from otkit.files import differences, grow_folder, replace_file, to_json
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
 SUITE = Path(__file__).with_name("suite.toml")
@@ -90,7 +92,9 @@ def is_done(path: Path, entry: Entry, facts: Mapping[str, Any]) -> bool:
     if not path.exists():
         return False
     found = read(path)
-    return found.command == entry.command and found.run.get("commit") == facts["commit"]
+    same = found.command == entry.command and found.run.get("commit") == facts["commit"]
+    # Two states "with changes" of one commit, or without git, need not be the same.
+    return same and re.fullmatch(r"[0-9a-f]+", facts["commit"]) is not None
 
 
 def changes(old: Result | None, new: Result) -> Iterator[tuple[str, str, Value, Value, float | None]]:
@@ -101,6 +105,21 @@ def changes(old: Result | None, new: Result) -> Iterator[tuple[str, str, Value, 
         numbers = [_number(one) for one in (was, value)]
         difference = None if None in numbers else float(numbers[1] or 0) - float(numbers[0] or 0)
         yield row, column, was, value, difference
+
+
+def compared(old: Result | None, new: Result) -> str:
+    """How much of a result has a figure of before, and whether that was another command or machine."""
+    found = list(changes(old, new))
+    both = [difference for *_, difference in found if difference is not None]
+    gone = len(set(_cells(old) if old else ()) - set(_cells(new)))
+    told = (
+        f"{len(both)} figures compared, {sum(abs(one) > 1e-9 for one in both)} of them changed; "
+        f"{sum(was is None for _, _, was, _, _ in found)} cells are new, {gone} are gone."
+    )
+    then = {} if old is None else {"command": old.command, "machine": old.run.get("machine")}
+    now = {"command": new.command, "machine": new.run.get("machine")}
+    other = differences(then, now) if old else ""
+    return f"{told} Beware: {other}." if other else told
 
 
 def _cells(result: Result) -> dict[tuple[str, str], Value]:
@@ -131,17 +150,13 @@ def report(pairs: Sequence[tuple[Result | None, Result]]) -> str:
     parts = []
     for old, new in pairs:
         rows = [
-            (row, column, str(was or ""), str(now if now is not None else ""), difference)
+            (row, column, "" if was is None else str(was), str(now if now is not None else ""), difference)
             for row, column, was, now, difference in changes(old, new)
             if was is not None or now is not None
         ]
         columns = (Column("row"), Column("column"), Column("old"), Column("new"), Column("difference", 3))
-        seconds = new.run["processor seconds"]
-        parts.append(
-            to_markdown(
-                Table(f"{new.name}: {new.command}, {seconds:.0f} s of processor time", columns, tuple(rows))
-            )
-        )
+        title = f"{new.name}: {new.command}, {new.run['processor seconds']:.0f} s of processor time"
+        parts.append(to_markdown(Table(title, columns, tuple(rows), notes=(compared(old, new),))))
     return "\n\n".join(parts) + "\n"
 
 
@@ -187,4 +202,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    ended(main)

@@ -27,14 +27,14 @@ import numpy as np
 import torch
 
 import otkit
-from benchmarks.common import data, show
+from benchmarks.common import data, ended, show
 from benchmarks.record import took_before
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
-from otkit.errors import choose
+from otkit.errors import ConfigError, choose
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.settings import FineTuningSettings, XnliSettings, XquadSettings
-from otkit.files import replace_file, to_json, versions
+from otkit.files import differences, replace_file, to_json, versions
 
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 COUNTED = 1200  # short pairs of each language that a lexicon is counted on
@@ -215,13 +215,18 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     """One system under one seed; its row."""
     system, work, folder = SYSTEMS[name], TASKS[task], options.output
     row = _row(name, task, seed, folder)
-    if row.is_file():
-        return row
     settings = work.settings.changed(
         epochs=work.settings.epochs * system.epochs,
         test_examples=options.examples or work.settings.test_examples,
         precision=options.precision,
     )
+    if row.is_file():
+        then = json.loads(row.read_bytes())["settings"]
+        if changed := differences(then, json.loads(json.dumps(settings.to_dict()))):
+            raise ConfigError(
+                f"was run with other settings: {changed}", where=str(row), remedy="name another --output"
+            )
+        return row
     how: dict[str, Any] = {}
     if system.copies:
         how["copies"] = copies_of(task, system.copies, folder / "data")
@@ -378,4 +383,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

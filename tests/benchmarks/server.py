@@ -18,6 +18,12 @@ class Home:
     ranges: bool = True
     cut: list[int] = field(default_factory=list)
     """The next answers end after so many bytes."""
+    kind: str = "application/octet-stream"
+    """The Content-Type."""
+    length: str = "told"
+    """Or "chunked", or "untold": the end of the connection is the end of the file."""
+    begins: int | None = None
+    """Where ranges begin, whatever was asked."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """(path, Range) of all requests."""
 
@@ -28,6 +34,8 @@ def serving(files: dict[str, bytes]) -> Iterator[Home]:
     home = Home(files)
 
     class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             home.asked.append((self.path, wanted))
@@ -42,11 +50,26 @@ def serving(files: dict[str, bytes]) -> Iterator[Home]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            self.send_response(206 if begin else 200)
-            self.send_header("Content-Length", str(len(content) - begin))
+            status = 206 if begin else 200
+            if begin and home.begins is not None:
+                begin = home.begins
+            self.send_response(status)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+            self.send_header("Content-Type", home.kind)
+            self.send_header("Connection", "close")
+            if home.length == "told":
+                self.send_header("Content-Length", str(len(content) - begin))
+            elif home.length == "chunked":
+                self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            most = home.cut.pop(0) if home.cut else len(content)
-            self.wfile.write(content[begin : begin + most])
+            cut = home.cut.pop(0) if home.cut else None
+            body = content[begin:] if cut is None else content[begin : begin + cut]
+            if home.length == "chunked":
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(content) - begin, body))
+                self.wfile.write(b"" if cut is not None else b"0\r\n\r\n")
+            else:
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import archives
 from benchmarks.archives import member, members
-from benchmarks.data import TABLE, main, read_record, read_table
+from benchmarks.data import TABLE, has_set, main, read_record, read_table
 from benchmarks.download import Remote, fetch
 from benchmarks.fluent import messages, tagged
 from otkit.data.gold import read_gold
@@ -246,6 +246,96 @@ def test_a_cut_download_is_gone_on_with(ranges: bool, tmp_path: Path) -> None:
         home.ranges = True
         assert fetch(remote, tmp_path / "file", expected=expected, mirror=home.url, pause=0) == expected
     assert (tmp_path / "file").read_bytes() == content
+
+
+@pytest.mark.parametrize("length", ["told", "chunked"])
+def test_half_a_file_without_a_sum_is_never_taken_for_the_whole(length: str, tmp_path: Path) -> None:
+    content = b"0123456789" * 100
+    remote = Remote("file", "https://example.org/file", len(content))
+    with serving({"/example.org/file": content}) as home:
+        home.length, home.cut = length, [500] * 4
+        home.ranges = False
+        with pytest.raises(InputError, match="cannot be fetched") as failed:
+            fetch(remote, tmp_path / "file", expected=None, mirror=home.url, note=str, pause=0)
+        # Nothing would tell the next run that its half is of the same file, so it is not promised.
+        assert "bytes are kept" not in str(failed.value)
+        assert not (tmp_path / "file").exists()
+        fetch(remote, tmp_path / "file", expected=None, mirror=home.url, pause=0)
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_answers_that_cannot_be_told_from_the_file_are_refused(tmp_path: Path) -> None:
+    content = b"0123456789" * 100
+    remote = Remote("file", "https://example.org/file", len(content))
+    with serving({"/example.org/file": content}) as home:
+
+        def refused(said: str) -> None:
+            with pytest.raises(InputError, match=said):
+                fetch(remote, tmp_path / "file", expected=None, mirror=home.url, pause=0)
+            assert not (tmp_path / "file").exists()
+
+        home.length = "untold"
+        refused("does not say how long the file is")
+        home.length, home.kind = "told", "text/html; charset=utf-8"
+        refused("sends a page")
+        # A server that goes on from another byte than was asked would glue two parts.
+        home.kind, home.begins, home.cut = "text/plain", 0, [500]
+        fetch(remote, tmp_path / "file", expected=None, mirror=home.url, note=str, pause=0)
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_a_file_that_cannot_be_laid_out_is_fetched_anew(
+    tmp_path: Path, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["mozilla", "--accept", "--mirror", home.url, "--output", str(tmp_path / "data")]
+    paths = [path for path in home.files if path.endswith((".zip", ".tar.gz")) and "l10n" in path]
+    was = {path: home.files[path] for path in paths}
+    assert paths
+    home.files.update(dict.fromkeys(paths, b"no archive"))
+    assert main(words) == 1
+    assert "fetched anew" in capsys.readouterr().err
+    home.files.update(was)
+    assert main(words) == 0
+
+
+def test_a_damaged_file_is_moved_aside_and_laid_out_again(
+    laid: Path, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also by another user, who has no record of having written it."""
+    file = laid / "tatoeba" / "deu-eng.tsv.gz"
+    whole = file.read_bytes()
+    file.write_bytes(b"mine")
+    table = read_table()
+    assert not has_set(laid, table["tatoeba"])
+    assert main(["tatoeba", "--accept", "--mirror", home.url, "--output", str(laid)]) == 0
+    assert file.read_bytes() == whole
+    assert (laid / "tatoeba" / "deu-eng.tsv.gz.old1").read_bytes() == b"mine"
+    assert "deu-eng.tsv.gz.old1 now" in capsys.readouterr().out
+    assert has_set(laid, table["tatoeba"])
+    (laid / "tatoeba" / "deu-eng.tsv.gz.old1").unlink()
+
+
+def test_what_stands_in_the_way_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    (tmp_path / "half").mkdir()
+    for words, said in (
+        (["xnli", "--accept", "--output", str(tmp_path / "mine")], "otkit did not make"),
+        (["xnli", "--accept", "--mirror", "example", "--output", str(tmp_path / "a")], "give an address"),
+        (["--table", str(tmp_path / "none.toml")], "is no table of sets"),
+    ):
+        assert main(words) != 0
+        told = capsys.readouterr().err
+        assert said in told
+        assert "overwrite" not in told
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
+    # Who says no has no data: a script that asked for it must not go on.
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    assert main(["xnli", "--output", str(tmp_path / "b")]) != 0
+    assert "not accepted: xnli" in capsys.readouterr().err
 
 
 def test_what_is_too_large_or_not_there_is_said(tmp_path: Path) -> None:

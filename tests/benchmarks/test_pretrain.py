@@ -15,6 +15,7 @@ from benchmarks.pretrain import Budget, last_whole, one_of_each, seconds_of, sid
 from otkit.encoders.open import open_encoder
 from otkit.encoders.pairs import PairTokenizer
 from otkit.encoders.torch import TorchEncoder
+from otkit.errors import ConfigError
 from otkit.resources import sample_data
 
 
@@ -70,6 +71,8 @@ def test_a_stopped_run_goes_on_to_an_encoder_that_opens(
     pretrain.main()
     steps = {path.parent.name for path in (tmp_path / "out" / "checkpoints").glob("*/trainer_state.json")}
     assert steps == {"checkpoint-4", "checkpoint-5"}
+    with pytest.raises(ConfigError, match="has done its 5 steps"):  # one more would be another run
+        pretrain.main()
     encoder = open_encoder(str(tmp_path / "out" / "encoder"), device="cpu")
     assert encoder.layers == 2
     # A long stretch without spaces is cut into pieces, not given up.

@@ -13,11 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import run_folder
 from benchmarks.forecast import Part, Timed, forecast, per_thing, shown
 from benchmarks.record import ROOT
-from benchmarks.reproduce import SYSTEMS, aligning, keep_to, measuring, planned_steps, probes
+from benchmarks.reproduce import (
+    SYSTEMS,
+    aligning,
+    keep_to,
+    measuring,
+    planned_steps,
+    probes,
+    training_examples,
+)
 from benchmarks.scales import SCALES
 from otkit.cli.app import every_command
+from otkit.errors import OutputError
 
 
 def given(scale: str) -> argparse.Namespace:
@@ -67,6 +77,13 @@ def test_the_forecast_takes_off_what_a_start_costs() -> None:
 
     timed = Timed("steps", 1000, lambda count, scratch: [str(count)], few=2, more=10)
     assert per_thing(timed, call, lambda: clock[0]) == pytest.approx(0.5)
+    first = iter([240.0])
+
+    def fetching(words: Sequence[str]) -> None:
+        call(words)
+        clock[0] += next(first, 0.0)  # the first run fetches the model
+
+    assert per_thing(timed, fetching, lambda: clock[0]) == pytest.approx(0.5)
     assert forecast([timed], lambda words: None)[0].things == 1000
     told = shown([Part("steps", 1000, 1800.0), Part("examples", 10, 5400.0)], price=3.0)
     assert "about 2.0 hours, 6 at 3 an hour" in told
@@ -78,6 +95,43 @@ def test_a_run_is_not_gone_on_with_under_another_plan(tmp_path: Path) -> None:
     keep_to({"seeds": 3}, tmp_path / "plan.json")
     with pytest.raises(SystemExit, match="seeds was 3, is 1"):
         keep_to({"seeds": 1}, tmp_path / "plan.json")
+
+
+def test_the_forecast_counts_the_examples_of_the_scale() -> None:
+    options = argparse.Namespace(seeds=None)
+    found = {
+        (scale, task): training_examples(SCALES[scale], task, options)
+        for scale in ("minutes", "hours", "pretrained", "night", "paper")
+        for task in SCALES[scale].tasks
+        if task in ("xnli", "xquad")
+    }
+    assert found == {
+        ("minutes", "xnli"): 1500,
+        ("hours", "xnli"): 8000,
+        ("hours", "xquad"): 1000,
+        ("pretrained", "xnli"): 392_702,
+        ("night", "xnli"): 36_000,
+        ("night", "xquad"): 6000,
+        ("paper", "xnli"): 3 * 392_702,
+        ("paper", "xquad"): 3 * 87_599,
+    }
+
+
+def test_a_run_s_folder_is_thrown_away_only_where_that_is_said(tmp_path: Path) -> None:
+    """It was, whatever stood there, wherever --resume was not said."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="otkit did not make"):
+            run_folder(mine, resume=False, overwrite=overwrite)
+    assert (mine / "thesis.txt").read_text() == "x"
+    begun = run_folder(tmp_path / "run", resume=False, overwrite=False)
+    (begun / "plan.json").write_text("{}")
+    with pytest.raises(OutputError, match="holds a run already; go on with it: --resume"):
+        run_folder(begun, resume=False, overwrite=False)
+    assert (run_folder(begun, resume=True, overwrite=False) / "plan.json").exists()
+    assert not (run_folder(begun, resume=False, overwrite=True) / "plan.json").exists()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import otkit
 from benchmarks import record as recorded
 from benchmarks.common import show
 from benchmarks.data import read_table
-from benchmarks.record import ROOT, Measured, Result, claims, pages, results, with_tables
-from benchmarks.run import changes, main, read_suite, report
+from benchmarks.record import RESULTS, ROOT, Measured, Result, claims, pages, results, with_tables
+from benchmarks.run import changes, compared, is_done, main, read_suite, report
 from otkit.errors import InputError
 
 PARTNERS: dict[str, dict[str, list[float]]] = json.loads(
@@ -167,6 +168,8 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     monkeypatch.setattr("benchmarks.run.ROOT", tmp_path)
     monkeypatch.setattr("benchmarks.run.RESULTS", package / "results")
     monkeypatch.setattr("benchmarks.run.results", lambda: recorded.results(package / "results"))
+    facts = {**recorded.facts_of_this_run(), "commit": "abc123"}
+    monkeypatch.setattr("benchmarks.run.facts_of_this_run", lambda: facts)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     suite = tmp_path / "suite.toml"
     entry = 'minutes = 1\nquick = true\nseeds = "0"\nsets = []\n'
@@ -191,6 +194,13 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     assert "$ python" not in capsys.readouterr().err
     assert (package / "results" / "probe.json").read_bytes() == (tmp_path / "out" / "probe.json").read_bytes()
     assert [difference for *_, difference in changes(found, found)] == [0.0, 0.0]
+    assert compared(found, found) == "2 figures compared, 0 of them changed; 0 cells are new, 0 are gone."
+    assert compared(recorded.read(RESULTS / "align.json"), found).startswith("0 figures compared")
+    assert "Beware: command was" in compared(recorded.read(RESULTS / "align.json"), found)
+    facts = {"commit": "abc123 with changes"}  # two such states need not be the same
+    unsure = replace(found, run={**found.run, **facts})
+    (tmp_path / "unsure.json").write_text(json.dumps(asdict(unsure)))
+    assert not is_done(tmp_path / "unsure.json", read_suite(suite)["probe"], facts)
     assert "| new" in report([(None, found)])
 
 
