@@ -150,14 +150,19 @@ def record(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], 
     replace_file(path, to_json(document))
 
 
-def took_before(seconds: float, processor_seconds: float) -> None:
-    """Say that a part of this result was finished in an earlier run, which took so long: the result has the sum."""
+def took_before(seconds: float, processor_seconds: float, commit: str) -> None:
+    """Say that a part of this result was finished in an earlier run, which took so long: the result has the sum, and the
+    commits that its parts were measured at."""
     if VARIABLE not in os.environ:
         return
     path = Path(os.environ[VARIABLE])
     document = json.loads(path.read_text(encoding="utf-8"))
-    before = document["run"].setdefault("before", [0.0, 0.0])
-    document["run"]["before"] = [before[0] + seconds, before[1] + processor_seconds]
+    before = document["run"].get("before", {"seconds": 0.0, "processor": 0.0, "commits": []})
+    document["run"]["before"] = {
+        "seconds": before["seconds"] + seconds,
+        "processor": before["processor"] + processor_seconds,
+        "commits": sorted({*before["commits"], commit}),
+    }
     replace_file(path, to_json(document))
 
 

@@ -76,12 +76,12 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any]) -> Path | None:
     document = json.loads(begun.read_text(encoding="utf-8"))
     if ended.returncode or not document["tables"]:
         return None
-    seconds, processor = document["run"].pop("before", (0.0, 0.0))  # of parts that were finished before
-    processor += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    document["run"] |= {
-        "seconds": round(seconds + time.monotonic() - clock, 1),
-        "processor seconds": round(processor, 1),
-    }
+    seconds = time.monotonic() - clock
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if earlier := document["run"].pop("before", None):  # parts that were finished in an earlier run
+        seconds, processor = seconds + earlier["seconds"], processor + earlier["processor"]
+        document["run"]["commit"] = ", ".join(earlier["commits"])
+    document["run"] |= {"seconds": round(seconds, 1), "processor seconds": round(processor, 1)}
     replace_file(folder / f"{entry.name}.json", to_json(document))
     begun.unlink()
     return folder / f"{entry.name}.json"

@@ -1,6 +1,6 @@
 """Zero-shot transfer: what standing beside English fine-tuning makes it better in languages without labels.
 
-    python -m benchmarks.transfer --output runs/transfer [--systems NAME,...] [--seeds 3] [--tasks xnli,xquad]
+    python -m benchmarks.transfer [--output FOLDER] [--systems NAME,...] [--seeds 3] [--tasks xnli,xquad]
 
 Every system fine-tunes the sample encoder on the same 4,000 English pairs of MultiNLI (2,000 questions of SQuAD) with
 the same settings and is scored on the first 900 dev pairs of XNLI in 15 languages (160 questions of XQuAD in 6): only
@@ -353,7 +353,7 @@ def queue(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
 def main() -> None:
     """Run what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("runs/transfer"))
+    parser.add_argument("--output", type=Path, help="by default runs/transfer-PRECISION")
     parser.add_argument("--systems", type=lambda text: text.split(","), default=list(SYSTEMS))
     parser.add_argument("--tasks", type=lambda text: text.split(","), default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=3)
@@ -369,12 +369,13 @@ def main() -> None:
     for name in options.tasks:
         choose(name, TASKS, what="task")
     torch.set_num_threads(options.threads)
+    options.output = options.output or Path(f"runs/transfer-{options.precision}")
     for folder in ("data", "rows"):
         (options.output / folder).mkdir(parents=True, exist_ok=True)
     for name, task, seed in () if options.table else queue(options):
         if (done := _row(name, task, seed, options.output)).is_file():
             row = json.loads(done.read_bytes())
-            took_before(row["seconds"], sum(row["processor_seconds"].values()))
+            took_before(row["seconds"], sum(row["processor_seconds"].values()), row["commit"])
         print(json.loads(run(name, task, seed, options).read_bytes())["figures"], flush=True)
         print(f"{task} {name} seed {seed} done at {time.strftime('%H:%M:%S')}", flush=True)
     seeds = range(options.first_seed, options.first_seed + options.seeds)

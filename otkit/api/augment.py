@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -251,11 +252,17 @@ def _nli(source: FilePath, target: FilePath | None, on_error: str) -> Examples:
     def written(texts: Sequence[Switched]) -> str:
         rows = zip(texts[::2], texts[1::2], labels, strict=True)
         return "".join(
-            "\t".join([one.text, other.text, *([] if label is None else [label])]) + "\n"
+            "\t".join([_in_a_cell(one.text), _in_a_cell(other.text), *([] if label is None else [label])])
+            + "\n"
             for one, other, label in rows
         )
 
     return Examples(tuple(parts), len(found), written, found.skipped, found.bad)
+
+
+def _in_a_cell(text: str) -> str:
+    """A tab or a line's end inside a text would be read as one of the table's."""
+    return re.sub(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+", " ", text)
 
 
 def _squad(source: FilePath, target: FilePath | None, on_error: str) -> Examples:

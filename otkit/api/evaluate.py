@@ -22,6 +22,7 @@ from otkit.api.measuring import (
     Evaluation,
     ParallelOptions,
     RunOptions,
+    check_keywords,
     measure,
     open_whole,
     reading_of,
@@ -308,6 +309,7 @@ def translation_errors(
     >>> otkit.evaluate.translation_errors(None, file).value("hallucination check", "deu-eng")
     1.0
     """
+    check_keywords(how, RunOptions)
     task = translation_errors_task(
         read_halomi(data, on_error=how.get("on_error", "raise")), settings or CheckSettings()
     )
@@ -341,6 +343,7 @@ def documents(
     >>> found.value("strict_f1", "de-en")
     1.0
     """
+    check_keywords(how, RunOptions)
     told = languages_told(langs)
     read = [
         replace(read_document(*each), languages=told or languages_told(each[0], target=each[1]))

@@ -12,15 +12,13 @@ from otkit.api.measuring import EncoderLike, Evaluation, RunOptions, measure, re
 from otkit.data.examples import TaskSet
 from otkit.data.parallel import silent
 from otkit.data.views import english_last
-from otkit.errors import ConfigError
+from otkit.errors import ConfigError, choose
 from otkit.evaluation.finetune import Transfer
 from otkit.evaluation.inputs import FilePath, ParallelFile
 from otkit.evaluation.protocol import Task, unwatched
 from otkit.evaluation.xnli import XnliData
 from otkit.evaluation.xquad import XquadData
-from otkit.recipes import settings_of
 from otkit.training.recipe import Recipe
-from otkit.training.settings import TransferSettings
 
 __all__ = ["TransferOptions", "measure_tuned"]
 
@@ -66,7 +64,7 @@ def measure_tuned(
     found = read(
         how.get("data"),
         how.get("train"),
-        reading_of(how),
+        reading_of(how, TransferOptions),
         trains=head is None,
         copies=how.get("copies", ()),
     )
@@ -98,12 +96,17 @@ def _transfer(how: TransferOptions) -> Transfer | None:
             remedy="give parallel text",
             setting="copy_share",
         )
+    for name in changes:
+        choose(name, dict.fromkeys(("objective", "batching", "alignment", "transfer")), what="table")
     own = {name: changes[name] for name in changes if name != "transfer"}
     found = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe or "paper")
-    settings = settings_of(None if isinstance(recipe, Recipe) else recipe, "transfer", TransferSettings)
+    settings = found.transfer_settings
+    reading = replace(reading_of(how, TransferOptions), languages=None)
     # A step has one batch of parallel text, of all languages: one of each would drown the task.
-    found = found.changed(**own).changed(batching={"mix_languages": True})
-    reading = replace(reading_of(how), languages=None)
+    batching: dict[str, Any] = {"mix_languages": True}
+    if "on_error" in how:  # too long a line is found as late as in its step
+        batching["on_error"] = reading.on_error
+    found = found.changed(**own).changed(batching=batching)
     return Transfer(
         [english_last(reading.corpus(file)) for file in files],
         found,

@@ -37,7 +37,7 @@ from otkit.projection.lexicon import (
     sound,
 )
 from otkit.projection.lexicon_files import LEXICON_FORMS, shortlist
-from otkit.projection.settings import LexiconSettings
+from otkit.projection.settings import LEXICON_ENDINGS, LexiconSettings
 
 __all__ = [
     "LexiconResult",
@@ -81,7 +81,7 @@ def lexicon(
     target: FilePath | None = None,
     model: FilePath | Encoder | None = None,
     links: FilePath | None = None,
-    form: str = "tsv",
+    form: str | None = None,
     input_format: str = "auto",
     raw: RawText = False,
     langs: str | None = None,
@@ -100,11 +100,14 @@ def lexicon(
     """Count which words of a corpus belong together, as `otkit lexicon` does.
 
     corpus  parallel text, or the source side of it where `target` is the other
-    output  a file in the given form (shortlist: two files, its name with .s2t and .t2s), or None for the text
+    output  a file, or None for the text
+    form    tsv, jsonl, tbx, html, sqlite, or shortlist (two files, the name with .s2t and .t2s); by default what the
+            name ends in, else tsv
     links   Pharaoh lines instead of links found with `model`; engine: what aligns instead of this process
     langs   languages of the two, where their names do not tell them ("de-en")
     resume  go on with an interrupted run of the same settings, to the same bytes
     """
+    form = form or LEXICON_ENDINGS.get(Path(output or "").suffix.lower(), "tsv")
     choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
     if output is None and form not in LEXICON_FORMS:
         raise ConfigError(f"the form {form!r} is of files", remedy="name one", setting="output")

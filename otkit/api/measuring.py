@@ -23,12 +23,14 @@ from otkit.exports.cached import encoder_in
 from otkit.reports.charts import Panel
 from otkit.reports.evaluation import summary_document, summary_panels, summary_tables
 from otkit.reports.tables import Table
+from otkit.training.settings import ObjectiveSettings, TransferSettings
 
 __all__ = [
     "EncoderLike",
     "Evaluation",
     "ParallelOptions",
     "RunOptions",
+    "check_keywords",
     "measure",
     "open_whole",
     "reading_of",
@@ -128,7 +130,24 @@ class Evaluation:
         }
 
 
-def reading_of(how: ParallelOptions | RunOptions) -> Reading:
+def check_keywords(how: Mapping[str, Any], options: Any) -> None:
+    """Refuse keywords that a function does not have: a run that looks away from one gives the figures of another."""
+    known = options.__annotations__
+    for name in how:
+        if name in known:
+            continue
+        for table, settings in (("transfer", TransferSettings), ("objective", ObjectiveSettings)):
+            if "changes" in known and name in settings.__dataclass_fields__:
+                raise ConfigError(
+                    f"unknown keyword {name!r}",
+                    remedy=f"give it as `changes={{{table!r}: {{{name!r}: ...}}}}`",
+                )
+        choose(name, known, what="keyword")
+
+
+def reading_of(how: ParallelOptions | RunOptions, options: Any = ParallelOptions) -> Reading:
+    """How files are read, from the keywords that an evaluation has."""
+    check_keywords(how, options)
     names = {"languages", "langs", "format", "on_error"} & how.keys()
     chosen: dict[str, Any] = {name: value for name, value in how.items() if name in names}
     if chosen.get("languages") is not None:

@@ -41,7 +41,7 @@ from otkit.cli.project import Links
 from otkit.cli.values import Number
 from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
-from otkit.projection.settings import LexiconSettings
+from otkit.projection.settings import LEXICON_ENDINGS, LexiconSettings
 
 if TYPE_CHECKING:
     from otkit.data.parallel import BadLine
@@ -49,18 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["lexicon"]
 
 _SHOWN_BAD = 5
-
-_ENDINGS = {
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".jsonl": "jsonl",
-    ".tbx": "tbx",
-    ".s2t": "shortlist",
-    ".t2s": "shortlist",
-    ".sqlite": "sqlite",
-    ".db": "sqlite",
-    ".html": "html",
-}
 
 
 @takes(alignment=AlignmentSettings, lexicon=LexiconSettings)
@@ -140,7 +128,7 @@ def lexicon(
         raise ConfigError(
             "there is no corpus to count", remedy="name a file, - for stdin, or both of --source and --target"
         )
-    shape = format or format_of(output, _ENDINGS, default="tsv")
+    shape = format or format_of(output, LEXICON_ENDINGS, default="tsv")
     set_logging(verbose=verbose)
     set_threads(set_engine(engine, address, threads))
     alignment = given.settings("alignment", AlignmentSettings)

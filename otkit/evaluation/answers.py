@@ -138,7 +138,7 @@ def make_windows(
         if room < 1:
             raise ConfigError(
                 f"a length of {limit} has no room beside a question of {len(question)} subwords",
-                remedy="raise `max_length`",
+                remedy="raise `max_length`" if max_length < tokenizer.limit else "lower `max_question`",
             )
         first = 0
         while True:

@@ -130,6 +130,19 @@ def check_copies(
     if train is None:
         return
     for one in copies:
+        if not one.labelled:
+            raise InputError(
+                "has no labels or answers, which copies have as their examples do",
+                where=one.name,
+                remedy="write them with `otkit augment`, or give the translated training examples",
+            )
+        if train.skipped or one.skipped:
+            raise InputError(
+                f"{train.skipped} training examples and {one.skipped} copies cannot be used, so that it is not known"
+                " which stand beside which",
+                where=one.name,
+                remedy="mend the lines, or leave the examples out of both files",
+            )
         if len(one) != len(train):
             raise InputError(
                 f"has {len(one)} examples, and the training file has {len(train)}",
@@ -145,11 +158,11 @@ def check_copies(
                 )
 
 
-def drawn_copies(copies: Sequence[TaskSet[Any]], *, seed: int) -> list[Any]:
-    """A copy of each example, from any of the files."""
+def drawn_copies(copies: Sequence[TaskSet[Any]], numbers: Sequence[int], *, seed: int) -> list[Any]:
+    """A copy of each of these examples, from any of the files; others are not asked for, since one may be made then."""
     generator = np.random.default_rng([seed, len(copies)])
     chosen = generator.integers(len(copies), size=len(copies[0]))
-    return [copies[place][number] for number, place in enumerate(chosen)]
+    return [copies[chosen[number]][number] for number in numbers]
 
 
 def trainable(encoder: Encoder) -> TorchEncoder:
@@ -263,6 +276,12 @@ def _joined(
     counted = JointSteps(
         transfer.settings, total_steps(config, task.micro_steps_per_epoch, processes=processes)
     )
+    if counted.before(counted.steps)[1] == 0:
+        raise ConfigError(
+            f"the task has {counted.before(counted.steps)[0]} steps, which leave none for what stands beside it",
+            remedy=("lower `align_every`", "train for more epochs", "use `schedule='sum'`"),
+            setting="align_every",
+        )
     size = config.grad_accum * processes
     model, links, sources = None, None, [*beside]
     if transfer.corpora:

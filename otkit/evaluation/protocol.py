@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from otkit.evaluation.metrics import FloatArray, Statistic
 from otkit.files import grow_folder, hold, json_in, replace_file, to_json
 
 __all__ = [
+    "KEPT",
     "Cell",
     "CellStore",
     "Findings",
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 MODEL, BASELINE = "model", "baseline"
+KEPT = "tuned"
+"""In the folder of a cell: the encoder and the head that it trained."""
 
 Progress = Callable[[int, int | None, str], None]
 """Is told how much of how much is done (None: not known), and of what."""
@@ -103,6 +107,7 @@ class Task:
     fingerprint  settings and data hashes: a finished cell is used again only where they are equal
     seeded       False where nothing is random: one seed is all there is
     trains       whether `run` changes the encoder, which is then opened anew for every cell
+    keeps        whether `run` leaves its weights in the folder `KEPT` of the cell, which is unfinished without them
     """
 
     name: str
@@ -111,6 +116,7 @@ class Task:
     fingerprint: dict[str, Any]
     seeded: bool = False
     trains: bool = False
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,28 @@ class CellStore:
             yield
             mark.unlink(missing_ok=True)
 
+    def spare_kept(self, task: str, role: str, seed: int, *, going_on: bool = False) -> None:
+        """Refuse to train where the weights of an earlier run lie; with `overwrite` they go.
+
+        `going_on`: the run may find that they are its own.
+        """
+        kept = self.folder / task / role / f"seed-{seed}" / KEPT
+        if not kept.is_dir() or (going_on and self._resume):
+            return
+        # Without a finished cell they are what an interrupted run left, which begins that seed anew.
+        if not self._overwrite and not (self._resume and not (kept.parent / "cell.json").exists()):
+            raise OutputError(
+                "holds an encoder and a head that another run trained",
+                where=str(kept),
+                remedy=(
+                    "replace them with `overwrite=True`",
+                    "use them with `resume=True` under the settings of that run",
+                    "choose another output",
+                ),
+            )
+        if not going_on:
+            shutil.rmtree(kept)
+
     def place(self, task: str, role: str, seed: int) -> Path:
         """The folder of one cell."""
         folder = self.folder / task / role / f"seed-{seed}"
@@ -166,7 +194,7 @@ class CellStore:
         """The finished cell, where resuming and made from the same settings, data and weights. Every figure of it is
         computed once: what cannot be is found here, not in the summary."""
         path = self.place(task.name, role, seed) / "cell.json"
-        if not self._resume or not path.is_file():
+        if not self._resume or not path.is_file() or (task.keeps and not (path.parent / KEPT).is_dir()):
             return None
         try:
             return _cell_of(json_in(path), fingerprint, task, (role, seed))
@@ -218,6 +246,9 @@ def _run_cells(
     note: Callable[[str], None],
 ) -> list[Cell]:
     cells = []
+    if task.trains:  # before the first hour of training, not after it
+        for role, seed in product(openers, seeds if task.seeded else seeds[:1]):
+            store.spare_kept(task.name, role, seed, going_on=True)
     for role, opener in openers.items():
         encoder: Encoder | None = None
         identity: dict[str, Any] | None = None
@@ -228,6 +259,8 @@ def _run_cells(
             fingerprint = {"task": task.fingerprint, "encoder": identity, "seed": seed}
             cell = store.load(task, role, seed, fingerprint)
             if cell is None:
+                if task.trains:
+                    store.spare_kept(task.name, role, seed)
                 begun = time.perf_counter()
                 findings = task.run(encoder, seed, store.place(task.name, role, seed), progress)
                 seconds = time.perf_counter() - begun

@@ -29,7 +29,7 @@ from otkit.evaluation.finetune import (
     transfer_notes,
 )
 from otkit.evaluation.metrics import accuracy, class_table, macro_f1, mean_table
-from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.protocol import KEPT, Findings, Metric, Progress, Task
 from otkit.evaluation.settings import XnliSettings
 from otkit.training.agreement import CopyBatch
 from otkit.training.example_source import ExampleSource
@@ -114,7 +114,7 @@ def xnli_task(
                 transfer=transfer,
             )
             if keep:
-                save_head(model, folder / "tuned", {"task": "xnli", "config": config.to_dict(), "seed": seed})
+                save_head(model, folder / KEPT, {"task": "xnli", "config": config.to_dict(), "seed": seed})
         tables = {}
         for place, (language, items) in enumerate(scored.items()):
             progress(place, len(scored), "xnli: scoring")
@@ -156,6 +156,7 @@ def xnli_task(
         },
         seeded=head is None,
         trains=True,
+        keeps=keep and head is None,
     )
 
 
@@ -199,8 +200,7 @@ def _train(
 
     beside: list[MicroSteps] = []
     if data.copies and transfer is not None:
-        drawn = drawn_copies(data.copies, seed=seed)
-        other = features(tokenizer, [drawn[number] for number in numbers], config.max_length)
+        other = features(tokenizer, drawn_copies(data.copies, numbers, seed=seed), config.max_length)
         beside.append(
             examples(
                 lambda members: CopyBatch(collated(rows, members), batch(members, other)),

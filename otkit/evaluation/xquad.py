@@ -38,7 +38,7 @@ from otkit.evaluation.finetune import (
     transfer_notes,
 )
 from otkit.evaluation.metrics import FloatArray, column_mean
-from otkit.evaluation.protocol import Findings, Metric, Progress, Task
+from otkit.evaluation.protocol import KEPT, Findings, Metric, Progress, Task
 from otkit.evaluation.settings import XquadSettings
 from otkit.training.agreement import CopyBatch
 from otkit.training.example_source import ExampleSource
@@ -128,9 +128,7 @@ def xquad_task(
                 transfer=transfer,
             )
             if keep:
-                save_head(
-                    model, folder / "tuned", {"task": "xquad", "config": config.to_dict(), "seed": seed}
-                )
+                save_head(model, folder / KEPT, {"task": "xquad", "config": config.to_dict(), "seed": seed})
         tables = {}
         for place, (language, items) in enumerate(scored.items()):
             progress(place, len(scored), "xquad: answering")
@@ -169,6 +167,7 @@ def xquad_task(
         },
         seeded=head is None,
         trains=True,
+        keeps=keep and head is None,
     )
 
 
@@ -229,8 +228,7 @@ def _train(
 
     beside: list[MicroSteps] = []
     if data.copies and transfer is not None:
-        drawn = drawn_copies(data.copies, seed=seed)
-        copied = [drawn[number] for number in numbers]
+        copied = drawn_copies(data.copies, numbers, seed=seed)
         found, where = _placed(tokenizer, copied, config)
         chosen = counterparts(windows, found)
         others, goals = [found[number] for number in chosen], where[chosen]

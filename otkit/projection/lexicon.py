@@ -394,7 +394,9 @@ def open_lexicon(path: str | Path) -> sqlite3.Connection:
         if base is not None:
             base.close()
         raise InputError(
-            f"is no lexicon of otkit ({error})", where=str(path), remedy="make one: --output NAME.sqlite"
+            f"is no lexicon of otkit ({error})",
+            where=str(path),
+            remedy="count one: `otkit lexicon` writes it under a name in .sqlite",
         ) from None
     return base
 

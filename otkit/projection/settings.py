@@ -5,11 +5,12 @@ It imports no NumPy: commands show these settings in their help.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from otkit.settings import Settings, setting
 
-__all__ = ["RULE_NAMES", "SHARE", "LexiconSettings", "SpanSettings"]
+__all__ = ["LEXICON_ENDINGS", "RULE_NAMES", "SHARE", "LexiconSettings", "SpanSettings"]
 
 _PANEL = "Projection"
 SHARE = 0.3
@@ -22,6 +23,19 @@ RULE_NAMES = {
     "min-max": "from the first to the last linked word",
     "gaps": "linked words with gaps of at most `gap` words filled; of several runs the strongest",
 }
+
+LEXICON_ENDINGS: Mapping[str, str] = {
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".jsonl": "jsonl",
+    ".tbx": "tbx",
+    ".s2t": "shortlist",
+    ".t2s": "shortlist",
+    ".sqlite": "sqlite",
+    ".db": "sqlite",
+    ".html": "html",
+}
+"""The form of a file, by the ending of its name."""
 
 WEIGHTS = {
     "links": "each link counts one",

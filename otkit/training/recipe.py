@@ -12,7 +12,7 @@ from otkit.data.settings import BatchingSettings
 from otkit.errors import ConfigError, choose
 from otkit.recipes import TABLES, read_recipe, recipe_text
 from otkit.settings import Settings
-from otkit.training.settings import ObjectiveSettings, TrainingSettings, TuningSettings
+from otkit.training.settings import ObjectiveSettings, TrainingSettings, TransferSettings, TuningSettings
 
 __all__ = ["Recipe"]
 
@@ -45,6 +45,9 @@ class Recipe:
     name: str = ""
     source: str = ""
     """Where the method was published, in the words of the recipe's first comment."""
+    transfer_settings: TransferSettings = field(default_factory=TransferSettings, compare=False)
+    """The table `transfer` of the file: how parallel text takes part in fine-tuning. No setting of a run of `otkit align`,
+    which does not read it."""
 
     @classmethod
     def read(cls, recipe: str | Path) -> Self:
@@ -56,7 +59,8 @@ class Recipe:
         try:
             # The tables of labels and lexicons are read by the commands that make them.
             own = {table: values for table, values in file.tables.items() if table in _own()}
-            read = cls(name=file.name, source=file.source).changed(**own)
+            beside = TransferSettings().changed(**TransferSettings.read(file.tables.get("transfer", {})))
+            read = cls(name=file.name, source=file.source, transfer_settings=beside).changed(**own)
         except ConfigError as error:
             raise ConfigError(
                 error.what, where=file.where, remedy=error.remedies, setting=error.setting
@@ -119,7 +123,10 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The recipe as a file, with every key; `read` gives the same recipe back."""
-        return recipe_text(self.tables(), source=self.source or "The settings of a run of otkit align.")
+        tables = self.tables()
+        if self.transfer_settings != TransferSettings():
+            tables["transfer"] = self.transfer_settings.to_dict()
+        return recipe_text(tables, source=self.source or "The settings of a run of otkit align.")
 
 
 def _own() -> list[str]:

@@ -143,8 +143,8 @@ from benchmarks.record import took_before
 if "fail" in argv:
     raise SystemExit("no")
 if "before" in argv:
-    took_before(900.0, 800.0)
-    took_before(90.0, 80.0)
+    took_before(900.0, 800.0, "old1")
+    took_before(90.0, 80.0, "old1")
 show("words", ("", "AER"), [("a", 12.34), ("new", 1.0)], digits=1)
 """
 
@@ -189,6 +189,7 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     assert earlier["seconds"] > 990
     assert earlier["processor seconds"] > 880
     assert "before" not in earlier
+    assert earlier["commit"] == "old1"
     # Nothing is run twice for one commit; kept results take the place of the old.
     assert main(["probe", *words[:4], "--resume", "--keep"]) == 0
     assert "$ python" not in capsys.readouterr().err
