@@ -151,8 +151,8 @@ def record(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], 
 
 
 def took_before(seconds: float, processor_seconds: float, commit: str) -> None:
-    """Say that a part of this result was finished in an earlier run, which took so long: the result has the sum, and the
-    commits that its parts were measured at."""
+    """Say that a part of this result was finished in an earlier run, which took so long: the result has the sum, and
+    the commits that its parts were measured at."""
     if VARIABLE not in os.environ:
         return
     path = Path(os.environ[VARIABLE])

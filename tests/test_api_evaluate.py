@@ -13,15 +13,20 @@ import torch
 
 from otkit.api import evaluate
 from otkit.api.augment import augment
+from otkit.api.fine_tuned import _transfer
 from otkit.api.lexicon import lexicon
 from otkit.data.parallel import open_corpus
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
 from otkit.recipes import read_recipe
 from otkit.resources import sample_data
+from otkit.training.recipe import Recipe
 from tests.conftest import give_pair_form
 
 SAMPLE = Path(str(sample_data()))
+PUBLIC = {name for name in evaluate.__all__ if callable(getattr(evaluate, name)) and name.islower()} - {
+    "projection"
+}
 EXAMPLES = [test for test in doctest.DocTestFinder().find(evaluate) if test.examples]
 PAIRS = "".join(f"{word} haus {n}\t{word} haus {n}\n" for n, word in enumerate(["das", "ein"] * 6))
 GOLD = "das haus\tthe house\t0-0 1-1\nein haus\ta house\t0-0 1-1\n"
@@ -203,3 +208,30 @@ def test_copies_need_text_to_count_words_in(files: Path, tiny_encoder: TorchEnco
     (files / "de-en.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"de-en\.tsv: no pair has 3 to 14 English words"):
         evaluate.xnli(tiny_encoder, align=["de-en.tsv"], recipe="transfer")
+
+
+@pytest.mark.parametrize("name", [name for name in evaluate.__all__ if name in PUBLIC])
+def test_a_keyword_that_a_function_does_not_have_is_an_error(name: str) -> None:
+    """It was swallowed, and the figures were those of a run without it."""
+    function = getattr(evaluate, name)
+    needed = {"mining": (None, "a", "b", "c"), "translation_errors": (None, "a"), "documents": (None, [])}
+    with pytest.raises(ConfigError, match=r"keyword 'langauges'.*languages"):
+        function(*needed.get(name, (None, [])[: 1 if name in ("xnli", "xquad") else 2]), langauges=["de"])
+
+
+def test_keywords_of_the_command_line_are_sent_to_their_place() -> None:
+    with pytest.raises(ConfigError, match=r"changes=\{'transfer': \{'align_weight': ...\}\}"):
+        evaluate.xnli(align_weight=0.5)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="keyword 'allign'; did you mean 'align'"):
+        evaluate.xquad(allign=["de-en.tsv"])  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="table 'training'"):
+        _transfer({"copies": ["de.tsv"], "changes": {"training": {"lr": 9.0}}})
+
+
+def test_a_recipe_means_the_same_by_name_and_as_an_object(files: Path) -> None:
+    for recipe in ("transfer", Recipe.read("transfer")):
+        found = _transfer({"align": ["de-en.tsv"], "recipe": recipe, "on_error": "skip"})
+        assert found is not None
+        assert found.settings.copy_share == 0.75
+        assert found.settings.schedule == "alternate"
+        assert found.recipe.batching.on_error == "skip"

@@ -46,8 +46,7 @@ class Recipe:
     source: str = ""
     """Where the method was published, in the words of the recipe's first comment."""
     transfer_settings: TransferSettings = field(default_factory=TransferSettings, compare=False)
-    """The table `transfer` of the file: how parallel text takes part in fine-tuning. No setting of a run of `otkit align`,
-    which does not read it."""
+    """The table `transfer` of the file: how parallel text takes part in fine-tuning. `otkit align` does not read it."""
 
     @classmethod
     def read(cls, recipe: str | Path) -> Self:

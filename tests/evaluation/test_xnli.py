@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli
 from otkit.encoders.encoder import Encoder
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import CheckpointError, ConfigError, InputError
-from otkit.evaluation.finetune import Transfer, subset, trainable
+from otkit.errors import CheckpointError, ConfigError, InputError, OutputError
+from otkit.evaluation.finetune import Transfer, check_copies, subset, trainable
 from otkit.evaluation.inputs import Reading, xnli_data, xquad_data
 from otkit.evaluation.protocol import CellStore, Findings, run_cells, unwatched
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XnliSettings
 from otkit.evaluation.xnli import XnliData, xnli_task
+from otkit.training.agreement import CopyBatch
 from otkit.training.heads import HeadConfig
+from otkit.training.joint import JointModel
 from otkit.training.recipe import Recipe
 from otkit.training.settings import TrainingSettings, TransferSettings
 from tests.conftest import give_pair_form
@@ -253,6 +256,85 @@ def test_examples_are_learnt_from_their_copies_too(
     assert any("copies of the examples from 1 file: the task's loss times 1 and" in n for n in found.notes)
 
 
+def test_copies_are_batched_by_their_own_lengths_unless_answers_are_compared(
+    encoder: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every copy once a pass in either order; by their own lengths with less padding."""
+    train = examples(64)
+    rng = np.random.default_rng(0)
+    longer = tuple(replace(one, premise=f"{one.premise} {'klein ' * rng.integers(30)}") for one in train)
+    seen: list[CopyBatch] = []
+    forward = JointModel._copied
+
+    def told(model: JointModel, batch: CopyBatch) -> object:
+        seen.append(batch)
+        return forward(model, batch)
+
+    monkeypatch.setattr(JointModel, "_copied", told)
+    padded = {}
+    for consistency in (0.0, 1.0):
+        data, transfer = copied(tmp_path, train, schedule="sum", consistency=consistency)
+        data = replace(data, copies=[replace(train, examples=longer, name="copies")])
+        seen.clear()
+        xnli_task(data, replace(CONFIG, epochs=1, window=8), transfer=transfer).run(
+            encoder, 0, tmp_path, unwatched
+        )
+        assert sorted(number for batch in seen for number in batch.indices) == list(range(64))
+        padded[consistency] = sum(batch.copy.inputs.ids.numel() for batch in seen)
+    assert padded[0.0] < 0.75 * padded[1.0]
+
+
+def test_only_the_copies_that_are_learnt_are_asked_for(encoder: TorchEncoder, tmp_path: Path) -> None:
+    """A copy may be made when it is asked for: of MultiNLI it would be 390,000 for 12,000."""
+    asked: list[int] = []
+
+    class Asked(tuple[NliExample, ...]):
+        def __getitem__(self, number: Any) -> Any:
+            asked.append(number)
+            return super().__getitem__(number)
+
+    data, transfer = copied(tmp_path, examples(64))
+    copies = [replace(data.copies[0], examples=Asked(data.copies[0].examples))]
+    config = replace(CONFIG, epochs=1, train_examples=16)
+    xnli_task(replace(data, copies=copies), config, transfer=transfer).run(encoder, 0, tmp_path, unwatched)
+    assert sorted(asked) == subset(64, 16)
+
+
+def test_what_stands_beside_the_task_gets_a_step_or_an_error(encoder: TorchEncoder, tmp_path: Path) -> None:
+    data, transfer = copied(tmp_path, examples(16), schedule="alternate", align_every=3)
+    with pytest.raises(ConfigError, match="the task has 2 steps, which leave none"):
+        xnli_task(data, replace(CONFIG, epochs=1), transfer=transfer).run(encoder, 0, tmp_path, unwatched)
+
+
+def test_weights_of_another_run_are_not_trained_over(encoder: TorchEncoder, tmp_path: Path) -> None:
+    data = XnliData(examples(24), {"en": examples(30, seed=1)})
+    config = replace(CONFIG, epochs=1)
+    start = copy.deepcopy(encoder.model.state_dict())
+
+    def go(*, keep: bool = True, epochs: float = 1, **how: bool) -> list[str]:
+        encoder.model.load_state_dict(start)
+        said: list[str] = []
+        task = xnli_task(data, replace(config, epochs=epochs), keep=keep)
+        store = CellStore(tmp_path / "out", **how)
+        run_cells(task, {"model": lambda: encoder}, seeds=(0,), store=store, note=said.append)
+        return said
+
+    kept = tmp_path / "out" / "xnli" / "model" / "seed-0" / "tuned"
+    weights = kept / "model.safetensors"
+    go(keep=False)
+    assert not go(resume=True)  # finished, but without the weights that are asked for now
+    first = weights.read_bytes()
+    assert "finished before" in go(resume=True)[0]
+    for again in ({}, {"keep": False}, {"epochs": 2.0, "resume": True}):
+        with pytest.raises(OutputError, match="an encoder and a head that another run trained"):
+            go(**again)  # type: ignore[arg-type]
+        assert weights.read_bytes() == first
+    go(epochs=2, overwrite=True)
+    assert weights.read_bytes() != first
+    go(keep=False, overwrite=True)
+    assert not kept.exists()  # its cell is of a run that kept nothing
+
+
 def test_neighbouring_sentences_of_parallel_text_are_to_be_answered_alike(
     encoder: TorchEncoder, tmp_path: Path
 ) -> None:
@@ -277,6 +359,11 @@ def test_copies_of_other_examples_are_refused(tmp_path: Path) -> None:
         read("short")
     with pytest.raises(InputError, match="that of the training file"):
         read("turned")
+    bad = replace(read("same").copies[0], skipped=1)
+    with pytest.raises(InputError, match="0 training examples and 1 copies cannot be used"):
+        check_copies(read("same").train, [bad], same=lambda example: example.label)
+    with pytest.raises(InputError, match="has no labels or answers"):
+        check_copies(read("same").train, [replace(bad, skipped=0, labelled=False)], same=str)
     data, transfer = copied(tmp_path, examples(24))
     agreeing = replace(transfer, settings=TransferSettings(consistency=1.0))
     with pytest.raises(ConfigError, match="there are no copies"):

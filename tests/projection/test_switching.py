@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,30 @@ def test_examples_through_lexicons_of_either_direction(lexicons: list[Path], tmp
     nothing = augment(tmp_path / "en.tsv", lexicons=lexicons, share=0)
     assert nothing.replaced == 0
     assert (nothing.text or "").splitlines()[0] == "The house stands .\tA house is there .\tneutral"
+
+
+def test_a_text_with_a_tab_or_a_line_s_end_stays_in_its_cell(lexicons: list[Path], tmp_path: Path) -> None:
+    """JSON holds such texts; a table would take them for its own."""
+    row = {"premise": "the\thouse\u2028stands", "hypothesis": "the house\r\nstands", "label": "neutral"}
+    (tmp_path / "en.jsonl").write_text(json.dumps(row) + "\n")
+    augment(tmp_path / "en.jsonl", tmp_path / "de.tsv", lexicons=lexicons, share=0)
+    (found,) = read_nli(tmp_path / "de.tsv")
+    assert (found.premise, found.hypothesis, found.label) == (
+        "the house stands",
+        "the house stands",
+        "neutral",
+    )
+
+
+def test_the_form_of_a_lexicon_is_what_its_name_ends_in(tmp_path: Path) -> None:
+    (tmp_path / "de-en.tsv").write_text("das haus\tthe house\n")
+    (tmp_path / "links").write_text("0-0 1-1\n")
+    for name in ("words.sqlite", "words.jsonl", "words.tsv", "words.lexicon"):
+        lexicon(tmp_path / "de-en.tsv", tmp_path / name, links=tmp_path / "links")
+    heads = {path.suffix: path.read_bytes()[:7] for path in tmp_path.glob("words.*")}
+    assert heads[".sqlite"] == b"SQLite "
+    assert heads[".jsonl"].startswith(b"{")
+    assert heads[".tsv"] == heads[".lexicon"]
 
 
 def test_examples_through_their_translation() -> None:
