@@ -220,7 +220,7 @@ def test_a_keyword_that_a_function_does_not_have_is_an_error(name: str) -> None:
 
 
 def test_keywords_of_the_command_line_are_sent_to_their_place() -> None:
-    with pytest.raises(ConfigError, match=r"changes=\{'transfer': \{'align_weight': ...\}\}"):
+    with pytest.raises(ConfigError, match="'align_weight'; give it in the table 'transfer' of `changes`"):
         evaluate.xnli(align_weight=0.5)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="keyword 'allign'; did you mean 'align'"):
         evaluate.xquad(allign=["de-en.tsv"])  # type: ignore[call-arg]

@@ -140,7 +140,7 @@ def check_keywords(how: Mapping[str, Any], options: Any) -> None:
             if "changes" in known and name in settings.__dataclass_fields__:
                 raise ConfigError(
                     f"unknown keyword {name!r}",
-                    remedy=f"give it as `changes={{{table!r}: {{{name!r}: ...}}}}`",
+                    remedy=f"give it in the table {table!r} of `changes`",
                 )
         choose(name, known, what="keyword")
 

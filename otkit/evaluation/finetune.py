@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError
 from otkit.evaluation.protocol import Progress
 from otkit.evaluation.settings import FineTuningSettings
-from otkit.files import replace_file
+from otkit.files import json_in, replace_file
 from otkit.training.example_source import ExampleSource
 from otkit.training.heads import Head
 from otkit.training.joint import JointModel, JointSource, JointSteps, NumberedLinks
@@ -42,6 +42,7 @@ from otkit.training.settings import TrainingSettings, TransferSettings, TuningSe
 __all__ = [
     "Row",
     "Transfer",
+    "as_trained",
     "batches_by_length",
     "check_copies",
     "drawn_copies",
@@ -52,6 +53,8 @@ __all__ = [
     "trainable",
     "transfer_notes",
 ]
+
+Some = TypeVar("Some", bound=FineTuningSettings)
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -199,6 +202,23 @@ def subset(count: int, most: int | None, *, seed: int = 0) -> list[int]:
     return [int(place) for place in np.sort(chosen)]
 
 
+def as_trained(settings: Some, head: str | Path | None) -> Some:
+    """The settings with the lengths that a saved head was trained with, where they were not asked to be others."""
+    if head is None:
+        return settings
+    usual = type(settings)()
+    try:
+        stored = type(settings).read(json_in(Path(head) / "otkit.json").get("config", {}))
+    except (OSError, ValueError, AttributeError, ConfigError):
+        return settings  # what is wrong with the head is said when it is opened
+    lengths = {
+        name: stored[name]
+        for name in ("max_length", "stride", "max_question")
+        if name in stored and getattr(settings, name) == getattr(usual, name)
+    }
+    return settings.changed(**lengths)
+
+
 def fine_tune(
     head: Head,
     source: ExampleSource[Any],
@@ -322,7 +342,7 @@ def transfer_notes(
     """What a reader must know of the figures: how the head was trained, and what was not scored."""
     notes = []
     if head is not None:
-        notes.append(f"the head of {head} was scored as it is")
+        notes.append(f"the head of {head} was scored as it is; {length}")
     elif trained_on is not None:
         part = "the whole encoder" if settings.freeze is None else "all but the embeddings"
         part += f" and the first {settings.freeze} layers" if settings.freeze else ""

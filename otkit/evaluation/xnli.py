@@ -19,6 +19,7 @@ from otkit.errors import CheckpointError, ConfigError, InputError
 from otkit.evaluation.finetune import (
     Row,
     Transfer,
+    as_trained,
     batches_by_length,
     drawn_copies,
     fine_tune,
@@ -77,6 +78,7 @@ def xnli_task(
 ) -> Task:
     """XNLI as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
     `transfer`, parallel text or copies of the examples take part in fine-tuning."""
+    config = as_trained(config, head)
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no labelled English pairs to train on", remedy="give `train='FILE'`, or `head='DIR'`"

@@ -28,6 +28,7 @@ from otkit.evaluation.answers import (
 from otkit.evaluation.carried import Carrying, counterparts
 from otkit.evaluation.finetune import (
     Transfer,
+    as_trained,
     batches_by_length,
     drawn_copies,
     fine_tune,
@@ -91,6 +92,7 @@ def xquad_task(
 ) -> Task:
     """XQuAD as a task. With `head`, the head saved in that folder is scored and nothing is trained; with
     `transfer`, parallel text or copies of the examples take part in fine-tuning."""
+    config = as_trained(config, head)
     if head is None and (data.train is None or not data.train.labelled):
         raise InputError(
             "there are no English questions to train on", remedy="give `train='FILE'`, or `head='DIR'`"

@@ -335,6 +335,17 @@ def test_weights_of_another_run_are_not_trained_over(encoder: TorchEncoder, tmp_
     assert not kept.exists()  # its cell is of a run that kept nothing
 
 
+def test_a_head_is_scored_with_the_length_that_it_was_trained_with(
+    encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    data = XnliData(examples(24), {"en": examples(30, seed=1)})
+    trained = XnliSettings(epochs=1, max_length=7, freeze=None, test_examples=None)
+    xnli_task(data, trained, keep=True).run(encoder, 0, tmp_path, unwatched)
+    for asked, length in ((XnliSettings(), 7), (XnliSettings(max_length=9), 9)):
+        found = xnli_task(data, asked, head=tmp_path / "tuned").run(encoder, 0, tmp_path, unwatched)
+        assert any(note.endswith(f"was scored as it is; length {length}") for note in found.notes)
+
+
 def test_neighbouring_sentences_of_parallel_text_are_to_be_answered_alike(
     encoder: TorchEncoder, tmp_path: Path
 ) -> None:
