@@ -81,6 +81,21 @@ def test_a_run_says_what_it_does_and_what_changed(
     assert Recipe.read(run.folder).objective.layers == (1,)
 
 
+def test_two_files_of_a_language_are_trained_on_and_measured_each(tmp_path: Path, text: Path) -> None:
+    """The run stopped after its first measurement, and the divergence was that of the last file alone."""
+    news = tmp_path / "news.de-en.tsv"
+    news.write_text("".join(f"{line}\n" for line in LINES.splitlines()[:2]), encoding="utf-8")
+    alone = [
+        otkit.train(make_tiny_encoder(), [text], dev=[file], output=tmp_path / file.stem, **QUICK).before
+        for file in (text, news)
+    ]
+    both = otkit.train(make_tiny_encoder(), [text, news], dev=[text, news], output=tmp_path / "out", **QUICK)
+    for figure in ("divergence", "retrieval"):
+        apart = [both.before[f"{figure}/{name}"] for name in ("de", "news.de-en.tsv")]
+        assert apart == pytest.approx([each[figure] for each in alone], rel=1e-5)
+        assert both.before[figure] == pytest.approx(sum(apart) / 2, rel=1e-5)
+
+
 @pytest.mark.parametrize("select", SELECTIONS)
 def test_the_best_encoder_is_that_of_the_figure_asked_for(tmp_path: Path, text: Path, select: str) -> None:
     """Three evaluations of a run that goes somewhere: `best` holds the encoder at which the figure was best."""

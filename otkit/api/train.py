@@ -17,7 +17,7 @@ from otkit.alignment.layers import CHOOSES, layer_curves, pair_words
 from otkit.data.batching import mix_languages
 from otkit.data.gold import GoldSet, languages_of_gold, read_gold
 from otkit.data.parallel import open_corpus
-from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out
+from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out, names_of
 from otkit.encoders.encoder import resolve_layers
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
@@ -544,6 +544,7 @@ class Figures:
             found = evaluate_retrieval(
                 self._encoder,
                 self._dev,
+                names=names_of(self._dev),
                 progress=lambda done: self._progress("measuring retrieval", done, total),
             )
             self._progress("measuring retrieval", total, total)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +23,7 @@ __all__ = [
     "files_of",
     "hold_out",
     "languages_of_pairs",
+    "names_of",
 ]
 
 # Dev sentences past this many cost evaluation time and no longer sharpen the mean.
@@ -110,6 +113,16 @@ def languages_of_pairs(
 
 def _languages_at(corpus: PairCorpus, index: int) -> tuple[str, str]:
     return corpus.part_of(index).languages if isinstance(corpus, MixedCorpus) else corpus.languages
+
+
+def names_of(corpora: Sequence[PairCorpus]) -> list[str]:
+    """What the figures of each corpus stand under: its first language, or its file where another has that one."""
+    names: list[str] = []
+    for corpus in corpora:
+        wanted = (corpus.languages[0], Path(corpus.name).name, corpus.name)
+        counted = (f"{corpus.name} {number}" for number in itertools.count(2))
+        names.append(next(name for name in itertools.chain(wanted, counted) if name not in names))
+    return names
 
 
 def files_of(corpora: Sequence[PairCorpus]) -> list[PairCorpus]:

@@ -156,20 +156,21 @@ def evaluate_retrieval(
     *,
     config: RetrievalSettings | None = None,
     on_error: str = "raise",
+    names: Sequence[str] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, RetrievalScores]:
-    """Scores of each corpus under its first language, every translation sought among all of that corpus.
+    """Scores of each corpus under its first language, or one of `names` each, every translation sought among all of
+    that corpus.
 
     `on_error` "skip" leaves out, and counts, sentences that the encoder cannot take.
     """
     config = config or RetrievalSettings()
     scores: dict[str, RetrievalScores] = {}
     done = 0
-    for corpus in corpora:
-        language = corpus.languages[0]
-        if language in scores:
+    for name, corpus in zip(names or [one.languages[0] for one in corpora], corpora, strict=True):
+        if name in scores:
             raise InputError(
-                f"two files have the first language {language!r}",
+                f"two files have the first language {name!r}",
                 where=corpus.name,
                 remedy="evaluate them one after another",
             )
@@ -189,7 +190,7 @@ def evaluate_retrieval(
             equal_rows([words_of(text) for text in side])
             for side in (texts[: len(pairs)], texts[len(pairs) :])
         )
-        scores[language] = score_retrieval(
+        scores[name] = score_retrieval(
             source, target, config=config, skipped=corpus.skipped + skipped, equals=(equals[0], equals[1])
         )
     return scores

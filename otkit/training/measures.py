@@ -11,7 +11,7 @@ from torch import Tensor
 from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
 from otkit.data.settings import BatchingSettings
-from otkit.data.views import PairCorpus
+from otkit.data.views import PairCorpus, names_of
 from otkit.encoders.torch import TorchEncoder
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
@@ -26,7 +26,8 @@ _DEV_BATCHING = BatchingSettings(batch_size=32, window=10**6)
 def held_out_divergence(
     module: AlignmentModel, corpora: Sequence[PairCorpus], *, observer: Observer | None = None
 ) -> dict[str, float]:
-    """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language.
+    """The mean divergence of each corpus's pairs, under the run's cost and epsilon, one value a language; a second file
+    of a language has one under its own name.
 
     Solved further than a training step is, so that the figure is the divergence's and not the solver's.
     """
@@ -35,7 +36,7 @@ def held_out_divergence(
     done, pairs_in_all = 0, sum(map(len, corpora))
     was_training = module.training
     module.eval()
-    for corpus in corpora:
+    for name, corpus in zip(names_of(corpora), corpora, strict=True):
         if observer is not None:  # before a batch that may take long; those that were too long were skipped
             observer.progress("measuring held-out text", done, pairs_in_all)
         source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))
@@ -50,8 +51,7 @@ def held_out_divergence(
                     count += len(batch.indices)
                     if observer is not None:
                         observer.progress("measuring held-out text", done + count, pairs_in_all)
-        language = corpus.languages[0]
-        found[language] = float(total) / count
+        found[name] = float(total) / count
         done += len(corpus)
     if observer is not None:
         observer.progress("measuring held-out text", done, pairs_in_all)
