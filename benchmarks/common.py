@@ -13,7 +13,7 @@ from otkit.errors import OtkitError, OutputError
 from otkit.files import MARKER, grow_folder
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
-__all__ = ["FETCHED", "Silent", "data", "data_root", "ended", "run_folder", "show", "xlwa"]
+__all__ = ["FETCHED", "Silent", "data", "data_root", "ended", "reported", "run_folder", "show", "xlwa"]
 
 FETCHED = Path("runs/benchmark-data")
 
@@ -71,10 +71,13 @@ def ended(main: Callable[[], int | None]) -> None:
     try:
         raise SystemExit(main() or 0)
     except OtkitError as error:
-        # The scripts have no `overwrite` for what they did not make.
-        told = error.told(lambda remedy: None if "=True" in remedy else remedy)
-        print(f"error: {told}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(reported(error)) from None
+
+
+def reported(error: OtkitError) -> int:
+    """Print an error for a person, and return its status; scripts have no `overwrite` for what they did not make."""
+    print(f"error: {error.told(lambda remedy: None if '=True' in remedy else remedy)}", file=sys.stderr)
+    return error.exit_code
 
 
 def xlwa() -> dict[str, list[GoldPair]]:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import FETCHED
+from benchmarks.common import FETCHED, reported
 from benchmarks.download import Remote, fetch
 from benchmarks.layouts import LAYOUTS
 from otkit.errors import ConfigError, InputError, OtkitError, choose
@@ -124,6 +124,8 @@ def bring(entry: PublicSet, folder: Path, *, mirror: str | None = None, pause: f
             lay(folder / name, packed(lines))
             laid[name] = sha256_of(folder / name)
     except (InputError, ValueError, KeyError, IndexError) as error:
+        if not unknown:
+            raise
         # A file without a published sum may have come cut, or as something else: it is not kept as if it were the set.
         for name in unknown:
             (raw / name).unlink(missing_ok=True)
@@ -239,8 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if refused:
             raise ConfigError(f"not fetched, since the licence was not accepted: {', '.join(refused)}")
     except OtkitError as error:
-        print(f"error: {error.told(lambda remedy: None if '=True' in remedy else remedy)}", file=sys.stderr)
-        return error.exit_code
+        return reported(error)
     return 0
 
 

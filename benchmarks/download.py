@@ -65,7 +65,7 @@ def fetch(
             part.unlink(missing_ok=True)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                _download(remote, part, remote.at(mirror))
+                _download(remote, part, remote.at(mirror), summed=expected is not None)
                 break
             except (
                 OSError,
@@ -110,7 +110,7 @@ def _checked(path: Path, expected: str | None, remote: Remote, mirror: str | Non
     return found
 
 
-def _download(remote: Remote, part: Path, url: str) -> None:
+def _download(remote: Remote, part: Path, url: str, *, summed: bool) -> None:
     """Bring the part to its end; what it has is kept, if the server goes on behind it."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
@@ -129,9 +129,9 @@ def _download(remote: Remote, part: Path, url: str) -> None:
             whole = None if length is None else have + int(length)
             if whole is not None and whole > remote.most:
                 raise _too_large(remote, url)
-            if whole is None and not answer.chunked and remote.sha256 is None:
+            if whole is None and not answer.chunked and not summed:
                 raise InputError(
-                    "the server does not say how long the file is, and no sum is published: a part would look whole",
+                    "the server does not say how long the file is, and no sum is known: a part would look whole",
                     where=url,
                     remedy="name a `mirror` that says it",
                 )

@@ -151,8 +151,8 @@ def record(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], 
 
 
 def took_before(seconds: float, processor_seconds: float, commit: str) -> None:
-    """Say that a part of this result was finished in an earlier run, which took so long: the result has the sum, and
-    the commits that its parts were measured at."""
+    """Say of a part of this result at which commit it was measured, and how long it took in an earlier run (0 where it
+    was measured in this one): the result has all commits, and the sum."""
     if VARIABLE not in os.environ:
         return
     path = Path(os.environ[VARIABLE])

@@ -311,7 +311,7 @@ def keep_to(plan: Mapping[str, Any], path: Path) -> None:
     """A run is gone on with under the plan that it was begun with."""
     if path.exists() and (changed := differences(json.loads(path.read_text(encoding="utf-8")), plan)):
         raise SystemExit(
-            f"{path}: the run was begun with another plan: {changed}; start over without --resume"
+            f"{path}: the run was begun with another plan: {changed}; say --overwrite, or name another --output"
         )
     replace_file(path, to_json(plan))
 

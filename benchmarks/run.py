@@ -65,7 +65,7 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any]) -> Path | None:
     replace_file(begun, to_json(head))
     before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with (folder / f"{entry.name}.log").open("w", encoding="utf-8") as log:
-        ended = subprocess.run(
+        finished = subprocess.run(
             [sys.executable, "-m", *shlex.split(f"benchmarks.{entry.words}")],
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -74,11 +74,11 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any]) -> Path | None:
         )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     document = json.loads(begun.read_text(encoding="utf-8"))
-    if ended.returncode or not document["tables"]:
+    if finished.returncode or not document["tables"]:
         return None
     seconds = time.monotonic() - clock
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if earlier := document["run"].pop("before", None):  # parts that were finished in an earlier run
+    if earlier := document["run"].pop("before", None):  # parts, some of an earlier run
         seconds, processor = seconds + earlier["seconds"], processor + earlier["processor"]
         document["run"]["commit"] = ", ".join(earlier["commits"])
     document["run"] |= {"seconds": round(seconds, 1), "processor seconds": round(processor, 1)}

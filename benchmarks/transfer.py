@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,13 +26,13 @@ import torch
 
 import otkit
 from benchmarks.common import data, ended, show
-from benchmarks.record import took_before
+from benchmarks.record import facts_of_this_run, took_before
 from otkit.data.parallel import open_corpus
 from otkit.data.tasks import read_nli, read_qa
 from otkit.errors import ConfigError, choose
 from otkit.evaluation.finetune import subset
 from otkit.evaluation.settings import FineTuningSettings, XnliSettings, XquadSettings
-from otkit.files import differences, replace_file, to_json, versions
+from otkit.files import differences, replace_file, to_json
 
 LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 COUNTED = 1200  # short pairs of each language that a lexicon is counted on
@@ -222,7 +220,7 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
     )
     if row.is_file():
         then = json.loads(row.read_bytes())["settings"]
-        if changed := differences(then, json.loads(json.dumps(settings.to_dict()))):
+        if changed := differences(then, settings.to_dict()):
             raise ConfigError(
                 f"was run with other settings: {changed}", where=str(row), remedy="name another --output"
             )
@@ -259,9 +257,8 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
         },
         "processor_seconds": clock.seconds,
         "seconds": time.perf_counter() - begun,
-        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
-        "commit": commit(),
-        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        **facts_of_this_run(),
         "settings": settings.to_dict(),
     }
     replace_file(row, to_json(document))
@@ -270,12 +267,6 @@ def run(name: str, task: str, seed: int, options: argparse.Namespace) -> Path:
 
 def _row(name: str, task: str, seed: int, folder: Path) -> Path:
     return folder / "rows" / f"{task}-{name}-{seed}.json"
-
-
-def commit() -> str:
-    """The state of the code."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def per_item(name: str, task: str, seed: int, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -373,10 +364,11 @@ def main() -> None:
     for folder in ("data", "rows"):
         (options.output / folder).mkdir(parents=True, exist_ok=True)
     for name, task, seed in () if options.table else queue(options):
-        if (done := _row(name, task, seed, options.output)).is_file():
-            row = json.loads(done.read_bytes())
-            took_before(row["seconds"], sum(row["processor_seconds"].values()), row["commit"])
-        print(json.loads(run(name, task, seed, options).read_bytes())["figures"], flush=True)
+        before = _row(name, task, seed, options.output).is_file()
+        row = json.loads(run(name, task, seed, options).read_bytes())
+        spent = sum(row["processor_seconds"].values())
+        took_before(before * row["seconds"], before * spent, row["commit"])
+        print(row["figures"], flush=True)
         print(f"{task} {name} seed {seed} done at {time.strftime('%H:%M:%S')}", flush=True)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     for task in options.tasks:

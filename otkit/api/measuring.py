@@ -23,6 +23,7 @@ from otkit.exports.cached import encoder_in
 from otkit.reports.charts import Panel
 from otkit.reports.evaluation import summary_document, summary_panels, summary_tables
 from otkit.reports.tables import Table
+from otkit.settings import declared
 from otkit.training.settings import ObjectiveSettings, TransferSettings
 
 __all__ = [
@@ -137,7 +138,7 @@ def check_keywords(how: Mapping[str, Any], options: Any) -> None:
         if name in known:
             continue
         for table, settings in (("transfer", TransferSettings), ("objective", ObjectiveSettings)):
-            if "changes" in known and name in settings.__dataclass_fields__:
+            if "changes" in known and name in declared(settings):
                 raise ConfigError(
                     f"unknown keyword {name!r}",
                     remedy=f"give it in the table {table!r} of `changes`",

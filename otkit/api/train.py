@@ -529,10 +529,10 @@ class Figures:
         for name, aligner in self._aligners.items() if self._gold else ():
             scores: dict[str, float] = {}
             done = 0
-            for gold in self._gold:
+            names = names_of([(_language(gold), gold.name) for gold in self._gold])
+            for name_of_gold, gold in zip(names, self._gold, strict=True):
                 self._progress("measuring word alignment", done, sum(map(len, self._gold)))
-                language = _language(gold)
-                scores[Path(gold.name).name if language in scores else language] = _aer(aligner, gold)
+                scores[name_of_gold] = _aer(aligner, gold)
                 done += len(gold)
             self._progress("measuring word alignment", done, done)
             record[name] = sum(scores.values()) / len(scores)
@@ -544,7 +544,7 @@ class Figures:
             found = evaluate_retrieval(
                 self._encoder,
                 self._dev,
-                names=names_of(self._dev),
+                names=names_of([(corpus.languages[0], corpus.name) for corpus in self._dev]),
                 progress=lambda done: self._progress("measuring retrieval", done, total),
             )
             self._progress("measuring retrieval", total, total)

@@ -115,12 +115,12 @@ def _languages_at(corpus: PairCorpus, index: int) -> tuple[str, str]:
     return corpus.part_of(index).languages if isinstance(corpus, MixedCorpus) else corpus.languages
 
 
-def names_of(corpora: Sequence[PairCorpus]) -> list[str]:
-    """What the figures of each corpus stand under: its first language, or its file where another has that one."""
+def names_of(files: Sequence[tuple[str, str]]) -> list[str]:
+    """What the figures of each (language, path) stand under: the language, or the file where another has that."""
     names: list[str] = []
-    for corpus in corpora:
-        wanted = (corpus.languages[0], Path(corpus.name).name, corpus.name)
-        counted = (f"{corpus.name} {number}" for number in itertools.count(2))
+    for language, path in files:
+        wanted = (language, Path(path).name, path)
+        counted = (f"{path} {number}" for number in itertools.count(2))
         names.append(next(name for name in itertools.chain(wanted, counted) if name not in names))
     return names
 

@@ -163,15 +163,15 @@ class CellStore:
             mark.unlink(missing_ok=True)
 
     def spare_kept(self, task: str, role: str, seed: int, *, going_on: bool = False) -> None:
-        """Refuse to train where the weights of an earlier run lie; with `overwrite` they go.
+        """Refuse to train where the weights of an earlier run lie, unless they may be overwritten.
 
-        `going_on`: the run may find that they are its own.
+        `going_on`: a run that resumes may still find that they are its own.
         """
-        kept = self.folder / task / role / f"seed-{seed}" / KEPT
-        if not kept.is_dir() or (going_on and self._resume):
-            return
+        place = self.folder / task / role / f"seed-{seed}"
+        kept = place / KEPT
         # Without a finished cell they are what an interrupted run left, which begins that seed anew.
-        if not self._overwrite and not (self._resume and not (kept.parent / "cell.json").exists()):
+        own = self._resume and (going_on or not (place / "cell.json").exists())
+        if kept.is_dir() and not (self._overwrite or own):
             raise OutputError(
                 "holds an encoder and a head that another run trained",
                 where=str(kept),
@@ -181,8 +181,6 @@ class CellStore:
                     "choose another output",
                 ),
             )
-        if not going_on:
-            shutil.rmtree(kept)
 
     def place(self, task: str, role: str, seed: int) -> Path:
         """The folder of one cell."""
@@ -203,12 +201,13 @@ class CellStore:
                 f"is not a finished cell ({error})", where=str(path), remedy="delete it and evaluate again"
             ) from error
 
-    def save(self, cell: Cell, fingerprint: Mapping[str, Any]) -> None:
-        """Keep a cell, whole or not at all."""
+    def save(self, cell: Cell, fingerprint: Mapping[str, Any], *, keeps: bool = False) -> None:
+        """Keep a cell, whole or not at all; where its run kept no weights, those of an earlier one go."""
         document = {**asdict(cell), "fingerprint": fingerprint}
-        replace_file(
-            self.place(cell.task, cell.role, cell.seed) / "cell.json", to_json(document, indent=None)
-        )
+        place = self.place(cell.task, cell.role, cell.seed)
+        replace_file(place / "cell.json", to_json(document, indent=None))
+        if not keeps and (place / KEPT).is_dir():
+            shutil.rmtree(place / KEPT)
 
 
 def unfinished(folder: Path) -> bool:
@@ -246,13 +245,14 @@ def _run_cells(
     note: Callable[[str], None],
 ) -> list[Cell]:
     cells = []
+    seeds = seeds if task.seeded else seeds[:1]
     if task.trains:  # before the first hour of training, not after it
-        for role, seed in product(openers, seeds if task.seeded else seeds[:1]):
+        for role, seed in product(openers, seeds):
             store.spare_kept(task.name, role, seed, going_on=True)
     for role, opener in openers.items():
         encoder: Encoder | None = None
         identity: dict[str, Any] | None = None
-        for seed in seeds if task.seeded else seeds[:1]:
+        for seed in seeds:
             if encoder is None or task.trains:
                 encoder = opener()
             identity = identity or encoder_fingerprint(encoder)
@@ -265,7 +265,7 @@ def _run_cells(
                 findings = task.run(encoder, seed, store.place(task.name, role, seed), progress)
                 seconds = time.perf_counter() - begun
                 cell = Cell(task.name, role, encoder.name, seed, seconds, findings)
-                store.save(cell, fingerprint)
+                store.save(cell, fingerprint, keeps=task.keeps)
                 # A run that trained has used its encoder up.
                 encoder = None if task.trains else encoder
             else:

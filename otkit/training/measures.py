@@ -36,7 +36,8 @@ def held_out_divergence(
     done, pairs_in_all = 0, sum(map(len, corpora))
     was_training = module.training
     module.eval()
-    for name, corpus in zip(names_of(corpora), corpora, strict=True):
+    names = names_of([(corpus.languages[0], corpus.name) for corpus in corpora])
+    for name, corpus in zip(names, corpora, strict=True):
         if observer is not None:  # before a batch that may take long; those that were too long were skipped
             observer.progress("measuring held-out text", done, pairs_in_all)
         source = PairSource([corpus], module.encoder, replace(_DEV_BATCHING, on_error="skip"))

@@ -58,7 +58,7 @@ class Recipe:
         try:
             # The tables of labels and lexicons are read by the commands that make them.
             own = {table: values for table, values in file.tables.items() if table in _own()}
-            beside = TransferSettings().changed(**TransferSettings.read(file.tables.get("transfer", {})))
+            beside = TransferSettings.from_dict(file.tables.get("transfer", {}))
             read = cls(name=file.name, source=file.source, transfer_settings=beside).changed(**own)
         except ConfigError as error:
             raise ConfigError(
