@@ -258,9 +258,9 @@ def _amount(known: Declared) -> str:
 
 def expected(known: Declared) -> str:
     """What a setting takes, in words."""
-    if known.shape == "weights":
-        return "names with weights of at least 0, such as NAME:0.5"
     names = ", ".join(known.choices)
+    if known.shape == "weights":
+        return "names with weights of at least 0, such as NAME:0.5" + f"; the names are {names}" * bool(names)
     if len(known.choices) > 1:
         names = f"one of {names}"
     if known.kind is bool:

@@ -198,7 +198,7 @@ def test_the_recipe_of_transfer_is_lexicon_augment_and_copies_in_one(
 
 def test_copies_need_text_to_count_words_in(files: Path, tiny_encoder: TorchEncoder) -> None:
     shutil.copy(SAMPLE / "nli" / "en.tsv", "copies.tsv")
-    with pytest.raises(ConfigError, match="and there is none"):
+    with pytest.raises(ConfigError, match="there is no parallel text to count lexicons on"):
         evaluate.xnli(
             tiny_encoder,
             train=str(SAMPLE / "nli" / "en.tsv"),
@@ -226,6 +226,54 @@ def test_keywords_of_the_command_line_are_sent_to_their_place() -> None:
         evaluate.xquad(allign=["de-en.tsv"])  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="table 'training'"):
         _transfer({"copies": ["de.tsv"], "changes": {"training": {"lr": 9.0}}})
+
+
+@pytest.mark.parametrize(
+    ("beside", "transfer", "said"),
+    [
+        ("copies", {"align_weight": 0.5}, "align_weight is given, and there is no parallel text"),
+        ("copies", {"text_consistency": 1.0}, "text_consistency is given, and there is no parallel text"),
+        ("copies", {"copy_pairs": 5}, "copy_pairs is given, and no lexicon is counted"),
+        ("copies", {"consistency_temperature": 2.0}, "no answers are compared; give a consistency above 0"),
+        ("align", {"copy_weight": 0.5}, "copy_weight is given, and there are no copies"),
+        ("align", {"consistency": 0.5}, "consistency is given, and there are no copies"),
+        ("align", {"copy_pairs": 5}, "copy_pairs is given, and no lexicon is counted"),
+    ],
+)
+def test_a_setting_that_nothing_answers_to_is_refused(
+    files: Path, beside: str, transfer: dict[str, float], said: str
+) -> None:
+    given: Any = {beside: ["de-en.tsv"]}
+    with pytest.raises(ConfigError, match=said):
+        _transfer({**given, "changes": {"transfer": transfer}})
+    assert _transfer(
+        {"align": ["de-en.tsv"], "changes": {"transfer": {**transfer, "copy_share": 0.5, "consistency": 1.0}}}
+    )
+
+
+def test_what_is_said_of_parallel_text_needs_some_and_no_more_than_text(files: Path) -> None:
+    with pytest.raises(ConfigError, match="the table 'objective' is about parallel text, and there is none"):
+        _transfer({"copies": ["de-en.tsv"], "changes": {"objective": {"tau": 1.0}}})
+    for losses, lacking in (
+        ("word-alignment-supervised", "given links"),
+        ("static-anchor", "static vectors"),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"a loss learns from {lacking}, and beside a task there are none"
+        ):
+            _transfer({"align": ["de-en.tsv"], "changes": {"objective": {"losses": {losses: 1.0}}}})
+
+
+def test_a_slow_precision_is_told_of_before_anything_is_opened(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otkit.encoders.device.multiplies_in", lambda device, dtype: dtype == torch.float32)
+    said: list[str] = []
+    with pytest.raises(InputError):
+        evaluate.xnli(
+            train="missing.tsv", settings=evaluate.XnliSettings(precision="bf16"), on_note=said.append
+        )
+    assert said == ["this processor has no instructions for bf16: fp32 will be many times faster"]
 
 
 def test_a_recipe_means_the_same_by_name_and_as_an_object(files: Path) -> None:

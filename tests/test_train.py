@@ -17,7 +17,7 @@ from otkit.alignment.layers import CHOOSES, layer_curves
 from otkit.api.train import Progress, TrainingRun, forecast_training, train
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import ConfigError, InputError
+from otkit.errors import ConfigError, InputError, TrainingError
 from otkit.resources import sample_data
 from otkit.training.card import FIGURES
 from otkit.training.recipe import Recipe
@@ -170,6 +170,36 @@ def test_two_files_line_by_line_are_one_text(tmp_path: Path, text: Path) -> None
         assert torch.equal(ours, theirs)
 
 
+def test_a_run_that_ended_is_not_trained_again(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
+) -> None:
+    """Without a checkpoint of its last step, which a short run has no reason to write."""
+    tiny_encoder.save(tmp_path / "start")
+    how: Any = {"output": tmp_path / "out", **QUICK, "training": {**QUICK["training"], "save_every": None}}
+    first = train(tmp_path / "start", [text], **how)
+    assert first.trained
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+    opened, said = open_encoder(tmp_path / "start", device="cpu"), []
+    assert isinstance(opened, TorchEncoder)
+    again = train(opened, [text], **how, resume=True, on_progress=lambda one: said.append(str(one)))
+    assert not again.trained
+    assert f"{tmp_path / 'out'}: the run ended at its last step, 3; nothing is left to train" in said
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for figure in ("step", "steps", "interrupted", "history", "best", "seconds"):
+        assert getattr(first, figure) == getattr(again, figure), figure
+    assert first.metadata.items() <= again.metadata.items()
+    ended = open_encoder(tmp_path / "out", device="cpu")
+    assert isinstance(ended, TorchEncoder)
+    assert opened.weights_sha256() == ended.weights_sha256()
+
+    (tmp_path / "out" / "config.json").unlink()  # it did not end whole
+    assert train(tmp_path / "start", [text], **how, resume=True).trained
+    with pytest.raises(TrainingError, match="was started otherwise"):
+        train(tmp_path / "start", [text], **{**how, "training": {"steps": 4}}, resume=True)
+
+
 def test_a_forecast_writes_nothing(tmp_path: Path, text: Path, tiny_encoder: TorchEncoder) -> None:
     before = sorted(tmp_path.rglob("*"))
     plan, recipe = forecast_training(tiny_encoder, [text], recipe="best", training={"steps": 7})
@@ -185,6 +215,11 @@ def test_a_forecast_writes_nothing(tmp_path: Path, text: Path, tiny_encoder: Tor
         ({"objectives": {"tau": 1}}, "unknown table 'objectives'"),
         ({"training": {"epochs": 1, "steps": 2}}, "epochs 1 and steps 2 are one length in two units"),
         ({"teacher": "sample"}, "received 'sample', and no loss learns from a teacher"),
+        ({"links": ["a"]}, "received 'a', and no loss learns from links"),
+        (
+            {"objective": {"losses": {"word-alignment-supervised": 1.0}}},
+            "links that are given, and there are none",
+        ),
         ({"links": ["a"], "objective": {"links": "own"}}, "the objective is to use the encoder's own"),
         (
             {"batching": {"mix_languages": True}, "objective": {"language_weights": {"de": 2.0}}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, NamedTuple
@@ -52,6 +52,8 @@ class Alignment:
                  where the transport has no null
     cost         mean cost of the mass that moved, in units of the cost (cosine: 0 the same, 1 unrelated); NaN
                  where a side is empty
+    strength     (N, M) what the strategy `threshold` compares: link strengths, weighed by the words' lengths and
+                 rivals; None under other strategies, and where no plan was asked for
     """
 
     source: tuple[str, ...]
@@ -61,6 +63,7 @@ class Alignment:
     source_no_partner: FloatArray | None
     target_no_partner: FloatArray | None
     cost: float
+    strength: FloatArray | None = None
 
     @cached_property
     def pairs(self) -> frozenset[tuple[int, int]]:
@@ -297,7 +300,15 @@ class WordAligner:
         links. Both sides have words, and one cost matrix holds them."""
         source, target = tuple(pair[0]), tuple(pair[1])
         with torch.inference_mode():
-            return trace_pair(self._store_of_one(source, target), self.config, source, target)
+            found = trace_pair(self._store_of_one(source, target), self.config, source, target)
+        words = [*source, *target]
+        read = (
+            chain.from_iterable(self.encoder.subwords.truecase([source, target]))
+            if self.config.truecase
+            else words
+        )
+        changed = [(word, as_read) for word, as_read in zip(words, read, strict=True) if word != as_read]
+        return replace(found, read_as=tuple(changed))
 
     def links_under(
         self, pair: SentencePair, rules: Sequence[AlignmentSettings]
@@ -399,4 +410,5 @@ def _alignment(source: Sequence[str], target: Sequence[str], found: PairLinks) -
         source_no_partner=found.source_no_partner,
         target_no_partner=found.target_no_partner,
         cost=found.cost,
+        strength=found.strength,
     )

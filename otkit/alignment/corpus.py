@@ -386,8 +386,16 @@ def extract_corpus(
         run({}, lambda piece: output.write(piece.text))
     else:
         cut = segmenters_of(raw) if raw else None
-        rest = (shape, scores, cut, documents, input_format, on_error, corpus_prior)
-        fingerprint = fingerprint_of(aligner, rest)
+        asked = {
+            "format": shape,
+            "scores": scores,
+            "segmenters": cut,
+            "documents": documents,
+            "input_format": input_format,
+            "on_error": on_error,
+            "corpus_prior": corpus_prior,
+        }
+        fingerprint = fingerprint_of(aligner, asked)
         with hold(file):
             if resume and (done := _finished(file, fingerprint, records, stream)) is not None:
                 forget_partial(file)
@@ -405,10 +413,14 @@ def extract_corpus(
     return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256, counted=pairs)
 
 
-def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, Any]:
-    """What must be the same for a run to go on; the text itself is compared as it is read."""
+def fingerprint_of(aligner: WordAligner | None, asked: Mapping[str, object]) -> dict[str, Any]:
+    """What must be the same for a run to go on, the aligner (None: nothing is aligned) and what was asked of it; the
+    text itself is compared as it is read."""
+    known = {"version": __version__, "asked": dict(asked)}
+    if aligner is None:
+        return known
     return {
-        "version": __version__,
+        **known,
         "encoder": {
             "name": aligner.encoder.name,
             "settings": asdict(aligner.encoder.settings),
@@ -419,7 +431,6 @@ def fingerprint_of(aligner: WordAligner, rest: tuple[object, ...]) -> dict[str, 
         "batch-tokens": aligner.batch_tokens,
         "precision": aligner.encoder.precision,
         "window": aligner.window,
-        "format": list(rest),
     }
 
 

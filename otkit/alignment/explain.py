@@ -79,6 +79,7 @@ class Explanation:
     no_partner  how probably the word has no partner; None where that is not known
     threshold   what the strategy compares strengths with; None where it compares them with one another
     epsilon     the temperature in units of the cost, and `tau` the price of mass that stays; None where there is none
+    read_as     words of the pair that the encoder reads in lower case, and how (`truecase`)
     """
 
     side: str
@@ -91,6 +92,7 @@ class Explanation:
     threshold: float | None
     epsilon: float | None
     tau: float | None
+    read_as: tuple[tuple[str, str], ...] = ()
 
     @property
     def rule(self) -> str:
@@ -120,6 +122,7 @@ class Trace:
     source_vectors (N,D), target_vectors (M,D)  as the cost saw them; those of a word's subwords added up
     source_no_partner (N,), target_no_partner (M,)  how probably each word has none; None where that is not known
     mean_cost   of the mass that moved
+    read_as     as in `Explanation`
     """
 
     source: tuple[str, ...]
@@ -150,6 +153,7 @@ class Trace:
     settings: AlignmentSettings
     epsilon: float | None
     tau: float | None
+    read_as: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def links(self) -> tuple[tuple[int, int, float], ...]:
@@ -192,6 +196,7 @@ class Trace:
             threshold=self.settings.compared_with,
             epsilon=self.epsilon,
             tau=self.tau,
+            read_as=self.read_as,
         )
 
     def places_of(self, word: str) -> list[tuple[str, int]]:

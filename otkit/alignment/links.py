@@ -55,6 +55,7 @@ class PairLinks:
     source_no_partner: NDArray[np.float32] | None
     target_no_partner: NDArray[np.float32] | None
     cost: float
+    strength: NDArray[np.float32] | None = None
 
 
 def find_all(
@@ -113,7 +114,8 @@ def find_links(
     found = decide(source, target, config, lengths=lengths, factors=factors)
     sizes = [_word_counts(side) for side in (source, target)]
     scores = found.scores if plans else None
-    return list(_split(found.linked, found.share, scores, found.alone, found.cost, sizes))
+    strength = found.strength if plans and config.strategy == "threshold" else None
+    return list(_split(found.linked, found.share, scores, strength, found.alone, found.cost, sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,6 +302,7 @@ def _split(
     linked: Tensor,
     share: Tensor,
     scores: Tensor | None,
+    strength: Tensor | None,
     alone: tuple[Tensor, Tensor] | None,
     cost: Tensor,
     sizes: list[list[int]],
@@ -309,7 +312,7 @@ def _split(
     values = share[linked].clamp(0.0, 1.0).cpu().tolist()
     pair, i, j = (column.tolist() for column in places.cpu().unbind(1))
     edges = np.searchsorted(np.asarray(pair), np.arange(linked.shape[0] + 1)).tolist()
-    plans = None if scores is None else scores.float().cpu().numpy()
+    plans, compared = (None if each is None else each.float().cpu().numpy() for each in (scores, strength))
     left, right = (None, None) if alone is None else (each.float().cpu().numpy() for each in alone)
     costs = cost.cpu().tolist()
     for b, (height, width) in enumerate(zip(*sizes, strict=True)):
@@ -320,6 +323,7 @@ def _split(
             source_no_partner=_alone(left, b, height, other=width),
             target_no_partner=_alone(right, b, width, other=height),
             cost=costs[b] if height and width else float("nan"),
+            strength=None if compared is None else compared[b, :height, :width].copy(),
         )
 
 

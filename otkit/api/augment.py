@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
 
-from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
@@ -141,9 +140,16 @@ def augment(
     if output is None:
         take(aligner, lambda window: None)
         return result(examples.written(done))
-    rest = (name, share, seed, on_error, _sha256(examples), [_digest(path) for path in lexicons])
-    fingerprint = (
-        {"version": __version__, "format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
+    fingerprint = fingerprint_of(
+        aligner,
+        {
+            "form": name,
+            "share": share,
+            "seed": seed,
+            "on_error": on_error,
+            "text": _sha256(examples),
+            "lexicons": [_digest(path) for path in lexicons],
+        },
     )
     if resume and (facts := finished_facts(Path(output), fingerprint)) is not None:
         forget_partial(Path(output))

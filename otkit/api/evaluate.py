@@ -260,8 +260,9 @@ def xnli(
     >>> 0 <= otkit.evaluate.xnli(settings=settings, languages=["de"]).value("accuracy", "de") <= 1
     True
     """
-    make = partial(xnli_task, config=settings or XnliSettings())
-    return measure_tuned(encoder, how, read=xnli_data, make=make)
+    chosen = settings or XnliSettings()
+    make = partial(xnli_task, config=chosen)
+    return measure_tuned(encoder, how, read=xnli_data, make=make, precision=chosen.precision)
 
 
 def xquad(
@@ -280,8 +281,9 @@ def xquad(
     >>> 0 <= otkit.evaluate.xquad(settings=settings, languages=["de"]).value("F1", "de") <= 1
     True
     """
-    make = partial(xquad_task, config=settings or XquadSettings())
-    return measure_tuned(encoder, how, read=xquad_data, make=make)
+    chosen = settings or XquadSettings()
+    make = partial(xquad_task, config=chosen)
+    return measure_tuned(encoder, how, read=xquad_data, make=make, precision=chosen.precision)
 
 
 def translation_errors(

@@ -12,6 +12,8 @@ from otkit.api.measuring import EncoderLike, Evaluation, RunOptions, measure, re
 from otkit.data.examples import TaskSet
 from otkit.data.parallel import silent
 from otkit.data.views import english_last
+from otkit.encoders.device import choose_device, slow_precision
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, choose
 from otkit.evaluation.finetune import Transfer
 from otkit.evaluation.inputs import FilePath, ParallelFile
@@ -19,6 +21,7 @@ from otkit.evaluation.protocol import Task, unwatched
 from otkit.evaluation.xnli import XnliData
 from otkit.evaluation.xquad import XquadData
 from otkit.training.recipe import Recipe
+from otkit.training.settings import ObjectiveSettings, TransferSettings
 
 __all__ = ["TransferOptions", "measure_tuned"]
 
@@ -56,10 +59,18 @@ class TransferOptions(RunOptions, total=False):
 
 
 def measure_tuned(
-    encoder: EncoderLike, how: TransferOptions, *, read: Callable[..., Data], make: Callable[..., Task]
+    encoder: EncoderLike,
+    how: TransferOptions,
+    *,
+    read: Callable[..., Data],
+    make: Callable[..., Task],
+    precision: str,
 ) -> Evaluation:
     """The figures of a task that is fine-tuned on English."""
     head = how.get("head")
+    device = encoder.device if isinstance(encoder, TorchEncoder) else choose_device(how.get("device", "auto"))
+    if (slow := slow_precision(device, precision)) is not None:  # before hours are spent on it
+        how.get("on_note", silent)(slow)
     encoder = _under(head, encoder)
     found = read(
         how.get("data"),
@@ -90,12 +101,6 @@ def _transfer(how: TransferOptions) -> Transfer | None:
             remedy="leave one of them out",
             setting="align" if files else "copies",
         )
-    if not files and "copy_share" in changes.get("transfer", {}):
-        raise ConfigError(
-            "words are replaced through lexicons of parallel text, and there is none",
-            remedy="give parallel text",
-            setting="copy_share",
-        )
     for name in changes:
         choose(name, dict.fromkeys(("objective", "batching", "alignment", "transfer")), what="table")
     own = {name: changes[name] for name in changes if name != "transfer"}
@@ -107,11 +112,61 @@ def _transfer(how: TransferOptions) -> Transfer | None:
     if "on_error" in how:  # too long a line is found as late as in its step
         batching["on_error"] = reading.on_error
     found = found.changed(**own).changed(batching=batching)
-    return Transfer(
-        [english_last(reading.corpus(file)) for file in files],
-        found,
-        settings.changed(**changes.get("transfer", {})),
-    )
+    if files:
+        _check_objective(found.objective)
+    elif own:
+        raise ConfigError(
+            f"the table {next(iter(own))!r} is about parallel text, and there is none",
+            remedy="give parallel text",
+            setting="align",
+        )
+    asked = changes.get("transfer", {})
+    settings = settings.changed(**asked)
+    _check_answered(asked, settings, text=bool(files), copies=bool(how.get("copies")))
+    return Transfer([english_last(reading.corpus(file)) for file in files], found, settings)
+
+
+def _check_objective(objective: ObjectiveSettings) -> None:
+    """Beside a task there is text alone: no links of it, and no static vectors."""
+    for lacks, what in (
+        (objective.needs_given, "given links"),
+        ("static" in objective.needs, "static vectors"),
+    ):
+        if lacks:
+            raise ConfigError(
+                f"a loss learns from {what}, and beside a task there are none",
+                remedy="give another objective, or align the encoder first with otkit.train",
+                setting="objective",
+            )
+
+
+def _check_answered(
+    asked: Mapping[str, Any], settings: TransferSettings, *, text: bool, copies: bool
+) -> None:
+    """Refuse a setting that was asked for where nothing answers to it."""
+    copied = copies or (text and settings.copy_share > 0)
+    compared = settings.consistency > 0 or settings.text_consistency > 0
+    reached = {
+        "align_weight": (text, "there is no parallel text", "give parallel text"),
+        "text_consistency": (text, "there is no parallel text", "give parallel text"),
+        "copy_share": (
+            text,
+            "there is no parallel text to count lexicons on",
+            "give parallel text",
+        ),
+        "copy_pairs": (
+            text and settings.copy_share > 0,
+            "no lexicon is counted",
+            "give parallel text and a copy_share",
+        ),
+        "copy_weight": (copied, "there are no copies", "give copies, or parallel text and a copy_share"),
+        "consistency": (copied, "there are no copies", "give copies, or parallel text and a copy_share"),
+        "consistency_temperature": (compared, "no answers are compared", "give a consistency above 0"),
+    }
+    for name in asked:
+        answered, why, remedy = reached.get(name, (True, "", ""))
+        if not answered:
+            raise ConfigError(f"{name} is given, and {why}", remedy=remedy, setting=name)
 
 
 @contextmanager

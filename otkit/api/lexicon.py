@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from otkit import __version__
 from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
 from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
@@ -118,8 +117,18 @@ def lexicon(
         aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
     tell(aligner, corpus, target, langs, note)
     spoken = _languages(corpus, target, langs, needed=form == "tbx")
-    rest = (form, input_format, raw, list(spoken), on_error, None if links is None else str(links))
-    fingerprint = _fingerprint(aligner, (*rest, settings.to_dict()))
+    fingerprint = fingerprint_of(
+        aligner,
+        {
+            "form": form,
+            "input_format": input_format,
+            "raw": raw,
+            "languages": list(spoken),
+            "on_error": on_error,
+            "links": None if links is None else str(links),
+            "settings": settings.to_dict(),
+        },
+    )
     place = _place(output, form)
     given = None if links is None else _GivenLinks(links)
 
@@ -180,12 +189,6 @@ def _languages(
         if langs is not None or needed:
             raise
         return "und", "und"
-
-
-def _fingerprint(aligner: WordAligner | None, rest: tuple[object, ...]) -> dict[str, Any]:
-    if aligner is None:
-        return {"version": __version__, "format": list(rest)}
-    return fingerprint_of(aligner, rest)
 
 
 def _check_same(

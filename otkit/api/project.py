@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
@@ -86,16 +85,21 @@ def open_projection(
     if name == "squad" and keep == "complete":
         own["surety"] = spans.surety
     tell(aligner, source, target, langs, note)
-    rest = (name, own, keep, on_error, None if links is None else str(links), spans.to_dict())
+    asked = {
+        "form": name,
+        **own,
+        "keep": keep,
+        "on_error": on_error,
+        "links": None if links is None else str(links),
+        "spans": spans.to_dict(),
+    }
     return ProjectionStream(
         make(source, target, on_error=on_error, **own),
         spans,
         aligner=aligner,
         links=None if links is None else read_links(links),
         keep=keep,
-        fingerprint={"version": __version__, "format": list(rest)}
-        if aligner is None
-        else fingerprint_of(aligner, rest),
+        fingerprint=fingerprint_of(aligner, asked),
     )
 
 

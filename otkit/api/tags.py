@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from otkit import __version__
 from otkit.alignment.aligner import WordAligner
 from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
@@ -120,9 +119,15 @@ def tags(
     if output is None:
         take(transfer_windows(jobs, aligner, links=given), lambda window: None)
         return TagsResult(len(done), _filled(done), file.filled(done), tuple(bad))
-    rest = (known_form, syntax, on_error, str(links), _sha256(jobs))
-    fingerprint = (
-        {"version": __version__, "format": list(rest)} if aligner is None else fingerprint_of(aligner, rest)
+    fingerprint = fingerprint_of(
+        aligner,
+        {
+            "form": known_form,
+            "syntax": syntax,
+            "on_error": on_error,
+            "links": None if links is None else str(links),
+            "text": _sha256(jobs),
+        },
     )
     if resume and finished_facts(Path(output), fingerprint) is not None:
         forget_partial(Path(output))

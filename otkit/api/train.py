@@ -21,7 +21,7 @@ from otkit.data.views import CorpusView, PairCorpus, english_last, hold_out, nam
 from otkit.encoders.encoder import resolve_layers
 from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import ConfigError, MissingExtraError
+from otkit.errors import ConfigError, MissingExtraError, OtkitError
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.evaluation.retrieval import evaluate_retrieval
 from otkit.files import hold
@@ -117,6 +117,7 @@ class TrainingRun:
     best         the evaluation with the best figure of `select`
     metadata     what otkit.json records
     main         True in the one process of several that writes
+    trained      False where the run had ended before, so that `resume` had nothing left to do
     no_curve     why no curve was drawn, where none was
     """
 
@@ -130,6 +131,7 @@ class TrainingRun:
     best: Record | None
     metadata: Mapping[str, Any] = field(repr=False)
     main: bool = True
+    trained: bool = True
     no_curve: str | None = None
 
     @property
@@ -212,6 +214,7 @@ def train(
     asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
     _check_teacher(teacher, asked)
     _check_static(static_vectors, asked)
+    _check_links(links, bool(files), asked)
     inputs = [*_paths(files), *dev, *links, *gold, *static_vectors, _path(encoder), _path(teacher)]
     check_output(folder, inputs=inputs, resume=resume, overwrite=overwrite)
     with hold(folder) if main else nullcontext():
@@ -250,8 +253,9 @@ def train(
             result.best,
             result.metadata,
             result.main,
+            result.trained,
         )
-        if result.interrupted or not result.main:
+        if result.interrupted or not (result.main and result.trained):
             return run
         return replace(run, no_curve=_draw_curve(run))
 
@@ -263,20 +267,35 @@ def forecast_training(
     recipe: Recipe | str | Path | None = None,
     dev: Sequence[str | Path] = (),
     links: Sequence[str | Path] = (),
+    gold: Sequence[str | Path] = (),
     teacher: str | Path | TorchEncoder | None = None,
     static_vectors: Sequence[str | Path] = (),
     langs: str | None = None,
     input_format: str = "auto",
     device: str = "auto",
+    output: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     on_progress: Callable[[Progress], object] = lambda progress: None,
     **changes: Mapping[str, Any],
 ) -> tuple[Forecast, Recipe]:
-    """What the same call of `train` would do: its steps, time and memory, from two steps that are tried; nothing is
-    written. The recipe is resolved for the encoder."""
+    """What the same call of `train` would do: its steps, time and memory, from a few that are tried; nothing is
+    written. The recipe is resolved for the encoder.
+
+    Gold that cannot be read is refused as there; an `output` that the run would not touch is told of (None: no output
+    is meant)."""
     watch = _Told(on_progress)
     asked = _recipe(recipe, bool(files or links), links=links, changes=changes)
     _check_teacher(teacher, asked)
     _check_static(static_vectors, asked)
+    _check_links(links, bool(files), asked)
+    if output is not None:
+        inputs = [*_paths(files), *dev, *links, *gold, *static_vectors, _path(encoder), _path(teacher)]
+        try:
+            check_output(Path(output), inputs=inputs, resume=resume, overwrite=overwrite)
+        except OtkitError as error:  # no reason to keep the figures back
+            watch.note(f"the run would not begin: {error}")
+    _gold(gold, files, links, asked, watch)
     task = _open(
         encoder, files, asked, dev, links, teacher, static_vectors, langs, input_format, device, watch
     )
@@ -381,6 +400,22 @@ def _check_static(files: Sequence[str | Path], recipe: Recipe) -> None:
             f"received {str(files[0])!r}, and no loss holds on to static vectors",
             remedy="leave it out, or add the loss static-anchor",
             setting="static_vectors",
+        )
+
+
+def _check_links(links: Sequence[str | Path], text_given: bool, recipe: Recipe) -> None:
+    """Links beside their text must teach something; gold links alone are read for their text as well."""
+    if not links and recipe.objective.needs_given:
+        raise ConfigError(
+            "a loss learns from links that are given, and there are none",
+            remedy="give one file of links for each of text, or another objective",
+            setting="link_files",
+        )
+    if links and text_given and not recipe.objective.learns_links:
+        raise ConfigError(
+            f"received {str(links[0])!r}, and no loss learns from links",
+            remedy="leave it out, or add a loss that does, such as word-alignment-supervised",
+            setting="link_files",
         )
 
 

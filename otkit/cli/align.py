@@ -211,9 +211,13 @@ def align(
         "links": link_files or [],
         "teacher": teacher,
         "static_vectors": static_vectors or [],
+        "gold": gold or [],
         "langs": langs,
         "input_format": input_format,
         "device": device,
+        "output": output,
+        "resume": resume,
+        "overwrite": overwrite,
         **given.changes,
     }
     with progress_bar(quiet=quiet) as bar, stop_on_sigterm() as asked_to_stop:
@@ -232,10 +236,6 @@ def align(
                 model,
                 text,
                 **task,
-                output=output,
-                gold=gold or [],
-                resume=resume,
-                overwrite=overwrite,
                 log_to=log_to or [],
                 on_progress=hear,
                 should_stop=lambda: asked_to_stop() > 0,
@@ -259,8 +259,9 @@ def align(
         figures = {**run.metadata, "before": run.before, "after": run.after, "seconds": run.seconds}
         write_document(json_path, figures, overwrite=overwrite)
     show(run.table())
+    wrote = "wrote " if run.trained else ""
     last_line(
-        f"wrote {output}: the encoder after {counted(run.step, 'step')} in {run.seconds / 60:.1f} minutes, "
+        f"{wrote}{output}: the encoder after {counted(run.step, 'step')} in {run.seconds / 60:.1f} minutes, "
         f"its card, history.jsonl{'' if run.no_curve else ', curve.png'}",
         then=f"otkit show-alignment SOURCE TARGET --model {shlex.quote(str(output))} --compare {model or 'sample'}",
         quiet=quiet,
@@ -302,6 +303,5 @@ def forecast_table(plan: Forecast) -> Table:
             f"about {plan.seconds / 60:,.1f} minutes without evaluations, {plan.memory_gb:.1f} GB of memory",
             f"{plan.batch_gb:.1f} GB of it for the longest batch: {plan.longest[0]} pairs of up to {plan.longest[1]} "
             f"and {plan.longest[2]} subwords",
-            *(() if plan.slow is None else (plan.slow,)),
         ),
     )

@@ -159,12 +159,13 @@ def extract(
             "scores": scores,
             "resume": resume,
             "json_path": json_path,
+            "input_format": input_format != "auto",
+            "on_error": on_error != "raise",
+            "engine": engine != "local",
+            "recipe": given.recipe,
         }
-        for name, value in unused.items():
-            if value:
-                raise ConfigError(
-                    "beads of sentences have no use for it", remedy="leave it out", setting=name
-                )
+        for name in (*(name for name, value in unused.items() if value), *given.of("alignment")):
+            raise ConfigError("beads of sentences have no use for it", remedy="leave it out", setting=name)
         if second is None:
             raise ConfigError(
                 "two documents are needed", remedy="give --source and --target", setting="level"

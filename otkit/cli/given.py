@@ -231,6 +231,9 @@ def _assignment(
         homes = [each for each, kind in tables.items() if name in declared(kind)]
         if len(homes) != 1:
             keys = {f"{each}.{one}": "" for each, kind in tables.items() for one in declared(kind)}
+            # Tables that no option is of are named with theirs.
+            beside = [each for each, kind in every.items() if each not in tables and name in declared(kind)]
+            homes = homes or beside
             choose(key, keys if not homes else {f"{home}.{name}": "" for home in homes}, what="key")
         table = homes[0]
     kind = choose(table, every, what="table")

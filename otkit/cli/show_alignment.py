@@ -308,6 +308,8 @@ def open_both(model: str | None, compare: str | None, *, device: str) -> dict[st
     first = open_encoder(model, device=device)
     if compare is None:
         return {first.name: first}
+    if (model or "sample") == compare:
+        raise ConfigError("--compare names the model itself", remedy="name another encoder")
     second = open_encoder(None if compare == "sample" else compare, device=device)
     names = (first.name, second.name) if first.name != second.name else (model or first.name, compare)
     if names[0] == names[1]:

@@ -147,6 +147,12 @@ def hold_out(corpora: Sequence[PairCorpus], *, seed: int) -> tuple[list[PairCorp
     dev: list[PairCorpus] = []
     most = min(_MOST_HELD_OUT, _MOST_IN_ALL // max(len(corpora), 1))
     for number, corpus in enumerate(corpora):
+        if len(corpus) == 1:
+            raise InputError(
+                "the file has one usable sentence pair, and one is held out to measure on",
+                where=corpus.name,
+                remedy="give more pairs, or held-out text as `dev`",
+            )
         order = np.random.default_rng([seed, number]).permutation(len(corpus))
         count = max(1, min(most, int(len(corpus) * _SHARE_HELD_OUT)))
         train.append(CorpusView(corpus, np.sort(order[count:])))

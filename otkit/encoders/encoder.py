@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from otkit.encoders.pooling import poolings_of
-from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens
+from otkit.encoders.tokens import Sentence, SubwordTokenizer, Tokens, TooLongError
 from otkit.errors import CheckpointError, ConfigError, choose, reason_of
 from otkit.files import json_in, to_json
 
@@ -26,6 +26,7 @@ __all__ = [
     "resolve_layers",
     "settings_document",
     "stated_settings",
+    "tokenize_fitting",
 ]
 
 SETTINGS_FILE = "otkit.json"
@@ -206,6 +207,25 @@ def stated_settings(settings: EncoderSettings) -> dict[str, Any]:
     usual = asdict(EncoderSettings(settings.alignment_layers))
     more = {name: value for name, value in asdict(settings).items() if value != usual[name]}
     return {**more, **always}
+
+
+def tokenize_fitting(encoder: Encoder, sentences: Sequence[Sentence]) -> tuple[list[int], Tokens | None]:
+    """The places of the sentences that are not too long for the encoder, and their tokens without a prefix (None: of
+    no sentence)."""
+    places = list(range(len(sentences)))
+    try:
+        return places, encoder.tokenize(sentences, prefix="")
+    except TooLongError:
+        kept = [place for place in places if _fits(encoder, sentences[place])]
+        return kept, encoder.tokenize([sentences[place] for place in kept], prefix="") if kept else None
+
+
+def _fits(encoder: Encoder, sentence: Sentence) -> bool:
+    try:
+        encoder.tokenize([sentence], prefix="")
+    except TooLongError:
+        return False
+    return True
 
 
 def read_json(path: Path) -> dict[str, Any]:

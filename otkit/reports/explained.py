@@ -103,7 +103,9 @@ def _notes(why: Explanation) -> list[str]:
             "stronger link (rivals)"
         )
     alone = "not known here" if why.no_partner is None else f"{why.no_partner:.0%}"
+    cased = ", ".join(f"{isolate(word)} as {isolate(read)}" for word, read in why.read_as)
     return [
+        *([f"read in lower case, where that is fewer pieces: {cased}"] if cased else []),
         "order price: what a link costs more for leading away from where the words around go; neighbours' bonus: what "
         "it costs less because the words around are linked in the same order",
         f"* {rule}",

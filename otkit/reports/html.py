@@ -220,6 +220,7 @@ def _pair_data(pair: PagePair) -> dict[str, object]:
 def _view_data(view: GridView) -> dict[str, object]:
     return {
         "p": _percents(view.shares),
+        "q": None if view.compared is None else _percents_below(view.compared),
         "a": None if view.source_no_partner is None else _percents(view.source_no_partner),
         "b": None if view.target_no_partner is None else _percents(view.target_no_partner),
         "l": [[i, j, round(100 * view.link_share((i, j)))] for i, j in sorted(view.links)],
@@ -230,6 +231,12 @@ def _view_data(view: GridView) -> dict[str, object]:
 def _percents(shares: Shares) -> str:
     """Whole percents, one byte each: what the page can show, at a tenth of the size of numbers as text."""
     whole = np.rint(100 * np.nan_to_num(shares).clip(0.0, 1.0)).astype(np.uint8)
+    return base64.b64encode(whole.tobytes()).decode("ascii")
+
+
+def _percents_below(strength: Shares) -> str:
+    """The largest whole percent that each is above, so that the slider links just what is above it."""
+    whole = (np.ceil(100 * np.nan_to_num(strength)) - 1).clip(0, 255).astype(np.uint8)
     return base64.b64encode(whole.tobytes()).decode("ascii")
 
 

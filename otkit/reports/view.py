@@ -63,6 +63,8 @@ class GridView:
     settings: str = ""
     """What the caption leaves open: temperature, rule for links."""
     scores: dict[Cell, float] = field(default_factory=dict)
+    compared: Shares | None = None
+    """(N, M) what a threshold is compared with, where that is not the share alone."""
     languages: tuple[str, str] | None = None
     """Of both sides, where they are known: words are drawn in the fonts of their language."""
 
@@ -194,6 +196,7 @@ def view_of(
         caption=caption,
         settings=settings,
         scores=scores,
+        compared=None if alignment.strength is None else np.asarray(alignment.strength, dtype=np.float64),
         languages=languages,
     )
 

@@ -1,4 +1,7 @@
-"""What a run would be: its pairs, its steps, its time, from two micro-steps tried out, and its peak of memory.
+"""What a run would be: its pairs, its steps, its time, from micro-steps tried out, and its peak of memory.
+
+A window's micro-steps are of all lengths, so a few of them are timed by the subword and the whole window is counted.
+What a cache of the frozen start fills once is told from what comes again with each step by trying each twice.
 
 The peak of a step is that of its longest batch: each layer keeps its activations for the backward pass, and attention
 with dropout keeps matrices whose size is the square of the longest sentence's. So the longest batch of the run is
@@ -52,6 +55,10 @@ _LOOKED_AT = 20_000
 _TRIED = (2, 4, 6)
 # Windows of a corpus that are looked through for them.
 _WINDOWS = 64
+# Micro-steps that are timed, as many as these seconds allow.
+_TIMED, _PATIENCE = 8, 12.0
+# Weights whose update is timed, in place of all.
+_UPDATED = 2**22
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class CorpusForecast:
 class Forecast:
     """A run before it is run.
 
-    seconds    of all steps, without evaluations, at the speed of the micro-step that was tried
+    seconds    of all steps, without evaluations, at the speed of the micro-steps that were tried
     memory_gb  the peak of the process, or of the GPU
     longest    pairs of the batch that takes the most memory, and the subwords of its longest source and target
     batch_gb   what is kept of that batch between its forward and backward pass, holes included
@@ -98,13 +105,16 @@ def forecast(
     processes: int = 1,
     observer: Observer | None = None,
 ) -> Forecast:
-    """Try one micro-step of the run, twice, forward and backward; nothing is updated and nothing written.
+    """Try micro-steps of the run, each twice, forward and backward; nothing is updated and nothing written.
 
     Of several `processes` each is taken to be as fast as this one, and its memory is what is given.
     """
     settings = settings.for_encoder(encoder).for_processes(processes)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed)
     objective, device = settings.objective, encoder.device
+    slow = slow_precision(device, settings.training.precision)
+    if slow is not None and observer is not None:  # before what it is slow at is waited for
+        observer.note(slow)
     untouched = copy_layers_above(
         encoder, layers_kept(encoder, settings.tuning)
     )  # memory that the run will take
@@ -125,24 +135,9 @@ def forecast(
         ((_kept(module, batch, settings) / 1e9, batch) for batch in look.longest), key=lambda each: each[0]
     )
     batch_gb *= _HOLES.get(device.type, 1.0)
-    seconds = 0.0
-    for number, parts in enumerate(source.micro_steps(0, 2)):  # the first warms up
-        began = time.perf_counter()
-        for batch in parts:
-            with autocast(device, settings.training.precision):
-                loss = torch.stack(list(module(batch).parts.values())).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-        _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]
-        seconds = time.perf_counter() - began
-        module.zero_grad()
-        if observer is not None:
-            observer.progress("trying steps out", number + 1, 2)
-    if objective.reads_links:  # every pair that comes is read once
-        began = time.perf_counter()
-        LinkReader(module, source, settings.training.precision).renew(0, 1, 1)
-        seconds += time.perf_counter() - began
-    del untouched
     trained = sum(w.numel() for w in module.parameters() if w.requires_grad)
+    pace = _pace(module, source, settings, observer=observer)
+    del untouched
     learning = trained * _BYTES_A_TRAINED_WEIGHT / 1e9
     # A checkpoint is put together in memory, when nothing is kept of a batch.
     written = sum(w.numel() * w.element_size() for w in module.parameters()) / 1e9
@@ -157,12 +152,79 @@ def forecast(
         steps,
         sum(w.numel() for w in encoder.model.parameters()),
         trained,
-        seconds * steps * settings.training.grad_accum,
+        steps * (pace.micro_step * settings.training.grad_accum + _update(trained, device))
+        + pace.once / processes,
         max(peak, standing + learning + cached + tokenised + max(batch_gb, written)),
         (len(longest.indices), longest.source.ids.shape[1], longest.target.ids.shape[1]),
         batch_gb,
-        slow_precision(device, settings.training.precision),
+        slow,
     )
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Seconds of a micro-step, and of what the whole run computes once."""
+
+    micro_step: float
+    once: float
+
+
+def _pace(
+    module: AlignmentModel, source: PairSource, settings: Recipe, *, observer: Observer | None
+) -> _Pace:
+    """Time micro-steps of the first window, by the subwords in them."""
+    count = min(source.config.window, source.micro_steps_per_epoch)
+    window = list(source.micro_steps(0, count))
+    sizes = [sum(part.source.ids.numel() + part.target.ids.numel() for part in parts) for parts in window]
+    _descend(module, window[0], settings.training.precision)  # warms up
+    before = module.start.filled if module.start is not None else 1.0
+    began, tried, seconds, filling = time.perf_counter(), 0, 0.0, 0.0
+    most = min(_TIMED, count - 1) or 1
+    # The last ones first: of few, the one that warmed up is tried only where it is alone.
+    for parts in window[: -most - 1 : -1]:
+        cold, again = (_descend(module, parts, settings.training.precision) for _ in range(2))
+        filling += max(0.0, cold - again)
+        seconds, tried = seconds + again, tried + 1
+        if observer is not None:
+            observer.progress("trying steps out", tried, most)
+        if time.perf_counter() - began > _PATIENCE:
+            break
+    if observer is not None:
+        observer.progress("trying steps out", most, most)
+    filled = (module.start.filled if module.start is not None else 1.0) - before
+    once = filling / filled if filled > 0 else 0.0
+    if settings.objective.reads_links:  # every pair that comes is read once
+        began = time.perf_counter()
+        LinkReader(module, source, settings.training.precision).renew(count - tried, count, 1)
+        seconds += time.perf_counter() - began
+    return _Pace(seconds / sum(sizes[-tried:]) * sum(sizes) / count, once)
+
+
+def _descend(module: AlignmentModel, parts: Sequence[PairBatch], precision: str) -> float:
+    """Seconds of a micro-step, forward and backward."""
+    began = time.perf_counter()
+    for batch in parts:
+        with autocast(module.encoder.device, precision):
+            loss = torch.stack(list(module(batch).parts.values())).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+    _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]  # waits for a GPU
+    module.zero_grad()
+    return time.perf_counter() - began
+
+
+def _update(trained: int, device: torch.device) -> float:
+    """Seconds of Adam's step, measured on as many numbers as are soon done with."""
+    weights = torch.zeros(min(trained, _UPDATED), device=device, requires_grad=True)
+    weights.grad = torch.ones_like(weights)
+    adam, seconds = torch.optim.AdamW([weights], fused=True), 0.0
+    for _ in range(2):  # the first makes room for the moments
+        began = time.perf_counter()
+        torch.nn.utils.clip_grad_norm_([weights], 1.0)
+        adam.step()
+        float(weights.detach()[0])  # waits for a GPU
+        float(weights.detach()[0])
+        seconds = time.perf_counter() - began
+    return seconds * trained / len(weights)
 
 
 @dataclass(frozen=True)

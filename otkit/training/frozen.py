@@ -8,7 +8,6 @@ half precision the copy is in it, and then whole.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -22,10 +21,10 @@ from otkit.data.batching import PairBatch
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.device import multiplies_in, send
-from otkit.encoders.encoder import resolve_layers
+from otkit.encoders.encoder import resolve_layers, tokenize_fitting
 from otkit.encoders.families import layer_stack
 from otkit.encoders.pooling import Encoded
-from otkit.encoders.tokens import Tokens, TooLongError
+from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
 
 __all__ = ["CachedStart", "CopiedStart", "FrozenStart", "copy_dtype", "open_start", "passes_saved"]
@@ -53,6 +52,11 @@ class FrozenStart(Protocol):
     @property
     def growth(self) -> int:
         """Bytes that it will take beside those that it takes from the beginning."""
+        ...
+
+    @property
+    def filled(self) -> float:
+        """The share that is there of what is computed once and kept; 1 where nothing is kept."""
         ...
 
     def vectors(self, batch: PairBatch, tokens: Tokens) -> Tensor:
@@ -114,6 +118,10 @@ class CopiedStart:
     def growth(self) -> int:
         return 0
 
+    @property
+    def filled(self) -> float:
+        return 1.0
+
     def units(self, tokens: Tokens) -> Encoded:
         """What the starting weights make of some sentences."""
         with torch.no_grad():
@@ -137,6 +145,7 @@ class CachedStart:
         self._rows: list[list[Tensor | None]] = [[None] * len(corpus) for corpus in corpora]
         self._blocks = [_blocks(corpus) for corpus in corpora]
         self._left = {(number, int(block)) for number, each in enumerate(self._blocks) for block in each}
+        self._all = len(self._left)
         self._most, self._copied = _cache_bytes(encoder, corpora), start.bytes
 
     @property
@@ -149,6 +158,10 @@ class CachedStart:
     @property
     def growth(self) -> int:
         return self._most
+
+    @property
+    def filled(self) -> float:
+        return 1 - len(self._left) / self._all
 
     def vectors(self, batch: PairBatch, tokens: Tokens) -> Tensor:
         """Look the targets up, and encode those that are not there yet; rows are padded with zeros to the batch's
@@ -164,7 +177,13 @@ class CachedStart:
         """Encode the sentences of one block."""
         assert self._start is not None
         corpus = self._corpora[number]
-        members, tokens = self._tokenised(corpus, np.flatnonzero(self._blocks[number] == block).tolist())
+        members = np.flatnonzero(self._blocks[number] == block).tolist()
+        # No batch has those that are too long; a block is filled for one that is not.
+        kept, tokens = tokenize_fitting(self._encoder, [words_of(corpus[index].target) for index in members])
+        assert tokens is not None
+        members = [members[place] for place in kept]
+        _, spoken = languages_of_pairs(corpus, members)
+        tokens = self._encoder.subwords.in_languages(tokens, spoken)
         # Not in the precision of the training step: the same sentence may come in another one.
         with torch.autocast(device_type=self._encoder.device.type, enabled=False):
             units = self._start.units(tokens.to(self._encoder.device))
@@ -174,24 +193,6 @@ class CachedStart:
         self._left.discard((number, block))
         if not self._left:
             self._start = None
-
-    def _tokenised(self, corpus: PairCorpus, members: list[int]) -> tuple[list[int], Tokens]:
-        """The members of a block that fit into the encoder: no batch has the others."""
-        sentences = [words_of(corpus[index].target) for index in members]
-        try:
-            tokens = self._encoder.tokenize(sentences, prefix="")
-        except TooLongError:
-            kept = [place for place, sentence in enumerate(sentences) if self._fits(sentence)]
-            members = [members[place] for place in kept]
-            tokens = self._encoder.tokenize([sentences[place] for place in kept], prefix="")
-        _, spoken = languages_of_pairs(corpus, members)
-        return members, self._encoder.subwords.in_languages(tokens, spoken)
-
-    def _fits(self, sentence: tuple[str, ...]) -> bool:
-        with contextlib.suppress(TooLongError):
-            self._encoder.tokenize([sentence], prefix="")
-            return True
-        return False
 
 
 def open_start(

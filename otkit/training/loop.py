@@ -51,13 +51,17 @@ __all__ = [
     "train",
 ]
 
+HISTORY_FILE = "history.jsonl"
+"""The records of a run, one a line."""
+
 _ASK_EVERY = 10
 
 
 @dataclass(frozen=True)
 class TrainResult:
     """How a run ended: steps done, whether it was told to stop early, and the best evaluation where there was
-    one. `main` is True in one process of several, the one that writes.
+    one. `main` is True in one process of several, the one that writes; `trained` is False where the run had ended
+    before.
     """
 
     step: int
@@ -67,6 +71,7 @@ class TrainResult:
     history: tuple[Record, ...]
     best: Record | None = None
     main: bool = True
+    trained: bool = True
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the caller records of the run beside it."""
 
@@ -217,7 +222,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.world, self.main = self.accelerator.num_processes, self.accelerator.is_main_process
-        self.history_file, self.checkpoints = self.folder / "history.jsonl", self.folder / "checkpoints"
+        self.history_file, self.checkpoints = self.folder / HISTORY_FILE, self.folder / "checkpoints"
         self.log_every = self.config.log_every or (1 if self.accelerator.device.type == "cpu" else _ASK_EVERY)
 
     def read_links(self) -> None:

@@ -12,6 +12,7 @@ from otkit.data.batching import PairSource
 from otkit.data.lines import words_of
 from otkit.data.settings import BatchingSettings
 from otkit.data.views import PairCorpus, names_of
+from otkit.encoders.encoder import tokenize_fitting
 from otkit.encoders.torch import TorchEncoder
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
@@ -74,12 +75,15 @@ def inverse_document_frequency(
         for first in range(0, min(len(corpus), _IDF_SAMPLE), 256):
             pairs = [corpus[index] for index in range(first, min(first + 256, len(corpus), _IDF_SAMPLE))]
             for side in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-                tokens = encoder.tokenize([words_of(text) for text in side], prefix="")
+                # What is too long is skipped by the run, or refused by it with its line.
+                kept, tokens = tokenize_fitting(encoder, [words_of(text) for text in side])
+                if tokens is None:
+                    continue
                 # Each sentence counts once for a piece, however often it holds it.
-                places = torch.arange(len(side))[:, None] * rows + tokens.ids
+                places = torch.arange(len(kept))[:, None] * rows + tokens.ids
                 present = places[tokens.attention.bool()].unique() % rows
                 counts += torch.bincount(present, minlength=rows)
-                sentences += len(side)
+                sentences += len(kept)
             if observer is not None:
                 observer.progress("counting document frequencies", sentences, expected)
     return torch.log((1 + sentences) / (1 + counts)) + 1

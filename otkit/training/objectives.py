@@ -146,9 +146,7 @@ class AlignmentModel(nn.Module):
             raise ConfigError(
                 "idf weights need document frequencies", remedy="pass inverse_document_frequency"
             )
-        if links is None and (
-            "gold" in config.needs or ("links" in config.needs and config.links == "given")
-        ):
+        if links is None and config.needs_given:
             raise ConfigError("the objective needs given links", remedy="give links for every pair")
         if {"masked", "joint"} & config.needs and encoder.tokenizer.mask_token_id is None:
             raise ConfigError(

@@ -14,7 +14,8 @@ from otkit.alignment.layer_choice import CHOICE, choose_layer
 from otkit.data.batching import PairSource, padding_share, pairs_per_epoch
 from otkit.data.views import MixedCorpus, PairCorpus, files_of
 from otkit.encoders.device import autocast
-from otkit.encoders.encoder import read_json, resolve_layers
+from otkit.encoders.encoder import SETTINGS_FILE, read_json, resolve_layers
+from otkit.encoders.open import open_encoder
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
@@ -23,7 +24,7 @@ from otkit.files import MARKER, check_growing, differences, grow_folder, replace
 from otkit.recipes import RECIPE_FILE, recipe_text
 from otkit.training.card import FIGURES, model_card, portable_name
 from otkit.training.frozen import FrozenStart, open_start, passes_saved
-from otkit.training.loop import TrainResult, train
+from otkit.training.loop import HISTORY_FILE, TrainResult, train
 from otkit.training.measures import held_out_divergence, inverse_document_frequency
 from otkit.training.objectives import AlignmentModel, encode_units
 from otkit.training.processes import number_of_processes
@@ -51,6 +52,9 @@ __all__ = [
     "check_output",
     "run_metadata",
 ]
+
+RUN_FILE = "run.json"
+"""What a run is: whoever goes on with it must be that one."""
 
 
 def align_encoder(
@@ -87,7 +91,24 @@ def align_encoder(
     processes = number_of_processes(cpu=encoder.device.type == "cpu")
     settings = settings.for_encoder(encoder).for_processes(processes)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
-    weights = encoder.weights_sha256()
+    fingerprint = {
+        "recipe": settings.tables(),
+        "model": encoder.name,
+        "weights": encoder.weights_sha256(),
+        "data": _hashes(corpora),
+        "held-out data": _hashes(dev),
+        "links": links.sha256 if links is not None else None,
+        "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
+        "static vectors": static.sha256 if static is not None else None,
+    }
+    steps = total_steps(settings.training, source.micro_steps_per_epoch, processes=processes)
+    if resume and (ended := _ended(folder, fingerprint, steps, settings.training.select)) is not None:
+        saved = open_encoder(folder, device=str(encoder.device))
+        if isinstance(saved, TorchEncoder):  # for whoever gave an open encoder, which a run changes in place
+            encoder.model.load_state_dict(saved.model.state_dict(), strict=False)
+            encoder.settings = saved.settings
+        observer.note(f"{folder}: the run ended at its last step, {steps}; nothing is left to train")
+        return replace(ended, main=main)
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder,
@@ -113,16 +134,6 @@ def align_encoder(
                 **figures(),
             }
 
-    fingerprint = {
-        "recipe": settings.tables(),
-        "model": encoder.name,
-        "weights": weights,
-        "data": _hashes(corpora),
-        "held-out data": _hashes(dev),
-        "links": links.sha256 if links is not None else None,
-        "teacher": teacher.encoder.weights_sha256() if teacher is not None else None,
-        "static vectors": static.sha256 if static is not None else None,
-    }
     used = used_settings(settings, module, source, processes=processes)
     remembered = {RECIPE_FILE: recipe_text(used.tables(), source=_origin(settings))}
     metadata = run_metadata(encoder, corpora, used, links=links, teacher=teacher, static=static)
@@ -349,13 +360,33 @@ def check_output(
     folder: Path, *, inputs: Iterable[str | Path | None] = (), resume: bool = False, overwrite: bool = False
 ) -> None:
     """Refuse, before anything is computed, a folder with an earlier run or with files that otkit did not make."""
-    if not (resume or overwrite) and (folder / "history.jsonl").exists():
+    if not (resume or overwrite) and (folder / HISTORY_FILE).exists():
         raise InputError(
             "the folder holds an earlier run",
             where=str(folder),
             remedy="choose a new output, go on with `resume=True`, or start over with `overwrite=True`",
         )
     check_growing(folder, "run", inputs=inputs, overwrite=overwrite)
+
+
+def _ended(folder: Path, fingerprint: Mapping[str, Any], steps: int, select: str) -> TrainResult | None:
+    """How a run of this fingerprint ended in the folder; None where it did not, or another one did.
+
+    A short run leaves no checkpoint at its end, only its encoder: without this it would be trained once more.
+    """
+    names = (RUN_FILE, HISTORY_FILE, SETTINGS_FILE, "config.json")
+    if not all((folder / name).is_file() for name in names) or not any(folder.glob("*.safetensors")):
+        return None
+    stated = read_json(folder / SETTINGS_FILE)
+    if read_json(folder / RUN_FILE) != json.loads(to_json(fingerprint)) or stated.get("steps") != steps:
+        return None
+    history = tuple(json.loads(line) for line in (folder / HISTORY_FILE).read_text("utf-8").splitlines())
+    measured = [record for record in history if select in record]
+    first = {"lower": min, "higher": max}[FIGURES[select][1]]
+    best = first(measured, key=lambda record: float(record[select])) if measured else None
+    return TrainResult(
+        steps, steps, False, float(stated["seconds"]), history, best, trained=False, metadata=stated
+    )
 
 
 def _begin(
@@ -368,7 +399,7 @@ def _begin(
 ) -> None:
     """Make the folder of a run, and note what the run is; a run that is gone on with must be that one."""
     place = grow_folder(folder, "run", inputs=inputs, overwrite=overwrite and not resume)
-    noted = place / "run.json"
+    noted = place / RUN_FILE
     if resume and noted.is_file():
         changed = differences(read_json(noted), json.loads(to_json(fingerprint)))
         if changed:

@@ -302,6 +302,16 @@ class ObjectiveSettings(Settings):
         return self.links == "own" and "read" in self.needs
 
     @property
+    def learns_links(self) -> bool:
+        """True where a loss learns from links, the encoder's own or given ones."""
+        return bool(self.needs & {"gold", "links", "pairing"})
+
+    @property
+    def needs_given(self) -> bool:
+        """True where a loss has nothing to learn without links that are given."""
+        return "gold" in self.needs or (self.links == "given" and self.learns_links)
+
+    @property
     def counts_letters(self) -> bool:
         """True where the letters of words count: by the lengths, or since the aligner's links of marks tell nothing."""
         return self.granularity == "word" and (self.weighs_lengths or "read" in self.needs)

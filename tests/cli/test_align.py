@@ -180,6 +180,13 @@ def test_sigterm_saves_and_the_printed_command_resumes_to_the_same_bits(folder: 
         ),
         (("de-en.tsv", "--recipe", "papers"), 2, "there is no recipe 'papers'; did you mean 'paper'?"),
         (("de-en.tsv", "--set", "objective.tua=1"), 2, "did you mean 'tau'?"),
+        (("de-en.tsv", "--set", "rival_factor=1"), 2, "did you mean 'alignment.rival_factor'?"),
+        (("de-en.tsv", "--objective", "foo:1"), 2, "the names are ot, ot-value, ot-linear, anchor"),
+        (
+            ("one.tsv", "--langs", "de-en"),
+            1,
+            "one usable sentence pair, and one is held out to measure on; give",
+        ),
         (
             ("de-en.tsv", "--set", "objective.tau"),
             2,
@@ -216,6 +223,7 @@ def test_nonsense_is_answered_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder / "bad.tsv").write_text("das\tthe\nno tab here\n", encoding="utf-8")
+    (folder / "one.tsv").write_text("das\tthe\n", encoding="utf-8")
     model = () if "--model" in words else ("--model", "tiny")
     output = () if "--output" in words else ("--output", "out")
     monkeypatch.chdir(folder)

@@ -34,6 +34,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path, otkit: Run) 
     assert "weights trained" in text
     assert "minutes without evaluations" in text
     assert not (folder / "out").exists()
+    (folder / "out").mkdir()
+    (folder / "out" / "history.jsonl").touch()
+    words = ("de-en.tsv", "--model", "tiny", "--output", "out", "--dry-run", "--steps", "4")
+    said = otkit(*words)
+    assert said.returncode == 0
+    assert "note: the run would not begin: out: the folder holds an earlier run" in said.stderr
+    assert "or start over with --overwrite" in said.stderr
+    assert otkit(*words, "--gold", "missing.tsv").returncode == 1
 
 
 def test_a_dry_run_counts_processes_and_one_of_them_speaks(folder: Path, otkit: Run) -> None:
@@ -121,7 +129,13 @@ def test_a_gold_file_is_links_and_where_no_text_is_named_the_text_too(
     ("words", "code", "message"),
     [
         (("--layer-weights", "one"), 2, "--layer-weights: received 'one'"),
-        (("--links", "a", "--links", "b"), 2, "2 files of links for 1 of text"),
+        (("--links", "a"), 2, "--links: received 'a', and no loss learns from links"),
+        (
+            ("--links", "a", "--links", "b", "--objective", "l2"),
+            2,
+            "2 files of links for 1 of text",
+        ),
+        (("--objective", "word-alignment-supervised"), 2, "--links: a loss learns from links that are given"),
         (("--log-to", "paper"), 2, "--log-to: unknown tracker 'paper'"),
     ],
 )

@@ -872,6 +872,11 @@ def test_truecase() -> None:
     assert "kesti\tyesterday" not in run(DUN).stdout
     assert run(f"{DUN} --truecase").stdout == run(DUN).stdout
     assert "Dün\tyesterday" not in run(f"{DUN} --no-truecase").stdout
+    why = DUN.replace("-f pairs", "--explain kesti")
+    said = "read in lower case, where that is fewer pieces: Dün as dün"
+    assert said in run(why).stdout
+    assert "in lower case" not in run(f"{why} --no-truecase").stdout
+    assert '"read_as":' in run(f"{why} -f json").stdout.replace("\n", "")
 
 
 def test_word_order_can_be_switched_off() -> None:

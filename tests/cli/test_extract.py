@@ -236,6 +236,8 @@ def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -
     begin(path, output, model)
     other = run(path, "--model", model, "-o", output, "--resume", "--tau", "0.3", code=1)
     assert b"differs: settings: tau was 0.1, is 0.3" in other.stderr
+    other = run(path, "--model", model, "-o", output, "--resume", "--scores", code=1)
+    assert b"differs: asked: scores was false, is true" in other.stderr
     corpus(path, [("ein", "a"), *many(3000)])
     changed = run(path, "--model", model, "-o", output, "--resume", code=1)
     assert b"not those of the interrupted run" in changed.stderr
@@ -245,6 +247,22 @@ def test_a_run_goes_on_only_as_it_began(run: Run, model: Path, tmp_path: Path) -
     ("words", "code", "message"),
     [
         ((), 2, "there is no corpus"),
+        (
+            ("--source", "a", "--target", "b", "--level", "sentence", "--tau", "1"),
+            2,
+            "--tau: beads of sentences",
+        ),
+        (
+            ("--source", "a", "--target", "b", "--level", "sentence", "--no-truecase"),
+            2,
+            "no use for it; leave",
+        ),
+        (
+            ("--source", "a", "--target", "b", "--level", "sentence", "--on-error", "skip"),
+            2,
+            "--on-error: beads",
+        ),
+        (("--source", "a", "--target", "b", "--level", "sentence", "--recipe", "best"), 2, "--recipe: beads"),
         (("missing.tsv",), 1, "missing.tsv"),
         (("-", "--resume"), 2, "--resume needs files"),
         (("-", "--format", "pharao"), 2, "did you mean 'pharaoh'"),

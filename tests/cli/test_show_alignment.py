@@ -186,6 +186,7 @@ def test_two_models_are_compared(otkit: Run) -> None:
     code, _, err = show(otkit, "--compare", "tiny")
     assert code == 2
     assert "--compare names the model itself; name another encoder" in err
+    assert otkit("show-alignment", SOURCE, TARGET, "--compare", "sample")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["page.html", "map.png", "map.svg", "grid.txt", "links.json"])

@@ -15,15 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from otkit.alignment.aligner import WordAligner
+from otkit.alignment.settings import AlignmentSettings
+from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, OtkitError
 from otkit.reports.html import Page, PagePair, Variant, page_html, write_page
 from otkit.reports.tables import Column, Table
-from otkit.reports.view import GoldLinks, GridView
+from otkit.reports.view import GoldLinks, GridView, view_of
 from tests.reports.browser import CHROMIUM, Browser, browser
 from tests.reports.views import big_page, random_view, small_view
 
 HOSTILE = ("</script><script>document.title='owned'</script>", "\"'", "<b onclick=x>", "&lt;", "<!--\u2028")
 GOLD = GoldLinks(frozenset({(0, 0), (1, 1), (4, 3)}), frozenset({(2, 2)}))
+GERMAN = "Die Haustür des alten Hauses , das am Fluss steht , ist seit gestern nicht mehr abgeschlossen ."
+ENGLISH = "The front door of the old house by the river has not been locked since yesterday ."
 one_view = Page("small", (Variant("sample", "7", "balanced"),), (PagePair(1, (small_view(gold=GOLD),)),))
 
 
@@ -45,6 +50,29 @@ def test_data_of_the_page_is_the_alignment() -> None:
     assert list(base64.b64decode(view["a"])) == [0, 0, 0, 0, 90]
     assert view["c"] == 0.25
     assert data["variants"] == [{"model": "sample", "layer": "7", "transport": "balanced", "settings": ""}]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.2, 0.6])
+def test_the_slider_cuts_where_the_aligner_cuts(
+    sample_encoder: TorchEncoder, threshold: float | None
+) -> None:
+    """By what it compares, lengths and rivals included; by the link strength alone it drew other links once moved."""
+    # What attach_factor attaches hangs on the threshold itself: it is compared at that of the page alone.
+    config = AlignmentSettings(
+        threshold=threshold, attach_factor=1.0 if threshold else AlignmentSettings().attach_factor
+    )
+    (alignment,) = WordAligner(sample_encoder, config).align([(GERMAN.split(), ENGLISH.split())])
+    view = view_of(alignment)
+    page = Page("a page", (Variant("sample", "layer 6", "unbalanced"),), (PagePair(1, (view,)),))
+    (shown,) = data_of(page_html(page))["pairs"][0]["v"]
+    compared = np.frombuffer(base64.b64decode(shown["q"]), np.uint8).reshape(view.shares.shape) / 100
+    cut = 0.45 if threshold is None else threshold
+    assert sorted(view.links) == [tuple(cell) for cell in np.argwhere(compared >= cut).tolist()]
+    assert sorted(view.links) != [tuple(cell) for cell in np.argwhere(view.shares >= cut).tolist()]
+    (other,) = WordAligner(sample_encoder, AlignmentSettings(strategy="mutual")).align(
+        [(GERMAN.split(), ENGLISH.split())]
+    )
+    assert view_of(other).compared is None  # the slider compares shares there
 
 
 def test_words_titles_and_figures_cannot_become_markup() -> None:

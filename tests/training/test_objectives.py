@@ -214,6 +214,13 @@ def test_rarity_is_counted_in_the_corpus_and_weighs_the_words(
     for piece in range(len(rarity)):
         holding = sum(piece in each for each in tokens)
         assert float(rarity[piece]) == pytest.approx(math.log((1 + len(texts)) / (1 + holding)) + 1, rel=1e-5)
+    # What the run skips is not counted: a side that is too long, and all sides of a corpus of such.
+    long = " ".join(["das"] * (tiny_encoder.max_tokens + 1))
+    whole = (tmp_path / "de-en.tsv").read_text(encoding="utf-8").rstrip("\n")
+    for name, text in (("long", f"{long}\t{long}\n"), ("more", f"{whole}\n{long}\t{long}\n")):
+        (tmp_path / f"{name}.de-en.tsv").write_text(text, encoding="utf-8")
+    more = [open_corpus(tmp_path / f"{name}.de-en.tsv") for name in ("long", "more")]
+    assert torch.equal(inverse_document_frequency(tiny_encoder, more), rarity)
     assert rarity.unique().numel() > 2
     module = AlignmentModel(
         tiny_encoder, replace(SHARP, weights="idf", losses=(("ot", 1.0),)), inverse_document_frequency=rarity

@@ -24,6 +24,7 @@ export function showWhy(place, why) {
   place.replaceChildren(
     el("h2", {}, "Why this link: ", el("bdi", { lang: languageOf([why.word], why.side) }, why.word), ` (${why.side} word ${why.index})`),
     el("p", { class: "soft" }, `The best ${why.candidates.length} of ${why.words}; ● ${why.rule}.`),
+    ...(why.read_as.length ? [el("p", { class: "soft" }, "Read in lower case, where that is fewer pieces: ", ...why.read_as.flatMap(([word, read], k) => [k ? ", " : "", el("bdi", {}, word), " as ", el("bdi", {}, read)]), ".")] : []),
     el("table", { class: "why" }, el("thead", {}, head), el("tbody", {}, rows)),
     el("p", { class: "soft" }, `Probability of no partner: ${why.no_partner == null ? "not known here" : percent(why.no_partner)}${scale.length ? `; ${scale.join(", ")} in units of the cost` : ""}.`));
 }

@@ -18,9 +18,10 @@ const shares = (text) => text && [...bytes(text)].map((share) => share / 100);
 function foundOf(pair, variant) {
   const raw = pair.v[variant], [n, m] = [pair.s.length, pair.t.length];
   raw.share ??= (() => { const all = shares(raw.p); return pair.s.map((_, i) => all.slice(i * m, (i + 1) * m)); })();
+  raw.compared ??= shares(raw.q ?? raw.p);  // what links are cut at: weighed by lengths and rivals, where the aligner did so
   pair.marks ??= pair.g && new Map([...pair.g.p.map(([i, j]) => [`${i},${j}`, "possible"]), ...pair.g.s.map(([i, j]) => [`${i},${j}`, "sure"])]);
   let links = raw.l.map(([i, j, share]) => [i, j, share / 100]);
-  if (state.threshold !== null) links = [...Array(n * m).keys()].map((cell) => [Math.floor(cell / m), cell % m]).map(([i, j]) => [i, j, raw.share[i][j]]).filter((link) => link[2] >= state.threshold);
+  if (state.threshold !== null) links = [...Array(n * m).keys()].map((cell) => [Math.floor(cell / m), cell % m]).map(([i, j]) => [i, j, raw.share[i][j]]).filter(([i, j]) => raw.compared[i * m + j] >= state.threshold);
   return { source: pair.s, target: pair.t, share: raw.share, links, marks: pair.marks, source_no_partner: shares(raw.a), target_no_partner: shares(raw.b), cost: raw.c };
 }
 
