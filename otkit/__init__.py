@@ -1,9 +1,9 @@
 """otkit: multilingual encoders that agree across languages, by optimal transport.
 
-Every command of `otkit` is a function here: fine-tune an encoder so that translated sentences get the same cloud of
-word vectors (`train`), look at the word links that the transport plans contain (`align_words`, `Aligner`), measure and
-ship the result (`evaluate`, `export`). Importing this package imports nothing heavy: each name is fetched when it is
-first asked for.
+What the commands of `otkit` do, functions here do: fine-tune an encoder so that translated sentences get the same
+cloud of word vectors (`train`), look at the word links that the transport plans contain (`align_words`, `Aligner`),
+measure and ship the result (`evaluate`, `export`). Importing this package imports nothing heavy: each name is fetched
+when it is first asked for.
 
 Shape letters, the same in every file:
 

@@ -18,6 +18,7 @@ from otkit.api.lexicon import lexicon
 from otkit.data.parallel import open_corpus
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import ConfigError, InputError, OutputError
+from otkit.evaluation.inputs import Reading
 from otkit.recipes import read_recipe
 from otkit.resources import sample_data
 from otkit.training.recipe import Recipe
@@ -249,6 +250,54 @@ def test_a_setting_that_nothing_answers_to_is_refused(
     assert _transfer(
         {"align": ["de-en.tsv"], "changes": {"transfer": {**transfer, "copy_share": 0.5, "consistency": 1.0}}}
     )
+
+
+def test_a_recipe_s_weight_can_be_switched_off_where_nothing_answers_to_it(
+    files: Path, tmp_path: Path
+) -> None:
+    """It was refused, and so was what the refusal advised."""
+    (tmp_path / "agree.toml").write_text("[transfer]\nconsistency = 1.0\ntext_consistency = 1.0\n")
+    for given in ({"align": ["de-en.tsv"]}, {"copies": ["de-en.tsv"]}):
+        found = _transfer(
+            {
+                **given,  # type: ignore[typeddict-item]
+                "recipe": tmp_path / "agree.toml",
+                "changes": {"transfer": {"consistency": 0, "text_consistency": 0}},
+            }
+        )
+        assert found is not None
+        assert found.settings.consistency == found.settings.text_consistency == 0
+
+
+def test_text_without_words_is_told_of_where_words_are_measured(
+    files: Path, tiny_encoder: TorchEncoder
+) -> None:
+    raw = "我们有一个很大的房子，房子在河边。"
+    (files / "zh-en.gold.tsv").write_text(f"{raw}\tthe house\t0-0\n" * 20, encoding="utf-8")
+    (files / "zh-en.tsv").write_text(f"{raw}\tthe house\n" * 20, encoding="utf-8")
+    for measured, told in ((evaluate.word_alignment, 1), (evaluate.retrieval, 0)):
+        said: list[str] = []
+        measured(tiny_encoder, ["zh-en.gold.tsv" if told else "zh-en.tsv"], on_note=said.append)
+        assert len([one for one in said if "script without spaces" in one]) == told
+
+
+def test_a_part_that_a_folder_does_not_have_is_said(files: Path) -> None:
+    said: list[str] = []
+    reading = Reading(strict=False, note=said.append)
+    found = reading.files(files, "tatoeba", "*.tsv*", sample="parallel")
+    assert found == reading.files(None, "tatoeba", "*.tsv*", sample="parallel")
+    assert said == [f"{files}: there is no tatoeba/ with *.tsv*, so that part of the sample data is measured"]
+
+
+def test_what_is_asked_of_batches_beside_a_task_wins(files: Path) -> None:
+    asked = {"batching": {"mix_languages": False, "on_error": "skip"}}
+    found = _transfer({"align": ["de-en.tsv"], "on_error": "raise", "changes": asked})
+    assert found is not None
+    assert (found.recipe.batching.mix_languages, found.recipe.batching.on_error) == (False, "skip")
+    with pytest.raises(
+        ConfigError, match="the table 'batching' is about losses of parallel text, whose weight is 0"
+    ):
+        _transfer({"align": ["de-en.tsv"], "recipe": "transfer", "changes": asked})
 
 
 def test_what_is_said_of_parallel_text_needs_some_and_no_more_than_text(files: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +195,66 @@ def test_a_run_that_ended_is_not_trained_again(
     assert isinstance(ended, TorchEncoder)
     assert opened.weights_sha256() == ended.weights_sha256()
 
+    history = tmp_path / "out" / "history.jsonl"
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    lines[-1]["divergence"] = None  # a figure that was none
+    history.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not train(tmp_path / "start", [text], **how, resume=True).trained
+
     (tmp_path / "out" / "config.json").unlink()  # it did not end whole
     assert train(tmp_path / "start", [text], **how, resume=True).trained
     with pytest.raises(TrainingError, match="was started otherwise"):
         train(tmp_path / "start", [text], **{**how, "training": {"steps": 4}}, resume=True)
+
+
+def test_what_is_too_long_is_skipped_in_measuring_too(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
+) -> None:
+    """The divergence left it out, and retrieval ended the run before its first step."""
+    long = " ".join(["das"] * (tiny_encoder.max_tokens + 5))
+    (tmp_path / "dev.de-en.tsv").write_text(f"{LINES}{long}\t{long}\n", encoding="utf-8")
+    how: Any = {**QUICK, "batching": {"batch_size": 4, "on_error": "skip"}}
+    run = train(tiny_encoder, [text], dev=[tmp_path / "dev.de-en.tsv"], output=tmp_path / "out", **how)
+    assert 0 <= float(run.after["retrieval"]) <= 1
+
+
+def test_text_without_words_is_told_of(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    path = tmp_path / "zh-en.tsv"
+    path.write_text("我们有一个很大的房子，房子在河边。\tthe house is small\n" * 20, encoding="utf-8")
+    said: list[str] = []
+    forecast_training(
+        tiny_encoder, [path], training={"steps": 1}, on_progress=lambda one: said.append(one.note)
+    )
+    (note,) = [one for one in said if "script without spaces" in one]
+    assert note.endswith("counts as one word (put a space between its words first)")
+
+
+def test_a_pair_that_comes_very_often_is_told_of(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
+) -> None:
+    said: list[str] = []
+    for steps in (3, 1000):
+        train(
+            tiny_encoder,
+            [text],
+            output=tmp_path / f"out{steps}",
+            objective={"layers": [1]},
+            batching={"batch_size": 4},
+            training={"steps": steps, "grad_accum": 1},
+            on_progress=lambda one: said.append(one.note),
+            should_stop=lambda: True,
+        )
+        assert any("each of its 38 pairs comes about 105 times; `steps`" in one for one in said) == (
+            steps > 3
+        )
+
+
+def test_what_a_run_would_say_a_forecast_says(tmp_path: Path, text: Path, tiny_encoder: TorchEncoder) -> None:
+    for call in (partial(train, output=tmp_path / "out"), forecast_training):
+        with pytest.raises(TrainingError, match="no trained weight reaches the loss"):
+            call(tiny_encoder, [text], objective={"layers": [0]}, tuning={"freeze": 1}, training={"steps": 1})
+    with pytest.raises(ConfigError, match="fp16 is trained in on a GPU only; use bf16 or fp32"):
+        train(tiny_encoder, [text], output=tmp_path / "half", training={"steps": 1, "precision": "fp16"})
 
 
 def test_a_forecast_writes_nothing(tmp_path: Path, text: Path, tiny_encoder: TorchEncoder) -> None:

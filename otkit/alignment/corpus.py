@@ -20,11 +20,11 @@ from otkit.alignment.prior import CorpusPrior, check_prior, countable, sampled
 from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.data.documents import read_documents
 from otkit.data.lines import SpaceCount, read_once, words_of
-from otkit.data.parallel import BadLine, Pair, read_pairs, silent
+from otkit.data.parallel import BadLine, Pair, is_passing, read_pairs, silent
 from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import PACKED, check_outputs, format_of, hold, to_json
+from otkit.files import PACKED, check_outputs, format_of, hold, sha256_of, to_json
 
 __all__ = [
     "LINE_FORMATS",
@@ -406,11 +406,16 @@ def extract_corpus(
             ):
                 run(sink.known, lambda piece: sink.write(piece.text, piece.known | beside))
                 sink.finish({"lines": stream.lines, "links": stream.links, "sha256": stream.sha256})
-    for said in (stream.spaces.note(str(corpus)), stream.spaces.raw_note(str(corpus))):
-        if said is not None:
-            on_note(said)
+    for said in stream.spaces.notes(str(corpus)):
+        on_note(said)
     pairs = None if taught is None else taught.pairs
     return Extracted(file, stream.lines, stream.links, stream.skipped, stream.sha256, counted=pairs)
+
+
+def identity_of(file: str | Path | None) -> str | None:
+    """What an input beside the text is, for a fingerprint: the hash of its bytes, or its name where it is gone when it
+    was read."""
+    return None if file is None else str(file) if is_passing(file) else sha256_of(Path(file))
 
 
 def fingerprint_of(aligner: WordAligner | None, asked: Mapping[str, object]) -> dict[str, Any]:
@@ -421,6 +426,7 @@ def fingerprint_of(aligner: WordAligner | None, asked: Mapping[str, object]) -> 
         return known
     return {
         **known,
+        "languages": aligner.languages,
         "encoder": {
             "name": aligner.encoder.name,
             "settings": asdict(aligner.encoder.settings),

@@ -29,6 +29,7 @@ from otkit.alignment.store import UnitStore
 from otkit.encoders.pooling import Encoded
 from otkit.encoders.tokens import Sentence
 from otkit.errors import ConfigError, choose
+from otkit.transport.problem import widened
 
 __all__ = ["Candidate", "Explanation", "Trace", "links_under", "trace_pair"]
 
@@ -239,10 +240,10 @@ def trace_pair(store: UnitStore, config: AlignmentSettings, source: Sentence, ta
 
     def of_words(values: Tensor) -> FloatArray:
         picked = values[0].flatten()[cells]
-        return np.asarray(picked.double().cpu().numpy())
+        return np.asarray(picked.cpu().double().numpy())
 
     def plain(values: Tensor) -> FloatArray:
-        return np.asarray(values[0].double().cpu().numpy())
+        return np.asarray(values[0].cpu().double().numpy())
 
     problem, masses = found.problem, found.masses
     price = torch.zeros_like(problem.cost) if found.paid.order_price is None else found.paid.order_price
@@ -305,7 +306,7 @@ def _deciding(share: Tensor, source: Encoded, target: Encoded) -> Tensor:
 
 def _summed(vectors: Tensor, words: Tensor) -> FloatArray:
     total = vectors.new_zeros(int(words.max()) + 1, vectors.shape[-1]).index_add(0, words[0], vectors[0])
-    return np.asarray(total.double().cpu().numpy())
+    return np.asarray(total.cpu().double().numpy())
 
 
 def _part_of(masses: Tensor, dim: int) -> Tensor:
@@ -314,5 +315,5 @@ def _part_of(masses: Tensor, dim: int) -> Tensor:
 
 
 def _cosine(x: Tensor, y: Tensor) -> Tensor:
-    x, y = (torch.nn.functional.normalize(side.double(), dim=-1) for side in (x, y))
+    x, y = (torch.nn.functional.normalize(widened(side), dim=-1) for side in (x, y))
     return x @ y.mT

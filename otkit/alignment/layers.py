@@ -22,6 +22,7 @@ from otkit.encoders.pooling import Encoded, centred
 from otkit.errors import InputError
 from otkit.resources import sample_data
 from otkit.transport.plan import shares
+from otkit.transport.problem import widened
 
 __all__ = [
     "CHOOSES",
@@ -51,11 +52,11 @@ def mutual_nearest(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
     Less what sentences that are no translations share, it misleads: the last states keep other sentences apart, and
     the words of one sentence together.
     """
-    cosine = normalize(source.vectors.double(), dim=-1) @ normalize(target.vectors.double(), dim=-1).mT
+    cosine = normalize(widened(source.vectors), dim=-1) @ normalize(widened(target.vectors), dim=-1).mT
     cosine = cosine.masked_fill(~(source.mask[:, :, None] & target.mask[:, None, :]), -torch.inf)
     ahead, back = cosine.argmax(2), cosine.argmax(1)
     mutual = (back.gather(1, ahead) == torch.arange(cosine.shape[1], device=ahead.device)) & source.mask
-    return 2 * mutual.sum(1).double() / _words(source, target)
+    return 2 * widened(mutual.sum(1)) / _words(source, target)
 
 
 def mutual_centred(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
@@ -78,24 +79,24 @@ def sentence_found(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
     """1 where the mean of a sentence's words and that of its translation are each other's nearest of the batch (MEXA:
     Kargaran et al. 2024)."""
     unit = [
-        normalize((side.vectors * side.mask[..., None]).double().sum(1), dim=-1) for side in (source, target)
+        normalize(widened(side.vectors * side.mask[..., None]).sum(1), dim=-1) for side in (source, target)
     ]
     cosine = unit[0] @ unit[1].mT
     own = cosine.diagonal()
     others = cosine.clone().fill_diagonal_(-torch.inf)
-    return ((own > others.amax(0)) & (own > others.amax(1))).double()
+    return widened((own > others.amax(0)) & (own > others.amax(1)))
 
 
 def partner_share(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
     """The mean over words of the largest share of their mass that goes to one word, in the aligner's own plan."""
     problem = problem_of(source, target, _PLAN)
     share = shares(solve(problem, _PLAN), problem.mask)
-    return (share.amax(2).sum(1) + share.amax(1).sum(1)).double() / _words(source, target)
+    return widened(share.amax(2).sum(1) + share.amax(1).sum(1)) / _words(source, target)
 
 
 def plan_certainty(source: Encoded, target: Encoded, other: Encoded) -> Tensor:
     """What the aligner's plan tells of a word by its partner: mutual information over the marginals' mean entropy."""
-    plan = solve(problem_of(source, target, _PLAN), _PLAN).double()
+    plan = widened(solve(problem_of(source, target, _PLAN), _PLAN))
     plan = plan / plan.sum((1, 2), keepdim=True).clamp_min(1e-30)
     rows, columns, whole = (_entropy(p.flatten(1)) for p in (plan.sum(2), plan.sum(1), plan))
     return (rows + columns - whole) / ((rows + columns) / 2).clamp_min(1e-9)
@@ -115,13 +116,13 @@ CHOOSES = "nearest"
 
 
 def _words(source: Encoded, target: Encoded) -> Tensor:
-    return (source.mask.sum(1) + target.mask.sum(1)).clamp_min(1).double()
+    return widened((source.mask.sum(1) + target.mask.sum(1)).clamp_min(1))
 
 
 def _transported(source: Encoded, target: Encoded) -> Tensor:
     problem = problem_of(source, target, _BALANCED)
     plan = solve(problem, _BALANCED)
-    return ((plan * problem.ground_cost).sum((1, 2)) / plan.sum((1, 2)).clamp_min(1e-30)).double()
+    return widened((plan * problem.ground_cost).sum((1, 2)) / plan.sum((1, 2)).clamp_min(1e-30))
 
 
 def _entropy(p: Tensor) -> Tensor:

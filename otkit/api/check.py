@@ -181,9 +181,8 @@ def check(
                     CheckedLine(place, pair.line, checked, reader.read(checked, pair.source, pair.target))
                 )
                 on_progress(worst.pairs + skipped, None)
-            for said in (spaces.note(place), spaces.raw_note(place)):
-                if said is not None:
-                    on_note(said)
+            for said in spaces.notes(place):
+                on_note(said)
         on_progress(worst.pairs + skipped, worst.pairs + skipped)
         result = CheckResult(
             worst=tuple(worst.lines()),

@@ -20,6 +20,7 @@ from otkit.evaluation.inputs import FilePath, ParallelFile
 from otkit.evaluation.protocol import Task, unwatched
 from otkit.evaluation.xnli import XnliData
 from otkit.evaluation.xquad import XquadData
+from otkit.training.processes import check_trained_in
 from otkit.training.recipe import Recipe
 from otkit.training.settings import ObjectiveSettings, TransferSettings
 
@@ -71,6 +72,8 @@ def measure_tuned(
     device = encoder.device if isinstance(encoder, TorchEncoder) else choose_device(how.get("device", "auto"))
     if (slow := slow_precision(device, precision)) is not None:  # before hours are spent on it
         how.get("on_note", silent)(slow)
+    if head is None:
+        check_trained_in(device, precision)
     encoder = _under(head, encoder)
     found = read(
         how.get("data"),
@@ -111,19 +114,25 @@ def _transfer(how: TransferOptions) -> Transfer | None:
     batching: dict[str, Any] = {"mix_languages": True}
     if "on_error" in how:  # too long a line is found as late as in its step
         batching["on_error"] = reading.on_error
-    found = found.changed(**own).changed(batching=batching)
+    found = found.changed(batching=batching).changed(**own)
+    asked = changes.get("transfer", {})
+    settings = settings.changed(**asked)
     if files:
         _check_objective(found.objective)
-    elif own:
+    if own and files and not (settings.align_weight or settings.text_consistency):
+        raise ConfigError(
+            f"the table {next(iter(own))!r} is about losses of parallel text, whose weight is 0",
+            remedy="give an align_weight above 0, or leave it out",
+            setting="align_weight",
+        )
+    if own and not files:
         raise ConfigError(
             f"the table {next(iter(own))!r} is about parallel text, and there is none",
             remedy="give parallel text",
             setting="align",
         )
-    asked = changes.get("transfer", {})
-    settings = settings.changed(**asked)
     _check_answered(asked, settings, text=bool(files), copies=bool(how.get("copies")))
-    return Transfer([english_last(reading.corpus(file)) for file in files], found, settings)
+    return Transfer([english_last(reading.corpus(file, by_word=True)) for file in files], found, settings)
 
 
 def _check_objective(objective: ObjectiveSettings) -> None:
@@ -163,9 +172,9 @@ def _check_answered(
         "consistency": (copied, "there are no copies", "give copies, or parallel text and a copy_share"),
         "consistency_temperature": (compared, "no answers are compared", "give a consistency above 0"),
     }
-    for name in asked:
+    for name, value in asked.items():
         answered, why, remedy = reached.get(name, (True, "", ""))
-        if not answered:
+        if not answered and value != 0:  # 0 switches off what a recipe asks for
             raise ConfigError(f"{name} is given, and {why}", remedy=remedy, setting=name)
 
 

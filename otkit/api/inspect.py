@@ -60,6 +60,10 @@ def inspect(
     from otkit.inspector.server import listen, serve
     from otkit.inspector.session import Session
 
+    if gold is not None and corpus is None and input_format != "auto":
+        raise ConfigError(
+            "there is no corpus whose form it could be", remedy="leave it out", setting="input_format"
+        )
     if gold is not None and raw:
         raise ConfigError("gold counts words that are known", remedy="leave raw out", setting="gold")
     if gold is not None and (corpus is None) != holds_text(gold):
@@ -79,7 +83,7 @@ def inspect(
     config = settings_of(recipe, "alignment", AlignmentSettings).changed(**settings)
     lines: Sequence[Line] = ()
     if gold is not None:
-        links = read_gold(gold, text=corpus, target=target, on_error=on_error)
+        links = read_gold(gold, text=corpus, target=target, text_format=input_format, on_error=on_error)
         _note(links, on_note, raw=False)
         lines = [Line(pair.line, pair.source, pair.target, pair) for pair in links]
     elif corpus is not None:
@@ -107,8 +111,7 @@ def inspect(
 
 
 def _note(corpus: GoldSet | ParallelCorpus, on_note: Callable[[str], None], *, raw: bool) -> None:
-    words = None if raw else corpus.spaces.note(corpus.name)
-    for text in (*corpus.notes, *([words] if words else [])):
+    for text in (*corpus.notes, *([] if raw else corpus.spaces.notes(corpus.name))):
         on_note(text)
 
 

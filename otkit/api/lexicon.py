@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from otkit.alignment.aligner import Alignment, Link, SentencePair, WordAligner
-from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, torch_threads
+from otkit.alignment.corpus import CorpusStream, Engine, Line, fingerprint_of, identity_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import as_left, finished_facts, partial_of
 from otkit.api.project import open_aligner, tell
@@ -125,7 +125,7 @@ def lexicon(
             "raw": raw,
             "languages": list(spoken),
             "on_error": on_error,
-            "links": None if links is None else str(links),
+            "links": identity_of(links),
             "settings": settings.to_dict(),
         },
     )
@@ -162,6 +162,8 @@ def lexicon(
                     counts.keep(known)
                     on_progress(stream.lines)
             counts.keep(known, now=True)
+            for said in () if raw else stream.spaces.notes(str(corpus)):
+                note(said)
         if given is not None:
             given.check_end()
         with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.corpus import fingerprint_of, torch_threads
+from otkit.alignment.corpus import fingerprint_of, identity_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink, finished_facts, forget_partial
 from otkit.data.languages import languages_to_tell
@@ -90,7 +90,7 @@ def open_projection(
         **own,
         "keep": keep,
         "on_error": on_error,
-        "links": None if links is None else str(links),
+        "links": identity_of(links),
         "spans": spans.to_dict(),
     }
     return ProjectionStream(

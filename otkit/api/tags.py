@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from otkit.alignment.aligner import WordAligner
-from otkit.alignment.corpus import fingerprint_of, go_on_with, known_of, torch_threads
+from otkit.alignment.corpus import fingerprint_of, go_on_with, identity_of, known_of, torch_threads
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.sink import Sink, as_left, finished_facts, forget_partial
 from otkit.api.project import open_aligner, tell
@@ -125,7 +125,7 @@ def tags(
             "form": known_form,
             "syntax": syntax,
             "on_error": on_error,
-            "links": None if links is None else str(links),
+            "links": identity_of(links),
             "text": _sha256(jobs),
         },
     )

@@ -29,7 +29,7 @@ from otkit.reports.curves import CurvePanel, write_curve
 from otkit.resources import sample_data
 from otkit.training.card import FIGURES
 from otkit.training.forecast import Forecast, forecast
-from otkit.training.processes import is_main_process, launched_processes, local_device
+from otkit.training.processes import check_trained_in, is_main_process, launched_processes, local_device
 from otkit.training.protocols import Observer
 from otkit.training.recipe import Recipe
 from otkit.training.records import Record
@@ -255,6 +255,10 @@ def train(
             result.main,
             result.trained,
         )
+        if not result.trained and gold and "aer" not in run.after:
+            watch.note(
+                "the run ended without gold links, and so these are not measured: see evaluate word-alignment"
+            )
         if result.interrupted or not (result.main and result.trained):
             return run
         return replace(run, no_curve=_draw_curve(run))
@@ -446,6 +450,7 @@ def _open(
         corpora, held_out = hold_out(corpora, seed=recipe.training.seed)
     device = local_device(device)
     opened = _torch(encoder, device, "be trained", "the folder it was exported from")
+    check_trained_in(opened.device, recipe.training.precision)
     recipe = recipe.for_encoder(opened)
     given = _links(links, corpora, on_error=recipe.batching.on_error)
     corpora = mix_languages(corpora, recipe.batching, seed=recipe.training.seed)
@@ -489,9 +494,8 @@ def _gold_text(path: str | Path, langs: str | None, on_error: str, watch: Observ
 
 def _tell(corpus: Any, watch: Observer) -> None:
     """Say how a corpus was read: its format, what was skipped, and words that other programs count otherwise."""
-    for text in (*corpus.notes, corpus.spaces.note(corpus.name)):
-        if text:
-            watch.note(text)
+    for text in (*corpus.notes, *corpus.spaces.notes(corpus.name, cut=False)):
+        watch.note(text)
 
 
 def _links(files: Sequence[str | Path], corpora: Sequence[PairCorpus], *, on_error: str) -> GivenLinks | None:
@@ -579,6 +583,7 @@ class Figures:
             found = evaluate_retrieval(
                 self._encoder,
                 self._dev,
+                on_error="skip",  # too long a pair is left out, as in the divergence
                 names=names_of([(corpus.languages[0], corpus.name) for corpus in self._dev]),
                 progress=lambda done: self._progress("measuring retrieval", done, total),
             )

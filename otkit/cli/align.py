@@ -36,6 +36,7 @@ def _option(panel: str, help_text: str, *names: str, hidden: bool = False, **kno
 
 
 @takes(
+    usual="paper, without FILE sample",
     beside={"alignment": AlignmentSettings, "check": CheckSettings},
     objective=ObjectiveSettings,
     batching=BatchingSettings,

@@ -199,6 +199,7 @@ def _inputs(files: list[str], source: str | None, target: str | None) -> tuple[l
 
 def _write_json(path: Path, found: CheckResult, second: str | None, *, overwrite: bool) -> None:
     from otkit.cli.outputs import write_document
+    from otkit.data.parallel import is_passing
     from otkit.files import sha256_of
 
     inputs = [[name] for name in found.files] if second is None else [[*found.files, second]]
@@ -209,7 +210,7 @@ def _write_json(path: Path, found: CheckResult, second: str | None, *, overwrite
             **found.used,
             "inputs": inputs,
             "sha256": [
-                [None if name == "-" else sha256_of(Path(name)) for name in names] for names in inputs
+                [None if is_passing(name) else sha256_of(Path(name)) for name in names] for names in inputs
             ],
             "pairs": found.pairs,
             "skipped": found.skipped,

@@ -65,11 +65,16 @@ def _show_all(ctx: typer.Context) -> None:
 
 
 def takes(
-    recipe: bool = True, *, beside: Mapping[str, type[Settings]] | None = None, **tables: type[Settings]
+    recipe: bool = True,
+    *,
+    usual: str = "",
+    beside: Mapping[str, type[Settings]] | None = None,
+    **tables: type[Settings],
 ) -> Callable[[Command], Command]:
     """Put the settings of the tables in the place of the command's parameter `given`.
 
-    Tables `beside` them have no options: `--set table.key=value` alone reaches them.
+    `usual` says which recipe is meant where none is named. Tables `beside` them have no options: `--set
+    table.key=value` alone reaches them.
 
     A setting that the command declares itself, under the name of its field, stays the command's own option, whose
     value reaches the table all the same where it is not None.
@@ -83,7 +88,7 @@ def takes(
         options = [_parameter(known) for name, known in every.items() if name not in own]
         names = [option.name for option in options]
         # Settings that are no part of a recipe have options alone, the rare ones hidden.
-        extra = [_RECIPE] if recipe else []
+        extra = [_recipe_option(usual)] if recipe else []
         extra += [_SET] if recipe and tables else []
         extra += [_HELP_ALL] if tables else []
         parameters: list[inspect.Parameter] = []
@@ -246,19 +251,23 @@ def _extra(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-_RECIPE = _extra(
-    "recipe",
-    Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME|FILE|RUN",
-            help="Settings to start from; see `otkit recipe list`.",
-            show_default=False,
-            rich_help_panel="Recipe",
-        ),
-    ],
-)
+def _recipe_option(usual: str) -> inspect.Parameter:
+    """`--recipe`, with what is started from where it is not given."""
+    return _extra(
+        "recipe",
+        Annotated[
+            str | None,
+            typer.Option(
+                "--recipe",
+                metavar="NAME|FILE|RUN",
+                help=f"Settings to start from; see `otkit recipe list`.{usual and f' Default: {usual}.'}",
+                show_default=False,
+                rich_help_panel="Recipe",
+            ),
+        ],
+    )
+
+
 _SET = _extra(
     "set_",
     Annotated[

@@ -312,8 +312,8 @@ def note_corpus(corpus: ParallelCorpus | GoldSet | GoldCorpus, *, quiet: bool, r
     for text in corpus.notes:
         note(text, quiet=quiet)
     if not raw:
-        note(corpus.spaces.note(corpus.name), quiet=quiet)
-        note(corpus.spaces.raw_note(corpus.name), quiet=quiet)
+        for text in corpus.spaces.notes(corpus.name):
+            note(text, quiet=quiet)
 
 
 def set_threads(threads: int | None) -> None:

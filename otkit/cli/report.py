@@ -107,9 +107,10 @@ def report(
     config = given.settings("alignment", AlignmentSettings)
     if (file is None) == (gold is None):
         raise ConfigError("a report needs one corpus", remedy="give a FILE, or --gold FILE")
-    if gold is not None and (raw or segmenter or target is not None):
+    if gold is not None and (raw or segmenter or target is not None or input_format != "auto"):
         raise ConfigError(
-            "--gold holds both sentences and their words", remedy="leave --raw and --target out"
+            "--gold holds both sentences and their words",
+            remedy="leave --raw, --target and --input-format out",
         )
     if gold is not None:
         facts, examples = _from_gold(gold, count=sample, seed=seed, on_error=on_error, quiet=quiet)

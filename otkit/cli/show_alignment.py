@@ -147,6 +147,12 @@ def show_alignment(
             remedy=f"use one of: {', '.join(_EXPLAINED)}",
             setting="explain",
         )
+    if gold is not None and (explain is not None or shape == "pharaoh"):
+        raise ConfigError(
+            f"received {gold!r}, and {'reasons' if explain is not None else shape} compare with no gold",
+            remedy="leave it out",
+            setting="gold",
+        )
     claim_files({"output": output}, [model, compare, given.recipe], overwrite=overwrite)
     set_logging(verbose=verbose)
     config = given.settings("alignment", AlignmentSettings)

@@ -149,7 +149,8 @@ class PairSource:
         lengths = np.stack([tokens.lengths.numpy() for tokens in (source, target)])  # (2, pairs)
         order = _by_length(lengths, batches)
         # The number of batches is fixed beforehand, whatever was skipped: a resumed run counts on it.
-        parts = np.array_split(order, batches)
+        # None is empty: processes that wait for one another have a batch at every step.
+        parts = np.array_split(np.resize(order, max(len(order), batches)), batches)
         turns = rng.permutation(batches)
         draws = rng.integers(2**31, size=batches)
         for which in turns[asked.start :: asked.step]:

@@ -156,14 +156,20 @@ class SpaceCount:
             "its like, which is part of a word here: what splits at any Unicode white space counts more words"
         )
 
-    def raw_note(self, name: str) -> str | None:
-        """A sentence for a person whose input is aligned word by word and has lines without words."""
+    def raw_note(self, name: str, *, cut: bool = True) -> str | None:
+        """A sentence for a person whose input is aligned word by word and has lines without words; `cut` where the
+        caller can find the words itself."""
         if not self.raw or _NOTICED * self.raw < self._looked:
             return None
+        remedy = "`raw=True` finds the words" if cut else "put a space between its words first"
         return (
             f"{name}: {counted(self.raw, 'line')} (the first: line {self.first_raw}) in a script without spaces, and "
-            "none between its words: each stretch between two spaces counts as one word (`raw=True` finds the words)"
+            f"none between its words: each stretch between two spaces counts as one word ({remedy})"
         )
+
+    def notes(self, name: str, *, cut: bool = True) -> list[str]:
+        """Both notes on an input whose words matter, where there is something to say."""
+        return [said for said in (self.note(name), self.raw_note(name, cut=cut)) if said is not None]
 
 
 def skipped_note(errors: Iterable[InputError], count: int, *, what: str = "line", shown: int = 3) -> str:

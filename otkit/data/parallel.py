@@ -28,6 +28,7 @@ from otkit.data.lines import (
     joint_sha256,
     located,
     quote,
+    read_once,
     skipped_note,
     trimmed,
     unskipped,
@@ -41,6 +42,7 @@ __all__ = [
     "PairReader",
     "ParallelCorpus",
     "bad_line",
+    "is_passing",
     "languages_of",
     "open_corpus",
     "read_pairs",
@@ -51,6 +53,12 @@ __all__ = [
 FilePath = str | Path
 Block = list[str | InputError]
 Note = Callable[[str], None]
+
+
+def is_passing(file: FilePath) -> bool:
+    """Whether there is no file to take the hash of, or to read again: a pipe, or a data set of the Hub."""
+    return read_once(file) or data_set(file) is not None
+
 
 FORMATS: dict[str, str] = {
     "auto": "seen from the content",

@@ -26,7 +26,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if name == "cpu":
         return torch.device("cpu")
-    if name == "mps":
+    if name in ("mps", "mps:0"):  # which is what torch calls it
         if not torch.backends.mps.is_available():
             raise ConfigError(
                 "this machine has no Apple GPU (mps)",

@@ -110,13 +110,17 @@ def subword_units(hidden: Tensor, tokens: Tokens) -> Encoded:
     order = inside.to(torch.int8).argsort(
         dim=1, descending=True, stable=True
     )  # units first, in their own order
-    # Only a processor is asked how many columns hold a unit: a device would be waited for.
-    width = hidden.shape[1] if hidden.is_cuda else int(counts.amax()) if len(tokens) else 0
+    width = hidden.shape[1] if _waits(hidden) else int(counts.amax()) if len(tokens) else 0
     order = order[:, :width]
     mask = torch.arange(width, device=hidden.device).unsqueeze(0) < counts
     vectors = hidden.gather(1, order.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
     vectors = torch.where(mask.unsqueeze(-1), vectors, vectors.new_zeros(()))
     return Encoded(vectors, mask, torch.where(mask, tokens.word_ids.gather(1, order), -1))
+
+
+def _waits(values: Tensor) -> bool:
+    """Whether it costs a wait for a device to ask it how many columns hold a unit."""
+    return values.is_cuda
 
 
 def _total(hidden: Tensor, weights: Tensor) -> Tensor:

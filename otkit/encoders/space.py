@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otkit.errors import ConfigError
+from otkit.transport.problem import widened
 
 __all__ = ["Moments", "Space", "normalised_rows"]
 
@@ -31,8 +32,8 @@ class Space:
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(N, D) the vectors in their own precision, without what their language shares."""
-        mean, scale = self.mean.to(vectors.device), self.scale.to(vectors.device)
-        return ((vectors.double() - mean) / scale).to(vectors.dtype)
+        wide = widened(vectors)
+        return ((wide - self.mean.to(wide)) / self.scale.to(wide)).to(vectors.dtype)
 
     def rows(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, D) the same as vectors of length 1."""
@@ -57,7 +58,7 @@ class Moments:
 
     def add(self, vectors: Tensor | NDArray[np.float32]) -> None:
         """Take (N, D) vectors into account."""
-        part = torch.as_tensor(vectors).double().cpu()
+        part = torch.as_tensor(vectors).cpu().double()
         if not len(part):
             return
         mean = part.mean(0)

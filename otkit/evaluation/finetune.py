@@ -292,7 +292,7 @@ def _joined(
 ) -> tuple[nn.Module, MicroSteps, Links | None, TrainingSettings]:
     """What the loop trains where something stands beside the task: the head and the objectives on one encoder."""
     encoder = head.encoder
-    processes = number_of_processes(cpu=encoder.device.type == "cpu")
+    processes = number_of_processes(encoder.device)
     counted = JointSteps(
         transfer.settings, total_steps(config, task.micro_steps_per_epoch, processes=processes)
     )

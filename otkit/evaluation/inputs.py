@@ -114,15 +114,19 @@ class Reading:
                 where=str(place),
                 remedy=f"name the folder that holds {folder}/, or the files themselves",
             )
+        self.note(
+            f"{data}: there is no {folder}/ with {pattern}, so that part of the sample data is measured"
+        )
         return self.files(None, folder, pattern, sample=sample)
 
-    def corpus(self, file: ParallelFile) -> ParallelCorpus:
-        """A parallel file, open."""
+    def corpus(self, file: ParallelFile, *, by_word: bool = False) -> ParallelCorpus:
+        """A parallel file, open; `by_word` where its words matter, and not its sentences alone."""
         name, target = file if isinstance(file, tuple) else (file, None)
         corpus = open_corpus(
             name, target=target, format=self.format, langs=self.langs, on_error=self.on_error
         )
-        for text in (*corpus.notes, corpus.spaces.note(corpus.name)):
+        said = corpus.spaces.notes(corpus.name, cut=False) if by_word else [corpus.spaces.note(corpus.name)]
+        for text in (*corpus.notes, *said):
             if text:
                 self.note(text)
         return corpus
@@ -170,7 +174,7 @@ def gold_sets(
                 on_error=reading.on_error,
             )
             sets[language] = replace(found, languages=languages)
-            if said := sets[language].spaces.note(str(first or name)):
+            for said in sets[language].spaces.notes(str(first or name), cut=False):
                 reading.note(said)
     reading.check(sets)
     return sets
@@ -208,7 +212,7 @@ def linked_sets(texts: Sequence[ParallelFile], reading: Reading) -> dict[str, Go
     aligner = WordAligner(open_encoder(device="cpu"), AlignmentSettings(strategy="mutual"))
     sets: dict[str, GoldSet] = {}
     for text in texts:
-        corpus = reading.corpus(text)
+        corpus = reading.corpus(text, by_word=True)
         language = short_code(corpus.languages[0])
         if language in sets:
             raise ConfigError(f"two files have the first language {language!r}", remedy="evaluate one by one")

@@ -19,7 +19,7 @@ from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.store import UnitStore, averaged, encode_layers, tokenise
 from otkit.data.gold import GoldPair, languages_of_gold
 from otkit.encoders.encoder import Encoder
-from otkit.errors import InputError, choose
+from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, FloatArray, alignment_table
 from otkit.evaluation.protocol import Findings, Metric, Progress, Task
 from otkit.evaluation.significance import Comparison, Interval, bootstrap, compare
@@ -288,7 +288,13 @@ def tune_word_alignment(
                 setting in _OF_THRESHOLD and best.strategy != "threshold"
             ):
                 continue
-            trial = best.changed(**{setting: value})
+            try:
+                # A threshold is of its strategy.
+                trial = best.changed(
+                    **{setting: value, **({"threshold": None} if setting == "strategy" else {})}
+                )
+            except ConfigError:  # does not go with what was given, as a dot product with transport
+                continue
             here = figure(trial)
             better = sign * here < sign * found
             trials.append(Trial(setting, value, here, kept=better))

@@ -34,7 +34,8 @@ def _annotate(session: Session, request: Mapping[str, Any]) -> Any:
 def _undo(session: Session, request: Mapping[str, Any]) -> Any:
     undone = _annotations_of(session).undo(request["by"])
     if undone is not None and session.corpus is not None:
-        session.corpus.judge(undone["source"], undone["target"], undone["verdict"])
+        pair = undone["source"], undone["target"]
+        session.corpus.judge(*pair, _annotations_of(session).verdict(*pair))
     return {"undone": undone}
 
 

@@ -140,7 +140,7 @@ class Annotations:
         pair.note = entry.get("note", pair.note)
         pair.verdict = entry.get("verdict", pair.verdict)
         if "verdict" in entry:
-            self._verdicts[_key(entry)] = pair.verdict
+            self._verdicts[_key(entry)] = entry.get("stands", pair.verdict)
 
     def _before(self, entry: dict[str, Any]) -> dict[str, Any]:
         """The entry that takes this one back."""
@@ -149,6 +149,8 @@ class Annotations:
         if "cells" in entry:
             back["cells"] = [[i, j, pair.cells.get((i, j), "none")] for i, j, _ in entry["cells"]]
         back |= {name: getattr(pair, name) for name in ("done", "note", "verdict") if name in entry}
+        if "verdict" in entry:  # another annotator's may have stood before
+            back["stands"] = self.verdict(entry["source"], entry["target"])
         return back
 
     def _shown(self, by: str, key: Key) -> dict[str, Any]:

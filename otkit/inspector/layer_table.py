@@ -100,7 +100,7 @@ def _clouds(encoder: Encoder, pairs: Pairs) -> list[tuple[Vectors, Vectors]]:
         found = []
         for store in stores:
             sides = [store.gather(rows + side) for side in (0, 1)]
-            source, target = (_unit(side.vectors[side.mask].double().cpu().numpy()) for side in sides)
+            source, target = (_unit(side.vectors[side.mask].cpu().double().numpy()) for side in sides)
             found.append((source, target))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -28,11 +27,14 @@ class _Block:
 
 
 _HEAD = 1000  # sentences that show the scheme
+_DOCUMENT = "-DOCSTART-"
 
 
 @dataclass
 class Conll:
     """CoNLL files. The target is of the same kind, its labels ignored, or has one sentence of words a line.
+
+    Comments are not carried over.
 
     column, token_column  counted from 1, or from the end below 0
     """
@@ -73,7 +75,7 @@ class Conll:
             self.scheme = scheme_of(labels)
         widths = [len(row) for block in head for _, row in block.rows[:1]]
         self._columns = max(2, *map(abs, (self.column, self.token_column)), mode(widths) if widths else 0)
-        targets = _target_sentences(words)
+        targets = _target_sentences(words, self.token_column)
         number = 0
         for number, block in enumerate(chain(head, blocks), 1):
             sentence = next(targets, None)
@@ -171,10 +173,10 @@ def _cell(row: Sequence[str], column: int, what: str, where: str) -> str:
     return row[_index(column)]
 
 
-def _blocks(source: LineSource) -> Iterator[_Block]:
+def _blocks(lines: Iterable[str | InputError]) -> Iterator[_Block]:
     """The sentences of a CoNLL file; comments before the first token of one and -DOCSTART- are passed over."""
     block = _Block()
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(lines, 1):
         if isinstance(line, InputError):
             block = _Block(block.rows, line)
             continue
@@ -183,22 +185,36 @@ def _blocks(source: LineSource) -> Iterator[_Block]:
                 yield block
             block = _Block()
             continue
-        row = line.split("\t") if "\t" in line else line.split()
-        if (row[0] == "-DOCSTART-" or (line.startswith("# ") and "\t" not in line)) and not block.rows:
+        row = _row(line)
+        if (row[0] == _DOCUMENT or _is_comment(line)) and not block.rows:
             continue
-        block.rows.append((number, [cell.strip() for cell in row]))
+        block.rows.append((number, row))
     if block.rows or block.bad:
         yield block
 
 
-def _target_sentences(source: LineSource) -> Iterator[tuple[str, ...] | InputError]:
-    """Words of each sentence: of CoNLL, which tabs or blank lines among the first lines show, or a sentence a line."""
+def _row(line: str) -> list[str]:
+    """The cells of a line, between tabs or between ASCII spaces: a word may hold another kind of space."""
+    return [trimmed(cell) for cell in line.split("\t")] if "\t" in line else list(spaced(line).bare)
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("# ") and "\t" not in line
+
+
+def _target_sentences(source: LineSource, column: int) -> Iterator[tuple[str, ...] | InputError]:
+    """Words of each sentence: of CoNLL, in the column of the source's, or of a sentence a line."""
     lines = iter(source)
     head = list(islice(lines, _HEAD))
-    filled = [line for line in head if isinstance(line, str) and trimmed(line)]
-    single = sum(len(line.split()) == 1 for line in filled) == len(filled)
-    if any("\t" in line for line in filled) or (single and len(filled) < len(head)):
-        yield from _target_tokens(chain(head, lines))
+    if _is_conll(head):
+        for block in _blocks(chain(head, lines)):
+            try:
+                yield block.bad or tuple(
+                    row[0] if len(row) == 1 else _cell(row, column, "tokens", f"{source.name}:{number}")
+                    for number, row in block.rows
+                )
+            except InputError as error:
+                yield error
         return
     for number, line in enumerate(chain(head, lines), 1):
         if isinstance(line, str) and not trimmed(line):
@@ -206,17 +222,16 @@ def _target_sentences(source: LineSource) -> Iterator[tuple[str, ...] | InputErr
         yield line if isinstance(line, InputError) else spaced(line).bare
 
 
-def _target_tokens(lines: Iterable[str | InputError]) -> Iterator[tuple[str, ...] | InputError]:
-    words: list[str] = []
-    bad: InputError | None = None
-    for line in chain(lines, [""]):
-        if isinstance(line, InputError):
-            bad = line
-        elif trimmed(line):
-            words.append(re.split(r"\t| ", line, maxsplit=1)[0])
-        elif words or bad:
-            yield bad or tuple(words)
-            words, bad = [], None
+def _is_conll(head: Sequence[str | InputError]) -> bool:
+    """Tabs among the first lines show it, or -DOCSTART-, or lines of equally many words with blank ones between."""
+    texts = [trimmed(line) for line in head if isinstance(line, str)]
+    if any("\t" in line or line.startswith(_DOCUMENT) for line in texts):
+        return True
+    rows = {len(spaced(line).bare) for line in texts if line and not _is_comment(line)}
+    blank = [place for place, line in enumerate(texts) if not line]
+    # Of one word a line, a blank one at the end says so; of more, it may be the end of any file.
+    between = any(any(texts[place + 1 :]) for place in blank[:1])
+    return bool(blank) and (rows == {1} or (len(rows) == 1 and between))
 
 
 @dataclass(frozen=True)

@@ -451,11 +451,15 @@ def look_up(path: str | Path, word: str, *, most: int = 20) -> list[Entry]:
     base = open_lexicon(path)
     try:
         with sound(path):
-            for same in ("", " COLLATE NOCASE"):
+            # SQLite knows the capitals of ASCII alone.
+            forms = dict.fromkeys((word, word.lower(), word.capitalize(), word.title(), word.upper()))
+            for form, same in (*((form, "") for form in forms), (word, " COLLATE NOCASE")):
+                found: list[Entry] = []
                 for side, sureness in _SURENESS.items():
                     where, order = f"WHERE e.{side} = ?{same}", f"e.{sureness} DESC, e.id"
-                    if found := list(read_entries(base, where, (word,), order=order, most=most)):
-                        return found
+                    found += read_entries(base, where, (form,), order=order, most=most - len(found))
+                if found:
+                    return found
     finally:
         base.close()
     return []

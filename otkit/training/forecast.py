@@ -28,6 +28,7 @@ from otkit.data.views import PairCorpus, files_of
 from otkit.encoders.device import autocast, slow_precision
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
+from otkit.training.loop import check_reached
 from otkit.training.objectives import AlignmentModel
 from otkit.training.protocols import Observer
 from otkit.training.reading import LinkReader
@@ -206,6 +207,7 @@ def _descend(module: AlignmentModel, parts: Sequence[PairBatch], precision: str)
     for batch in parts:
         with autocast(module.encoder.device, precision):
             loss = torch.stack(list(module(batch).parts.values())).sum()
+        check_reached(loss)
         loss.backward()  # type: ignore[no-untyped-call]
     _ = [float(w.grad.flatten()[0]) for w in module.parameters() if w.grad is not None][:1]  # waits for a GPU
     module.zero_grad()

@@ -101,8 +101,8 @@ class CopiedStart:
                 twins[id(weight)] = nn.Parameter(own, requires_grad=False)
                 self.bytes += own.numel() * own.element_size()
         for buffer in model.buffers():
-            if buffer.is_floating_point():
-                twins[id(buffer)] = buffer.detach().to(dtype, copy=True)
+            if buffer.is_floating_point():  # frequencies of positions, say, are not rounded
+                twins[id(buffer)] = buffer.detach().clone()
         model = copy.deepcopy(model, twins)
         model.train(False)
         self._encoder = encoder.with_model(model)

@@ -12,10 +12,9 @@ from torch import Tensor
 from otkit.data.batching import PairBatch
 from otkit.encoders.device import send
 from otkit.encoders.families import word_table
-from otkit.encoders.pooling import pool_words, subword_units
+from otkit.encoders.pooling import Encoded, pool_words, subword_units
 from otkit.encoders.tokens import Tokens
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import InputError
 from otkit.training.encoded import EncodedPairs, Joint, Masked
 from otkit.training.settings import ObjectiveSettings
 
@@ -127,21 +126,32 @@ def with_hidden_words(
         sides = tuple(_encoded(hide(side), encoder) for side in (batch.source, batch.target))
         pairs = replace(pairs, masked=sides)
     if "joint" in config.needs:
-        pairs = replace(pairs, joint=_joint(batch, hide, encoder, config))
+        pairs = replace(pairs, joint=_joint(pairs, batch, hide, encoder, config))
     return pairs
 
 
+def _nothing(pairs: EncodedPairs) -> Joint:
+    """The joint text of no pair, whose losses are 0, with a gradient of 0."""
+    source, target = (
+        Encoded(side.vectors[:0], side.mask[:0], side.word_ids[:0]) for side in (pairs.source, pairs.target)
+    )
+    none = source.word_ids.new_zeros(0)
+    masked = Masked(source.vectors, none, none)
+    return Joint(none, masked, source, target, (source.mask, target.mask))
+
+
 def _joint(
-    batch: PairBatch, hide: Callable[[Tokens], HiddenWords], encoder: TorchEncoder, config: ObjectiveSettings
+    pairs: EncodedPairs,
+    batch: PairBatch,
+    hide: Callable[[Tokens], HiddenWords],
+    encoder: TorchEncoder,
+    config: ObjectiveSettings,
 ) -> Joint:
     texts = join_pairs(
         batch.source, batch.target, limit=encoder.max_tokens, padding_id=encoder.subwords.padding_id
     )
-    if len(texts.rows) == 0:
-        raise InputError(
-            "no pair of the batch fits the encoder as one text",
-            remedy="leave tlm and denoising-alignment out, or shorten the sentences",
-        )
+    if len(texts.rows) == 0:  # a long pair that stands alone in a piece of a batch
+        return _nothing(pairs)
     hidden, device = hide(texts.tokens), encoder.device
     masked = _encoded(hidden, encoder)
     units = [

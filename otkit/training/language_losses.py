@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from otkit.errors import ConfigError
 from otkit.training.encoded import EncodedPairs, Joint, Masked, Part
@@ -48,7 +48,9 @@ def denoising_alignment(pairs: EncodedPairs, config: ObjectiveSettings) -> Part:
     joint = _joint(pairs, "denoising-alignment")
     n, m = joint.source.mask.shape[1], joint.target.mask.shape[1]
     given = pairs.links if config.links == "given" else None
-    labels = (own_links(pairs, config) if given is None else given)[joint.rows, :n, :m]
+    labels = (own_links(pairs, config) if given is None else given)[joint.rows]
+    # On a GPU the units of the joint text are as wide as the text, which is wider than either sentence.
+    labels = pad(labels, (0, max(0, m - labels.shape[2]), 0, max(0, n - labels.shape[1])))[:, :n, :m]
     pointer = pairs.heads["pointer"]
     total = joint.source.vectors.new_zeros(())
     count = total

@@ -48,6 +48,7 @@ __all__ = [
     "Record",
     "TrainResult",
     "TrainingSettings",
+    "check_reached",
     "train",
 ]
 
@@ -55,6 +56,15 @@ HISTORY_FILE = "history.jsonl"
 """The records of a run, one a line."""
 
 _ASK_EVERY = 10
+
+
+def check_reached(loss: Tensor) -> None:
+    """Refuse a loss that no trained weight has a part in."""
+    if not loss.requires_grad:
+        raise TrainingError(
+            "no trained weight reaches the loss",
+            remedy="freeze fewer layers, compare a higher one, or leave the adapters out",
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ def train(
     meet within every batch, so all of them must have equally many. `links` are read before the first step and
     then as often as they ask, by each process for its own micro-steps, with whole weights.
     """
-    accelerator = open_accelerator(config, folder, log_to, cpu=next(module.parameters()).device.type == "cpu")
+    accelerator = open_accelerator(config, folder, log_to, device=next(module.parameters()).device)
     world, rank = accelerator.num_processes, accelerator.process_index
     if gathers and world > 1 and source.splits:
         raise TrainingError(
@@ -242,11 +252,7 @@ class _Run:
             with synchronised(self.accelerator, self.model, last and position == len(parts) - 1):
                 losses = self.model(batch)
                 loss = torch.stack(list(losses.parts.values())).sum() / self.config.grad_accum
-                if not loss.requires_grad:
-                    raise TrainingError(
-                        "no trained weight reaches the loss",
-                        remedy="freeze fewer layers, compare a higher one, or leave the adapters out",
-                    )
+                check_reached(loss)
                 self.accelerator.backward(loss)
             tally.add(batch, losses, self.config.grad_accum)
 

@@ -49,7 +49,7 @@ def held_out_divergence(
                     layers = module.encode_layers(batch, anchored=False)
                     for pairs, weight in zip(layers, config.layer_weights or (1.0,), strict=True):
                         part = optimal_transport(replace(pairs, batch_fraction=1.0), config)
-                        total += weight * part.value.double().cpu() * len(batch.indices)
+                        total += weight * part.value.cpu().double() * len(batch.indices)
                     count += len(batch.indices)
                     if observer is not None:
                         observer.progress("measuring held-out text", done + count, pairs_in_all)

@@ -17,12 +17,13 @@ from accelerate.utils import DistributedDataParallelKwargs, DistributedType  # t
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
-from otkit.errors import TrainingError, choose, require_extra
+from otkit.errors import ConfigError, TrainingError, choose, require_extra
 from otkit.training.schedule import PRECISIONS
 from otkit.training.settings import TrainingSettings
 
 __all__ = [
     "TRACKERS",
+    "check_trained_in",
     "flat_settings",
     "gather_weights",
     "is_main_process",
@@ -49,19 +50,31 @@ TRACKERS = {
 }
 
 
+def _settle_on(device: torch.device) -> None:
+    """Let accelerate begin on this device: it keeps that of a process's first run for all later ones, and knows of the
+    GPUs of one process only which is the current one."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    begun = bool(PartialState._shared_state)
+    if begun and launched_processes() == 1 and PartialState().device.type != device.type:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def open_accelerator(
-    config: TrainingSettings, folder: Path, log_to: Sequence[str], *, cpu: bool
+    config: TrainingSettings, folder: Path, log_to: Sequence[str], *, device: torch.device
 ) -> Accelerator:
     """accelerate, as a run needs it; unknown trackers, and those whose package is missing, are errors."""
     for name in log_to:
         choose(name, TRACKERS, what="tracker")
         require_extra(TRACKERS[name], extra="trackers" if name == "tensorboard" else None)
-    # accelerate keeps the precision of a process's first run for all later ones, which may want another.
+    check_trained_in(device, config.precision)
+    _settle_on(device)
+    # So it does with the precision.
     if is_initialized() and AcceleratorState().mixed_precision != PRECISIONS[config.precision]:
         AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision=PRECISIONS[config.precision],
-        cpu=cpu,
+        cpu=device.type == "cpu",
         # Else the rate would move on by as many steps as there are processes.
         step_scheduler_with_optimizer=False,
         log_with=list(log_to) or None,
@@ -93,9 +106,16 @@ def local_device(device: str) -> str:
     return device
 
 
-def number_of_processes(*, cpu: bool) -> int:
+def check_trained_in(device: torch.device, precision: str) -> None:
+    """Refuse what accelerate would silently train in fp32."""
+    if device.type == "cpu" and precision == "fp16":
+        raise ConfigError("fp16 is trained in on a GPU only", remedy="use bf16 or fp32", setting="precision")
+
+
+def number_of_processes(device: torch.device) -> int:
     """How many processes share the run."""
-    return int(PartialState(cpu=cpu).num_processes)
+    _settle_on(device)
+    return int(PartialState(cpu=device.type == "cpu").num_processes)
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | int | str | bool]:

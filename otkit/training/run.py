@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,6 +54,9 @@ __all__ = [
     "run_metadata",
 ]
 
+# Visits of a pair in a run, past which its author may not have meant so many.
+_MANY_VISITS = 100
+
 RUN_FILE = "run.json"
 """What a run is: whoever goes on with it must be that one."""
 
@@ -88,7 +92,7 @@ def align_encoder(
     def tokenised(done: int, total: int) -> None:
         observer.progress("tokenising", done, total)
 
-    processes = number_of_processes(cpu=encoder.device.type == "cpu")
+    processes = number_of_processes(encoder.device)
     settings = settings.for_encoder(encoder).for_processes(processes)
     source = PairSource(corpora, encoder, settings.batching, seed=settings.training.seed, progress=tokenised)
     fingerprint = {
@@ -109,6 +113,7 @@ def align_encoder(
             encoder.settings = saved.settings
         observer.note(f"{folder}: the run ended at its last step, {steps}; nothing is left to train")
         return replace(ended, main=main)
+    _note_visits(source, steps * settings.training.grad_accum * processes, observer)
     untouched = copy_layers_above(encoder, layers_kept(encoder, settings.tuning))
     module = build_model(
         encoder,
@@ -293,6 +298,18 @@ def _origin(recipe: Recipe) -> str:
     return f"The settings of a run of otkit {__version__}, as they were used{come}"
 
 
+def _note_visits(source: PairSource, micro_steps: int, observer: Observer) -> None:
+    """Say where a run goes through a small file so often that it was hardly meant: epochs count a quota of pairs."""
+    files = files_of(source.corpora)
+    drawn = micro_steps * source.config.batch_size * len(source.corpora) / len(files)
+    for corpus in files:
+        if drawn > _MANY_VISITS * len(corpus):
+            observer.note(
+                f"{corpus.name}: each of its {len(corpus):,} pairs comes about {drawn / len(corpus):,.0f} times;"
+                " `steps` or `pairs_per_language` makes the run shorter"
+            )
+
+
 def _note_discarded(encoder: TorchEncoder, settings: Recipe, observer: Observer) -> None:
     """Say where the layers compared learn in the run and are not saved as they learnt."""
     above, objective = layers_kept(encoder, settings.tuning), settings.objective
@@ -320,6 +337,8 @@ def _save_beside_history(
     encoder.save(whole, metadata, texts=texts, overwrite=True)
     (whole / MARKER).unlink()  # the run's own stays
     for path in sorted(whole.iterdir(), key=lambda path: path.name == "config.json"):
+        if path.is_dir():  # that of an earlier try stands in the way
+            shutil.rmtree(folder / path.name, ignore_errors=True)
         path.replace(folder / path.name)
     whole.rmdir()
 
@@ -381,7 +400,7 @@ def _ended(folder: Path, fingerprint: Mapping[str, Any], steps: int, select: str
     if read_json(folder / RUN_FILE) != json.loads(to_json(fingerprint)) or stated.get("steps") != steps:
         return None
     history = tuple(json.loads(line) for line in (folder / HISTORY_FILE).read_text("utf-8").splitlines())
-    measured = [record for record in history if select in record]
+    measured = [record for record in history if record.get(select) is not None]
     first = {"lower": min, "higher": max}[FIGURES[select][1]]
     best = first(measured, key=lambda record: float(record[select])) if measured else None
     return TrainResult(

@@ -9,6 +9,7 @@ import torch
 
 from otkit.data.lines import words_of
 from otkit.data.views import PairCorpus
+from otkit.encoders.encoder import tokenize_fitting
 from otkit.encoders.torch import TorchEncoder
 from otkit.training.encoded import EncodedPairs
 from otkit.training.objectives import encode_units
@@ -50,6 +51,10 @@ def kernel_converges(
         pairs += [pair for pair, _ in zip(short, range(_TRIED), strict=False)]
     if not pairs:
         return False
+    fitting = [set(tokenize_fitting(encoder, list(side))[0]) for side in zip(*pairs, strict=True)]
+    pairs = [pair for number, pair in enumerate(pairs) if all(number in kept for kept in fitting)]
+    if not pairs:
+        return False
     with torch.no_grad():
         sides = [
             encoder.tokenize(list(side), prefix="").to(encoder.device) for side in zip(*pairs, strict=True)
@@ -65,4 +70,4 @@ def kernel_converges(
             targets=0,
         )
         plan = plan_between(tried, replace(objective, scope="pair"))
-    return bool(plan.converged.double().mean() >= _ENOUGH)
+    return bool(plan.converged.float().mean() >= _ENOUGH)

@@ -198,7 +198,7 @@ def map_words(
                 with torch.no_grad():
                     units = encode(encoder, chosen)
                 places, known = _rows_of_units(rows[fits], units)
-                seen.append(units.vectors[known].double().cpu())
+                seen.append(units.vectors[known].cpu().double())
                 aims.append(static.table[places[known].cpu()].double())
                 wanted -= len(aims[-1])
     if sum(map(len, aims)) < 2:

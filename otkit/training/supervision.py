@@ -19,6 +19,7 @@ from otkit.data.links import parse_links
 from otkit.data.parallel import Pair
 from otkit.data.views import PairCorpus, languages_of_pairs
 from otkit.encoders.pooling import Encoded, pool_words
+from otkit.encoders.tokens import TooLongError
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import InputError
 
@@ -127,7 +128,14 @@ class Teacher:
     def units(self, batch: PairBatch) -> Encoded:
         """(B,M,D') the words of the batch's target sentences."""
         corpus = self._corpora[batch.corpus]
-        tokens = self.encoder.tokenize([words_of(corpus[index].target) for index in batch.indices])
+        try:
+            tokens = self.encoder.tokenize([words_of(corpus[index].target) for index in batch.indices])
+        except TooLongError as error:
+            raise InputError(
+                f"has {error.tokens} subword tokens for the teacher, which takes {error.limit}",
+                where=f"{corpus.name}:{corpus[batch.indices[error.index]].line}",
+                remedy="shorten the sentence, or choose another teacher",
+            ) from error
         _, spoken = languages_of_pairs(corpus, batch.indices)
         tokens = self.encoder.subwords.in_languages(tokens, spoken).to(self.encoder.device)
         with torch.no_grad():

@@ -56,7 +56,7 @@ def fused_gromov(
             f"distances of shapes {tuple(source.shape)} and {tuple(target.shape)}",
             remedy=f"give source {sizes[0]} and target {sizes[1]}",
         )
-    within = source.detach().double().cpu(), target.detach().double().cpu()
+    within = source.detach().cpu().double(), target.detach().cpu().double()
 
     def solve(number: int, cost: Tensor, a: Tensor, b: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         s, t = within[0][number][rows][:, rows], within[1][number][columns][:, columns]
@@ -73,7 +73,7 @@ def _one_by_one(cost: Tensor, a: Tensor, b: Tensor, solve: OneProblem) -> FixedP
     check_shapes(cost, a, b)
     cost = at_least_fp32(cost)
     a, b = a.to(cost.dtype), b.to(cost.dtype)
-    wide = [tensor.detach().double().cpu() for tensor in (cost, a, b)]
+    wide = [tensor.detach().cpu().double() for tensor in (cost, a, b)]
     matrix = torch.zeros_like(wide[0])
     for number in range(len(cost)):
         rows, columns = (weights[number].nonzero()[:, 0] for weights in wide[1:])

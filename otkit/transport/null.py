@@ -9,7 +9,7 @@ from torch import Tensor
 
 from otkit.errors import ConfigError, choose
 from otkit.transport.cost import at_least_fp32
-from otkit.transport.problem import check_shapes
+from otkit.transport.problem import check_shapes, widened
 
 __all__ = ["NULL_COSTS", "null_cost"]
 
@@ -46,9 +46,9 @@ def _equidistant(cost: Tensor, real: Tensor, vectors: Tensor | None = None) -> T
             "this null cost needs the vectors of the sources", remedy="give vectors of shape (B,N,D)"
         )
     mask = real.any(2)
-    unit = torch.nn.functional.normalize(at_least_fp32(vectors).double(), dim=2) * mask[:, :, None]
+    unit = torch.nn.functional.normalize(widened(at_least_fp32(vectors)), dim=2) * mask[:, :, None]
     inverse = torch.linalg.pinv(unit @ unit.transpose(1, 2), hermitian=True)
-    ones = mask.double()[:, :, None]
+    ones = widened(mask)[:, :, None]
     spread = (ones.transpose(1, 2) @ inverse @ ones)[:, 0, 0]
     cosine = torch.where(spread > 0, spread.clamp(min=1.0).rsqrt(), 0.0)
     return (0.5 * (1.0 - cosine)).to(cost.dtype)

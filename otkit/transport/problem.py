@@ -20,6 +20,7 @@ __all__ = [
     "safe_log",
     "softmin",
     "target_marginal",
+    "widened",
     "working_dtype",
 ]
 
@@ -95,6 +96,11 @@ class Solution:
 def working_dtype(values: Tensor) -> torch.dtype:
     """Double for potentials where the device has it (Apple's does not)."""
     return torch.float32 if values.device.type == "mps" else torch.float64
+
+
+def widened(values: Tensor) -> Tensor:
+    """The values in the precision of potentials."""
+    return values.to(working_dtype(values))
 
 
 def safe_log(weights: Tensor) -> Tensor:

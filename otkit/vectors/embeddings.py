@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from otkit import __version__
-from otkit.data.hub import data_set
 from otkit.data.lines import SKIP, SpaceCount, read_once
-from otkit.data.parallel import BadLine, silent
+from otkit.data.parallel import BadLine, is_passing, silent
 from otkit.data.texts import Text, languages_of_texts, read_texts
 from otkit.encoders.encoder import stated_settings
 from otkit.encoders.space import Space
@@ -65,7 +64,7 @@ class TextInput:
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says; the hash is of the file's bytes, and unknown for streams."""
-        hashes = [None if _passing(file) else sha256_of(Path(file)) for file in self.files]
+        hashes = [None if is_passing(file) else sha256_of(Path(file)) for file in self.files]
         return {
             "files": self.files,
             "sha256": hashes,
@@ -135,7 +134,7 @@ def embed_corpora(
 
     measured = _measured_on(inputs, config)
     for one in inputs:  # the hash of a large file takes minutes: what is no text is said before
-        if not any(map(_passing, one.files)):
+        if not any(map(is_passing, one.files)):
             next(texts_of(one), None)
     streams = [(texts_of(one, note), one) for one in inputs]
     model = _model_facts(embedder)
@@ -166,7 +165,11 @@ def embed_corpora(
     with writer:
         texts, skipped = (int(writer.known.get(name, 0)) for name in ("texts", "skipped"))
         waiting: deque[_Window] = deque()
-        records = islice(_records(streams, None if config.raw else note), texts + skipped, None)
+        records = islice(
+            _records(streams, None if config.raw else note, by_word=config.unit == "word"),
+            texts + skipped,
+            None,
+        )
         found = (engine or _here(embedder))(_texts(_windows(records), waiting))
         for embedded in found:
             window = waiting.popleft()
@@ -252,11 +255,6 @@ def _here(embedder: Embedder) -> Engine:
     return lambda windows: map(embedder.spoken, windows)
 
 
-def _passing(file: str) -> bool:
-    """Whether there is no file to take the hash of: a pipe, or a data set of the Hub."""
-    return read_once(file) or data_set(file) is not None
-
-
 def _model_facts(embedder: Embedder) -> dict[str, Any]:
     encoder = embedder.encoder
     return {
@@ -273,17 +271,23 @@ Record = tuple[Text | BadLine, TextInput]
 
 
 def _records(
-    streams: Iterable[tuple[Iterator[Text | BadLine], TextInput]], note: Callable[[str], None] | None
+    streams: Iterable[tuple[Iterator[Text | BadLine], TextInput]],
+    note: Callable[[str], None] | None,
+    *,
+    by_word: bool,
 ) -> Iterator[Record]:
-    """All records; `note` is told of words that other programs count otherwise (None: there are no words yet)."""
+    """All records; `note` is told of words that other programs count otherwise, and of text without any where it is
+    embedded by the word (None: words are still to be found)."""
     for stream, one in streams:
         spaces = SpaceCount()
         for record in stream:
             if isinstance(record, Text):
                 spaces.look(record.line, record.text)
             yield record, one
-        text = spaces.note(" + ".join(dict.fromkeys(one.names.values())))
-        if text and note:
+        if note is None:
+            continue
+        name = " + ".join(dict.fromkeys(one.names.values()))
+        for text in filter(None, spaces.notes(name) if by_word else [spaces.note(name)]):
             note(text)
 
 

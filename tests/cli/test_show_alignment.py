@@ -262,6 +262,16 @@ ERRORS = {
         ("--epsilon", "0"),
         "--epsilon: received '0'; expected a number above 0",
     ),
+    "gold beside reasons": (
+        (SOURCE, TARGET),
+        ("--explain", "source:0", "--gold", "0-0"),
+        "--gold: received '0-0', and reasons compare with no gold; leave it out",
+    ),
+    "gold beside bare links": (
+        (SOURCE, TARGET),
+        ("-f", "pharaoh", "--gold", "0-0"),
+        "pharaoh compare with no gold",
+    ),
     "no such model": ((SOURCE, TARGET), ("--compare", "missing/folder/x"), "missing/folder/x"),
 }
 

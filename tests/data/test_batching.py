@@ -169,6 +169,11 @@ def test_a_sentence_too_long_for_the_encoder_names_its_line(
     source = PairSource([text], tiny_encoder, BatchingSettings(batch_size=2, on_error="skip"))
     assert sorted(i for parts in members(source, 0, 2) for part in parts for i in part) == [0, 2]
     assert source.too_long == 1
+    # No batch is empty, however few pairs are left: processes wait for one another at each.
+    alone = PairSource([text], tiny_encoder, BatchingSettings(batch_size=1, on_error="skip"))
+    batches = [part for parts in members(alone, 0, 3) for part in parts]
+    assert [len(part) for part in batches] == [1, 1, 1]
+    assert {i for part in batches for i in part} == {0, 2}
 
 
 def test_english_becomes_the_target_and_held_out_pairs_leave_training(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from otkit.data.lines import SKIP, words_of
-from otkit.data.parallel import BadLine, Pair, open_corpus, read_pairs
+from otkit.data.parallel import BadLine, Pair, is_passing, open_corpus, read_pairs
 from otkit.errors import ConfigError, InputError
 
 PAIRS = [
@@ -477,3 +477,9 @@ def test_languages_are_asked_for_only_where_they_are_needed(tmp_path: Path) -> N
         InputError, match="received the languages 'german', expected two codes joined by a hyphen"
     ):
         open_corpus(path, langs="german")
+
+
+def test_what_is_no_file_has_no_hash(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").touch()
+    passing = ("-", "/dev/stdin", "/dev/fd/63", "hf://datasets/some/set:de-en")
+    assert [is_passing(one) for one in (*passing, tmp_path / "a.tsv")] == [True] * 4 + [False]

@@ -261,14 +261,22 @@ def test_gates_know_which_way_is_better() -> None:
     from otkit.cli.evaluate_run import check_gates, parse_gates
 
     summary = summarise([cell("model", 0, findings(de=[1.0, 0.0], fr=[1.0, 1.0]))], [RIGHT, LOOK])
-    check_gates(parse_gates(["accuracy=0.75", "Hubness=1.5"], [RIGHT, LOOK]), {"toy": summary})
+    check_gates(parse_gates(["accuracy=0.75", "Hubness=1.5"], {"toy": [RIGHT, LOOK]}), {"toy": summary})
     with pytest.raises(GateError, match=r"accuracy is 0\.7500, the gate is 0\.76"):
         check_gates({"accuracy": 0.76}, {"toy": summary})
+    # Of several tasks each that has the metric is asked, or the one that is named.
+    other = summarise([cell("model", 0, findings(de=[0.0, 0.0], fr=[1.0, 1.0]))], [RIGHT, LOOK])
+    both = {"toy": summary, "word-toy": other}
+    with pytest.raises(GateError, match=r"^word-toy: accuracy is 0\.5000, the gate is 0\.75$"):
+        check_gates({"accuracy": 0.75}, both)
+    check_gates(
+        parse_gates(["toy.accuracy=0.75", "word-toy.accuracy=.5"], {key: [RIGHT] for key in both}), both
+    )
     with pytest.raises(GateError, match=r"hubness is 1\.5000, the gate is 1\.4"):
         check_gates({"hubness": 1.4}, {"toy": summary})
     with pytest.raises(
         ConfigError, match="unknown metric of --fail-under 'acuracy'; did you mean 'accuracy'"
     ):
-        parse_gates(["acuracy=1"], [RIGHT])
+        parse_gates(["acuracy=1"], {"toy": [RIGHT]})
     with pytest.raises(ConfigError, match="write METRIC=X"):
-        parse_gates(["accuracy"], [RIGHT])
+        parse_gates(["accuracy"], {"toy": [RIGHT]})

@@ -105,6 +105,21 @@ def test_tuning_never_ends_worse_and_its_recipe_is_read(tiny_encoder: TorchEncod
     assert AlignmentSettings.from_dict(read_recipe(path).table("alignment")) == tuned.config
 
 
+def test_tuning_begins_with_a_threshold_and_passes_over_what_does_not_go(tiny_encoder: TorchEncoder) -> None:
+    """As a recipe has it that was tuned before, and as a dot product has no transport."""
+    grid = {"strategy": ("mutual", "threshold"), "transport": ("none", "balanced"), "tau": (0.1, 0.4)}
+    start = AlignmentSettings(threshold=0.4)
+    tuned = tune_word_alignment(tiny_encoder, {"de": PAIRS}, config=start, grid=grid)
+    assert {trial.value for trial in tuned.trials if trial.setting == "strategy"} == {"mutual"}
+    dot = tune_word_alignment(
+        tiny_encoder,
+        {"de": PAIRS},
+        config=AlignmentSettings(transport="none", cost="dot", tau=0.1),
+        grid=grid,
+    )
+    assert not [trial for trial in dot.trials if trial.setting == "transport"]
+
+
 def test_a_task_of_the_protocol(tiny_encoder: TorchEncoder, tmp_path: Path) -> None:
     task = word_alignment_task({"de": (PAIRS, "hash")}, AlignmentSettings())
     store = CellStore(tmp_path, resume=False)

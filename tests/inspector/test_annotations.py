@@ -69,6 +69,20 @@ def test_undo_goes_back_change_by_change(tmp_path: Path) -> None:
     assert notes.of("ana", *PAIR)["cells"] == []
 
 
+def test_one_annotator_s_undo_leaves_the_verdict_of_another(tmp_path: Path) -> None:
+    notes = Annotations(tmp_path / "a")
+    notes.change("ana", *PAIR, {"verdict": "accepted"})
+    notes.change("ben", *PAIR, {"verdict": "rejected"})
+    assert notes.verdict(*PAIR) == "rejected"
+    notes.undo("ben")
+    for found in (notes, Annotations(tmp_path / "a")):
+        assert found.verdict(*PAIR) == "accepted"
+        assert found.of("ben", *PAIR)["verdict"] == "none"
+    notes.change("ben", *PAIR, {"cells": [[0, 0, "sure"]]})
+    notes.undo("ben")
+    assert notes.verdict(*PAIR) == Annotations(tmp_path / "a").verdict(*PAIR) == "accepted"
+
+
 def test_a_killed_process_loses_no_change_that_it_confirmed(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from otkit.inspector.annotations import Annotations\n"

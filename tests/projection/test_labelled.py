@@ -94,6 +94,63 @@ def test_conll_with_given_links(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "rows", "between"),
+    [
+        (1, ("{word}\tNNP\tO",), "\t"),
+        (2, ("{place}\t{word}\tNNP\tO",), "\t"),
+        (1, ("{word} NNP O",), " "),
+        (-2, ("{place} x {word} O",), " "),
+    ],
+)
+def test_a_translation_in_conll_is_read_as_the_source_is(
+    tmp_path: Path, column: int, rows: tuple[str, ...], between: str
+) -> None:
+    """Comments and -DOCSTART- are no words, and words stand in the column of the tokens; they were taken from the first
+    column of whatever had a tab, and the output was wrong without a word."""
+
+    def written(sentences: list[str], label: str) -> str:
+        text = f"-DOCSTART-{between}-X-{between}O\n\n"
+        for number, sentence in enumerate(sentences):
+            text += f"# id {number}\n"
+            for place, word in enumerate(sentence.split(" ")):
+                text += (
+                    rows[0].format(word=word, place=place)[:-1] + (label if word == "Rome" else "O") + "\n"
+                )
+            text += "\n"
+        return text
+
+    (tmp_path / "a.conll").write_text(written(["Mary sees Rome", "Rome sleeps"], "B-LOC"))
+    (tmp_path / "b.conll").write_text(written(["Maria sieht Rom", "schläft\u00a0tief Rom"], "O"))
+    (tmp_path / "b.txt").write_text("Maria sieht Rom\nschläft\u00a0tief Rom\n")
+    (tmp_path / "links").write_text(LINKS)
+    found = [
+        project(tmp_path / "a.conll", tmp_path / name, links=tmp_path / "links", token_column=column).text
+        for name in ("b.conll", "b.txt")
+    ]
+    assert found[0] == found[1]
+    assert [
+        line.split("\t")[column - 1 if column > 0 else column] for line in str(found[0]).splitlines() if line
+    ] == ["Maria", "sieht", "Rom", "schläft\u00a0tief", "Rom"]
+    assert str(found[0]).count("B-LOC") == 2
+
+
+@pytest.mark.parametrize("text", ["das haus ist\n\n", "das haus ist\nein haus war\n\n", "a\nb\n"])
+def test_a_sentence_a_line_is_no_conll_for_its_last_line(tmp_path: Path, text: str) -> None:
+    lines = [line for line in text.splitlines() if line]
+    (tmp_path / "a.conll").write_text("\n".join("x\tO\n" for _ in lines))
+    (tmp_path / "b.txt").write_text(text)
+    (tmp_path / "links").write_text("0-0\n" * len(lines))
+    if text.endswith("\n\n"):
+        with pytest.raises(InputError, match="goes on after sentence"):
+            project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links")
+        return
+    found = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links").text
+    assert str(found).split("\n\n")[: len(lines)] == [
+        "\n".join(f"{w}\tO" for w in line.split()) for line in lines
+    ]
+
+
 def test_incomplete_sentences_can_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text(CONLL)
     (tmp_path / "b.txt").write_text("Maria sieht Rom\nschläft Rom\n")

@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -89,6 +90,29 @@ def rows(text: str | None) -> dict[tuple[str, str], list[str]]:
     return {(line[0], line[1]): line[2:] for line in lines}
 
 
+def test_a_lexicon_of_other_links_is_not_gone_on_with(corpus: Path) -> None:
+    """Under the name of the links before it was said to be finished, with their counts."""
+    given: Any = {"links": corpus / "links", "langs": "de-en"}
+    lexicon(corpus / "de-en.tsv", corpus / "lex.tsv", **given)
+    assert lexicon(corpus / "de-en.tsv", corpus / "lex.tsv", **given, resume=True).finished_before
+    (corpus / "links").write_text("0-1 1-0\n" * len(PAIRS))
+    with pytest.raises(OutputError):
+        lexicon(corpus / "de-en.tsv", corpus / "lex.tsv", **given, resume=True)
+
+
+def test_a_word_of_any_script_is_found_whatever_its_capitals(tmp_path: Path) -> None:
+    (tmp_path / "ru-en.tsv").write_text("Москва\tMoscow\nÄrzte\tPARIS\nParis\tcity\n", encoding="utf-8")
+    (tmp_path / "links").write_text("0-0\n" * 3)
+    lexicon(tmp_path / "ru-en.tsv", tmp_path / "lex.sqlite", links=tmp_path / "links", langs="ru-en")
+    for asked, source in (
+        ("москва", "Москва"),
+        ("МОСКВА", "Москва"),
+        ("ärzte", "Ärzte"),
+        ("moscow", "Москва"),
+    ):
+        assert [one.source for one in look_up(tmp_path / "lex.sqlite", asked)] == [source]
+
+
 def test_figures_are_those_of_a_direct_count(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: Counter[tuple[str, str]] = Counter()
     for (source, target), line in zip(PAIRS, LINKS, strict=True):
@@ -150,6 +174,7 @@ def test_every_form_is_written_and_read_back(form: str, corpus: Path) -> None:
         assert [(one.line, one.target) for one in entry.examples] == [(1, "the house"), (2, "a house")]
         assert {one.source for one in look_up(output, "house")} == {"Haus", "Heim"}
         assert look_up(output, "nothing") == []
+        assert look_up(output, "HAUS") == look_up(output, "haus")
     elif form == "shortlist":
         s2t = {
             tuple(line.split()[:2]): float(line.split()[2])

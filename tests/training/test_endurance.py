@@ -22,7 +22,7 @@ from otkit.data.parallel import open_corpus
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import OutputError, TrainingError, reason_of
 from otkit.training.checkpoints import latest_checkpoint
-from otkit.training.run import align_encoder
+from otkit.training.run import _save_beside_history, align_encoder
 from otkit.training.settings import TrainingSettings
 from otkit.training.supervision import GivenLinks, Teacher
 from tests.training.support import Silent
@@ -86,6 +86,19 @@ def test_a_history_without_room_is_said(tmp_path: Path) -> None:
 )
 def test_why_a_file_could_not_be_written_is_one_line(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+def test_a_kill_while_folders_of_the_encoder_moved_does_not_stand_in_the_way(
+    tmp_path: Path, tiny_encoder: TorchEncoder
+) -> None:
+    """Files are replaced; a folder with something in it is not, and a stack of sentence-transformers has some."""
+    tiny_encoder.settings = replace(tiny_encoder.settings, pool_prompt=False)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for _ in range(2):
+        _save_beside_history(tiny_encoder, folder, {}, {})
+    assert (folder / "1_Pooling" / "config.json").is_file()
+    assert not (folder / ".encoder").exists()
 
 
 def test_a_full_disk_at_the_end_loses_nothing(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:

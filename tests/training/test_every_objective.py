@@ -611,6 +611,38 @@ def test_links_outside_their_sentence_are_named(tmp_path: Path, tiny_encoder: To
     assert module.config.needs == {"links", "pairing"}
 
 
+@pytest.mark.parametrize("links", ["own", "given"])
+def test_a_pointer_has_the_same_loss_where_a_gpu_leaves_units_wide(
+    tmp_path: Path, tiny_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch, links: str
+) -> None:
+    """Of a joint text they are then wider than the sentences whose links they are held against."""
+    found = []
+    for wide in (False, True):
+        monkeypatch.setattr("otkit.encoders.pooling._waits", lambda values, wide=wide: wide)
+        module, batch = prepared(
+            tmp_path, tiny_encoder, "denoising-alignment", granularity="subword", links=links
+        )
+        found.append(module(batch).parts["denoising-alignment"])
+    assert found[0] > 0
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tlm", "denoising-alignment"])
+def test_pairs_that_do_not_fit_together_cost_nothing(
+    tmp_path: Path, tiny_encoder: TorchEncoder, name: str
+) -> None:
+    """Such a pair ends up alone in a piece of a batch; it ended the run, after hours, and could not be skipped."""
+    module, _ = prepared(tmp_path, tiny_encoder, name)
+    most = tiny_encoder.max_tokens * 2 // 3
+    (tmp_path / "de-en.tsv").write_text(f"{'das ' * most}\t{'the ' * most}\n", encoding="utf-8")
+    corpora = [open_corpus(tmp_path / "de-en.tsv")]
+    (batch,) = next(PairSource(corpora, tiny_encoder, BatchingSettings(batch_size=1)).micro_steps(0, 1))
+    loss = module(batch).parts[name]
+    assert float(loss.detach()) == 0
+    loss.backward()
+    assert all(bool((w.grad == 0).all()) for w in module.parameters() if w.grad is not None)
+
+
 def test_layers_with_weights_are_compared_one_by_one(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
     parts = (("ot", 1.0), ("anchor", 0.5))
     with torch.no_grad():

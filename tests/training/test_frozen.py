@@ -137,6 +137,15 @@ def test_a_copy_has_only_what_changes_and_what_is_read(
     assert copied.bytes == 4 * sum(weight.numel() for weight in model.encoder.layer[0].parameters())
     whole = CopiedStart(tiny_encoder, Encoding(), dtype=torch.bfloat16)
     assert whole.bytes == 2 * sum(weight.numel() for weight in model.parameters())
+    # Numbers that are no weights stay as they are: frequencies of positions, rounded, would turn far words.
+    model.register_buffer("frequencies", torch.linspace(0, 1, 7))
+    (own,) = (
+        b
+        for n, b in CopiedStart(tiny_encoder, Encoding(), dtype=torch.bfloat16)._encoder.model.named_buffers()
+        if n == "frequencies"
+    )
+    assert torch.equal(own, model.frequencies)
+    assert own.dtype == torch.float32
     (batch,) = batches(tiny_encoder, corpus, count=1)
     expected = encode_units(tiny_encoder, batch.target, CONFIG).vectors.detach()
     with torch.no_grad():

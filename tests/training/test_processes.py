@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from otkit.encoders.torch import TorchEncoder
+from otkit.training.processes import number_of_processes, open_accelerator
+from otkit.training.settings import TrainingSettings
 
 TEXT = "".join(
     f"das haus ist {'klein ' * (n % 4)}{n} .\tthe house is {'small ' * (n % 5)}{n} .\n" for n in range(1, 61)
@@ -134,6 +136,20 @@ def test_sentences_cannot_be_gathered_from_different_numbers_of_batches(
     assert "would wait forever; leave batch_tokens out" in run.stderr
 
 
+def test_a_run_has_its_own_device_whatever_the_process_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """accelerate keeps the device of a process's first run: a run on the CPU after one on a GPU went to the GPU."""
+    from accelerate.state import PartialState
+
+    open_accelerator(TrainingSettings(), tmp_path, (), device=torch.device("cpu"))
+    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("cuda"))
+    assert number_of_processes(torch.device("cpu")) == 1
+    assert PartialState().device.type == "cpu"
+    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("cuda"))
+    assert open_accelerator(TrainingSettings(), tmp_path, (), device=torch.device("cpu")).device.type == "cpu"
+
+
 # accelerate shards on GPUs only; told that this is such a machine, it does the same with two processes of a CPU.
 SHARD = """
 from accelerate import PartialState
@@ -142,8 +158,8 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 import otkit.training.loop as loop
 from otkit.training.processes import open_accelerator
 
-def sharded(config, folder, log_to, *, cpu):
-    accelerator = open_accelerator(config, folder, log_to, cpu=cpu)
+def sharded(config, folder, log_to, *, device):
+    accelerator = open_accelerator(config, folder, log_to, device=device)
     plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=False,
         transformer_cls_names_to_wrap=["BertLayer"], state_dict_type="SHARDED_STATE_DICT",
