@@ -75,7 +75,8 @@ def project(
         ),
     ] = -1,
     token_column: Annotated[
-        int, typer.Option(metavar="N", parser=Number(int), help="CoNLL: the column of the tokens.")
+        int,
+        typer.Option(metavar="N", parser=Number(int), help="CoNLL: the column of the tokens, of both files."),
     ] = 1,
     scheme: Annotated[
         str,
