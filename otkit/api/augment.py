@@ -241,12 +241,19 @@ def _switched(
 
 def _nli(source: FilePath, target: FilePath | None, on_error: str) -> Examples:
     found = read_nli(source, on_error=on_error)
-    others = None if target is None else list(read_nli(target, on_error=on_error))
+    others = None if target is None else read_nli(target, on_error=on_error)
     if others is not None and len(others) != len(found):
         raise InputError(
             f"has {len(others)} examples, and {source} has {len(found)}",
             where=str(target),
             remedy="give the same examples in the same order",
+        )
+    if others is not None and (found.skipped or others.skipped):
+        raise InputError(
+            f"{found.skipped} examples and {others.skipped} of their translations cannot be used, so that it is not"
+            " known which stand beside which",
+            where=str(target),
+            remedy="mend the lines, or leave the examples out of both files",
         )
     parts = []
     for number, item in enumerate(found):

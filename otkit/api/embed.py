@@ -121,7 +121,9 @@ def embed(
 
     def on_ray(windows: Iterable[Spoken]) -> Iterator[Embedded]:
         opener = OpenEmbedder(opened.origin, chosen, device, threads)
-        return map_windows(opener, windows, address=address, threads=threads or 1, gpus=int("cuda" in device))
+        return map_windows(
+            opener, windows, address=address, threads=threads or 1, gpus=int(opened.device.type == "cuda")
+        )
 
     return embed_corpora(
         embedder,

@@ -92,8 +92,9 @@ def export(
     chosen = ExportSettings().changed(to=to, **settings)
     files = [Path(file) for file in trim_vocab]
     given = encoder if isinstance(encoder, str | Path) else None
-    inputs: list[str | Path | None] = [given, *files]
     opened = open_encoder(encoder, device="cpu")
+    # An open encoder has a place too, which must not be written over.
+    inputs: list[str | Path | None] = [given, opened.origin, *files]
     if not isinstance(opened, TorchEncoder):
         raise ConfigError(
             "an ONNX folder is already exported",

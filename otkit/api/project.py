@@ -86,6 +86,8 @@ def open_projection(
         own["surety"] = spans.surety
     tell(aligner, source, target, langs, note)
     asked = {
+        "source": identity_of(source),
+        "target": identity_of(target),
         "form": name,
         **own,
         "keep": keep,

@@ -93,6 +93,8 @@ def tags(
     if resume and (output is None or "-" in (str(source), str(target))):
         raise ConfigError("`resume` needs files on both ends", remedy="name an input and an output")
     known_form = _tag_form(source, form)
+    if known_form == "lines" and target is None:
+        raise ConfigError("plain lines hold no translation", remedy="give it", setting="target")
     file = open_tags(source, known_form, on_error)
     bad = [unit.bad for unit in file.units if unit.bad is not None]
     plain = [unit.target for unit in file.units]
@@ -127,6 +129,8 @@ def tags(
             "on_error": on_error,
             "links": identity_of(links),
             "text": _sha256(jobs),
+            "source": identity_of(source),
+            "target": identity_of(target),
         },
     )
     if resume and finished_facts(Path(output), fingerprint) is not None:

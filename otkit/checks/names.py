@@ -17,7 +17,7 @@ from otkit.checks.spelling import likeness
 __all__ = ["names"]
 
 _KEPT = re.compile(
-    r"https?://[^\s\"'<>）)]+|www\.[^\s\"'<>）)]+|[\w.+-]+@[\w-]+\.[\w.]+|%\d*\$?[sd]\b|\{\w*\}|\$\{\w+\}|&[a-z]\w+;|</?[a-zA-Z]\w*[^<>]*>"
+    r"https?://[^\s\"'<>）)]+|www\.[^\s\"'<>）)]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.]+|%\d*\$?[sd]\b|\{\w*\}|\$\{\w+\}|&[a-z]\w+;|</?[a-zA-Z]\w*[^<>]*>"
 )
 _ENDS = ".!?:;…\"'«»“”„‘’()[]-–—·•*。؟।`"
 _NOUNS_TOO = frozenset({"de", "lb"})

@@ -118,8 +118,9 @@ def embed(
     every = [file for pair in pairs for file in ((pair,) if isinstance(pair, str) else pair)]
     if resume and any(map(read_once, every)):
         raise ConfigError("--resume needs files, not standard input or a pipe", remedy="name the corpus")
-    claim_folder(output, "vectors", [model, *every], overwrite=overwrite or resume)
-    claim_files({"json": json_path}, [], overwrite=overwrite)
+    read = [model, *every, settings.space_text, given.recipe]
+    claim_folder(output, "vectors", read, overwrite=overwrite or resume)
+    claim_files({"json": json_path}, read, overwrite=overwrite)
 
     from otkit.api.embed import embed as run
     from otkit.api.embed import text_inputs

@@ -56,6 +56,13 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         weights = load_file(folder / _WEIGHTS)
         config: Any = PeftConfig.from_pretrained(where)
+        for name in ("bias", "modules_to_save", "trainable_token_indices"):
+            if (value := getattr(config, name, None)) not in (None, "none", [], {}):
+                raise CheckpointError(
+                    f"the adapter trained more than matrices ({name} is {value!r})",
+                    where=where,
+                    remedy="merge it into its base with peft, and name that folder",
+                )
         inject_adapter_in_model(config, model)
     except SafetensorError as error:
         raise CheckpointError(

@@ -239,7 +239,9 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
             remedy="copy tokenizer.json beside the encoder",
         )
     with quiet_transformers():
-        config = _need(lambda: AutoConfig.from_pretrained(folder), folder, what="encoder")
+        config = _need(
+            lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), folder, what="encoder"
+        )
         refuse_family(config, str(folder))
         _need(lambda: _check_claims(config, folder), folder, what="encoder")
         model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")

@@ -281,6 +281,11 @@ class SubwordTokenizer:
         tokens = self._assembled(tuple(map(len, sentences)), pieces, lead)
         return replace(tokens, lead=len(lead)) if prefix else tokens
 
+    def lengths_of_texts(self, texts: Sequence[str], *, prefix: str = "") -> list[int]:
+        """How many tokens `encode_texts` would give each, without the matrix that the longest makes wide."""
+        whole = [_unicode(prefix + text) for text in texts]
+        return [len(found.ids) for found in self.backend.encode_batch_fast(whole)]
+
     def encode_texts(self, texts: Sequence[str], *, prefix: str = "", limit: int | None = None) -> Tokens:
         """Tokens of whole texts, cut exactly as the tokenizer cuts the prefix and the text in one; no word ids.
 

@@ -81,9 +81,8 @@ def trim_vocabulary(
     named = frozenset(also)
     wanted |= {number for number, piece in pieces.items() if piece in named}
     wanted |= {token["id"] for token in document["added_tokens"]}
-    wanted |= {
-        number for piece in encoder.subwords.pieces(encoder.settings.prefix.split()) for number in piece
-    }
+    said = " ".join((encoder.settings.prefix, *encoder.settings.prompts.values()))
+    wanted |= {number for piece in encoder.subwords.pieces(said.split()) for number in piece}
     wanted |= {encoder.subwords.unknown_id, encoder.subwords.padding_id}
     wanted |= set(
         range(first_position(encoder.model))

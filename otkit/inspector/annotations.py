@@ -17,6 +17,7 @@ from typing import Any
 
 from otkit.data.gold import GoldPair
 from otkit.data.gold_text import WRITERS, gold_text, side_text
+from otkit.data.lines import SPACES
 from otkit.errors import ConfigError, InputError, choose
 from otkit.evaluation.metrics import ALIGNMENT_METRICS, alignment_table
 from otkit.files import append_line, grow_folder, journal_lines, parse_json, replace_file, to_json
@@ -196,7 +197,7 @@ def _checked(changes: dict[str, Any], key: Key) -> dict[str, Any]:
                 setting="cells",
             )
         choose(str(cell[2]), KINDS, what="kind of link", setting="cells")
-    if any(not word or any(map(str.isspace, word)) for side in key for word in side):
+    if any(not word or any(sign in SPACES for sign in word) for side in key for word in side):
         raise ConfigError("a word is empty or has a space in it", remedy="give words", setting="source")
     return changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -28,6 +29,7 @@ class _Block:
 
 _HEAD = 1000  # sentences that show the scheme
 _DOCUMENT = "-DOCSTART-"
+_LABEL = re.compile(r"O|[BIELSUM]-\S+")
 
 
 @dataclass
@@ -175,7 +177,7 @@ def _cell(row: Sequence[str], column: int, what: str, where: str) -> str:
 
 def _blocks(lines: Iterable[str | InputError]) -> Iterator[_Block]:
     """The sentences of a CoNLL file; comments before the first token of one and -DOCSTART- are passed over."""
-    block = _Block()
+    block, comment = _Block(), None
     for number, line in enumerate(lines, 1):
         if isinstance(line, InputError):
             block = _Block(block.rows, line)
@@ -186,8 +188,15 @@ def _blocks(lines: Iterable[str | InputError]) -> Iterator[_Block]:
             block = _Block()
             continue
         row = _row(line)
-        if (row[0] == _DOCUMENT or _is_comment(line)) and not block.rows:
+        if row[0] == _DOCUMENT and not block.rows:
             continue
+        if _is_comment(line) and not block.rows:
+            comment = number, row
+            continue
+        # "# O" above "the O" is a token: as many cells, a label last.
+        above = comment if comment is not None and comment[0] == number - 1 and not block.rows else None
+        if above is not None and len(above[1]) == len(row) and _LABEL.fullmatch(above[1][-1]):
+            block.rows.append(above)
         block.rows.append((number, row))
     if block.rows or block.bad:
         yield block

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from otkit.data.lines import LineSource, checked, located, quote, refuse_unwritable, unskipped
 from otkit.data.parallel import BadLine
 from otkit.errors import InputError
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 from otkit.projection.labelled import Item, Labelled
 from otkit.projection.places import Place, Placed, Text
 
@@ -89,7 +88,7 @@ _SPAN_KEYS = ("spans", "labels", "entities", "label", "rationales")
 
 def _json_item(line: str, other: str | None, number: int) -> Labelled:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError as error:
         raise InputError(f"is no JSON ({error})", remedy="write one object a line") from None
     if not isinstance(record, dict):

@@ -58,7 +58,8 @@ TAG = re.compile(
     # None of these holds the beginning of another, so that a text of beginnings alone is read in one pass.
     r"<!--(?:(?!<!--).)*?-->|<!\[CDATA\[(?:(?!<!\[).)*?\]\]>|<\?(?:(?!<\?).)*?\?>"
     r"|<(?P<end>/?)(?P<name>[A-Za-z_][\w:.-]*)"
-    r"(?P<attributes>(?:\s+[^\s<>=/\"']+(?:\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=`]+))?)*)"
+    # A value between quotes may hold a tag, but no more than a tooltip does: each beginning looks so far.
+    r"(?P<attributes>(?:\s+[^\s<>=/\"']+(?:\s*=\s*(?:\"[^\"]{0,2000}\"|'[^']{0,2000}'|[^\s\"'<>=`]+))?)*)"
     r"\s*(?P<alone>/?)>",
     re.DOTALL,
 )

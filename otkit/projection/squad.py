@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from otkit.data.lines import LineSource, checked, located, quote, refuse_unwritable, unskipped
+from otkit.data.lines import LineSource, checked, located, quote, refuse_unwritable, trimmed, unskipped
 from otkit.data.parallel import BadLine
 from otkit.errors import InputError
-from otkit.files import to_json
+from otkit.files import parse_json, to_json
 from otkit.projection.labelled import Item, Labelled
 from otkit.projection.places import Place, Placed, Text
 
@@ -89,10 +88,20 @@ class Squad:
         number: int,
     ) -> Labelled:
         text = _text_of(paragraph, "context", where)
-        places, asked = [], []
+        if not trimmed(context):
+            raise InputError("the translation of its context is empty", where=where, remedy="fill the line")
+        places: list[Place] = []
+        asked: list[tuple[str, str, dict[str, Any]]] = []
         for question in _list_of(paragraph, "qas", where):
             name = str(question.get("id"))
-            asked.append((name, questions.get(name, question.get("question", ""))))
+            if "id" not in question or name in {known for known, *_ in asked}:
+                raise InputError(
+                    "a question has no id of its own",
+                    where=f"{where}: question {name}",
+                    remedy="give each one",
+                )
+            more = {key: value for key, value in question.items() if key not in _REPLACED}
+            asked.append((name, questions.get(name, question.get("question", "")), more))
             for answer in _list_of(question, "answers", f"{where}: question {name}"):
                 start, words = answer.get("answer_start"), answer.get("text")
                 if not (isinstance(start, int) and isinstance(words, str) and words) or (
@@ -111,7 +120,7 @@ class Squad:
     def write(self, item: Labelled, placed: Sequence[Placed]) -> str:
         article, asked = item.record
         qas = []
-        for name, question in asked:
+        for name, question, more in asked:
             mine = [each for each in placed if each.place.label == name]
             answers = [
                 {
@@ -128,7 +137,13 @@ class Squad:
             if self.surety is not None and any(each.confidence < self.surety for each in mine):
                 continue
             qas.append(
-                {"id": name, "question": question, "answers": answers, **({"lost": lost} if lost else {})}
+                {
+                    "id": name,
+                    "question": question,
+                    "answers": answers,
+                    **more,
+                    **({"lost": lost} if lost else {}),
+                }
             )
         if not qas:
             return ""
@@ -152,10 +167,14 @@ class Squad:
         return self._begun(-1) + "]}\n" if self.state["article"] < 0 else "\n]}\n]}\n"
 
 
+# Of a question; answers to one without any ("plausible") are not carried.
+_REPLACED = frozenset(("id", "question", "answers", "plausible_answers", "lost"))
+
+
 def _json_file(path: str | Path) -> Any:
     text = "\n".join(checked(line) for line in LineSource(path, line_limit=1 << 30))
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise InputError(f"is no JSON ({error})", where=str(path), remedy="expected SQuAD") from None
 

@@ -92,7 +92,11 @@ def _lines(path: str | Path, on_error: str) -> TagFile:
             units.append(_bad(error, where, on_error))
 
     def filled(targets: Sequence[str | None]) -> str:
-        return "".join(f"{target or ''}\n" for target in targets)
+        # A text without a translation stays as it is.
+        rows = zip(units, targets, strict=True)
+        return "".join(
+            f"{'' if unit.bad else unit.source if text is None else text}\n" for unit, text in rows
+        )
 
     return TagFile(tuple(units), filled)
 
@@ -271,6 +275,7 @@ def _tree(path: str | Path) -> tuple[Any, Any, str]:
     etree = require_extra("lxml.etree", extra="tags")
     text, name = _read(path)
     parser = etree.XMLParser(
+        encoding="utf-8",  # what the text is given in, whatever its declaration says
         resolve_entities=False,
         load_dtd=False,
         no_network=True,
@@ -385,10 +390,16 @@ def _tmx_pairs(etree: Any, root: Any) -> Iterator[tuple[Any, Any]]:
         segs = [(name, seg) for name, seg in segs if seg is not None]
         if not segs:
             continue
-        first = next((seg for name, seg in segs if name.lower() == language.lower()), segs[0][1])
+        same = [seg for name, seg in segs if name.lower() == language.lower()]
+        same += [seg for name, seg in segs if _primary(name) == _primary(language)]  # en for en-US
+        first = same[0] if same else segs[0][1]
         for _, seg in segs:
             if seg is not first:
                 yield first, seg
+
+
+def _primary(language: str) -> str:
+    return re.split("[-_]", language.lower())[0]
 
 
 def _language(variant: Any) -> str:

@@ -61,15 +61,25 @@ def transfer_windows(
             yield (job[1].bare, job[2].bare) if marked.nodes and job[1].words and job[2].words else None
 
     if links is not None:
-        stream = texts()
+        stream, read = texts(), 0
         while some := list(islice(stream, _WINDOW)):
             done: list[str | None] = []
             for pair in some:
-                line, job = next(links, []), waiting[len(done)]
+                line, job = next(links, None), waiting[len(done)]
+                if line is None:
+                    raise InputError(
+                        f"there are links for {read} texts, and there are more",
+                        remedy="give one line for each text",
+                    )
+                read += 1
                 linked = None if pair is None else shares_of_links(line, len(pair[0]), len(pair[1]))
                 done.append(_written(job, linked))
             waiting.clear()
             yield done
+        if next(links, None) is not None:
+            raise InputError(
+                f"there are more lines of links than the {read} texts", remedy="give one line for each text"
+            )
         return
     assert aligner is not None
     for window in aligner.align_windows(texts(), plans=True):

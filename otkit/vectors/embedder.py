@@ -100,7 +100,7 @@ class Embedder:
         limit, prefix = encoder.settings.most_tokens(encoder.max_tokens), encoder.settings.prompt(self.prompt)
         lengths = [0] * len(texts)
         if self.long == "error":
-            lengths = encoder.subwords.encode_texts(texts, prefix=prefix).lengths.tolist()
+            lengths = encoder.subwords.lengths_of_texts(texts, prefix=prefix)
         kept = [index for index, length in enumerate(lengths) if length <= limit]
         vectors = encode_sentences(
             encoder,

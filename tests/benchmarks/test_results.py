@@ -41,7 +41,7 @@ NO_MEASUREMENT = {
             for rule in rules.values()
         ),
         "share is 0.45 or more",
-        "share of 0.45 or more",
+        "share is above 0.45",
         "The defaults, 0.25 and 2.5,",
         "threshold of 0.45",
         "anchor:0.1 --center sentence --tau 0.1 --cost cosine --epsilon 0.075",
