@@ -12,8 +12,9 @@ import pytest
 
 import otkit
 from otkit.encoders.encoder import EncoderSettings
+from otkit.encoders.open import open_encoder
 from otkit.encoders.torch import TorchEncoder
-from otkit.errors import ConfigError, OtkitError
+from otkit.errors import ConfigError, OtkitError, OutputError
 from otkit.exports import folders, gguf, quantize
 from otkit.exports import settings as export_settings
 from otkit.exports.settings import ExportSettings
@@ -125,3 +126,12 @@ def test_the_names_of_settings_are_those_of_what_acts_on_them() -> None:
 def test_a_docstring_names_every_setting(function: object, settings: type) -> None:
     text = inspect.getdoc(function) or ""
     assert all(name in text for name in declared(settings))
+
+
+def test_an_open_encoder_is_not_exported_over_itself(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    tiny_encoder.save(tmp_path / "own")
+    before = (tmp_path / "own" / "model.safetensors").read_bytes()
+    opened = open_encoder(tmp_path / "own", device="cpu")
+    with pytest.raises(OutputError, match="input of this run"):
+        otkit.export(opened, "gguf", output=tmp_path / "own")
+    assert (tmp_path / "own" / "model.safetensors").read_bytes() == before

@@ -415,7 +415,12 @@ def extract_corpus(
 def identity_of(file: str | Path | None) -> str | None:
     """What an input beside the text is, for a fingerprint: the hash of its bytes, or its name where it is gone when it
     was read."""
-    return None if file is None else str(file) if is_passing(file) else sha256_of(Path(file))
+    if file is None or is_passing(file):
+        return None if file is None else str(file)
+    try:
+        return sha256_of(Path(file))
+    except OSError:  # said by whoever reads it
+        return None
 
 
 def fingerprint_of(aligner: WordAligner | None, asked: Mapping[str, object]) -> dict[str, Any]:

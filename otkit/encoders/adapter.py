@@ -56,7 +56,7 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         weights = load_file(folder / _WEIGHTS)
         config: Any = PeftConfig.from_pretrained(where)
-        for name in ("bias", "modules_to_save", "trainable_token_indices"):
+        for name in ("bias", "trainable_token_indices"):
             if (value := getattr(config, name, None)) not in (None, "none", [], {}):
                 raise CheckpointError(
                     f"the adapter trained more than matrices ({name} is {value!r})",
@@ -83,14 +83,19 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         short = next((n for n in (name, name.partition(".")[2]) if _module_of(n) in names), None)
         if short is not None:
             own[f"base_model.model.{short}"] = tensor
-        elif ".lora_" in name:
+        elif ".lora_" in name or any(
+            n.rpartition(".")[0] in names - {""} for n in (name, name.partition(".")[2])
+        ):  # another module of the encoder that was trained whole; a head's is not read
             lost.append(key)
     if lost or not own:
         raise CheckpointError(
             f"{len(lost)} of its {len(weights)} weights have no place in the encoder, the first is"
             f" {(lost or ['none'])[0]!r}",
             where=where,
-            remedy="check base_model_name_or_path in adapter_config.json",
+            remedy=(
+                "check base_model_name_or_path in adapter_config.json",
+                "where it trained whole modules, merge it into its base with peft, and name that folder",
+            ),
         )
     bare = {key.removeprefix("base_model.model."): tensor for key, tensor in own.items()}
     report: Any = set_peft_model_state_dict(model, bare)

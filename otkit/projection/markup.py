@@ -59,7 +59,7 @@ TAG = re.compile(
     r"<!--(?:(?!<!--).)*?-->|<!\[CDATA\[(?:(?!<!\[).)*?\]\]>|<\?(?:(?!<\?).)*?\?>"
     r"|<(?P<end>/?)(?P<name>[A-Za-z_][\w:.-]*)"
     # A value between quotes may hold a tag, but no more than a tooltip does: each beginning looks so far.
-    r"(?P<attributes>(?:\s+[^\s<>=/\"']+(?:\s*=\s*(?:\"[^\"]{0,2000}\"|'[^']{0,2000}'|[^\s\"'<>=`]+))?)*)"
+    r"(?P<attributes>(?:\s+[^\s<>=/\"']+(?:\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|\"[^\"]{0,2000}\"|'[^']{0,2000}'|[^\s\"'<>=`]+))?)*)"
     r"\s*(?P<alone>/?)>",
     re.DOTALL,
 )

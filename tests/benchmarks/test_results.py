@@ -40,7 +40,6 @@ NO_MEASUREMENT = {
             for rules in PARTNERS.values()
             for rule in rules.values()
         ),
-        "share is 0.45 or more",
         "share is above 0.45",
         "The defaults, 0.25 and 2.5,",
         "threshold of 0.45",

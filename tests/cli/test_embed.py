@@ -213,3 +213,23 @@ def test_bad_lines_stop_or_are_counted(run: Run, model: Path, tmp_path: Path) ->
     rows = [json.loads(line) for line in (tmp_path / "v" / "part-00000.jsonl").read_text().splitlines()]
     assert [row["line"] for row in rows] == [1, 1, 4, 4]
     assert json.loads((tmp_path / "v" / "manifest.json").read_text())["skipped"] == 2
+
+
+def test_what_is_read_is_not_written_over(run: Run, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "corpus.json"
+    path.write_text('{"source": "das haus", "target": "the house"}\n', encoding="utf-8")
+    before = path.read_bytes()
+    words = (
+        path,
+        "--langs",
+        "de-en",
+        "--model",
+        model,
+        "--output",
+        tmp_path / "v",
+        "--overwrite",
+        "--json",
+        path,
+    )
+    assert "input of this run" in run(*words, code=1)
+    assert path.read_bytes() == before

@@ -43,6 +43,22 @@ def adapt(base: Path, folder: Path, *, loader: Any = hf.AutoModel, **more: Any) 
     return model.base_model.model
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"bias": "lora_only"}, "the adapter trained more than matrices .bias is 'lora_only'"),
+        ({"modules_to_save": ["LayerNorm"]}, "have no place in the encoder"),
+    ],
+)
+def test_an_adapter_of_more_than_matrices_is_refused(
+    bases: dict[str, Path], tmp_path: Path, more: dict[str, Any], said: str
+) -> None:
+    """Its other weights were left out without a word, and the vectors were others."""
+    adapt(bases["bert"], tmp_path / "adapter", target_modules=["query"], **more)
+    with pytest.raises(CheckpointError, match=f"{said}.*merge it into its base with peft"):
+        open_encoder(tmp_path / "adapter", device="cpu")
+
+
 @pytest.mark.parametrize("kind", TASKS)
 def test_an_adapter_opens_over_its_base(kind: str, bases: dict[str, Path], tmp_path: Path) -> None:
     family, loader, inside = TASKS[kind]

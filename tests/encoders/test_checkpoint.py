@@ -395,3 +395,24 @@ def test_german_tatoeba_is_found(sample_encoder: TorchEncoder) -> None:
             sides.append(sample_encoder.encode_sentences(tokens))
     found = (sides[0] @ sides[1].T).argmax(dim=1)
     assert (found == torch.arange(len(pairs))).float().mean() >= 0.96
+
+
+def test_no_code_of_a_folder_runs_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks on standard input whether to run the code of a configuration, and a corpus that comes there
+    may say yes."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "of-its-own", "auto_map": {"AutoConfig": "conf.Conf"}})
+    )
+    (folder / "conf.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+        "from transformers import PretrainedConfig\nclass Conf(PretrainedConfig):\n    model_type = 'of-its-own'\n"
+    )
+    (folder / "model.safetensors").touch()
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(CheckpointError):
+        open_encoder(folder, device="cpu")
+    assert not (tmp_path / "ran").exists()

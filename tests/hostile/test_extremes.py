@@ -185,11 +185,11 @@ METRICS = (Metric("gap", better="lower"), Metric("accuracy"))
 @pytest.mark.parametrize("bound", ["nan", "inf", "-inf", "1e999", "", "x"])
 def test_a_gate_is_a_number(bound: str) -> None:
     with pytest.raises(ConfigError, match="write METRIC=X"):
-        parse_gates([f"gap={bound}"], METRICS)
+        parse_gates([f"gap={bound}"], {"task": METRICS})
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_figure_that_is_no_number_misses_its_gate(metric: Metric) -> None:
     summary = Summary((metric,), {"de": {metric.name: Figure(math.nan)}}, {}, (0,), ())
     with pytest.raises(GateError, match="is nan"):
-        check_gates(parse_gates([f"{metric.name}=.9"], METRICS), {"task": summary})
+        check_gates(parse_gates([f"{metric.name}=.9"], {"task": METRICS}), {"task": summary})

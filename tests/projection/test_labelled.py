@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 
 from otkit.api.project import ProjectionResult, project
-from otkit.errors import ConfigError, InputError
+from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import corpus
 from otkit.projection.corpus import Tally
 from otkit.projection.labels import decode, encode, scheme_of
@@ -149,6 +150,54 @@ def test_a_sentence_a_line_is_no_conll_for_its_last_line(tmp_path: Path, text: s
     assert str(found).split("\n\n")[: len(lines)] == [
         "\n".join(f"{w}\tO" for w in line.split()) for line in lines
     ]
+
+
+def test_labels_that_changed_are_not_gone_on_with(tmp_path: Path) -> None:
+    """Neither finished nor interrupted work: only the words were compared."""
+    (tmp_path / "a.conll").write_text(CONLL)
+    (tmp_path / "b.txt").write_text("Maria sieht Rom\nschläft Rom\n")
+    (tmp_path / "links").write_text(LINKS)
+    how: Any = {"links": tmp_path / "links"}
+    files = tmp_path / "a.conll", tmp_path / "b.txt", tmp_path / "out.conll"
+    project(*files, **how)
+    assert project(*files, **how, resume=True).finished_before
+    (tmp_path / "a.conll").write_text(CONLL.replace("B-LOC", "B-ORG"))
+    with pytest.raises(OutputError, match="asked: source was"):
+        project(*files, **how, resume=True)
+
+
+def test_a_hash_above_a_token_is_a_token(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("# a comment of its own\n# O\n1 O\nBerlin B-LOC\n\n# id 7\nx O\n")
+    (tmp_path / "b.txt").write_text("# 1 Berlin\ny\n")
+    (tmp_path / "links").write_text("0-0 1-1 2-2\n0-0\n")
+    found = project(tmp_path / "a.conll", tmp_path / "b.txt", links=tmp_path / "links").text
+    assert found == "#\tO\n1\tO\nBerlin\tB-LOC\n\ny\tO\n\n"
+
+
+def asking(*questions: dict[str, Any], context: str = "Bob met Tim.") -> str:
+    return json.dumps(
+        {"version": "v2.0", "data": [{"paragraphs": [{"context": context, "qas": list(questions)}]}]}
+    )
+
+
+def test_questions_keep_what_they_say_and_need_a_name_each(tmp_path: Path) -> None:
+    asked = {"question": "Who?", "answers": [{"text": "Bob", "answer_start": 0}], "is_impossible": False}
+    (tmp_path / "a.json").write_text(asking({**asked, "id": "q1"}))
+    (tmp_path / "b.txt").write_text("Bob traf Tim.\n")
+    (tmp_path / "links").write_text("0-0 1-1 2-2 3-3\n")
+    how: Any = {"links": tmp_path / "links"}
+    (question,) = json.loads(project(tmp_path / "a.json", tmp_path / "b.txt", **how).text or "")["data"][0][
+        "paragraphs"
+    ][0]["qas"]
+    assert question["is_impossible"] is False
+    for wrong in (asking(asked), asking({**asked, "id": "q"}, {**asked, "id": "q"})):
+        (tmp_path / "a.json").write_text(wrong)
+        with pytest.raises(InputError, match="a question has no id of its own"):
+            project(tmp_path / "a.json", tmp_path / "b.txt", **how)
+    (tmp_path / "a.json").write_text(asking({**asked, "id": "q1"}))
+    (tmp_path / "b.txt").write_text("\n")
+    with pytest.raises(InputError, match="the translation of its context is empty"):
+        project(tmp_path / "a.json", tmp_path / "b.txt", **how)
 
 
 def test_incomplete_sentences_can_be_left_out(tmp_path: Path) -> None:

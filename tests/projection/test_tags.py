@@ -13,7 +13,7 @@ from lxml import etree
 
 from otkit.alignment.shares import shares_of_links
 from otkit.api.tags import TagsResult, tag_texts, tags
-from otkit.errors import InputError, OutputError
+from otkit.errors import ConfigError, InputError, OutputError
 from otkit.projection import transfer
 from otkit.projection.markup import (
     SYNTAX_NAMES,
@@ -265,6 +265,39 @@ def test_xliff_2_and_tmx(tmp_path: Path) -> None:
     assert '<seg>Une voiture <bpt i="1">b</bpt>rouge<ept i="1">/b</ept></seg>' in text
 
 
+def test_xml_is_read_as_it_is_decoded_whatever_it_declares(tmp_path: Path) -> None:
+    """A file that was converted to UTF-8, as advised, may still say what it was."""
+    unit = '<trans-unit id="1"><source>Größe <g id="1">für</g> dich</source><target>size for you</target></trans-unit>'
+    (tmp_path / "a.xlf").write_text(
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<xliff version="1.2" '
+        'xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="de" target-language="en" original="x" '
+        f'datatype="plaintext"><body>{unit}</body></file></xliff>',
+        encoding="utf-8",
+    )
+    (tmp_path / "links").write_text("0-0 1-1 2-2\n")
+    text = tags(tmp_path / "a.xlf", links=tmp_path / "links").text or ""
+    assert 'Größe <g id="1">für</g> dich' in text
+    assert 'size <g id="1">for</g> you' in text
+
+
+def test_a_tag_may_hold_another_in_a_value(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p>See <a title="x < y" href="u.html">the page</a> now.</p>')
+    (tmp_path / "t").write_text("Siehe die Seite jetzt .\n")
+    (tmp_path / "links").write_text("0-0 1-1 2-2 3-3\n")
+    text = tags(tmp_path / "a.html", tmp_path / "t", links=tmp_path / "links").text or ""
+    assert '<a title="x < y" href="u.html">die Seite</a>' in text
+
+
+def test_plain_lines_need_a_translation_and_keep_what_has_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a <b>car</b>\n<i>yes</i>\n")
+    with pytest.raises(ConfigError, match="plain lines hold no translation"):
+        tags(tmp_path / "a.txt")
+    (tmp_path / "t").write_text("une voiture\n\n")
+    (tmp_path / "links").write_text("0-0 1-1\n\n")
+    text = tags(tmp_path / "a.txt", tmp_path / "t", links=tmp_path / "links").text
+    assert text == "une <b>voiture</b>\n<i>yes</i>\n"
+
+
 def test_po_and_jsonl(tmp_path: Path) -> None:
     (tmp_path / "a.po").write_text(
         'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -279,6 +312,9 @@ def test_po_and_jsonl(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture rouge"}\n'
     )
+    with pytest.raises(InputError, match="more lines of links than the 1 texts"):
+        tags(tmp_path / "a.jsonl", links=tmp_path / "links")
+    (tmp_path / "links").write_text("0-0 1-2 2-1\n")
     text = tags(tmp_path / "a.jsonl", links=tmp_path / "links").text or ""
     assert text == '{"id": 1, "source": "A <b>red</b> car", "target": "Une voiture <b>rouge</b>"}\n'
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from otkit.api.embed import embed
 from otkit.encoders.sentences import encode_sentences, encode_words
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError, InputError, OutputError
@@ -45,6 +46,16 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def npy(**settings: object) -> EmbeddingSettings:
     return EmbeddingSettings(shards="npy", shard_rows=3, **{"index": "none", **settings})  # type: ignore[arg-type]
+
+
+def test_a_folder_of_the_user_s_beside_the_output_stays(tmp_path: Path, tiny_encoder: TorchEncoder) -> None:
+    """`overwrite` is said of the output, and not of the folder that the run works in."""
+    (tmp_path / "a.txt").write_text("das haus\n", encoding="utf-8")
+    (tmp_path / "v.partial").mkdir()
+    (tmp_path / "v.partial" / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="files that otkit did not make"):
+        embed([tmp_path / "a.txt"], encoder=tiny_encoder, output=tmp_path / "v", overwrite=True)
+    assert (tmp_path / "v.partial" / "thesis.txt").read_text() == "years of work"
 
 
 def test_rows_are_those_of_the_encoder_in_the_order_of_the_input(
