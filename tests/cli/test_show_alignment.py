@@ -402,7 +402,7 @@ def test_reports_without_pairs_are_refused(otkit: Run, tmp_path: Path) -> None:
     code, _, err = otkit("report", "--gold", "g.tsv", "--raw")
     assert (code, err.strip()) == (
         2,
-        "error: --gold holds both sentences and their words; leave --raw and --target out",
+        "error: --gold holds both sentences and their words; leave --raw, --target and --input-format out",
     )
     (tmp_path / "bad.tsv").write_text("a\tb\nno separator\n", encoding="utf-8")
     code, _, err = otkit("report", "bad.tsv", "--model", "tiny")

@@ -61,6 +61,9 @@ def test_an_explanation_is_pythons(running: Running, sample_encoder: TorchEncode
     expected = trace.explain(5, side="target").to_dict()
     for ours, theirs in zip(shown.pop("candidates"), expected.pop("candidates"), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
+    assert (
+        shown.pop("read_as") == [list(one) for one in expected.pop("read_as")] == [["Yesterday", "yesterday"]]
+    )
     assert shown == pytest.approx(expected, abs=1e-6)
 
 
