@@ -301,14 +301,11 @@ class WordAligner:
         source, target = tuple(pair[0]), tuple(pair[1])
         with torch.inference_mode():
             found = trace_pair(self._store_of_one(source, target), self.config, source, target)
-        words = [*source, *target]
-        read = (
-            chain.from_iterable(self.encoder.subwords.truecase([source, target]))
-            if self.config.truecase
-            else words
-        )
-        changed = [(word, as_read) for word, as_read in zip(words, read, strict=True) if word != as_read]
-        return replace(found, read_as=tuple(changed))
+        if not self.config.truecase:
+            return found
+        read = chain.from_iterable(self.encoder.subwords.truecase([source, target]))
+        both = zip((*source, *target), read, strict=True)
+        return replace(found, read_as=tuple((word, as_read) for word, as_read in both if word != as_read))
 
     def links_under(
         self, pair: SentencePair, rules: Sequence[AlignmentSettings]

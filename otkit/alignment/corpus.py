@@ -415,8 +415,10 @@ def extract_corpus(
 def identity_of(file: str | Path | None) -> str | None:
     """What an input beside the text is, for a fingerprint: the hash of its bytes, or its name where it is gone when it
     was read."""
-    if file is None or is_passing(file):
-        return None if file is None else str(file)
+    if file is None:
+        return None
+    if is_passing(file):
+        return str(file)
     try:
         return sha256_of(Path(file))
     except OSError:  # said by whoever reads it

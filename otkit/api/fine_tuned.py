@@ -155,9 +155,11 @@ def _check_answered(
     """Refuse a setting that was asked for where nothing answers to it."""
     copied = copies or (text and settings.copy_share > 0)
     compared = settings.consistency > 0 or settings.text_consistency > 0
+    by_text = text, "there is no parallel text", "give parallel text"
+    by_copies = copied, "there are no copies", "give copies, or parallel text and a copy_share"
     reached = {
-        "align_weight": (text, "there is no parallel text", "give parallel text"),
-        "text_consistency": (text, "there is no parallel text", "give parallel text"),
+        "align_weight": by_text,
+        "text_consistency": by_text,
         "copy_share": (
             text,
             "there is no parallel text to count lexicons on",
@@ -168,8 +170,8 @@ def _check_answered(
             "no lexicon is counted",
             "give parallel text and a copy_share",
         ),
-        "copy_weight": (copied, "there are no copies", "give copies, or parallel text and a copy_share"),
-        "consistency": (copied, "there are no copies", "give copies, or parallel text and a copy_share"),
+        "copy_weight": by_copies,
+        "consistency": by_copies,
         "consistency_temperature": (compared, "no answers are compared", "give a consistency above 0"),
     }
     for name, value in asked.items():

@@ -115,6 +115,10 @@ class OnnxEncoder:
 
     def encode_sentences(self, tokens: Tokens) -> Tensor:
         (vectors,) = self.run(tokens, ["sentence_vector"])
+        return self.cut(vectors)
+
+    def cut(self, vectors: Tensor) -> Tensor:
+        """(B, E) what the settings leave of the graph's vectors (B, D): all of them, or the first components."""
         if self.settings.truncate_dim is None:
             return vectors
         return torch.nn.functional.normalize(vectors[:, : self.sentence_dimension], dim=-1)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from otkit.data.lines import words_of
 from otkit.data.parallel import Pair, read_pairs
@@ -157,7 +156,7 @@ def _both(encoder: TorchEncoder | OnnxEncoder, tokens: Tokens) -> tuple[Tensor, 
     """Alignment states and sentence vectors in one pass through the encoder."""
     if isinstance(encoder, OnnxEncoder):
         states, vectors = encoder.run(tokens, ["token_states", "sentence_vector"])
-        return states, normalize(vectors[:, : encoder.sentence_dimension], dim=-1)
+        return states, encoder.cut(vectors)
     layers = encoder.settings.alignment_layers
     *chosen, last = encoder.hidden_states(tokens, layers=[*layers, -1])
     return torch.stack(chosen).mean(dim=0), encoder.pool(last, tokens)

@@ -224,7 +224,6 @@ def _update(trained: int, device: torch.device) -> float:
         torch.nn.utils.clip_grad_norm_([weights], 1.0)
         adam.step()
         float(weights.detach()[0])  # waits for a GPU
-        float(weights.detach()[0])
         seconds = time.perf_counter() - began
     return seconds * trained / len(weights)
 

@@ -129,9 +129,8 @@ class VectorWriter:
             self._forget_what_is_not_in(state)
         else:
             state = None
-            check_growing(
-                self.folder, "vectors"
-            )  # `overwrite` speaks of the output, not of another's folder beside it
+            # `overwrite` speaks of the output, not of another's folder beside it.
+            check_growing(self.folder, "vectors")
             grow_folder(self.folder, "vectors", inputs=inputs, overwrite=self._begun(overwrite))
         self.shards: list[dict[str, Any]] = [] if state is None else state["shards"]
         self.known: dict[str, Any] = {} if state is None else state["known"]
