@@ -12,6 +12,7 @@ afterwards is newer than the list, or no longer fits its record, and counts as t
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import math
@@ -49,6 +50,7 @@ __all__ = [
     "clear_killed",
     "differences",
     "either",
+    "ending_of",
     "file_facts",
     "finish_folder",
     "format_of",
@@ -255,6 +257,12 @@ def check_file(path: Path, *, overwrite: bool = False) -> Path:
         raise OutputError("is a link to nothing", where=str(path), remedy="name a file") from error
     if place.is_dir():
         raise OutputError("is a folder", where=str(path), remedy="name a file")
+    if path.suffix.lower() in PACKED:
+        raise OutputError(
+            "has an ending of packed files that otkit does not write",
+            where=str(path),
+            remedy="end it in .gz, or leave the ending out",
+        )
     if not overwrite and place.exists() and place.stat().st_size and made_here(place) is None:
         raise OutputError(
             "exists, and otkit did not make it or it was changed since",
@@ -271,7 +279,8 @@ def write_file(
     overwrite: bool = False,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a file whole: a text (UTF-8), bytes, or what `content` puts into the path that it is called with.
+    """Write a file whole, packed where its name ends in .gz: a text (UTF-8), bytes, or what `content` puts into the
+    path that it is called with.
 
     facts: what the record of this file holds beside its size and time.
     """
@@ -283,7 +292,7 @@ def write_file(
                 shutil.copyfileobj(source, target)
         return
     place = check_file(path, overwrite=overwrite)
-    replace_file(place, content)
+    replace_file(place, _packing(content) if path.suffix.lower() == ".gz" else content)
     remember(place, facts or {})
 
 
@@ -304,6 +313,24 @@ def _fill(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
         content(path)
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+
+
+def _packing(content: str | bytes | Callable[[Path], object]) -> Callable[[Path], None]:
+    """The same content, packed; without a time stamp and a name, so that the same content is the same bytes."""
+
+    def fill(path: Path) -> None:
+        _fill(path, content)
+        with tempfile.TemporaryFile() as plain:  # without a name: a kill leaves nothing
+            with path.open("rb") as written:
+                shutil.copyfileobj(written, plain)
+            plain.seek(0)
+            with (
+                path.open("wb") as target,
+                gzip.GzipFile("", "wb", compresslevel=6, fileobj=target, mtime=0) as packed,
+            ):
+                shutil.copyfileobj(plain, packed)
+
+    return fill
 
 
 def write_json(path: Path, document: Any, *, overwrite: bool = False) -> None:
@@ -693,7 +720,7 @@ _ENCODERS = (".gguf", ".onnx", ".safetensors", ".pt", ".pth")
 
 def own_kind(path: Path) -> bool:
     """Whether the ending says that a file is of a kind of its own: no table of lines, no folder."""
-    return path.suffix.lower() in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
+    return ending_of(path) in (*PACKED, *_PICTURES, *_DOCUMENTS, *_ENCODERS)
 
 
 def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, others: bool = False) -> str:
@@ -701,7 +728,7 @@ def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, 
 
     An unknown ending is an error, or with `others` the default, unless it names a kind of file of its own.
     """
-    ending = "" if output is None or is_stream(output) else output.suffix.lower()
+    ending = "" if output is None or is_stream(output) else ending_of(output)
     if output is None or not ending or (others and ending not in endings and not own_kind(output)):
         return default
     if ending not in endings:
@@ -711,6 +738,11 @@ def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, 
             setting="output",
         )
     return endings[ending]
+
+
+def ending_of(output: Path) -> str:
+    """The ending that tells what is in a file, whether it is packed or not: `.tsv` of `a.tsv.gz`."""
+    return (output.with_suffix("") if output.suffix.lower() == ".gz" else output).suffix.lower()
 
 
 def either(words: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from otkit.data.parallel import BadLine, Pair, is_passing, read_pairs, silent
 from otkit.data.segmentation import RawText, Segment, segmenters_of, segments
 from otkit.encoders.space import Space
 from otkit.errors import ConfigError, InputError, choose
-from otkit.files import PACKED, check_outputs, format_of, hold, sha256_of, to_json
+from otkit.files import check_outputs, format_of, hold, sha256_of, to_json
 
 __all__ = [
     "LINE_FORMATS",
@@ -113,17 +113,10 @@ def check_extraction(
         raise ConfigError("`resume` needs files on both ends", remedy="name a corpus and an output")
     if resume and overwrite:
         raise ConfigError("`resume` and `overwrite` were given", remedy="give one of them")
-    if output is not None and output.suffix.lower() in PACKED:
-        raise ConfigError(
-            f"received {str(output)!r}, which is not how this is packed",
-            remedy="end it in .gz, or leave the ending out",
-            setting="output",
-        )
     if format is not None:
         choose(format, LINE_FORMATS, what="format", setting="format")
         return format
-    plain = output.with_suffix("") if output is not None and output.suffix.lower() == ".gz" else output
-    return format_of(plain, _ENDINGS, default="pharaoh", others=True)
+    return format_of(output, _ENDINGS, default="pharaoh", others=True)
 
 
 @dataclass(frozen=True)

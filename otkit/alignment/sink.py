@@ -78,10 +78,15 @@ class Sink:
         place = check_file(path, overwrite=overwrite)
         self._partial, self._state = partial_of(place), state_of(place)
         self._place = place
+        self._refuse_strangers()
         if resume:
             self._read_state()
-        elif not overwrite:
-            self._refuse_partial()
+        elif not overwrite and self._state.exists():
+            raise OutputError(
+                "an interrupted run left a part of this output",
+                where=str(self._partial),
+                remedy="go on with `resume=True`, or start over with `overwrite=True`",
+            )
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             if not self.known:
@@ -95,8 +100,8 @@ class Sink:
         except OSError as error:
             raise _unwritable(path, error) from error
 
-    def _refuse_partial(self) -> None:
-        """An interrupted run's work is not thrown away unasked, nor a file of that name that is the user's."""
+    def _refuse_strangers(self) -> None:
+        """A file of the user's stays, whatever was asked for: of ours nothing is written before its state."""
         if self._partial.is_symlink() or (
             self._partial.exists() and self._partial.stat().st_size and not self._state.exists()
         ):
@@ -104,12 +109,6 @@ class Sink:
                 "stands where unfinished work is kept, and otkit did not make it",
                 where=str(self._partial),
                 remedy="choose another output, or move that file",
-            )
-        if self._state.exists():
-            raise OutputError(
-                "an interrupted run left a part of this output",
-                where=str(self._partial),
-                remedy="go on with `resume=True`, or start over with `overwrite=True`",
             )
 
     def _read_state(self) -> None:
@@ -140,6 +139,8 @@ class Sink:
     def write(self, text: str, known: Mapping[str, Any]) -> None:
         """Append a piece; from then on a resumed run begins behind it, with `known`."""
         piece = text.encode("utf-8", "surrogatepass")
+        if not self._stream and not self._written:
+            self._note(0, {})
         # Level 6 and no time stamp: the same text is the same bytes.
         try:
             self._file.write(gzip.compress(piece, compresslevel=6, mtime=0) if self._packed else piece)
@@ -151,7 +152,10 @@ class Sink:
         if self._stream:
             return
         self._written = self._file.tell()
-        state = {"bytes": self._written, "of": self._fingerprint, "known": dict(known)}
+        self._note(self._written, known)
+
+    def _note(self, written: int, known: Mapping[str, Any]) -> None:
+        state = {"bytes": written, "of": self._fingerprint, "known": dict(known)}
         replace_file(self._state, to_json(state, indent=None))
 
     def kept(self) -> str:
@@ -207,6 +211,7 @@ class Sink:
                 raise
         if not self._stream and kind is not None and not self._written:
             self._partial.unlink(missing_ok=True)  # nothing is in it: the next run starts without a word
+            self._state.unlink(missing_ok=True)
 
 
 def partial_of(path: Path) -> Path:
@@ -225,10 +230,13 @@ def was_begun(path: Path) -> bool:
 
 
 def forget_partial(path: Path) -> None:
-    """Remove what a run that was killed before its first state left beside a finished output."""
+    """Remove what a run that was killed before its first state, and so before its first piece, left beside a finished
+    output."""
     if not is_stream(path):
         place = path.resolve() if path.is_symlink() else path
-        partial_of(place).unlink(missing_ok=True)
+        partial = partial_of(place)
+        if partial.is_file() and not partial.is_symlink() and not partial.stat().st_size:
+            partial.unlink()
         clear_killed(state_of(place))
 
 

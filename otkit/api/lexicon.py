@@ -24,12 +24,13 @@ from otkit.data.parallel import BadLine, Pair, read_pairs
 from otkit.data.segmentation import RawText
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
-from otkit.files import check_file, is_stream, write_file
+from otkit.files import check_file, ending_of, is_stream, write_file
 from otkit.projection.corpus import read_links
 from otkit.projection.lexicon import (
     LexiconCounts,
     count_into,
     counts_begun,
+    counts_or_nothing,
     forget_counts,
     look_up,
     open_lexicon,
@@ -106,7 +107,7 @@ def lexicon(
     langs   languages of the two, where their names do not tell them ("de-en")
     resume  go on with an interrupted run of the same settings, to the same bytes
     """
-    form = form or LEXICON_ENDINGS.get(Path(output or "").suffix.lower(), "tsv")
+    form = form or LEXICON_ENDINGS.get(ending_of(Path(output or "")), "tsv")
     choose(form, {**LEXICON_FORMS, "sqlite": None, "shortlist": None}, what="form", setting="format")
     if output is None and form not in LEXICON_FORMS:
         raise ConfigError(f"the form {form!r} is of files", remedy="name one", setting="output")
@@ -235,7 +236,7 @@ def _growing(
             partial = Path(folder) / "counts.sqlite"
         else:
             partial = partial_of(check_file(place, overwrite=overwrite))
-            if partial.is_symlink():
+            if partial.is_symlink() or not counts_or_nothing(partial):
                 raise OutputError(
                     "stands where unfinished work is kept, and otkit did not make it",
                     where=str(partial),
@@ -339,9 +340,11 @@ def _written(
 
 
 def shortlist_files(output: FilePath) -> tuple[Path, Path]:
-    """The two files of a shortlist: NAME.s2t and NAME.t2s."""
-    name = str(output).removesuffix(".s2t").removesuffix(".t2s")
-    return Path(f"{name}.s2t"), Path(f"{name}.t2s")
+    """The two files of a shortlist: NAME.s2t and NAME.t2s, both packed where the name ends in .gz."""
+    plain = str(output).removesuffix(".gz")
+    packed = str(output)[len(plain) :]
+    name = plain.removesuffix(".s2t").removesuffix(".t2s")
+    return Path(f"{name}.s2t{packed}"), Path(f"{name}.t2s{packed}")
 
 
 def _filler(pieces: Iterator[str]) -> Callable[[Path], None]:

@@ -75,8 +75,9 @@ class OnnxEncoder:
         self._modules, self._whole = tuple(modules), sentence_dimension or dimension
         self.dimension, self.layers, self.max_tokens = dimension, layers, subwords.limit
         self._path, self._providers = path, _providers(device)
-        on_gpu = self._providers[0] != "CPUExecutionProvider" and torch.cuda.is_available()
-        self.device = choose_device("cuda" if on_gpu else "cpu")
+        # Where the graph's results go; a torch without CUDA takes them on the CPU.
+        on_gpu = len(self._providers) > 1 and torch.cuda.is_available()
+        self.device = choose_device(device if on_gpu else "cpu")
         self._session = _open_session(str(path), str(path), self._providers)
         self._layers_only: onnxruntime.InferenceSession | None = None
         inputs = {node.name for node in self._session.get_inputs()}
@@ -195,7 +196,11 @@ def without_unused(path: Path, outputs: list[str]) -> bytes | None:
     return bytes(twin.SerializeToString())
 
 
-def _providers(device: str) -> list[str]:
+_Provider = str | tuple[str, dict[str, Any]]
+
+
+def _providers(device: str) -> list[_Provider]:
+    """Where ONNX Runtime computes, the best first; the CPU takes what the GPU has no kernel for."""
     available = onnxruntime.get_available_providers()
     if device.startswith("cuda") and "CUDAExecutionProvider" not in available:
         raise ConfigError(
@@ -204,17 +209,22 @@ def _providers(device: str) -> list[str]:
             remedy=("pip install onnxruntime-gpu", "use `device='cpu'`"),
         )
     if device.startswith("cuda") or (device == "auto" and "CUDAExecutionProvider" in available):
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        number = device.partition(":")[2]
+        if number and not number.isdecimal():
+            raise ConfigError(
+                f"unknown device {device!r}", remedy="choose from: auto, cpu, cuda, cuda:N", setting="device"
+            )
+        return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]
     if device not in ("auto", "cpu"):
         raise ConfigError(
             f"an ONNX encoder cannot run on {device!r}",
-            remedy="choose from: auto, cpu, cuda",
+            remedy="choose from: auto, cpu, cuda, cuda:N",
             setting="device",
         )
     return ["CPUExecutionProvider"]
 
 
-def _open_session(model: str | bytes, where: str, providers: list[str]) -> onnxruntime.InferenceSession:
+def _open_session(model: str | bytes, where: str, providers: list[_Provider]) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # Left to itself ONNX Runtime starts a thread for every core of the machine, allowed or not.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -32,6 +32,7 @@ __all__ = [
     "LexiconCounts",
     "count_into",
     "counts_begun",
+    "counts_or_nothing",
     "forget_counts",
     "look_up",
     "open_lexicon",
@@ -325,11 +326,21 @@ def counts_begun(path: Path) -> bool:
         base.close()
 
 
+def counts_or_nothing(path: Path) -> bool:
+    """Whether there is no file, an empty one, or a database of SQLite's: anything else is the user's."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) in (b"", _SQLITE)
+
+
 def forget_counts(path: Path) -> None:
     """Remove unfinished counts, and the journal that SQLite leaves where a run is killed while it writes."""
     for place in (path, path.with_name(f"{path.name}-journal")):
         place.unlink(missing_ok=True)
 
+
+_SQLITE = b"SQLite format 3\0"
 
 _SCHEMA = """
 PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;

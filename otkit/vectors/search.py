@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from otkit.encoders.encoder import Encoder
+from otkit.encoders.encoder import Encoder, stated_settings
 from otkit.encoders.open import open_encoder
 from otkit.encoders.space import Space
 from otkit.errors import CheckpointError, ConfigError, ExportError, InputError
+from otkit.files import differences
 from otkit.vectors.embedder import Embedder
 from otkit.vectors.folder import Vectors, open_vectors
 from otkit.vectors.index import exact, open_index
@@ -20,6 +21,10 @@ from otkit.vectors.spaces import Spaces, question_in_space
 from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
+
+# What the vectors of each unit depend on; a limit or a width that the settings gained since changes no question that
+# fits.
+_READ_BY = {"sentence": ("pooling", "pool_prompt"), "word": ("alignment_layers",)}
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,12 @@ def open_search(
             where=str(folder),
             remedy=remedy,
         )
-    stated = (encoder.settings.pooling, encoder.settings.prefix)
-    if stated != (facts["settings"]["pooling"], facts["settings"]["prefix"]):
+    then, now = (
+        _read(settings, config) for settings in (facts["settings"], stated_settings(encoder.settings))
+    )
+    if changed := differences(then, now):
         raise CheckpointError(
-            f"the encoder's otkit.json now says pooling {stated[0]!r} and prefix {stated[1]!r}, other than then",
+            f"the encoder's otkit.json is another than then: {changed}",
             where=str(folder),
             remedy="embed the corpus again, or restore otkit.json",
         )
@@ -130,3 +137,10 @@ def open_search(
     index = vectors.facts["index"]
     spaces = {name: Space.from_dict(space) for name, space in vectors.facts.get("spaces", {}).items()}
     return VectorSearch(vectors, embedder, None if index is None else open_index(vectors, index), spaces)
+
+
+def _read(settings: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the vectors were, or would be, made by."""
+    prompt = config.get("prompt")
+    before = settings["prefix"] if prompt is None else settings.get("prompts", {}).get(prompt, prompt)
+    return {"prefix": before, **{name: settings.get(name) for name in _READ_BY[config["unit"]]}}

@@ -205,8 +205,9 @@ class VectorWriter:
         """Write the manifest (the shards, and `facts`), and give the folder its name."""
         document = {"format": FORMAT, **facts, "rows": self.rows, "shards": self.shards}
         replace_file(self.folder / MANIFEST, to_json(document))
-        (self.folder / STATE).unlink(missing_ok=True)
         finish_folder(self.folder, self.final, "vectors")
+        # Last: flushing gigabytes to the disk takes a while, and a kill in it must leave what `resume` goes on from.
+        (self.final / STATE).unlink(missing_ok=True)
 
     def _write_shard(self) -> None:
         name = shard_name(len(self.shards))

@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from otkit.encoders import onnx as onnx_encoder
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_words
@@ -323,3 +324,14 @@ def test_onnx_runtime_fuses_what_costs_time(exported: ExportReport, tmp_path: Pa
     assert gelus == 2, "one for each layer"
     assert "Erf" not in kinds
     assert "IsNaN" not in kinds
+
+
+def test_the_graph_runs_on_the_gpu_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a machine that this one is not: what ONNX Runtime is asked for, not what it does."""
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    for device, number in (("auto", 0), ("cuda", 0), ("cuda:1", 1)):
+        assert onnx_encoder._providers(device)[0] == ("CUDAExecutionProvider", {"device_id": number})
+    assert onnx_encoder._providers("cpu") == ["CPUExecutionProvider"]
+    with pytest.raises(ConfigError, match="unknown device 'cuda:x'"):
+        onnx_encoder._providers("cuda:x")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from otkit.api.embed import embed
+from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences, encode_words
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ExportError, InputError, OutputError
 from otkit.resources import sample_data
 from otkit.vectors import embeddings
-from otkit.vectors.embedder import Embedder
+from otkit.vectors.embedder import Embedded, Embedder, Spoken, embedder_of
 from otkit.vectors.embeddings import Embedding, Progress, TextInput, embed_corpora
 from otkit.vectors.folder import open_vectors
 from otkit.vectors.search import VectorSearch, open_search
@@ -292,9 +295,70 @@ def test_only_the_encoder_that_made_the_vectors_answers(
     settings = tmp_path / "model" / "otkit.json"
     settings.write_text(settings.read_text().replace('"prefix": ""', '"prefix": "query: "'))
     with pytest.raises(
-        CheckpointError, match=r"now says pooling 'mean' and prefix 'query: ', other than then"
+        CheckpointError, match=r'otkit.json is another than then: prefix was "", is "query: "'
     ):
         open_search(folder)
+
+
+@pytest.mark.parametrize(
+    ("unit", "prompt", "change", "told"),
+    [
+        ("word", None, {"alignment_layers": [2]}, "alignment_layers was"),
+        ("sentence", "passage", {"prompts": {"passage": "text: "}}, "prefix was"),
+        ("sentence", None, {"pool_prompt": False}, "pool_prompt was"),
+    ],
+)
+def test_no_question_is_asked_in_another_space(
+    tiny_encoder: TorchEncoder,
+    corpus: Path,
+    tmp_path: Path,
+    unit: str,
+    prompt: str | None,
+    change: Any,
+    told: str,
+) -> None:
+    tiny_encoder.settings = replace(tiny_encoder.settings, prompts={"passage": "passage: "})
+    tiny_encoder.save(tmp_path / "here")
+    encoder = open_encoder(str(tmp_path / "here"))
+    config = EmbeddingSettings(unit=unit, prompt=prompt, shards="npy", index="none")
+    made = embed_corpora(
+        embedder_of(encoder, config), [TextInput(str(corpus))], tmp_path / "v", config=config
+    )
+    assert open_search(made.vectors.folder)(["hund"], k=1)
+    settings = tmp_path / "here" / "otkit.json"
+    stated = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**stated, "encoder": {**stated["encoder"], **change}}))
+    with pytest.raises(CheckpointError, match=told):
+        open_search(made.vectors.folder)
+
+
+def test_a_kill_before_the_folder_has_its_name_costs_no_vector(
+    tiny_encoder: TorchEncoder, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flushing a large folder to the disk takes minutes: what is encoded by then is not encoded again."""
+    from otkit.vectors import writer
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "finish_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed_corpora(Embedder(tiny_encoder), [TextInput(str(corpus))], tmp_path / "v", config=npy())
+    assert not (tmp_path / "v").exists()
+
+    class Idle(Embedder):
+        def spoken(self, texts: Spoken) -> Embedded:
+            raise AssertionError("encoded again")
+
+    again = embed_corpora(
+        Idle(tiny_encoder), [TextInput(str(corpus))], tmp_path / "v", config=npy(), resume=True
+    )
+    embed_corpora(Embedder(tiny_encoder), [TextInput(str(corpus))], tmp_path / "at-once", config=npy())
+    assert again.texts == 10
+    assert {path.name: path.read_bytes() for path in (tmp_path / "v").iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "at-once").iterdir()
+    }
 
 
 def test_a_folder_of_other_files_is_left_alone(
