@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers.models import WordPiece
 from torch import Tensor, nn
 
 from otkit.data.batching import PairBatch
@@ -191,7 +192,8 @@ def _piece_tables(tokenizer: Any) -> tuple[Tensor, Tensor, bool]:
     if known is None:
         vocabulary: dict[str, int] = tokenizer.get_vocab()
         size = max(vocabulary.values()) + 1
-        continued = any(piece.startswith("##") for piece in vocabulary)
+        # Asked of the tokenizer, not of its pieces: a byte-level vocabulary has "##" as text too.
+        continued = isinstance(tokenizer.backend_tokenizer.model, WordPiece)
         space = max("▁Ġ", key=lambda sign: sum(piece.startswith(sign) for piece in vocabulary))
         begins, special = torch.zeros(size, dtype=torch.bool), torch.zeros(size, dtype=torch.bool)
         for piece, number in vocabulary.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from otkit.training.recipe import Recipe
 library = pytest.importorskip("sentence_transformers")
 
 from otkit.sentence_transformers import ObjectiveLoss, TransportLoss, word_ids_of  # noqa: E402
+from tests.encoders.families import modernbert_tokenizer, roberta_tokenizer, unigram_tokenizer  # noqa: E402
 
 TEXT = "das haus ist klein .\tthe house is small .\nein haus\ta house\ndas ist ein haus !\tthis is a house\n"
 
@@ -103,6 +105,19 @@ def test_words_of_a_tokenizer_that_keeps_white_space(sample_encoder: TorchEncode
     split = sample_encoder.tokenize([text.split() for text in texts], prefix="")
     assert torch.equal(words, split.word_ids)
     assert torch.equal(found["input_ids"], split.ids)
+
+
+@pytest.mark.parametrize("make", [modernbert_tokenizer, roberta_tokenizer, unigram_tokenizer])
+def test_a_piece_that_looks_like_one_of_word_piece_is_text(make: Callable[[], Any]) -> None:
+    """Vocabularies that were learnt from web pages have "##" for headings; theirs are no WordPiece for that."""
+    tokenizer = make()
+    tokenizer.add_tokens(["##"])
+    found = tokenizer(["das Haus ist klein", "a house"], padding=True, return_tensors="pt")
+    words = word_ids_of(found["input_ids"], found["attention_mask"].bool(), tokenizer)
+    for row, count in zip(words.tolist(), (4, 2), strict=True):
+        known = [word for word in row if word >= 0]
+        assert known == sorted(known)
+        assert set(known) == set(range(count))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENCODERS",
     "UNMASKED",
+    "WITH_DECODER",
     "character_states",
     "first_position",
     "layer_count",
@@ -53,6 +54,9 @@ ENCODERS = {
     "umt5": "UMT5EncoderModel",
 }
 """Families with a decoder, and the class that is their encoder by itself."""
+
+WITH_DECODER = frozenset({"bart", "mbart"})
+"""Families of those that sentence-transformers opens with their decoder, whose states its vectors are made of."""
 
 # Weights that are computed and so in no file: sines and cosines of positions.
 _COMPUTED = dict.fromkeys(("marian", "pegasus"), frozenset({"embed_positions.weight"}))

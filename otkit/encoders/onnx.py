@@ -266,6 +266,7 @@ def open_onnx(folder: Path, *, name: str, device: str = "auto") -> OnnxEncoder:
         limit=numbers["max_tokens"],
         languages=facts.get("languages"),
         usual=facts.get("usual_language"),
+        truncation_side=facts.get("truncation_side", "right"),
     )
     settings = read_settings(folder, layers=numbers["layers"])
     return OnnxEncoder(

@@ -18,9 +18,9 @@ from otkit.encoders.adapter import ADAPTER, base_of, merge_adapter
 from otkit.encoders.characters import NEEDS_NO_FILE, fast_tokenizer
 from otkit.encoders.device import choose_device
 from otkit.encoders.encoder import SETTINGS_FILE, Encoder, read_json, read_settings
-from otkit.encoders.families import layer_count, load_model, refuse_family
+from otkit.encoders.families import ENCODERS, WITH_DECODER, layer_count, load_model, refuse_family
 from otkit.encoders.soundness import check_states, check_weights
-from otkit.encoders.stack import Stack, module_weights, read_stack
+from otkit.encoders.stack import MODULES, Stack, module_weights, read_stack
 from otkit.encoders.static import open_static
 from otkit.encoders.tokens import SENTENCEPIECE, lower_case, refuse_huge
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
@@ -168,7 +168,14 @@ def _open_adapter(folder: Path, *, name: str, device: str) -> TorchEncoder:
             remedy="open the encoder that it was trained on",
         )
     model = merge_adapter(encoder.model, folder)
-    stack = read_stack(folder) if (folder / "modules.json").is_file() else None
+    stack = read_stack(folder) if (folder / MODULES).is_file() else None
+    tokenizer, place = encoder.tokenizer, folder if stack is None else stack.first
+    refuse_huge(place)
+    if _has_tokenizer(place):  # its limit of tokens may be another than the base's
+        with quiet_transformers():
+            tokenizer = _tokenizer_in(place, model.config, lower=stack is not None and stack.lower_case)
+    elif stack is not None and stack.lower_case:
+        lower_case(tokenizer.backend_tokenizer)
     own = stack.settings if stack is not None else asdict(encoder.settings)
     defaults = {key: value for key, value in own.items() if key != "alignment_layers"}
     settings = read_settings(folder, layers=encoder.layers, **defaults)
@@ -176,7 +183,7 @@ def _open_adapter(folder: Path, *, name: str, device: str) -> TorchEncoder:
         settings = replace(settings, alignment_layers=encoder.settings.alignment_layers)
     check_weights(model, str(folder))
     head = encoder.head if stack is None else stack.head
-    return TorchEncoder(model, encoder.tokenizer, name=name, settings=settings, head=head)
+    return TorchEncoder(model, tokenizer, name=name, settings=settings, head=head)
 
 
 def _only_gguf(folder: Path) -> Path:
@@ -226,13 +233,13 @@ def _open_gguf(path: Path, *, name: str, device: str) -> TorchEncoder:
 
 def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> TorchEncoder:
     """A transformers folder; `root` is where its otkit.json lies (the same, mostly)."""
-    from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import AutoConfig
 
     folder, place = stack.first, choose_device(device)
     stated = folder / "tokenizer_config.json"
     kinds = {read_json(folder / "config.json").get("model_type")}
     kinds |= {read_json(stated).get("tokenizer_class")} if stated.is_file() else set()
-    if not kinds & NEEDS_NO_FILE and not any((folder / file).is_file() for file in _TOKENIZERS):
+    if not kinds & NEEDS_NO_FILE and not _has_tokenizer(folder):
         raise CheckpointError(
             f"holds no tokenizer: looked for {', '.join(_TOKENIZERS)}",
             where=str(folder),
@@ -243,13 +250,10 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
             lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), folder, what="encoder"
         )
         refuse_family(config, str(folder))
+        _refuse_decoder(config, root)
         _need(lambda: _check_claims(config, folder), folder, what="encoder")
         model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")
-        tokenizer = _need(
-            lambda: fast_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)),
-            folder,
-            what="tokenizer",
-        )
+        tokenizer = _tokenizer_in(folder, config, lower=stack.lower_case)
     if any(key.startswith("pooler.") for key in missing):
         model.pooler = None  # the checkpoint has none: a random one would be saved with the encoder later
     lost = [key for key in missing if not key.startswith("pooler.")]
@@ -259,6 +263,23 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
             where=str(folder),
             remedy="copy the whole folder again",
         )
+    check_weights(model, str(folder))
+    settings = read_settings(root, layers=layer_count(model.config), **stack.settings)
+    return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in _TOKENIZERS)
+
+
+def _tokenizer_in(folder: Path, config: Any, *, lower: bool) -> Any:
+    """The fast tokenizer of a folder, for an encoder of this config; `lower`: it lower-cases all text first."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    def load() -> Any:
+        return fast_tokenizer(AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False))
+
+    tokenizer = _need(load, folder, what="tokenizer")
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError(
             f"transformers cannot convert its tokenizer ({type(tokenizer).__name__}) to the fast form, which keeps"
@@ -266,11 +287,21 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
             where=str(folder),
             remedy=_SLOW.get(type(tokenizer).__name__, "use an encoder that comes with tokenizer.json"),
         )
-    if stack.lower_case:
+    if lower:
         lower_case(tokenizer.backend_tokenizer)
-    check_weights(model, str(folder))
-    settings = read_settings(root, layers=layer_count(model.config), **stack.settings)
-    return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
+    return tokenizer
+
+
+def _refuse_decoder(config: Any, root: Path) -> None:
+    """A folder whose sentence vectors are made of its decoder's states, which are not computed here."""
+    kind = config.model_type
+    alone = config.architectures == [ENCODERS.get(kind)]  # otkit wrote it: the encoder by itself
+    if kind in WITH_DECODER and (root / MODULES).is_file() and not alone:
+        raise CheckpointError(
+            f"its sentence vectors are made of the states of its decoder ({kind}), which cannot be computed here",
+            where=str(root),
+            remedy=f"take {MODULES} away, and its encoder opens",
+        )
 
 
 _LAYERS = 512  # so many are no danger, and some encoders use the weights of one layer for all

@@ -21,6 +21,7 @@ from otkit.errors import CheckpointError
 from otkit.files import json_in, to_json
 
 __all__ = [
+    "MODULES",
     "POOLING_MODES",
     "SentenceHead",
     "Stack",
@@ -32,6 +33,9 @@ __all__ = [
 
 MODULES = "modules.json"
 _PROMPTS, _TEXT = "config_sentence_transformers.json", "sentence_bert_config.json"
+# Before version 3 the file was named after the family; the first that is there is read.
+_OLD_TEXTS = ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_TEXTS = (_TEXT, *(f"sentence_{family}_config.json" for family in _OLD_TEXTS))
 _WEIGHTS = "model.safetensors"
 
 POOLING_MODES = {
@@ -268,7 +272,8 @@ def _prompts(root: Path) -> dict[str, Any]:
 
 def _text(folder: Path, root: Path) -> tuple[dict[str, Any], bool]:
     """What the Transformer module says: the longest text, and whether text is lower-cased."""
-    path = next((place / _TEXT for place in (folder, root) if (place / _TEXT).is_file()), None)
+    places = (place / name for place in (folder, root) for name in _TEXTS)
+    path = next((place for place in places if place.is_file()), None)
     stated = read_json(path) if path is not None else {}
     text = (stated.get("modality_config") or {}).get("text")
     refused = {

@@ -194,7 +194,8 @@ class SubwordTokenizer:
     unknown token, so it stays a unit.
 
     languages: the tokens that name the language of a text, where the tokenizer has such (NLLB, M2M100, mBART), by its
-    codes; `usual` is the one that it puts where nobody says.
+    codes; `usual` is the one that it puts where nobody says.  truncation_side: the end that `encode_texts` cuts, as the
+    tokenizer's own settings have it.
     """
 
     REMEMBERED = 200_000  # words; about 50 MB, then the memory starts anew: a stream of any length stays flat
@@ -208,8 +209,10 @@ class SubwordTokenizer:
         limit: int,
         languages: Mapping[str, int] | None = None,
         usual: int | None = None,
+        truncation_side: str = "right",
     ) -> None:
         self.unknown_id, self.padding_id, self.limit = unknown_id, padding_id, limit
+        self.truncation_side = truncation_side
         with tokenizer_errors():
             self.backend = backend = own_tokenizer(backend)
             self._space = _space_before_words(backend)
@@ -289,13 +292,13 @@ class SubwordTokenizer:
     def encode_texts(self, texts: Sequence[str], *, prefix: str = "", limit: int | None = None) -> Tokens:
         """Tokens of whole texts, cut exactly as the tokenizer cuts the prefix and the text in one; no word ids.
 
-        limit: the most tokens; a longer text loses its end, as in sentence-transformers.
+        limit: the most tokens; a longer text loses its end, or its beginning where the tokenizer's `truncation_side` is
+        left, as in sentence-transformers.
         """
         whole = [_unicode(prefix + text) for text in texts]
         rows = [found.ids for found in self.backend.encode_batch_fast(whole)]
         if limit is not None:
-            kept = limit - len(self._after)
-            rows = [row if len(row) <= limit else row[:kept] + self._after for row in rows]
+            rows = [row if len(row) <= limit else self._cut(row, limit) for row in rows]
         width = max(map(len, rows), default=0)
         ids = torch.tensor([row + [self.padding_id] * (width - len(row)) for row in rows], dtype=torch.int64)
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
@@ -304,6 +307,13 @@ class SubwordTokenizer:
         lead = len(self.backend.encode(_unicode(prefix)).ids) - len(self._after[:1]) if prefix else 0
         ids = ids.reshape(len(rows), width)
         return Tokens(ids, attention, torch.full_like(ids, -1), counts, lead)
+
+    def _cut(self, row: list[int], limit: int) -> list[int]:
+        """The text of a row shorter, between the special tokens of every text."""
+        first, last = len(self._before), len(row) - len(self._after)
+        kept = limit - first - len(self._after)
+        inside = row[first : first + kept] if self.truncation_side != "left" else row[last - kept : last]
+        return [*row[:first], *inside, *row[last:]]
 
     def in_languages(self, tokens: Tokens, languages: str | Sequence[str | None] | None) -> Tokens:
         """The same sentences, each said to be in its language (`de`, `deu_Latn`), one for all or one each; None leaves

@@ -82,6 +82,7 @@ class TorchEncoder:
             limit=self.max_tokens,
             languages=languages,
             usual=usual,
+            truncation_side=tokenizer.truncation_side,
         )
         rows = table_rows(model, name)
         pieces = tokenizer.backend_tokenizer.get_vocab_size()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from otkit.encoders.encoder import SETTINGS_FILE, settings_document
+from otkit.encoders.families import WITH_DECODER
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
 from otkit.errors import ExportError, choose
 from otkit.exports.card import folder_card
@@ -26,6 +27,13 @@ def _transformers(encoder: TorchEncoder, folder: Path, kind: str) -> None:
 
 def _sentence_transformers(encoder: TorchEncoder, folder: Path, kind: str) -> None:
     """The layout that `SentenceTransformer(FOLDER)` reads: encoder, pooling and what stands behind it as modules."""
+    family = encoder.model.config.model_type
+    if family in WITH_DECODER:
+        raise ExportError(
+            f"sentence-transformers opens {family} with a decoder, which this encoder has not",
+            where=encoder.name,
+            remedy="choose `to='transformers'` or `to='onnx'`",
+        )
     _transformers(encoder, folder, kind)
     encoder.write_stack(folder)
 

@@ -19,7 +19,7 @@ from otkit.data.parallel import Pair
 from otkit.encoders.encoder import SETTINGS_FILE, settings_document
 from otkit.encoders.onnx import MODEL_FILE, OnnxEncoder, output_names, write_manifest
 from otkit.encoders.torch import TorchEncoder, quiet_transformers
-from otkit.errors import ConfigError, GateError
+from otkit.errors import ConfigError, ExportError, GateError
 from otkit.exports.card import onnx_card
 from otkit.exports.gate import (
     Limits,
@@ -160,7 +160,16 @@ def _attempt(
         path.unlink()
     tokens = encoder.tokenize([words_of(text) for text in texts[:_CALIBRATION]])
     feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.to(torch.int64).numpy()}
-    recipe.write(whole, target / MODEL_FILE, feed)
+    try:
+        recipe.write(whole, target / MODEL_FILE, feed)
+    except (
+        Exception
+    ) as error:  # ONNX Runtime's tools raise whatever they meet in a graph that they do not know
+        raise ExportError(
+            f"its graph cannot be made smaller ({recipe.name}): {error or type(error).__name__}",
+            where=encoder.name,
+            remedy="export without quantisation",
+        ) from error
     exported = OnnxEncoder(
         target / MODEL_FILE,
         encoder.subwords,
@@ -212,6 +221,7 @@ def _write_companions(
                 "padding_id": encoder.subwords.padding_id,
                 "languages": encoder.subwords.languages,
                 "usual_language": encoder.subwords.usual,
+                "truncation_side": encoder.subwords.truncation_side,
             },
             "graph": {
                 "file": MODEL_FILE,

@@ -110,6 +110,8 @@ def _noisy_layers(source: Path, feed: Feed, limit: float) -> list[str]:
 
     model = onnx.load(str(source))
     layers = _linear_layers(model)
+    if not layers:  # GPT-2 multiplies in nodes of another kind
+        return []
     inputs = list(dict.fromkeys(node.input[0] for node in layers))
     del model.graph.output[:]
     model.graph.output.extend(
@@ -132,6 +134,9 @@ def _int8(*, noise: float, reduce_range: bool = False) -> Write:
 
         noisy = _noisy_layers(source, feed, noise)
         model = onnx.load(str(source))
+        # quantize_dynamic infers the shapes itself, and fails where the exporter's notes of them say otherwise: of
+        # sentence vectors that a Dense module made narrower they do.
+        del model.graph.value_info[:]
         _int8_tables(model)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             middle = Path(folder) / "tables.onnx"

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from otkit.encoders.open import open_encoder
+from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError
 from tests.encoders.families import FAMILIES, common, write_family
@@ -79,6 +81,30 @@ def test_an_adapter_opens_over_its_base(kind: str, bases: dict[str, Path], tmp_p
     encoder.save(tmp_path / "merged")
     again = open_encoder(tmp_path / "merged", device="cpu")
     assert again.weights_sha256() == encoder.weights_sha256()
+
+
+def test_an_adapter_of_sentence_transformers_keeps_its_own_text(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its limit, its case and its side of a cut stand in its folder, not in its base's."""
+    library = pytest.importorskip("sentence_transformers")
+    peft = pytest.importorskip("peft")
+    model = library.SentenceTransformer(str(bases["bert"]), device="cpu")
+    model.add_adapter(peft.LoraConfig(r=4, init_lora_weights=False, target_modules=TARGETS["bert"]))
+    model.save(str(tmp_path / "adapter"), create_model_card=False)
+    for name, stated in (
+        ("tokenizer_config.json", {"model_max_length": 8, "truncation_side": "left"}),
+        ("sentence_bert_config.json", {"do_lower_case": True}),
+    ):
+        path = tmp_path / "adapter" / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **stated}))
+    texts = ["Das Haus ist klein .", "the house is small and the house is a house", "X"]
+    expected = library.SentenceTransformer(str(tmp_path / "adapter"), device="cpu").encode(
+        texts, normalize_embeddings=True
+    )
+    encoder = open_encoder(tmp_path / "adapter", device="cpu")
+    assert encoder.max_tokens == 8
+    np.testing.assert_allclose(encode_sentences(encoder, texts, long="cut"), expected, atol=1e-5)
 
 
 def edit(**changed: Any) -> Callable[[Path], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from itertools import cycle, islice
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import otkit
+from otkit.encoders.families import ENCODERS, WITH_DECODER
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
 from otkit.encoders.static import StaticEncoder
@@ -23,9 +25,12 @@ from otkit.encoders.tokens import TooLongError
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, ExportError
 from otkit.exports.folders import export_folder
+from otkit.exports.gate import Limits
 from otkit.exports.onnx import export_onnx
+from otkit.exports.settings import ExportSettings
 from tests.conftest import mostly_slow
 from tests.encoders.families import (
+    FAMILIES,
     SPECIALS,
     bert_like,
     gemma_tokenizer,
@@ -34,6 +39,7 @@ from tests.encoders.families import (
     roberta_tokenizer,
     unigram_tokenizer,
     word_piece_tokenizer,
+    write_family,
 )
 from tests.exports.conftest import PAIRS
 
@@ -41,6 +47,7 @@ st = pytest.importorskip("sentence_transformers")
 modules = pytest.importorskip("sentence_transformers.models")
 
 WIDTH = 32
+ANY = Limits(difference=100, cosine=-1, agreement=0, retrieval_loss=100)
 Model = Any  # SentenceTransformer
 
 
@@ -271,6 +278,69 @@ def test_texts_are_cut_where_the_model_says(built: Callable[[str], tuple[Path, M
     assert encoder.max_tokens > 600, "words are not cut"
     with pytest.raises(TooLongError, match=r"sentence \d+ has \d+ subword tokens and the encoder takes 20"):
         encode_sentences(encoder, sentences)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_texts_are_cut_at_the_end_that_the_tokenizer_says(
+    side: str, built: Callable[[str], tuple[Path, Model]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(built("E5: a prompt that counts")[0], tmp_path / "model"))
+    edit("tokenizer_config.json", truncation_side=side, model_max_length=12)(folder)
+    expected = theirs(st.SentenceTransformer(str(folder), device="cpu"), texts())
+    encoder = open_encoder(folder, device="cpu")
+    equal(encode_sentences(encoder, texts(), long="cut"), expected)
+    if side == "left":
+        assert isinstance(encoder, TorchEncoder)
+        export_onnx(encoder, tmp_path / "onnx", pairs=PAIRS, limits=ANY)
+        equal(encode_sentences(open_encoder(tmp_path / "onnx", device="cpu"), texts(), long="cut"), expected)
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
+def test_the_old_names_of_the_settings_are_read(
+    family: str, built: Callable[[str], tuple[Path, Model]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(built("mean")[0], tmp_path / "model"))
+    (folder / "sentence_bert_config.json").unlink()
+    stated = {"max_seq_length": 9, "do_lower_case": True}
+    (folder / f"sentence_{family}_config.json").write_text(json.dumps(stated))
+    expected = theirs(st.SentenceTransformer(str(folder), device="cpu"), texts())
+    equal(encode_sentences(open_encoder(folder, device="cpu"), texts(), long="cut"), expected)
+
+
+def test_a_narrow_sentence_vector_is_made_smaller_too(
+    built: Callable[[str], tuple[Path, Model]], tmp_path: Path
+) -> None:
+    """ONNX Runtime's own inference of shapes met the notes of the exporter, and failed."""
+    encoder = open_encoder(built("mean, a narrow Dense")[0], device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    made = export_onnx(encoder, tmp_path / "onnx", ExportSettings(quantize="int8"), pairs=PAIRS, limits=ANY)
+    assert made.chosen.recipe.startswith("int8, dynamic")
+    cosines = encode_sentences(open_encoder(tmp_path / "onnx", device="cpu"), texts()[:3]) * encode_sentences(
+        encoder, texts()[:3]
+    )
+    assert cosines.sum(1).min() > 0.9
+
+
+@pytest.mark.parametrize("family", list(ENCODERS))
+def test_an_encoder_with_a_decoder_gives_the_same_vectors_or_says_that_it_cannot(
+    family: str, tmp_path: Path
+) -> None:
+    folder = write_family(FAMILIES[family], tmp_path / "encoder")
+    encoder = open_encoder(folder, device="cpu")
+    assert isinstance(encoder, TorchEncoder)
+    if family in WITH_DECODER:
+        with pytest.raises(ExportError, match=f"opens {family} with a decoder"):
+            export_folder(encoder, tmp_path / "out", to="sentence-transformers")
+        st.SentenceTransformer(str(folder), device="cpu").save(str(tmp_path / "theirs"))
+        with pytest.raises(CheckpointError, match=r"states of its decoder .* take modules.json away"):
+            open_encoder(tmp_path / "theirs", device="cpu")
+        (tmp_path / "theirs" / "modules.json").unlink()
+        again = open_encoder(tmp_path / "theirs", device="cpu")
+        equal(encode_sentences(again, ["das haus"]), encode_sentences(encoder, ["das haus"]))
+        return
+    export_folder(encoder, tmp_path / "out", to="sentence-transformers")
+    expected = theirs(st.SentenceTransformer(str(tmp_path / "out"), device="cpu"), ["das haus", "a"])
+    equal(encode_sentences(encoder, ["das haus", "a"]), expected)
 
 
 def test_vectors_are_made_shorter(built: Callable[[str], tuple[Path, Model]]) -> None:

@@ -13,9 +13,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2Model
 
 from otkit.encoders import onnx as onnx_encoder
+from otkit.encoders.encoder import EncoderSettings
 from otkit.encoders.onnx import OnnxEncoder
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_words
@@ -28,6 +29,7 @@ from otkit.exports.onnx import ExportReport, export_onnx
 from otkit.exports.quantize import RECIPES, _int8
 from otkit.exports.settings import ExportSettings
 from otkit.files import MARKER, sha256_of
+from tests.conftest import make_tiny_encoder
 from tests.exports.conftest import PAIRS
 
 SENTENCES = [["das", "haus", "ist", "klein"], ["a"], ["unbekannt", "."] * 5, []]
@@ -145,6 +147,19 @@ def test_quantised_weights_stay_near(
         )
         cosine = (small.encode_sentences(tokens) * expected).sum(-1)
         assert 0.95 <= float(cosine.min()) < 0.999999
+
+
+def test_a_graph_without_linear_layers_is_made_smaller_by_its_table(tmp_path: Path) -> None:
+    """GPT-2 multiplies in nodes that no recipe rounds."""
+    torch.manual_seed(1)
+    tokenizer = make_tiny_encoder().tokenizer
+    tokenizer.model_max_length = 64
+    config = GPT2Config(vocab_size=4000, n_embd=32, n_layer=2, n_head=4, n_positions=64)
+    gpt2 = TorchEncoder(
+        GPT2Model(config).eval(), tokenizer, name="gpt2", settings=EncoderSettings((1,), pooling="lasttoken")
+    )
+    made = export_onnx(gpt2, tmp_path / "gpt2", ExportSettings(quantize="int8"), pairs=PAIRS)
+    assert made.share < 0.8
 
 
 def test_recipes_are_tried_in_order_and_a_missed_gate_writes_nothing(
