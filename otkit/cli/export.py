@@ -22,6 +22,7 @@ from otkit.cli.options import (
 )
 from otkit.cli.outputs import claim_files, claim_folder, write_document
 from otkit.cli.values import folder
+from otkit.errors import ConfigError
 from otkit.exports.settings import OUTPUT, ExportSettings
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ def export(
     claim_files({"json": json_path}, [model, *files], overwrite=overwrite)
     set_logging(verbose=verbose)
     set_threads(threads)
+    if push_to_hub is not None and settings.to == "web":
+        raise ConfigError(
+            f"received {push_to_hub!r}, and a page is no encoder",
+            remedy=("leave it out: any host of files shows the page", "choose `to='onnx'`"),
+            setting="push_to_hub",
+        )
     check_hub(push_to_hub, public=public)
     from otkit.api.export import export as run
     from otkit.cli.progress import last_line, progress_bar

@@ -170,8 +170,9 @@ def facts_table(encoder: Encoder) -> Table:
 def _sentence_vector(encoder: Encoder) -> str:
     """What makes it, in its order."""
     settings = encoder.settings
-    behind = [step for step in getattr(encoder, "head", ()) if type(step).__name__ != "Normalize"]
-    steps = [f"{settings.pooling} over the last layer", *(type(step).__name__ for step in behind)]
+    # The graph of an ONNX folder has them inside, and its manifest names them.
+    behind = encoder.head.names if hasattr(encoder, "head") else getattr(encoder, "modules", ())
+    steps = [f"{settings.pooling} over the last layer", *(name for name in behind if name != "Normalize")]
     kept = "" if settings.truncate_dim is None else f" of which {encoder.sentence_dimension} are kept"
     counts = "" if settings.pool_prompt else ", which does not count in it"
     return f"{', '.join(steps)}; width {encoder.sentence_dimension}{kept}, prefix {settings.prefix!r}{counts}"

@@ -72,7 +72,7 @@ class OnnxEncoder:
         device: str = "cpu",
     ) -> None:
         self.name, self.settings, self.subwords = name, settings, subwords
-        self._modules, self._whole = tuple(modules), sentence_dimension or dimension
+        self.modules, self._whole = tuple(modules), sentence_dimension or dimension
         self.dimension, self.layers, self.max_tokens = dimension, layers, subwords.limit
         self._path, self._providers = path, _providers(device)
         # Where the graph's results go; a torch without CUDA takes them on the CPU.
@@ -129,9 +129,9 @@ class OnnxEncoder:
         return min(self._whole, self.settings.truncate_dim or self._whole)
 
     def pool(self, hidden: Tensor, tokens: Tokens) -> Tensor:
-        if self._modules:
+        if self.modules:
             raise ConfigError(
-                f"its graph makes vectors of whole sentences alone ({', '.join(self._modules)} are inside)",
+                f"its graph makes vectors of whole sentences alone ({', '.join(self.modules)} are inside)",
                 where=str(self._path),
                 remedy="use the encoder that it was exported from",
             )

@@ -22,9 +22,12 @@ from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
 
-# What the vectors of each unit depend on; a limit or a width that the settings gained since changes no question that
-# fits.
-_READ_BY = {"sentence": ("pooling", "pool_prompt"), "word": ("alignment_layers",)}
+# What the vectors of each unit depend on, with what an encoder has where its settings state nothing. A limit or a width
+# changes no question that fits.
+_READ_BY: Mapping[str, Mapping[str, Any]] = {
+    "sentence": {"pooling": "mean", "pool_prompt": True},
+    "word": {"alignment_layers": None},
+}
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,23 @@ def open_search(
     """Open a folder with the encoder that its manifest names, or with `encoder`, which must be the same one."""
     vectors = open_vectors(folder)
     facts, config = vectors.facts["model"], vectors.facts["config"]
-    encoder = open_encoder(facts["path"] if encoder is None else encoder, device=device)
+    if prompt is not None and config["unit"] == "word":
+        raise ConfigError(
+            f"received {prompt!r}, and the vectors are those of words, which have none",
+            remedy="leave it out",
+            setting="prompt",
+        )
     remedy = f"give the encoder that made them, as `encoder` (it was {facts['name']!r})"
+    if encoder is None:
+        try:
+            encoder = open_encoder(facts["path"], device=device)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"the encoder that made the vectors cannot be opened: {error.what}",
+                where=str(folder),
+                remedy=(remedy, *error.remedies),
+            ) from error
+    encoder = open_encoder(encoder, device=device)
     kept = config.get("truncate_dim")  # folders of before this setting have none
     width = encoder.dimension if config["unit"] == "word" else kept or encoder.sentence_dimension
     if width != vectors.dimension:
@@ -132,6 +150,7 @@ def open_search(
         unit=config["unit"],
         raw=config["raw"],
         prompt=config.get("prompt") if prompt is None else prompt,
+        long=config.get("long", "error"),
         truncate_dim=kept,
     )
     index = vectors.facts["index"]
@@ -140,7 +159,8 @@ def open_search(
 
 
 def _read(settings: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the vectors were, or would be, made by."""
+    """What the vectors were, or would be, made by; a setting that is not stated is the usual one."""
     prompt = config.get("prompt")
     before = settings["prefix"] if prompt is None else settings.get("prompts", {}).get(prompt, prompt)
-    return {"prefix": before, **{name: settings.get(name) for name in _READ_BY[config["unit"]]}}
+    read = _READ_BY[config["unit"]].items()
+    return {"prefix": before, **{name: settings.get(name, usual) for name, usual in read}}

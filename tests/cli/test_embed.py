@@ -215,6 +215,34 @@ def test_bad_lines_stop_or_are_counted(run: Run, model: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "v" / "manifest.json").read_text())["skipped"] == 2
 
 
+def test_a_question_is_read_as_the_texts_were(run: Run, model: Path, tmp_path: Path) -> None:
+    """A prompt has no place before words; a long question is cut where long texts were."""
+    text = corpus(tmp_path / "c.tsv", 4)
+    run(text, "--model", model, "--output", tmp_path / "words", "--unit", "word")
+    said = run("search", tmp_path / "words", "haus", "--prompt", "query: ", code=2)
+    assert "--prompt: received 'query: ', and the vectors are those of words, which have none" in said
+    long = " ".join(["haus"] * 200)
+    run(text, "--model", model, "--output", tmp_path / "whole")
+    assert "question 1 has 202 tokens, more than the encoder takes" in run(
+        "search", tmp_path / "whole", long, code=1
+    )
+    run(text, "--model", model, "--output", tmp_path / "cut", "--long", "cut")
+    run("search", tmp_path / "cut", long, " ".join(["haus"] * 62), "--json", tmp_path / "cut.json")
+    first, second = json.loads((tmp_path / "cut.json").read_text())["answers"]
+    assert first["hits"] == second["hits"], "of 64 tokens two are special"
+
+
+def test_vectors_of_an_encoder_that_moved_say_what_is_needed(run: Run, tmp_path: Path) -> None:
+    make_tiny_encoder().save(tmp_path / "tiny")
+    run(corpus(tmp_path / "c.tsv", 4), "--model", tmp_path / "tiny", "--output", tmp_path / "v")
+    (tmp_path / "tiny").rename(tmp_path / "moved")
+    said = run("search", tmp_path / "v", "haus", code=1)
+    assert "the encoder that made the vectors cannot be opened: no such file or folder" in said
+    assert "--model" in said
+    assert f"{tmp_path / 'v'}:" in said
+    assert run("search", tmp_path / "v", "haus", "--model", tmp_path / "moved")
+
+
 def test_what_is_read_is_not_written_over(run: Run, model: Path, tmp_path: Path) -> None:
     path = tmp_path / "corpus.json"
     path.write_text('{"source": "das haus", "target": "the house"}\n', encoding="utf-8")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import otkit
+from otkit.cli.info import facts_table
 from otkit.encoders.families import ENCODERS, WITH_DECODER
 from otkit.encoders.open import open_encoder
 from otkit.encoders.sentences import encode_sentences
@@ -244,6 +245,8 @@ def test_a_graph_holds_the_whole_stack(
     sentences = texts()
     equal(encode_sentences(graph, sentences), theirs(model, sentences))
     assert graph.sentence_dimension == encoder.sentence_dimension
+    ways = [dict(facts_table(each).rows)["sentence vector"] for each in (encoder, graph)]
+    assert ways[0] == ways[1]
 
 
 def test_what_a_graph_or_another_layout_cannot_hold_is_refused(

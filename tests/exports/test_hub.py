@@ -227,4 +227,7 @@ def test_what_is_no_folder_of_an_encoder_and_public_alone_are_refused(hub: Hub, 
     ):
         otkit.push(tmp_path, "ann/x")
     assert "--public: nothing is pushed; add --push-to-hub" in run("export", "--public", code=2).stderr
+    words = ("export", "--to", "web", "--output", tmp_path / "page", "--push-to-hub", "page")
+    assert "--push-to-hub: received 'page', and a page is no encoder" in run(*words, code=2).stderr
+    assert not (tmp_path / "page").exists()
     assert not hub.asked
