@@ -8,7 +8,6 @@ which a neighbour's load does not enter. L2 on mutual-argmax links stands for th
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from benchmarks.common import data, show
+from benchmarks.common import data, numbers, show
 from otkit.data.batching import PairBatch, PairSource
 from otkit.data.parallel import open_corpus
 from otkit.data.settings import BatchingSettings
@@ -128,4 +127,4 @@ def main(steps: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in [*sys.argv[1:3], *["12", "1"][len(sys.argv) - 1 :]]))
+    main(*numbers(__doc__, steps=12, threads=1))

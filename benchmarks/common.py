@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from benchmarks.record import record
@@ -13,7 +17,19 @@ from otkit.errors import OtkitError, OutputError
 from otkit.files import MARKER, grow_folder
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
-__all__ = ["FETCHED", "Silent", "data", "data_root", "ended", "reported", "run_folder", "show", "xlwa"]
+__all__ = [
+    "FETCHED",
+    "Silent",
+    "data",
+    "data_root",
+    "ended",
+    "numbers",
+    "patterns",
+    "reported",
+    "run_folder",
+    "show",
+    "xlwa",
+]
 
 FETCHED = Path("runs/benchmark-data")
 
@@ -43,10 +59,48 @@ def data(*parts: str) -> Path:
     path = data_root().joinpath(*parts)
     if not path.exists():
         raise SystemExit(
-            f"{path} is missing: fetch it with `python -m benchmarks.data`, or set OTKIT_BENCHMARK_DATA to the folder "
-            "of the benchmark data"
+            f"{path} is missing: fetch it with `python -m benchmarks.data{_sets_of(parts)}`, or set"
+            " OTKIT_BENCHMARK_DATA to the folder of the benchmark data"
         )
     return path
+
+
+def _sets_of(parts: Sequence[str]) -> str:
+    """The names of the sets that lie in a folder of the benchmark data, as words of a command."""
+    document = tomllib.loads(Path(__file__).with_name("data.toml").read_text(encoding="utf-8"))
+    asked = "/".join(parts)
+    fit = [
+        name
+        for name, entry in document.items()
+        if any(map(partial(fnmatch, asked), patterns(entry["gives"])))
+    ]
+    near = [name for name, entry in document.items() if parts and Path(entry["gives"]).parts[0] == parts[0]]
+    return "".join(f" {name}" for name in fit or near)
+
+
+def patterns(gives: str) -> list[str]:
+    """The file patterns of a set: `a.{dev,train}.gz` is two."""
+    before, brace, rest = gives.partition("{")
+    inside, _, after = rest.partition("}")
+    return [f"{before}{each}{after}" for each in inside.split(",")] if brace else [gives]
+
+
+def numbers(description: str | None, **usual: int) -> list[int]:
+    """The whole numbers of the command line, in this order; what is left out is as usual."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in usual.items():
+        parser.add_argument(
+            name, nargs="?", type=_above_zero, default=value, metavar=name.upper(), help=f"default {value}"
+        )
+    return list(vars(parser.parse_args()).values())
+
+
+def _above_zero(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 1")
+    return int(word)
 
 
 def run_folder(path: Path, *, resume: bool, overwrite: bool) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 from scipy.optimize import minimize
 
-from benchmarks.common import show
+from benchmarks.common import numbers, show
 from benchmarks.projection import GOLD_SPANS, GoldSpans
 from otkit.alignment.settings import AlignmentSettings
 from otkit.evaluation.metrics import FloatArray
@@ -124,4 +124,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    numbers(__doc__)
     main()

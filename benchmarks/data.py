@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import FETCHED, reported
+from benchmarks.common import FETCHED, patterns, reported
 from benchmarks.download import Remote, fetch
 from benchmarks.layouts import LAYOUTS
 from otkit.errors import ConfigError, InputError, OtkitError, choose
@@ -169,10 +169,11 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def has_set(folder: Path, entry: PublicSet) -> bool:
-    """Whether the folder holds a set: whole, where this script brought it; of any other folder its place is asked."""
+    """Whether the folder holds a set: whole, where this script brought it; of any other folder each kind of its files
+    is asked for."""
     if seen := read_record(folder).get(entry.name):
         return _is_laid_out(folder, seen)
-    return (folder / Path(entry.gives).parts[0]).exists()
+    return all(any(folder.glob(pattern)) for pattern in patterns(entry.gives))
 
 
 def _keep(folder: Path, entry: PublicSet, facts: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import data, show
+from benchmarks.common import data, numbers, show
 from otkit.data.gold import GoldPair, read_gold
 from otkit.data.lines import LineSource
 from otkit.encoders.encoder import Encoder
@@ -84,7 +84,7 @@ def race(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[
     return best
 
 
-def main(threads: int = 2, rounds: int = 8) -> None:
+def main(threads: int, rounds: int) -> None:
     """Print the table."""
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
@@ -157,4 +157,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*numbers(__doc__, threads=2, rounds=8))

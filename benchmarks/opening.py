@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.common import show
+from benchmarks.common import numbers, show
 from otkit import export
 
 SAMPLE = {
@@ -48,8 +48,8 @@ def seconds(program: str, folder: Path) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+def main(rounds: int) -> None:
+    """Run every program in turn, and print the medians."""
     programs = SAMPLE | EXPORTED
     found: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as place:
@@ -66,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*numbers(__doc__, rounds=5))

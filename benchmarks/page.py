@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from tests.reports.views import big_page
 
 
 def main() -> None:
+    """Open a page of each size, and print how long it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", nargs="*", type=int, default=[200, 2000, 5000], help="sizes of the pages")
+    counts = parser.parse_args().pairs
     if CHROMIUM is None:
         raise SystemExit("no Chromium on this machine")
-    counts = [int(word) for word in sys.argv[1:]] or [200, 2000, 5000]
     rows = []
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder) / "profile") as tab:
         for count in counts:

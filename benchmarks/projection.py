@@ -9,9 +9,9 @@ odd ones were not looked at for that. On XQuAD one number was chosen, the edge o
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import data, show
+from benchmarks.common import data, ended, show
 from otkit.alignment.aligner import Alignment
 from otkit.alignment.settings import AlignmentSettings
 from otkit.alignment.shares import Shares, shares_of
 from otkit.api.lexicon import lexicon
 from otkit.api.project import open_aligner
 from otkit.data.gold import GoldPair, read_gold
+from otkit.errors import choose
 from otkit.projection.labelled import Labelled
 from otkit.projection.labels import decode
 from otkit.projection.lexicon import look_up
@@ -298,12 +299,21 @@ PARTS = {"entities": entities, "answers": answers, "tags": tags, "lexicon": indu
 
 def main() -> None:
     """Run the parts that are named, or all."""
-    words = sys.argv[1:]
-    changes = dict(words[at + 1].split("=") for at, word in enumerate(words) if word == "--set")
-    settings = AlignmentSettings.from_dict({name: float(value) for name, value in changes.items()})
-    for name in [word for word in words if word in PARTS] or PARTS:
-        PARTS[name](settings)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all where none is named")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="of the alignment")
+    options = parser.parse_args()
+    chosen = [choose(name, PARTS, what="part") for name in options.parts] or list(PARTS.values())
+    try:
+        changes = {key: float(value) for key, value in (word.split("=") for word in options.set)}
+    except ValueError:
+        parser.error("--set takes KEY=VALUE, with a number")
+    settings = AlignmentSettings.from_dict(changes)
+    for part in chosen:
+        part(settings)
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

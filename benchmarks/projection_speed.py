@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.common import data, show
+from benchmarks.common import data, numbers, show
 from otkit.alignment.corpus import extract_corpus
 from otkit.api.lexicon import lexicon
 from otkit.api.project import open_aligner, open_projection
@@ -44,9 +43,8 @@ def _files(folder: Path, pairs: int) -> None:
     (folder / "tags.jsonl").write_text("\n".join(tagged) + "\n", encoding="utf-8")
 
 
-def main() -> None:
+def main(pairs: int, rounds: int) -> None:
     """Run all in turns, and print the medians."""
-    pairs, rounds = (int(word) for word in [*sys.argv[1:], "1000", "3"][:2])
     aligner = open_aligner(None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -86,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*numbers(__doc__, pairs=1000, rounds=3))

@@ -6,8 +6,9 @@
 
 Each system is aligned once and measured on XNLI, XQuAD, sentence retrieval and word alignment under the same seeds, by
 the commands that a user would type (they are printed). The scales reach from a smoke test on the sample data to the
-settings of Alqahtani et al. 2021 on a GPU with bert-base-multilingual-cased (benchmarks/scales.py). A run that was
-killed goes on with --resume: what is finished stays, a fine-tuning goes on from its last checkpoint.
+settings of Alqahtani et al. 2021 on a GPU with bert-base-multilingual-cased (benchmarks/scales.py). An estimate times
+these commands on the real text, so it fetches the sets that are not there and asks for their licences too. A run that
+was killed goes on with --resume: what is finished stays, a fine-tuning goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from benchmarks import data as public
 from benchmarks.common import data, data_root, ended, run_folder
 from benchmarks.forecast import Timed, forecast
 from benchmarks.forecast import shown as hours
-from benchmarks.record import record
+from benchmarks.record import facts_of_this_run, record, took_before
 from benchmarks.scales import SCALES, Scale
 from otkit.errors import choose
 from otkit.evaluation.settings import XNLI_FINE_TUNING, XQUAD_FINE_TUNING
@@ -115,11 +118,32 @@ def align(scale: Scale, name: str, folder: Path, options: argparse.Namespace) ->
     if SYSTEMS[name] is None:
         return model_of(scale, options)
     target = folder / name / "encoder"
-    if not (options.resume and (target / "otkit.json").is_file()):
-        # Checkpoints of a run that was killed lie in the same folder.
-        resumed = ["--resume"] if options.resume and target.exists() else []
-        call([*aligning(scale, name, target, options), *resumed])
+    # Checkpoints of a run that was killed lie in the same folder.
+    resumed = ["--resume"] if options.resume and target.exists() else []
+    once(
+        target / "otkit.json",
+        folder / name / "encoder.took.json",
+        lambda: call([*aligning(scale, name, target, options), *resumed]),
+        resume=options.resume,
+    )
     return str(target)
+
+
+def once(result: Path, took: Path, work: Callable[[], None], *, resume: bool) -> None:
+    """Do a part of the comparison, unless `result` of an earlier run is there to go on with; the table's facts have the
+    commit and the seconds of the run that did it."""
+    kept = resume and result.is_file()
+    if not kept:
+        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        work()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        facts = {"commit": facts_of_this_run()["commit"], "seconds": time.monotonic() - begun}
+        replace_file(took, to_json({**facts, "processor": processor}))
+    known = json.loads(took.read_text(encoding="utf-8")) if took.is_file() else {}
+    took_before(
+        kept * known.get("seconds", 0.0), kept * known.get("processor", 0.0), known.get("commit", "unknown")
+    )
 
 
 def evaluate(
@@ -129,7 +153,8 @@ def evaluate(
     found: dict[str, Any] = {}
     for task in scale.tasks:
         result = folder / name / f"{task}.json"
-        if not (options.resume and result.is_file()):
+
+        def work(task: str = task, result: Path = result) -> None:
             cells = folder / name / "cells" / task
             seeds = options.seeds or scale.seeds
             command = measuring(scale, task, model, cells, options, seeds=seeds)
@@ -137,6 +162,8 @@ def evaluate(
                 command += ["--baseline", model_of(scale, options)]
             going = reuse_baseline(folder, name, task) or (options.resume and cells.exists())
             call([*command, *(["--resume"] if going else []), "--json", str(result)])
+
+        once(result, folder / name / f"{task}.took.json", work, resume=options.resume)
         found[task] = json.loads(result.read_text(encoding="utf-8"))["tasks"][task]
     return found
 
@@ -154,9 +181,17 @@ def reuse_baseline(folder: Path, name: str, task: str) -> bool:
     return True
 
 
+def systems_of(options: argparse.Namespace) -> list[str]:
+    """The systems that are asked for; the untouched encoder first, whose figures the others are compared with."""
+    asked = list(dict.fromkeys(options.systems.split(",")))
+    return sorted(asked, key=lambda name: SYSTEMS[name] is not None)
+
+
 def probes(scale: Scale, options: argparse.Namespace) -> list[Timed]:
     """What is timed for the forecast: a step of each alignment, an example of each fine-tuning, a scored text."""
-    systems = options.systems.split(",")
+    systems = systems_of(options)
+    # Each is compared with the untouched encoder under its own seeds, which is trained once where it is asked for too.
+    trained = len(systems) if "untouched" in systems else 2 * len(systems)
     found = []
     for name in systems:
         if SYSTEMS[name] is not None:
@@ -178,7 +213,7 @@ def probes(scale: Scale, options: argparse.Namespace) -> list[Timed]:
         found.append(
             Timed(
                 f"examples of {task}",
-                training_examples(scale, task, options) * len(systems),
+                training_examples(scale, task, options) * trained,
                 examples,
                 few=32,
                 more=160,
@@ -283,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_to(plan, folder / "plan.json")
     shown_columns = [column for column in COLUMNS if column[1] in scale.tasks]
     rows: list[tuple[Value, ...]] = []
-    for name in options.systems.split(","):
+    for name in systems_of(options):
         found = evaluate(scale, name, align(scale, name, folder, options), folder, options)
         rows.append((name, *(shown(figure(found, *where)) for _, *where in shown_columns)))
     for name, values in PAPER.items():

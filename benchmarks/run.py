@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.common import ended
 from benchmarks.record import RESULTS, ROOT, VARIABLE, Result, facts_of_this_run, read, results
-from otkit.errors import choose
+from otkit.errors import InputError, choose
 from otkit.files import differences, grow_folder, replace_file, to_json
 from otkit.reports.tables import Column, Table, Value, to_markdown
 
@@ -45,6 +45,8 @@ class Entry:
     quick: bool
     seeds: str
     sets: tuple[str, ...]
+    in_folder: bool = False
+    """Whether it keeps its parts in a folder, which it is told to go on with or to throw away."""
 
     @property
     def command(self) -> str:
@@ -54,19 +56,25 @@ class Entry:
 
 def read_suite(path: Path = SUITE) -> dict[str, Entry]:
     """All entries by name."""
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"is no suite ({error})", where=str(path), remedy="check the path") from error
     return {name: Entry(name, **{**entry, "sets": tuple(entry["sets"])}) for name, entry in document.items()}
 
 
-def run(entry: Entry, folder: Path, facts: Mapping[str, Any]) -> Path | None:
-    """Run an entry into the folder; None where it failed, which its log explains."""
+def run(entry: Entry, folder: Path, facts: Mapping[str, Any], *, resume: bool) -> Path | None:
+    """Run an entry into the folder; None where it failed, which its log explains. resume: a run that was killed goes
+    on with the parts that it finished."""
+    own = folder.resolve() / f"{entry.name}-parts"
+    more = ["--output", str(own), "--resume" if resume else "--overwrite"] if entry.in_folder else []
     begun = folder / f"{entry.name}.begun"
     head = {"command": entry.command, "run": {**facts, "seeds": entry.seeds}, "tables": []}
     replace_file(begun, to_json(head))
     before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with (folder / f"{entry.name}.log").open("w", encoding="utf-8") as log:
         finished = subprocess.run(
-            [sys.executable, "-m", *shlex.split(f"benchmarks.{entry.words}")],
+            [sys.executable, "-m", *shlex.split(f"benchmarks.{entry.words}"), *more],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
@@ -186,18 +194,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path: Path | None = folder / f"{entry.name}.json"
         if not (options.resume and path and is_done(path, entry, facts)):
             print(f"$ {entry.command}", file=sys.stderr, flush=True)
-            path = run(entry, folder, facts)
+            path = run(entry, folder, facts, resume=options.resume)
         if path is None:
             failed.append(entry.name)
             continue
         made.append((before.get(entry.name), read(path)))
         if options.keep:
             replace_file(RESULTS / path.name, path.read_bytes())
-    text = report(made)
-    replace_file(folder / "changes.md", text)
-    print(text)
+    if made:
+        text = report(made)
+        replace_file(folder / "changes.md", text)
+        print(text)
     for name in failed:
-        print(f"{name} failed: {folder / name}.log", file=sys.stderr)
+        log = folder / f"{name}.log"
+        last = [
+            line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+        ]
+        print(f"{name} failed: {last[-1] if last else 'it printed nothing'} ({log})", file=sys.stderr)
     return 1 if failed else 0
 
 

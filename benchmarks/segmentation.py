@@ -12,7 +12,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Sequence
 
-from benchmarks.common import data, show
+from benchmarks.common import data, numbers, show
 from otkit.alignment.aligner import WordAligner
 from otkit.data.gold import read_gold
 from otkit.data.segmentation import Segment, segments
@@ -113,4 +113,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    numbers(__doc__)
     main()

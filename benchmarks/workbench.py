@@ -8,10 +8,9 @@ each asked for five times, and pages in a headless Chromium from the address to 
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,7 @@ import httpx2
 import numpy as np
 import uvicorn
 
-from benchmarks.common import data, show
+from benchmarks.common import data, numbers, show
 from otkit.alignment.aligner import Alignment, Link
 from otkit.alignment.settings import AlignmentSettings
 from otkit.checks.classes import CLASSES
@@ -110,9 +109,8 @@ def filled(count: int) -> tuple[CorpusIndex, list[Line], list[tuple[str, float]]
     return index, few, facts
 
 
-def main(words: Sequence[str]) -> None:
+def main(count: int) -> None:
     """Measure and show."""
-    count = int(words[0]) if words else 100_000
     index, few, facts = filled(count)
     models = Models.of({"sample": open_encoder(None, device="cpu")}, AlignmentSettings())
     session = Session(models, "ten languages", few, index)
@@ -173,4 +171,4 @@ def _opened(url: str) -> list[tuple[str, int, int]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*numbers(__doc__, pairs=100_000))

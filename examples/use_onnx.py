@@ -23,9 +23,10 @@ for name in ("model.onnx", "otkit.json", "manifest.json", "tokenizer.json"):
 if not given.source.split() or not given.target.split():
     parser.error("a sentence is empty")
 prefix = json.loads((folder / "otkit.json").read_text(encoding="utf-8"))["encoder"]["prefix"]
-padding = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["encoder"]["padding_id"]
+encoder = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["encoder"]
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-tokenizer.enable_padding(pad_id=padding)
+tokenizer.no_truncation()
+tokenizer.enable_padding(pad_id=encoder["padding_id"])
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
 skip = len(prefix.encode().split())  # of bytes: ASCII white space alone separates words
@@ -33,6 +34,8 @@ words = [
     [word.decode() for word in f"{prefix} {text}".encode().split()] for text in (given.source, given.target)
 ]
 batch = tokenizer.encode_batch(words, is_pretokenized=True)
+if (longest := len(batch[0].ids)) > encoder["max_tokens"]:
+    parser.error(f"a sentence has {longest} subwords, and the encoder takes {encoder['max_tokens']}")
 feed = {
     "input_ids": np.array([encoding.ids for encoding in batch], np.int64),
     "attention_mask": np.array([encoding.attention_mask for encoding in batch], np.int64),

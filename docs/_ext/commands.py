@@ -28,9 +28,9 @@ def write_pages(app: Sphinx) -> None:
 
 def page(name: str, command: Any) -> str:
     about, _, examples = inspect.cleandoc(command.help).partition(_EXAMPLES)
-    lines = [f"# otkit {name}", "", escaped(about), "", "## Examples", "", "```console"]
-    lines += [f"$ {line.strip()}" for line in examples.splitlines() if line.strip()]
-    lines += ["```", ""]
+    lines = [f"# otkit {name}", "", escaped(about), ""]
+    if shown := [f"$ {line.strip()}" for line in examples.splitlines() if line.strip()]:
+        lines += ["## Examples", "", "```console", *shown, "```", ""]
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     if arguments:
         lines += ["## Arguments", "", *table(arguments)]

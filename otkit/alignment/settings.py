@@ -401,9 +401,7 @@ class CheckSettings(Settings):
         panel="Check",
     )
     mass: str = setting("word", "What a word weighs.", choices=MASSES, panel="Check")
-    epsilon: float = setting(
-        0.05, "The entropic temperature.", above=0, unit="the null's price", panel="Check"
-    )
+    epsilon: float = setting(0.05, "The entropic temperature.", above=0, unit="null's price", panel="Check")
     layers: tuple[int, ...] = setting(
         (
             -2,

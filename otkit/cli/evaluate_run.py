@@ -379,7 +379,9 @@ def measured(
     last_line(
         f"{', '.join(found)}: {counted(scored, 'language')}{written and f'; wrote {written}'}; finished parts "
         f"are in {run.output}",
-        then="" if run.baseline is not None else "--baseline sample compares with the sample encoder",
+        then=""
+        if run.baseline is not None or run.model in (None, "sample")
+        else "--baseline sample compares with the sample encoder",
         quiet=run.quiet,
     )
     check_gates(gates, summaries)

@@ -106,7 +106,7 @@ class EmbeddingSettings(Settings):
         everyday=True,
     )
     shards: str = setting("auto", "The file format of the vectors.", choices=SHARDS, panel="Output")
-    shard_rows: int = setting(8192, "Rows in a shard, about.", least=1, unit="vectors", panel="Output")
+    shard_rows: int = setting(8192, "How many vectors a shard has, about.", least=1, panel="Output")
     batch_tokens: int | None = setting(
         None,
         "The most padded subwords in one forward pass. Without it, as many as suit the device.",

@@ -307,6 +307,13 @@ def test_a_damaged_file_is_moved_aside_and_laid_out_again(
     file.write_bytes(b"mine")
     table = read_table()
     assert not has_set(laid, table["tatoeba"])
+    other = laid.parent / "other"  # a folder that this script did not fill
+    (other / "word-alignment").mkdir(parents=True, exist_ok=True)
+    (other / "word-alignment" / "xlwa-en-bg.dev.tsv.gz").touch()
+    assert not has_set(other, table["xl-wa"]), "the training part is not there"
+    (other / "word-alignment" / "xlwa-en-bg.train.tsv.gz").touch()
+    assert has_set(other, table["xl-wa"])
+    assert not has_set(other, table["en-fr"]), "it lies in the same folder"
     assert main(["tatoeba", "--accept", "--mirror", home.url, "--output", str(laid)]) == 0
     assert file.read_bytes() == whole
     assert (laid / "tatoeba" / "deu-eng.tsv.gz.old1").read_bytes() == b"mine"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -15,14 +16,16 @@ import pytest
 
 from benchmarks.common import run_folder
 from benchmarks.forecast import Part, Timed, forecast, per_thing, shown
-from benchmarks.record import ROOT
+from benchmarks.record import ROOT, VARIABLE
 from benchmarks.reproduce import (
     SYSTEMS,
     aligning,
     keep_to,
     measuring,
+    once,
     planned_steps,
     probes,
+    systems_of,
     training_examples,
 )
 from benchmarks.scales import SCALES
@@ -115,6 +118,37 @@ def test_the_forecast_counts_the_examples_of_the_scale() -> None:
         ("paper", "xnli"): 3 * 392_702,
         ("paper", "xquad"): 3 * 87_599,
     }
+
+
+def test_the_baseline_is_trained_once_where_it_is_asked_for_and_else_for_each() -> None:
+    scale = SCALES["hours"]
+
+    def planned(systems: str) -> int:
+        options = argparse.Namespace(**{**vars(given("hours")), "systems": systems, "parallel": Path("text")})
+        return next(timed.things for timed in probes(scale, options) if timed.name == "examples of xnli")
+
+    assert planned("OT,untouched") == planned("L2,OT") // 2 == 2 * 8000
+    assert systems_of(argparse.Namespace(systems="OT,untouched,L2")) == ["untouched", "OT", "L2"]
+
+
+def test_a_part_that_is_kept_says_what_it_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its figures are of the commit that made them, not of the one that prints the table."""
+    result, took, document = tmp_path / "xnli.json", tmp_path / "xnli.took.json", tmp_path / "result.json"
+    monkeypatch.setenv(VARIABLE, str(document))
+    monkeypatch.setattr("benchmarks.reproduce.facts_of_this_run", lambda: {"commit": "old1"})
+    document.write_text('{"run": {}}')
+    once(result, took, lambda: (time.sleep(0.05), result.write_text("{}")), resume=False)
+    assert json.loads(document.read_text())["run"]["before"] == {
+        "seconds": 0.0,
+        "processor": 0.0,
+        "commits": ["old1"],
+    }
+    monkeypatch.setattr("benchmarks.reproduce.facts_of_this_run", lambda: {"commit": "new2"})
+    document.write_text('{"run": {}}')
+    once(result, took, lambda: pytest.fail("done again"), resume=True)
+    before = json.loads(document.read_text())["run"]["before"]
+    assert before["commits"] == ["old1"]
+    assert before["seconds"] >= 0.05
 
 
 def test_a_run_s_folder_is_thrown_away_only_where_that_is_said(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ from benchmarks.record import took_before
 
 if "fail" in argv:
     raise SystemExit("no")
+print(argv[1:])
 if "before" in argv:
     took_before(900.0, 800.0, "old1")
     took_before(90.0, 80.0, "old1")
@@ -173,7 +174,9 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     suite = tmp_path / "suite.toml"
     entry = 'minutes = 1\nquick = true\nseeds = "0"\nsets = []\n'
     entries = {"probe": "probe", "broken": "probe fail", "earlier": "probe before"}
-    suite.write_text("".join(f'[{name}]\nwords = "{words}"\n{entry}' for name, words in entries.items()))
+    text = "".join(f'[{name}]\nwords = "{words}"\n{entry}' for name, words in entries.items())
+    kept = entry.replace("quick = true", "quick = false\nin_folder = true")
+    suite.write_text(f'{text}[parts]\nwords = "probe"\n{kept}')
     words = ["--suite", str(suite), "--output", str(tmp_path / "out"), "--quick"]
     assert main(words) == 1
     shown = capsys.readouterr()
@@ -189,6 +192,22 @@ def test_a_run_is_kept_compared_and_gone_on_with(
     assert earlier["processor seconds"] > 880
     assert "before" not in earlier
     assert earlier["commit"] == "old1"
+    # What failed costs no comparison of before, and says why.
+    assert "broken failed: no (" in shown.err
+    changed = (tmp_path / "out" / "changes.md").read_text()
+    assert main(["broken", *words[:4]]) == 1
+    assert (tmp_path / "out" / "changes.md").read_text() == changed
+    capsys.readouterr()
+    # What keeps its parts is told to go on with them, or to begin anew, in a folder of its own.
+    for more, word in ((), "--overwrite"), (("--resume",), "--resume"):
+        (tmp_path / "out" / "parts.json").unlink(missing_ok=True)
+        assert main(["parts", *words[:4], *more]) == 0
+        own = str(tmp_path / "out" / "parts-parts")
+        assert f"['--output', '{own}', '{word}']" in (tmp_path / "out" / "parts.log").read_text()
+    assert recorded.read(tmp_path / "out" / "parts.json").command == "python -m benchmarks.probe"
+    capsys.readouterr()
+    with pytest.raises(InputError, match="is no suite"):
+        main(["x", "--suite", str(tmp_path / "nowhere.toml")])
     # Nothing is run twice for one commit; kept results take the place of the old.
     assert main(["probe", *words[:4], "--resume", "--keep"]) == 0
     assert "$ python" not in capsys.readouterr().err

@@ -295,6 +295,10 @@ def test_the_example_runs_with_three_packages_only(exported: ExportReport, origi
     assert all(len(link.split("\t")) == 3 for link in links)
     assert len(script.read_text().splitlines()) < 60
     assert np.isfinite([float(link.split("\t")[2]) for link in links]).all()
+    words = [sys.executable, str(script), str(exported.folder), "haus " * 200, "house"]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"204 subwords, and the encoder takes {original.max_tokens}" in refused.stderr
 
 
 def test_noisy_layers_are_kept_apart(original: TorchEncoder, exported: ExportReport, tmp_path: Path) -> None:
