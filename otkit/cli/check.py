@@ -68,7 +68,7 @@ def check(
             "--output",
             "-o",
             metavar="FILE",
-            help="The file to write. Default: stdout.",
+            help="The file to write, packed if it ends in .gz. Default: stdout.",
             show_default=False,
             rich_help_panel="Output",
         ),

@@ -78,7 +78,9 @@ def lexicon(
     on_error: OnError = "raise",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Default: stdout. Packed if it ends in .gz.", show_default=False
+        ),
     ] = None,
     format: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,6 @@ def save_figure(
 ) -> None:
     """Write the figure, or its part in `box` (inches), as a `png` or an `svg`."""
     metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-    write_file(
-        path,
-        lambda temporary: figure.savefig(temporary, format=kind, dpi=dpi, bbox_inches=box, metadata=metadata),
-        overwrite=overwrite,
-    )
+    drawn = io.BytesIO()  # no file by its name: matplotlib packs what ends in .gz, and so does `write_file`
+    figure.savefig(drawn, format=kind, dpi=dpi, bbox_inches=box, metadata=metadata)
+    write_file(path, drawn.getvalue(), overwrite=overwrite)

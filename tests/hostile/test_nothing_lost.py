@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import mostly_slow
 from tests.hostile.commands import Server, words_of
 
 EXTRACT = "extract de-en.tsv --model tiny --output out.align -q"
@@ -161,6 +162,23 @@ def test_what_would_lose_something_is_refused(kind: str, server: Server, here: P
     assert said in " ".join(ended.stderr.split()), ended.stderr
     assert "Traceback" not in ended.stderr
     assert _files(here) == kept
+
+
+@pytest.mark.parametrize("more", ["", "--resume", "--overwrite"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["extract", "project", "tags", "lexicon", "project --augment"], "extract", "lexicon")
+)
+def test_a_file_that_stands_where_unfinished_work_is_kept_stays(
+    name: str, more: str, server: Server, here: Path
+) -> None:
+    words = words_of(name, *more.split())
+    partial = here / f"{words[words.index('--output') + 1]}.partial"
+    partial.write_text("my own notes\n")
+    ended = server.start(words, here)
+    assert ended.code == 1, ended.stderr
+    assert "otkit did not make it" in " ".join(ended.stderr.split())
+    assert partial.read_text() == "my own notes\n"
+    assert not partial.with_suffix("").exists()
 
 
 def test_an_older_output_is_not_taken_for_that_of_a_killed_run(server: Server, here: Path) -> None:
