@@ -79,7 +79,11 @@ def lexicon(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Default: stdout. Packed if it ends in .gz.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Default: stdout. Packed if it ends in .gz.",
+            show_default=False,
         ),
     ] = None,
     format: Annotated[
