@@ -81,7 +81,7 @@ def project(
     scheme: Annotated[
         str,
         name_option(
-            "CoNLL: the labels to write, iob1, iob2, bioes or auto (as the source has them).",
+            "CoNLL: the labels to write, iob1, iob2, bioes, bilou or auto (as the source has them).",
             "otkit.projection.labels:SCHEMES",
             "scheme",
         ),

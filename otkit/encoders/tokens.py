@@ -98,11 +98,17 @@ def refuse_huge(folder: Path) -> None:
 class TooLongError(InputError):
     """A sentence has more subword tokens than the encoder has positions."""
 
-    def __init__(self, *, index: int, tokens: int, limit: int) -> None:
+    def __init__(self, *, index: int, tokens: int, limit: int, whole: bool = False) -> None:
+        """whole: it gets one vector, which windows do not have."""
         self.index, self.tokens, self.limit = index, tokens, limit
+        way = (
+            "leave its end away: `long='cut'`"
+            if whole
+            else "encode it in overlapping windows: `long='window'`"
+        )
         super().__init__(
             f"sentence {index} has {tokens} subword tokens and the encoder takes {limit}",
-            remedy=("split the sentence", "encode it in overlapping windows: `long='window'`"),
+            remedy=("split the sentence", way),
         )
 
 
@@ -177,11 +183,14 @@ def stack_tokens(batches: Sequence[Tokens], *, padding_id: int) -> Tokens:
 
 
 def refuse_too_long(tokens: Tokens, limit: int, *, numbers: Sequence[int] | None = None) -> None:
-    """Raise TooLongError for the first sentence with more than `limit` tokens; `numbers` says which each row is."""
+    """Raise TooLongError for the first sentence with more than `limit` tokens; `numbers` says which each row is, where
+    they are texts that get one vector each."""
     if tokens.ids.shape[1] > limit:
         row = int(tokens.lengths.gt(limit).to(torch.int64).argmax())
         index = row if numbers is None else int(numbers[row])
-        raise TooLongError(index=index, tokens=int(tokens.lengths[row]), limit=limit)
+        raise TooLongError(
+            index=index, tokens=int(tokens.lengths[row]), limit=limit, whole=numbers is not None
+        )
 
 
 class SubwordTokenizer:

@@ -43,7 +43,7 @@ def project_labels(
     aligner: WordAligner,
     settings: SpanSettings | None = None,
 ) -> list[ProjectedLabels]:
-    """The labels (IOB1, IOB2 or BIOES) of the source words of each pair on its target words."""
+    """The labels (IOB1, IOB2, BIOES or BILOU) of the source words of each pair on its target words."""
     scheme = scheme_of(labels)
     items = []
     for line, ((source, target), own) in enumerate(zip(pairs, labels, strict=True), 1):

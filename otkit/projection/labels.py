@@ -1,4 +1,4 @@
-"""Labels of words, a letter and a name each, to spans and back, in the schemes IOB1, IOB2 and BIOES."""
+"""Labels of words, a letter and a name each, to spans and back, in the schemes IOB1, IOB2, BIOES and BILOU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ SCHEMES = {
     "iob1": "I- begins a span, B- where one follows another of its kind at once",
     "iob2": "B- begins a span",
     "bioes": "B- begins, E- ends, S- is a whole span",
+    "bilou": "B- begins, L- ends, U- is a whole span",
 }
+# How a span ends, and what it is where it is one word, in the schemes that say so.
+_ENDS = {"bioes": ("E", "S"), "bilou": ("L", "U")}
 
 
 def decode(labels: Sequence[str], *, where: Sequence[str] = ()) -> list[tuple[str, int, int]]:
@@ -66,19 +69,19 @@ def encode(spans: Iterable[tuple[str, int, int]], length: int, scheme: str) -> l
 
 
 def _prefix(place: int, start: int, end: int, scheme: str) -> str:
-    if scheme == "bioes" and end - start == 1:
-        return "S"
-    if place == start:
-        return "B"
-    return "E" if scheme == "bioes" and place == end - 1 else "I"
+    last, whole = _ENDS.get(scheme, ("I", "B"))
+    if end - start == 1:
+        return whole
+    return "B" if place == start else last if place == end - 1 else "I"
 
 
 def scheme_of(sentences: Iterable[Sequence[str]]) -> str:
     """The scheme that labels show; IOB2 where they show none."""
     begins_inside = False
     for labels in sentences:
-        if any(label[:2] in ("E-", "S-", "L-", "U-") for label in labels):
-            return "bioes"
+        for scheme, ends in _ENDS.items():
+            if any(label[:1] in ends and label[1:2] == "-" for label in labels):
+                return scheme
         for before, label in zip(["O", *labels], labels, strict=False):
             begins_inside |= label[:2] == "I-" and before[2:] != label[2:]
     return "iob1" if begins_inside else "iob2"

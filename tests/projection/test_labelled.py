@@ -38,7 +38,7 @@ def test_scores_are_those_of_seqeval(seed: int) -> None:
         assert scores.labels[label]["f1"] == pytest.approx(f1_score(*only))
 
 
-@pytest.mark.parametrize("scheme", ["iob1", "iob2", "bioes"])
+@pytest.mark.parametrize("scheme", ["iob1", "iob2", "bioes", "bilou"])
 def test_what_is_encoded_is_decoded(scheme: str) -> None:
     generator = random.Random(0)
     for _ in range(200):
@@ -50,8 +50,8 @@ def test_what_is_encoded_is_decoded(scheme: str) -> None:
                 spans.append((generator.choice("AB"), start, place))
         labels = encode(spans, 12, scheme)
         assert decode(labels) == spans
-        if scheme == "bioes" and spans:
-            assert scheme_of([labels]) in ("bioes", "iob2")
+        if scheme in ("bioes", "bilou"):
+            assert scheme_of([labels]) == (scheme if spans else "iob2")
 
 
 def test_labels_by_hand() -> None:
@@ -66,6 +66,7 @@ def test_labels_by_hand() -> None:
     assert encode([("A", 0, 2), ("A", 2, 3), ("B", 3, 4)], 4, "iob1") == ["I-A", "I-A", "B-A", "I-B"]
     assert scheme_of([["O", "I-A"]]) == "iob1"
     assert scheme_of([["O", "S-A"]]) == "bioes"
+    assert scheme_of([["O", "U-A"]]) == "bilou", "they came back as BIOES"
     with pytest.raises(InputError, match="received the label 'NN', expected O"):
         decode(["NN"])
 
