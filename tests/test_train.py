@@ -171,6 +171,34 @@ def test_two_files_line_by_line_are_one_text(tmp_path: Path, text: Path) -> None
         assert torch.equal(ours, theirs)
 
 
+def test_a_run_that_is_killed_behind_its_weights_has_its_card(
+    tmp_path: Path, text: Path, tiny_encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes on finds a whole encoder and nothing to train: the card was never written then."""
+    from otkit.training import run
+
+    tiny_encoder.save(tmp_path / "start")
+
+    def killed(*given: Any) -> None:
+        save(*given)
+        raise KeyboardInterrupt
+
+    save = run._save_beside_history
+    how: Any = {"output": tmp_path / "out", **QUICK}
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_save_beside_history", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "start", [text], **how)
+    assert not train(tmp_path / "start", [text], **how, resume=True).trained
+    card = (tmp_path / "out" / "README.md").read_text()
+    train(tmp_path / "start", [text], **{**how, "output": tmp_path / "whole"})
+
+    def told(text: str) -> list[str]:
+        return [line for line in text.splitlines() if "seconds" not in line and "minutes" not in line]
+
+    assert told(card) == told((tmp_path / "whole" / "README.md").read_text())
+
+
 def test_a_run_that_ended_is_not_trained_again(
     tmp_path: Path, text: Path, tiny_encoder: TorchEncoder
 ) -> None:

@@ -177,8 +177,13 @@ def align_encoder(
     encoder.eval()
     if result.main and not result.interrupted:
         metadata |= {"steps": result.step, "seconds": result.seconds}
-        save(lambda last, chosen: _save_beside_history(last, folder, metadata | chosen, remembered))
-        replace_file(folder / "README.md", model_card(encoder, used, metadata, result.history))
+
+        def keep_last(last: TorchEncoder, chosen: dict[str, Any]) -> None:
+            # The card goes with the weights: a run that is killed behind them has nothing left to do.
+            card = {"README.md": model_card(encoder, used, metadata, result.history)}
+            _save_beside_history(last, folder, metadata | chosen, remembered | card)
+
+        save(keep_last)
     exchange(encoder, untouched)
     result = replace(result, metadata=metadata)
     if not result.main:
