@@ -83,6 +83,7 @@ SYSTEMS: dict[str, System] = {
     "first": System("aligned first, recipe best", recipe="best", transfer={"schedule": "first"}),
     "paper-first": System("aligned first, recipe paper", recipe="paper", transfer={"schedule": "first"}),
     "sum": System("aligned in the task's steps, recipe best", recipe="best"),
+    "sum-tenth": System("the same at a tenth of its weight", recipe="best", transfer={"align_weight": 0.1}),
     "alternate": System("aligned in steps between, recipe best", recipe="best", transfer=ALTERNATE),
     "neighbours": System(
         "prediction-consistency of neighbouring sentences",
