@@ -135,7 +135,7 @@ class OnnxEncoder:
                 where=str(self._path),
                 remedy="use the encoder that it was exported from",
             )
-        return pool_sentences(hidden, tokens.to(hidden.device), pooling=self.settings.pooling)
+        return self.cut(pool_sentences(hidden, tokens.to(hidden.device), pooling=self.settings.pooling))
 
     def weights_sha256(self) -> str:
         if self.stands_for is not None:

@@ -81,16 +81,18 @@ def _one_line(name: str) -> str:
 
 
 _USE = {
-    "sentence-transformers": f"""from sentence_transformers import SentenceTransformer
+    "sentence-transformers": """from sentence_transformers import SentenceTransformer
 
-vectors = SentenceTransformer("{PLACE}").encode(["a sentence"])""",
-    "gguf": f"otkit show-alignment --model {PLACE} SOURCE TARGET",
+vectors = SentenceTransformer("{place}"{kept}).encode(["a sentence"])""",
+    "gguf": "otkit show-alignment --model {place} SOURCE TARGET",
 }
 
 
 def folder_card(encoder: TorchEncoder, to: str) -> str:
     """The README.md of an export in another layout than ONNX."""
     layers = ", ".join(map(str, encoder.settings.alignment_layers))
+    # Its folder has no place for it: who opens it says so.
+    kept = f", truncate_dim={encoder.settings.truncate_dim}" if encoder.settings.truncate_dim else ""
     return f"""---
 {_front(encoder, to)}---
 
@@ -99,7 +101,7 @@ def folder_card(encoder: TorchEncoder, to: str) -> str:
 Written by otkit {__version__} for {to}:
 
 ```{"sh" if to == "gguf" else "python"}
-{opening(encoder) if to == "transformers" else _USE[to]}
+{opening(encoder) if to == "transformers" else _USE[to].format(place=PLACE, kept=kept)}
 ```
 
 Sentence vectors: {_sentence_vector(encoder)} of the last layer, unit length, prefix

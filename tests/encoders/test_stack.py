@@ -25,6 +25,7 @@ from otkit.encoders.static import StaticEncoder
 from otkit.encoders.tokens import TooLongError
 from otkit.encoders.torch import TorchEncoder
 from otkit.errors import CheckpointError, ConfigError, ExportError
+from otkit.exports.card import folder_card
 from otkit.exports.folders import export_folder
 from otkit.exports.gate import Limits
 from otkit.exports.onnx import export_onnx
@@ -354,6 +355,8 @@ def test_vectors_are_made_shorter(built: Callable[[str], tuple[Path, Model]]) ->
     (folder / "otkit.json").unlink()
     assert encoder.sentence_dimension == 10
     equal(encode_sentences(encoder, texts()), theirs(model, texts(), truncate_dim=10))
+    assert isinstance(encoder, TorchEncoder)
+    assert ', truncate_dim=10).encode(["a sentence"])' in folder_card(encoder, "sentence-transformers")
 
 
 def test_embed_and_search_take_prompts_by_name(

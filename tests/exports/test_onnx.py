@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_hidden_states_and_vectors_are_those_of_torch(original: TorchEncoder, ex
         mean = torch.stack(original.hidden_states(tokens, layers=[1, 2])).mean(0)
     (states,) = encoder.run(tokens, ["token_states"])
     torch.testing.assert_close(states[tokens.attention], mean[tokens.attention], rtol=0, atol=1e-5)
+
+
+def test_shorter_vectors_are_the_same_by_either_way(exported: ExportReport) -> None:
+    graph = open_encoder(exported.folder, device="cpu")
+    graph.settings = replace(graph.settings, truncate_dim=10)
+    tokens = graph.tokenize([["das", "haus"], ["a"]], prefix="")
+    (last,) = graph.hidden_states(tokens, layers=[-1])
+    assert graph.pool(last, tokens).shape == (2, 10)
+    torch.testing.assert_close(graph.pool(last, tokens), graph.encode_sentences(tokens), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("sentences", [[["a"]], [["das"]] * 17, [["a"] * 60], [["a"] * 60, ["b"]]])
