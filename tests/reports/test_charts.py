@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from otkit.api.train import CURVE_PANELS
+from otkit.api.figures import CURVE_PANELS
 from otkit.errors import ConfigError
 from otkit.evaluation.metrics import column_mean
 from otkit.evaluation.protocol import BASELINE, MODEL, Cell, Findings, Metric
