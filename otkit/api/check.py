@@ -152,7 +152,7 @@ def check(
     )
     opened = encoder_in(precision, opened, chosen.layers, progress=on_note)
     checker = TranslationChecker(opened, chosen, batch_tokens=batch_tokens)
-    reader, off = PairReader(checker), dict[str, str]()
+    reader, off, ranked = PairReader(checker), dict[str, str](), False
     checker.on_encoded = lambda pairs: on_progress(worst.pairs + skipped + pairs, None)
 
     def bad(line: BadLine) -> None:
@@ -175,6 +175,13 @@ def check(
             for name, why in reader.off.items():
                 if off.get(name) != why:
                     on_note(f"{place}: no {name}: {why}")
+            ranked = ranked or sort not in reader.off
+            if not ranked and place == str(inputs[-1]):  # no file has a score to sort by
+                raise ConfigError(
+                    f"received {sort!r}, and the class is off: {reader.off[sort]}",
+                    remedy=("state the languages: `langs='de-en'`", "sort by max"),
+                    setting="sort",
+                )
             off |= reader.off
             for pair, checked in _checked(checker, chain(first, records), spaces, bad, raw=raw):
                 worst.add(

@@ -448,6 +448,8 @@ def parse_gates(texts: Sequence[str], metrics: Mapping[str, Sequence[Metric]]) -
                 remedy="write METRIC=X, for instance forward@1=0.8",
                 setting="fail_under",
             )
+        if _plain(name) in gates:
+            raise ConfigError(f"received two gates of {name}", remedy="give one", setting="fail_under")
         gates[_plain(name)] = bound
     return gates
 

@@ -137,6 +137,7 @@ def report(
         encoders = open_both(model, compare, device=device)
         stated = langs or "-".join(facts["languages"]) or None
         known = languages_of("", stated) if stated else None
+        facts["languages"] = list(known or ())
         spoken = languages_to_tell(
             [*encoders.values()], facts["name"], stated, note=lambda text: note(text, quiet=quiet)
         )

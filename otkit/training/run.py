@@ -181,7 +181,8 @@ def align_encoder(
         def keep_last(last: TorchEncoder, chosen: dict[str, Any]) -> None:
             # The card goes with the weights: a run that is killed behind them has nothing left to do.
             card = {"README.md": model_card(encoder, used, metadata, result.history)}
-            _save_beside_history(last, folder, metadata | chosen, remembered | card)
+            metadata.update(chosen)
+            _save_beside_history(last, folder, metadata, remembered | card)
 
         save(keep_last)
     exchange(encoder, untouched)
@@ -408,8 +409,10 @@ def _ended(folder: Path, fingerprint: Mapping[str, Any], steps: int, select: str
     measured = [record for record in history if record.get(select) is not None]
     first = {"lower": min, "higher": max}[FIGURES[select][1]]
     best = first(measured, key=lambda record: float(record[select])) if measured else None
+    # As the run gave it back: what `settings_document` adds is of the encoder.
+    metadata = {name: value for name, value in stated.items() if name not in ("name", "encoder")}
     return TrainResult(
-        steps, steps, False, float(stated["seconds"]), history, best, trained=False, metadata=stated
+        steps, steps, False, float(stated["seconds"]), history, best, trained=False, metadata=metadata
     )
 
 

@@ -99,6 +99,11 @@ def test_bad_lines_are_skipped_where_asked(otkit: Run) -> None:
             "--omission-null: received '2'; expected one of mean, median, middle, equidistant, larger, or a number "
             "above 0 and below 1",
         ),
+        (
+            ("bad.tsv", "--langs", "xx-en", "--sort", "negation"),
+            2,
+            "--sort: received 'negation', and the class is off",
+        ),
         (("de-en.tsv", "--format", "xml"), 2, "choose from: jsonl, tsv, text, html"),
         (("de-en.tsv", "--layer", "40"), 2, "no layer 40"),
     ],

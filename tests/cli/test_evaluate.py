@@ -105,6 +105,11 @@ def test_gates_exit_with_three_and_wrong_names_with_two(otkit: Run) -> None:
     assert code == 3
     assert "mean of" in out or "de" in out
     assert "forward @1 is 1.0000, the gate is 1.01" in err
+    code, out, err = otkit(
+        "retrieval", "de-en.tsv", "--fail-under", "forward@1=2", "--fail-under", "Forward @1=0"
+    )
+    assert (code, out) == (2, ""), "the second took the place of the first"
+    assert "--fail-under: received two gates of Forward @1" in err
     code, out, err = otkit("retrieval", "de-en.tsv", "--fail-under", "forwards@1=1")
     assert (code, out) == (2, "")
     assert "did you mean 'forward@1'?" in err

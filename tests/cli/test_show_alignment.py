@@ -331,6 +331,9 @@ def test_a_report_over_gold_shows_its_error_rate(otkit: Run, tmp_path: Path) -> 
     html = (tmp_path / "a" / "index.html").read_text("utf-8")
     assert "worst first: highest error rate (AER) against gold" in html
     assert "the highest error rate (AER) first" in html
+    otkit("report", "--gold", "gold.tsv", "--model", "tiny", "--output", "c", "--quiet", "--langs", "fr-en")
+    read = json.loads((tmp_path / "c" / "figures.json").read_text())["input"]
+    assert read["languages"] == ["fr", "en"]
     otkit("report", "--gold", "gold.tsv", "--model", "tiny", "--output", "b", "--quiet", "--threshold", "0.3")
     assert 'max="100" value="45"' in html
     assert 'max="100" value="30"' in (tmp_path / "b" / "index.html").read_text("utf-8")
