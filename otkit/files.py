@@ -258,9 +258,8 @@ def check_file(path: Path, *, overwrite: bool = False) -> Path:
     if place.is_dir():
         raise OutputError("is a folder", where=str(path), remedy="name a file")
     if path.suffix.lower() in PACKED:
-        raise OutputError(
-            "has an ending of packed files that otkit does not write",
-            where=str(path),
+        raise ConfigError(
+            f"received {str(path)!r}, an ending of packed files that otkit does not write",
             remedy="end it in .gz, or leave the ending out",
         )
     if not overwrite and place.exists() and place.stat().st_size and made_here(place) is None:

@@ -22,6 +22,7 @@ from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import parse_json, sha256_of, to_json
+from otkit.projection.forms import check_ending
 from otkit.projection.lexicon import open_lexicon
 from otkit.projection.places import Place, Text
 from otkit.projection.settings import SHARE
@@ -110,10 +111,8 @@ def augment(
     """
     if resume and (output is None or "-" in (str(source), str(target))):
         raise ConfigError("`resume` needs files on both ends", remedy="name an input and an output")
-    name = (
-        ("squad" if str(source).removesuffix(".gz").endswith(".json") else "nli") if form == "auto" else form
-    )
-    read = choose(name, AUGMENT_FORMS, what="form", setting="input_format")
+    name = augment_form(source, form, output)
+    read = AUGMENT_FORMS[name]
     if not 0 <= share <= 1:
         raise ConfigError(f"the share is {share}", remedy="give one from 0 to 1", setting="share")
     if (target is None) == (not lexicons):
@@ -165,6 +164,15 @@ def augment(
         take(aligner, lambda window: sink.write("".join(map(_kept, window)), known_of(aligner)))
         sink.finish({"replaced": sum(each.replaced for each in done)}, whole=examples.written(done))
     return result(None)
+
+
+def augment_form(source: FilePath, form: str, output: FilePath | None) -> str:
+    """The form of examples: of the name, where `auto` asks; a ConfigError where the output is called otherwise."""
+    shown = "squad" if str(source).removesuffix(".gz").endswith(".json") else "nli"
+    name = shown if form == "auto" else form
+    choose(name, AUGMENT_FORMS, what="form", setting="input_format")
+    check_ending(output, name)
+    return name
 
 
 def _digest(lexicon: FilePath) -> str:

@@ -60,9 +60,13 @@ def inspect(
     from otkit.inspector.server import listen, serve
     from otkit.inspector.session import Session
 
-    if gold is not None and corpus is None and input_format != "auto":
+    if corpus is None and input_format != "auto":
         raise ConfigError(
             "there is no corpus whose form it could be", remedy="leave it out", setting="input_format"
+        )
+    if corpus is None and target is not None:
+        raise ConfigError(
+            "there is no text whose translation it could be", remedy="give the other side", setting="target"
         )
     if gold is not None and raw:
         raise ConfigError("gold counts words that are known", remedy="leave raw out", setting="gold")

@@ -114,6 +114,18 @@ def lexicon(
     if resume and (output is None or str(corpus) == "-"):
         raise ConfigError("`resume` needs files on both ends", remedy="name a corpus and an output")
     settings = settings or LexiconSettings()
+    if form == "sqlite" and Path(output or "").suffix.lower() == ".gz":
+        raise ConfigError(
+            f"received {str(output)!r}, and a lexicon in SQLite is read where it lies, unpacked",
+            remedy="leave .gz out",
+            setting="output",
+        )
+    if form == "shortlist" and settings.phrases > 1:
+        raise ConfigError(
+            f"received {settings.phrases}, and a shortlist has words alone",
+            remedy=("leave it out", "choose another form, such as tsv"),
+            setting="phrases",
+        )
     if links is None and aligner is None:
         aligner = open_aligner(model, with_weak_links(alignment, settings), device=device)
     tell(aligner, corpus, target, langs, note)

@@ -17,7 +17,7 @@ from otkit.encoders.encoder import Encoder
 from otkit.encoders.open import open_encoder
 from otkit.errors import ConfigError, choose
 from otkit.projection.corpus import ProjectionStream, Tally, read_links
-from otkit.projection.forms import FORMS, form_of
+from otkit.projection.forms import FORMS, check_ending, form_of
 from otkit.projection.settings import SpanSettings
 
 __all__ = [
@@ -164,6 +164,7 @@ def project(
     """
     if resume and (output is None or "-" in (str(source), str(target))):
         raise ConfigError("`resume` needs files on both ends", remedy="name an input and an output")
+    check_ending(output, form_of(source) if form == "auto" else form)
     stream = open_projection(
         source,
         target,

@@ -169,10 +169,12 @@ def _sha256(jobs: Sequence[Job]) -> str:
     return found.hexdigest()
 
 
-def tag_texts(source: FilePath, *, form: str = "auto", on_error: str = "raise") -> list[str]:
-    """The plain texts of a file with markup, in order: what a translator gets."""
-    file = open_tags(source, _tag_form(source, form), on_error)
-    return [plain_text(unit.source, unit.syntax or syntax_of(unit.source)) for unit in file.units]
+def tag_texts(
+    source: FilePath, *, form: str = "auto", syntax: str = "auto", on_error: str = "raise"
+) -> list[str]:
+    """The plain texts of a file with markup, in order: what a translator gets. syntax: of the tags, as in `tags`."""
+    file, wanted = open_tags(source, _tag_form(source, form), on_error), _syntax(syntax)
+    return [plain_text(unit.source, unit.syntax or wanted or syntax_of(unit.source)) for unit in file.units]
 
 
 def _syntax(name: str) -> str | None:

@@ -232,7 +232,9 @@ def train(
             watch.note(
                 "the run ended without gold links, and so these are not measured: see evaluate word-alignment"
             )
-        if result.interrupted or not (result.main and result.trained):
+        # A run that was killed behind its last step has an encoder, and no curve yet.
+        drawn = not result.trained and (folder / "curve.png").is_file()
+        if result.interrupted or not result.main or drawn:
             return run
         return replace(run, no_curve=draw_curve(run.history, run.folder, run.recipe.objective.losses))
 

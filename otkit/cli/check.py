@@ -126,7 +126,7 @@ def check(
     inputs, second = _inputs(files or [], source, target)
     from otkit.api.check import check as check_files
     from otkit.api.check import check_format
-    from otkit.cli.progress import count_lines, last_line, progress_bar
+    from otkit.cli.progress import count_lines, counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
 
     shape = check_format(format, output)
@@ -170,7 +170,7 @@ def check(
     for bad in skipped:
         note(f"skipped: {bad.error.where}: {bad.error.what}", quiet=quiet)
     if found.skipped:
-        note(f"{found.skipped} lines were skipped", quiet=False)
+        note(f"{counted(found.skipped, 'line')} skipped", quiet=False)
     flagged = [f"{count:,} {name}" for name, count in found.flagged.items() if count]
     note(f"to look at, by class (0.93 and above): {', '.join(flagged) or 'none'}", quiet=quiet)
     last_line(

@@ -4,6 +4,7 @@ the words of the command line, its settings as the options of the running comman
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -12,7 +13,7 @@ from typer.core import TyperCommand
 from otkit.cli.extras import check_extras
 from otkit.errors import ConfigError, OtkitError
 
-__all__ = ["SETTING", "Command", "in_options", "spelling", "with_options"]
+__all__ = ["SETTING", "Command", "in_options", "refuse_given", "spelling", "with_options"]
 
 SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 """A setting in a message: `on_error='skip'`, `resume=True`, or a bare name."""
@@ -50,6 +51,14 @@ class Command(TyperCommand):
             raise
         finally:
             _running.pop()
+
+
+def refuse_given(names: Sequence[str], why: str, *, remedy: str = "leave it out") -> None:
+    """An error for the first of these parameters that stands on the command line, where it would do nothing."""
+    for name in names:
+        source = _running[-1].get_parameter_source(name) if _running else None
+        if source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(why, remedy=remedy, setting=name)
 
 
 def spelling(parameter: Any) -> str:

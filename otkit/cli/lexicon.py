@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.command import refuse_given
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     Address,
@@ -119,8 +121,14 @@ def lexicon(
     otkit lexicon sample_data/parallel/de-en.dev.tsv --phrases 3 --min-count 2 --output runs/phrases.tsv
     """
     if look_up is not None:
+        refuse_given(
+            ("source", "target", "input_format", "raw", "segmenter", "links", "langs", "on_error", "output"),
+            "words are looked up in a lexicon that is there, and shown",
+        )
+        refuse_given(("format", "json_path", "resume", "overwrite", "model"), "nothing is counted or written")
         _show(look_up, corpus, most)
         return
+    refuse_given(("most",), "it is about --look-up")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite were given", remedy="give one of them")
     if resume and (output is None or corpus == "-"):
@@ -189,7 +197,7 @@ def lexicon(
     if result.text is not None:
         write_data(result.text)
     if result.skipped:
-        note(f"{result.skipped} lines were skipped", quiet=False)
+        note(f"{counted(result.skipped, 'line')} skipped", quiet=False)
     if json_path is not None:
         figures = {
             "model": None if aligner is None else aligner.encoder.name,
@@ -203,7 +211,7 @@ def lexicon(
         return
     last_line(
         f"wrote {output or 'to stdout'}: {result.entries} entries of {counted(result.pairs, 'sentence pair')}",
-        then=f"otkit lexicon --look-up WORD {output}" if shape == "sqlite" else "",
+        then=f"otkit lexicon --look-up WORD {shlex.quote(str(output))}" if shape == "sqlite" else "",
         quiet=quiet,
     )
 

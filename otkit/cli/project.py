@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otkit.alignment.settings import AlignmentSettings
+from otkit.cli.command import refuse_given
 from otkit.cli.given import NOTHING, Given, takes
 from otkit.cli.options import (
     BatchTokens,
@@ -179,6 +180,10 @@ def project(
     from otkit.api.project import open_aligner, open_projection, write_projection
 
     if augment:
+        refuse_given(
+            ("column", "token_column", "scheme", "rule", "surety"),
+            "examples that are augmented keep their labels",
+        )
         beside = {"links": links, "scores": scores, "keep": keep != "all"}
         for name, value in beside.items():
             if value:
@@ -202,6 +207,7 @@ def project(
             quiet=quiet,
         )
         return
+    refuse_given(("share", "seed"), "it is about --augment")
     if lexicons:
         raise ConfigError(
             "a lexicon has words, and labels go by links", remedy="add --augment", setting="lexicons"
@@ -210,11 +216,18 @@ def project(
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import is_terminal, write_data
     from otkit.cli.stopping import resumable
-    from otkit.projection.forms import form_of
+    from otkit.projection.forms import check_ending, form_of
 
     form = form_of(labels) if input_format == "auto" else input_format
     if target is None and form != "jsonl":
         raise ConfigError("there is no translation", remedy="give its file", setting="target")
+    check_ending(output, form)
+    if form != "conll":
+        refuse_given(
+            ("column", "token_column", "scheme", "scores"), f"it is about CoNLL, and {labels} is {form}"
+        )
+    if keep != "complete":
+        refuse_given(("surety",), "it says which sentences are complete", remedy="add --keep complete")
     aligner = None
     if links is None:
         aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)
@@ -253,7 +266,7 @@ def project(
     for error in stream.bad[:5]:
         note(f"skipped: {error.where}: {error.what}", quiet=quiet)
     if tally.skipped:
-        note(f"{tally.skipped} of {tally.sentences} sentences were skipped: they have no labels", quiet=False)
+        note(f"{tally.skipped} of {counted(tally.sentences, 'sentence')} skipped: no labels", quiet=False)
     if json_path is not None:
         figures = {
             "model": None if aligner is None else aligner.encoder.name,
@@ -294,11 +307,12 @@ def _augment(
 ) -> None:
     """Examples with words of another language."""
     from otkit.alignment.sink import was_begun
-    from otkit.api.augment import augment
+    from otkit.api.augment import augment, augment_form
     from otkit.cli.progress import counted, last_line, progress_bar
     from otkit.cli.stdout import write_data
     from otkit.cli.stopping import resumable
 
+    augment_form(source, form, output)
     with progress_bar(quiet=quiet) as bar, resumable(lambda: output is not None and was_begun(output)):
         step = bar.step("augment", unit="texts")
         opened = None if lexicons or target is None else aligner()
@@ -325,7 +339,7 @@ def _augment(
     for error in result.bad[:5]:
         note(f"skipped: {error.where}: {error.what}", quiet=quiet)
     if result.skipped:
-        note(f"{result.skipped} examples were skipped", quiet=False)
+        note(f"{counted(result.skipped, 'example')} skipped", quiet=False)
     if json_path is not None:
         figures = {
             "model": None if opened is None else opened.encoder.name,

@@ -120,7 +120,7 @@ def tags(
     from otkit.files import write_file
 
     if texts:
-        plain = tag_texts(source, form=input_format, on_error=on_error)
+        plain = tag_texts(source, form=input_format, syntax=syntax, on_error=on_error)
         text = "".join(f"{line}\n" for line in plain)
         if output is None:
             write_data(text)

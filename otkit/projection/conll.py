@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from statistics import mode
 
@@ -232,15 +232,22 @@ def _target_sentences(source: LineSource, column: int) -> Iterator[tuple[str, ..
 
 
 def _is_conll(head: Sequence[str | InputError]) -> bool:
-    """Tabs among the first lines show it, or -DOCSTART-, or lines of equally many words with blank ones between."""
+    """Whether the first lines are of a token each, not of a sentence: -DOCSTART- shows it, a token before a tab in nine
+    of ten, and a blank line behind single words, or behind several lines of equally many."""
     texts = [trimmed(line) for line in head if isinstance(line, str)]
-    if any("\t" in line or line.startswith(_DOCUMENT) for line in texts):
+    if any(line.startswith(_DOCUMENT) for line in texts):
         return True
-    rows = {len(spaced(line).bare) for line in texts if line and not _is_comment(line)}
+    rows = [line for line in texts if line and not _is_comment(line)]
+    # A sentence may have a tab in it, and even at its first word.
+    tokens = sum(len(spaced(line.partition("\t")[0]).bare) == 1 for line in rows if "\t" in line)
+    if rows and 10 * tokens >= 9 * len(rows):
+        return True
+    widths = {len(spaced(line).bare) for line in rows}
     blank = [place for place, line in enumerate(texts) if not line]
-    # Of one word a line, a blank one at the end says so; of more, it may be the end of any file.
+    # Sentences with a blank line after each have equally many words by chance.
     between = any(any(texts[place + 1 :]) for place in blank[:1])
-    return bool(blank) and (rows == {1} or (len(rows) == 1 and between))
+    several = any(before and after for before, after in pairwise(texts))
+    return bool(blank) and (widths == {1} or (len(widths) == 1 and between and several))
 
 
 @dataclass(frozen=True)

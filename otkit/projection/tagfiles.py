@@ -121,7 +121,8 @@ def _jsonl(path: str | Path, on_error: str) -> TagFile:
             continue
         target = record.get("target")
         records.append(record)
-        units.append(Unit(record["source"], target if isinstance(target, str) else None, where))
+        translated = isinstance(target, str) and bool(target.strip())
+        units.append(Unit(record["source"], target if translated else None, where))
 
     def filled(targets: Sequence[str | None]) -> str:
         return "".join(

@@ -849,7 +849,11 @@ def test_projection() -> None:
         for option, row in rows.items():
             if row.own == "projection" and row.value:
                 beside = "--rule gaps" if option in ("--gap", "--linked") else ""
-                done = outcome(f"{BASES[command]} {beside} {option} {row.value}", Row())
+                beside = "--keep complete" if option == "--surety" else beside
+                line = BASES[command]
+                if option in ("--share", "--seed"):
+                    line = "project nli/train-en.tsv --augment --target nli/dev-de.tsv --model tiny -q"
+                done = outcome(f"{line} {beside} {option} {row.value}", Row())
                 assert done.code == 0, (command, option, done.stderr)
 
 

@@ -179,6 +179,37 @@ def test_a_lexicon_is_made_and_looked_up(run: Run, tiny: Path, tmp_path: Path) -
         ("tags a.conll --syntax htlm", 2, "did you mean 'html'"),
         ("lexicon", 2, "there is no corpus to count"),
         ("lexicon a.tsv --output a.pdf", 2, "tells no format"),
+        ("lexicon a.tsv --output a.sqlite.gz --links b", 2, "--output: received 'a.sqlite.gz'"),
+        (
+            "lexicon a.tsv --output a.s2t --links b --phrases 2",
+            2,
+            "--phrases: received 2, and a shortlist has words",
+        ),
+        ("lexicon a.tsv --most 3", 2, "--most: it is about --look-up; leave it out"),
+        (
+            "lexicon --look-up x a.tsv --output b.tsv",
+            2,
+            "--output: words are looked up in a lexicon that is there",
+        ),
+        ("lexicon --look-up x a.tsv --json b.json", 2, "--json: nothing is counted or written; leave it out"),
+        (
+            "project a.conll --target b.txt --links b --share 0.3",
+            2,
+            "--share: it is about --augment; leave it out",
+        ),
+        ("project a.conll --target b.txt --links b --surety 0.9", 2, "add --keep complete"),
+        ("project a.jsonl --links b --scheme bilou", 2, "--scheme: it is about CoNLL, and a.jsonl is jsonl"),
+        (
+            "project a.jsonl --links b --output c.conll",
+            2,
+            "received 'c.conll', and jsonl is written; end it in .jsonl",
+        ),
+        ("project a.tsv --augment --target a.tsv --rule gaps", 2, "--rule: examples that are augmented keep"),
+        (
+            "project a.tsv --augment --target a.tsv --output c.jsonl",
+            2,
+            "and nli is written; end it in .tsv or .txt",
+        ),
         ("lexicon --look-up x", 2, "there is no lexicon to look in"),
         ("lexicon --look-up x b.txt", 1, "is no lexicon of otkit"),
         ("lexicon a.tsv --set lexicon.phrases=99", 2, "phrases"),
@@ -188,6 +219,7 @@ def test_nonsense_is_told_in_one_line(line: str, code: int, said: str, run: Run,
     (tmp_path / "a.conll").write_text("a\tO\n")
     (tmp_path / "b.txt").write_text("a\n")
     (tmp_path / "b").write_text("a\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "spans": [], "target": "a"}\n')
     (tmp_path / "a.tsv").write_text("a\tb\n")
     shown = run(*line.split(), code=code)
     assert said in shown

@@ -23,10 +23,11 @@ def _packed(words: list[str], ending: str) -> tuple[list[str], list[str]]:
 
 
 WRITING = [name for name in LINES if _packed(words_of(name), "")[1]]
+PACKED = [name for name in WRITING if name != "lexicon .sqlite"]  # which is read where it lies
 OFTEN = ("extract", "project", "lexicon", "show-alignment")
 
 
-@pytest.mark.parametrize("name", mostly_slow(WRITING, *OFTEN))
+@pytest.mark.parametrize("name", mostly_slow(PACKED, *OFTEN))
 def test_every_output_that_is_called_so_is_packed(name: str, server: Server, here: Path) -> None:
     """`out.align.gz` of one command was packed, and that of another was not, and no reader of `.gz` could open it."""
     words = words_of(name)

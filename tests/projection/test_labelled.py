@@ -153,6 +153,30 @@ def test_a_sentence_a_line_is_no_conll_for_its_last_line(tmp_path: Path, text: s
     ]
 
 
+def given(tmp_path: Path, text: str) -> dict[str, Path]:
+    """Sentences of two words, each a name, a translation of it, and links."""
+    count = len([line for line in text.splitlines() if line])
+    (tmp_path / "a.conll").write_text("Anna B-PER\nruns O\n\n" * count)
+    (tmp_path / "b.txt").write_text(text)
+    (tmp_path / "links").write_text("0-0 1-1\n" * count)
+    return {"source": tmp_path / "a.conll", "target": tmp_path / "b.txt", "links": tmp_path / "links"}
+
+
+@pytest.mark.parametrize(
+    "text", ["Anna\trennt sehr schnell\nBob schläft\nEve singt\n", "Anna rennt\tsehr schnell\n"]
+)
+def test_words_behind_a_tab_of_a_translation_are_not_left_out(tmp_path: Path, text: str) -> None:
+    made = project(**given(tmp_path, text))
+    assert made.text is not None
+    assert [line.split()[0] for line in made.text.splitlines() if line] == text.split()
+
+
+def test_sentences_with_blank_lines_between_are_no_tokens(tmp_path: Path) -> None:
+    """Of three words each, all but the first were left out."""
+    with pytest.raises(InputError, match=r"b\.txt:2: the line is empty"):
+        project(**given(tmp_path, "Anna rennt .\n\nBob schläft .\n\nEve singt .\n"))
+
+
 def test_labels_that_changed_are_not_gone_on_with(tmp_path: Path) -> None:
     """Neither finished nor interrupted work: only the words were compared."""
     (tmp_path / "a.conll").write_text(CONLL)

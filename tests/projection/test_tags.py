@@ -288,6 +288,19 @@ def test_a_tag_may_hold_another_in_a_value(tmp_path: Path) -> None:
     assert '<a title="x < y" href="u.html">die Seite</a>' in text
 
 
+def test_the_plain_texts_are_those_of_the_syntax(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Use **bold** and <b>now</b>\n")
+    assert tag_texts(tmp_path / "a.txt", syntax="markdown") == ["Use bold and <b>now</b>"]
+    assert tag_texts(tmp_path / "a.txt", syntax="html") == ["Use **bold** and now"]
+
+
+def test_a_blank_translation_is_none(tmp_path: Path) -> None:
+    lines = ['{"source": "<b>a</b>", "target": ""}', '{"source": "<b>b</b>", "target": "  "}']
+    (tmp_path / "a.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "links").write_text("\n\n")
+    assert tags(tmp_path / "a.jsonl", links=tmp_path / "links").filled == 0
+
+
 def test_plain_lines_need_a_translation_and_keep_what_has_none(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a <b>car</b>\n<i>yes</i>\n")
     with pytest.raises(ConfigError, match="plain lines hold no translation"):
