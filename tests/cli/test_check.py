@@ -81,7 +81,7 @@ def test_bad_lines_are_skipped_where_asked(otkit: Run) -> None:
     code, out, err = otkit("bad.tsv", "--on-error", "skip")
     assert code == 0
     assert len(out.splitlines()) == 1
-    assert "1 lines were skipped" in err
+    assert "1 line skipped" in err
 
 
 @pytest.mark.parametrize(
