@@ -39,7 +39,7 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files, write_document
-from otkit.cli.project import Links
+from otkit.cli.project import Links, note_unused
 from otkit.cli.values import Number
 from otkit.errors import ConfigError, InputError
 from otkit.files import format_of
@@ -158,6 +158,7 @@ def lexicon(
     if shape == "shortlist" and output is not None:
         outputs["output"], outputs["reverse"] = shortlist_files(output)
     claim_files(outputs, [place, target, links, model, given.recipe], overwrite=overwrite or resume)
+    note_unused(links, model, quiet=quiet)
     aligner = workers = None
     if links is None:
         alignment = with_weak_links(alignment, settings)

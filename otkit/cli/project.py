@@ -49,6 +49,12 @@ Links = Annotated[
 ]
 
 
+def note_unused(links: Path | None, model: str | None, *, quiet: bool) -> None:
+    """Say that the model is not opened where links are given."""
+    if links is not None and model is not None:
+        note("the links are given, so no encoder is opened: --model does nothing here", quiet=quiet)
+
+
 @takes(alignment=AlignmentSettings, projection=SpanSettings)
 def project(
     labels: Annotated[
@@ -228,6 +234,7 @@ def project(
         )
     if keep != "complete":
         refuse_given(("surety",), "it says which sentences are complete", remedy="add --keep complete")
+    note_unused(links, model, quiet=quiet)
     aligner = None
     if links is None:
         aligner = open_aligner(model, alignment, device=device, batch_tokens=batch_tokens)

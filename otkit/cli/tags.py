@@ -26,7 +26,7 @@ from otkit.cli.options import (
     set_threads,
 )
 from otkit.cli.outputs import claim_files
-from otkit.cli.project import Links
+from otkit.cli.project import Links, note_unused
 from otkit.cli.values import Ending
 from otkit.errors import ConfigError
 
@@ -128,6 +128,7 @@ def tags(
             write_file(output, text, overwrite=overwrite)
         last_line(f"wrote {output or 'to stdout'}: {counted(len(plain), 'text')}", quiet=quiet)
         return
+    note_unused(links, model, quiet=quiet)
     aligner = (
         None
         if links is not None

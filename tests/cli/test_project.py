@@ -22,13 +22,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """Run `otkit ...` in this process, in a folder of its own; the stdout, or for an exit code above 0 the stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: object, code: int = 0) -> str:
+    def call(*words: object, code: int = 0, errors: bool = False) -> str:
         monkeypatch.setattr(sys, "argv", ["otkit", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
             main()
         shown = capsys.readouterr()
         assert (stop.value.code or 0) == code, shown.err
-        return shown.err if code else shown.out
+        return shown.err if code or errors else shown.out
 
     return call
 
@@ -161,6 +161,10 @@ def test_a_lexicon_is_made_and_looked_up(run: Run, tiny: Path, tmp_path: Path) -
     run("lexicon", "de-en.tsv", "--links", "links", "--output", "lex.s2t", "-q")
     assert (tmp_path / "lex.s2t").read_text() == "the das 1.0000000\na ein 1.0000000\nhouse haus 1.0000000\n"
     assert (tmp_path / "lex.t2s").exists()
+    said = run(
+        "lexicon", "de-en.tsv", "--links", "links", "--model", "nowhere", "--output", "l.tsv", errors=True
+    )
+    assert "note: the links are given, so no encoder is opened: --model does nothing here" in said
     found = run("lexicon", "de-en.tsv", "--model", tiny, "--phrases", "2", "-q")
     assert found.startswith("source\ttarget\tcount")
 
