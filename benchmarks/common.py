@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 
 from benchmarks.record import record
@@ -20,6 +20,7 @@ from otkit.reports.tables import Column, Table, Value, to_markdown
 __all__ = [
     "FETCHED",
     "Silent",
+    "children_seconds",
     "data",
     "data_root",
     "ended",
@@ -69,12 +70,9 @@ def _sets_of(parts: Sequence[str]) -> str:
     """The names of the sets that lie in a folder of the benchmark data, as words of a command."""
     document = tomllib.loads(Path(__file__).with_name("data.toml").read_text(encoding="utf-8"))
     asked = "/".join(parts)
-    fit = [
-        name
-        for name, entry in document.items()
-        if any(map(partial(fnmatch, asked), patterns(entry["gives"])))
-    ]
-    near = [name for name, entry in document.items() if parts and Path(entry["gives"]).parts[0] == parts[0]]
+    gives = {name: entry["gives"] for name, entry in document.items()}
+    fit = [name for name, files in gives.items() if any(fnmatch(asked, each) for each in patterns(files))]
+    near = [name for name, files in gives.items() if Path(files).parts[:1] == parts[:1]]
     return "".join(f" {name}" for name in fit or near)
 
 
@@ -95,6 +93,12 @@ def numbers(description: str | None, **usual: int) -> list[int]:
             name, nargs="?", type=_above_zero, default=value, metavar=name.upper(), help=f"default {value}"
         )
     return list(vars(parser.parse_args()).values())
+
+
+def children_seconds() -> float:
+    """Processor time of the processes that this one started and that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _above_zero(word: str) -> int:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import resource
 import shlex
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data as public
-from benchmarks.common import data, data_root, ended, run_folder
+from benchmarks.common import children_seconds, data, data_root, ended, run_folder
 from benchmarks.forecast import Timed, forecast
 from benchmarks.forecast import shown as hours
 from benchmarks.record import facts_of_this_run, record, took_before
@@ -134,12 +133,10 @@ def once(result: Path, took: Path, work: Callable[[], None], *, resume: bool) ->
     commit and the seconds of the run that did it."""
     kept = resume and result.is_file()
     if not kept:
-        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun, before = time.monotonic(), children_seconds()
         work()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        facts = {"commit": facts_of_this_run()["commit"], "seconds": time.monotonic() - begun}
-        replace_file(took, to_json({**facts, "processor": processor}))
+        spent = {"seconds": time.monotonic() - begun, "processor": children_seconds() - before}
+        replace_file(took, to_json({"commit": facts_of_this_run()["commit"], **spent}))
     known = json.loads(took.read_text(encoding="utf-8")) if took.is_file() else {}
     took_before(
         kept * known.get("seconds", 0.0), kept * known.get("processor", 0.0), known.get("commit", "unknown")

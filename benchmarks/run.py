@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import shlex
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ended
+from benchmarks.common import children_seconds, ended
 from benchmarks.record import RESULTS, ROOT, VARIABLE, Result, facts_of_this_run, read, results
 from otkit.errors import InputError, choose
 from otkit.files import differences, grow_folder, replace_file, to_json
@@ -71,7 +70,7 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any], *, resume: bool) -
     begun = folder / f"{entry.name}.begun"
     head = {"command": entry.command, "run": {**facts, "seeds": entry.seeds}, "tables": []}
     replace_file(begun, to_json(head))
-    before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    before, clock = children_seconds(), time.monotonic()
     with (folder / f"{entry.name}.log").open("w", encoding="utf-8") as log:
         finished = subprocess.run(
             [sys.executable, "-m", *shlex.split(f"benchmarks.{entry.words}"), *more],
@@ -80,12 +79,11 @@ def run(entry: Entry, folder: Path, facts: Mapping[str, Any], *, resume: bool) -
             cwd=ROOT,
             env={**os.environ, VARIABLE: str(begun.resolve())},
         )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = children_seconds() - before
     document = json.loads(begun.read_text(encoding="utf-8"))
     if finished.returncode or not document["tables"]:
         return None
     seconds = time.monotonic() - clock
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if earlier := document["run"].pop("before", None):  # parts, some of an earlier run
         seconds, processor = seconds + earlier["seconds"], processor + earlier["processor"]
         document["run"]["commit"] = ", ".join(earlier["commits"])

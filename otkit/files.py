@@ -58,6 +58,7 @@ __all__ = [
     "grow_folder",
     "hold",
     "is_as_stated",
+    "is_packed",
     "is_stream",
     "journal_lines",
     "json_in",
@@ -291,7 +292,7 @@ def write_file(
                 shutil.copyfileobj(source, target)
         return
     place = check_file(path, overwrite=overwrite)
-    replace_file(place, _packing(content) if path.suffix.lower() == ".gz" else content)
+    replace_file(place, _packing(content) if is_packed(path) else content)
     remember(place, facts or {})
 
 
@@ -741,7 +742,12 @@ def format_of(output: Path | None, endings: Mapping[str, str], *, default: str, 
 
 def ending_of(output: Path) -> str:
     """The ending that tells what is in a file, whether it is packed or not: `.tsv` of `a.tsv.gz`."""
-    return (output.with_suffix("") if output.suffix.lower() == ".gz" else output).suffix.lower()
+    return (output.with_suffix("") if is_packed(output) else output).suffix.lower()
+
+
+def is_packed(output: Path) -> bool:
+    """Whether the name says that the file is packed with gzip."""
+    return output.suffix.lower() == ".gz"
 
 
 def either(words: Sequence[str]) -> str:

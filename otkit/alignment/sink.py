@@ -16,6 +16,7 @@ from otkit.files import (
     check_file,
     clear_killed,
     differences,
+    is_packed,
     is_stream,
     json_in,
     made_here,
@@ -64,7 +65,7 @@ class Sink:
         self, path: Path, *, fingerprint: Mapping[str, Any], resume: bool = False, overwrite: bool = False
     ) -> None:
         self.path, self._fingerprint = path, json.loads(to_json(fingerprint))
-        self._packed = path.suffix == ".gz"
+        self._packed = is_packed(path)
         self._stream = is_stream(path)
         self.known: dict[str, Any] = {}
         """What the writer said with the last whole piece of the run that goes on; empty at a new start."""
@@ -112,7 +113,7 @@ class Sink:
             )
 
     def _read_state(self) -> None:
-        if not self._state.is_file() or not self._partial.is_file() or self._partial.is_symlink():
+        if not self._state.is_file() or not self._partial.is_file():
             return
         try:
             state = json_in(self._state)

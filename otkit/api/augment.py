@@ -22,7 +22,7 @@ from otkit.data.tasks import read_nli, read_qa
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, choose
 from otkit.files import parse_json, sha256_of, to_json
-from otkit.projection.forms import check_ending
+from otkit.projection.forms import check_ending, form_of
 from otkit.projection.lexicon import open_lexicon
 from otkit.projection.places import Place, Text
 from otkit.projection.settings import SHARE
@@ -168,7 +168,7 @@ def augment(
 
 def augment_form(source: FilePath, form: str, output: FilePath | None) -> str:
     """The form of examples: of the name, where `auto` asks; a ConfigError where the output is called otherwise."""
-    shown = "squad" if str(source).removesuffix(".gz").endswith(".json") else "nli"
+    shown = "squad" if form_of(source) == "squad" else "nli"
     name = shown if form == "auto" else form
     choose(name, AUGMENT_FORMS, what="form", setting="input_format")
     check_ending(output, name)

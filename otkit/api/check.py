@@ -165,7 +165,7 @@ def check(
             check_file(file, overwrite=overwrite)
             stack.enter_context(hold(file))
         on_progress(0, None)
-        for place in map(str, inputs):
+        for number, place in enumerate(map(str, inputs), 1):
             records = read_pairs(place, target=target, format=input_format, on_error=on_error, note=on_note)
             spaces = SpaceCount()
             first = list(islice(records, _FIRST))
@@ -176,7 +176,7 @@ def check(
                 if off.get(name) != why:
                     on_note(f"{place}: no {name}: {why}")
             ranked = ranked or sort not in reader.off
-            if not ranked and place == str(inputs[-1]):  # no file has a score to sort by
+            if not ranked and number == len(inputs):  # no file has a score to sort by
                 raise ConfigError(
                     f"received {sort!r}, and the class is off: {reader.off[sort]}",
                     remedy=("state the languages: `langs='de-en'`", "sort by max"),

@@ -24,7 +24,7 @@ from otkit.data.parallel import BadLine, Pair, read_pairs
 from otkit.data.segmentation import RawText
 from otkit.encoders.encoder import Encoder
 from otkit.errors import ConfigError, InputError, OutputError, choose
-from otkit.files import check_file, ending_of, is_stream, write_file
+from otkit.files import check_file, ending_of, is_packed, is_stream, write_file
 from otkit.projection.corpus import read_links
 from otkit.projection.lexicon import (
     LexiconCounts,
@@ -114,7 +114,7 @@ def lexicon(
     if resume and (output is None or str(corpus) == "-"):
         raise ConfigError("`resume` needs files on both ends", remedy="name a corpus and an output")
     settings = settings or LexiconSettings()
-    if form == "sqlite" and Path(output or "").suffix.lower() == ".gz":
+    if form == "sqlite" and is_packed(Path(output or "")):
         raise ConfigError(
             f"received {str(output)!r}, and a lexicon in SQLite is read where it lies, unpacked",
             remedy="leave .gz out",

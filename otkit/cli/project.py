@@ -186,16 +186,10 @@ def project(
     from otkit.api.project import open_aligner, open_projection, write_projection
 
     if augment:
-        refuse_given(
-            ("column", "token_column", "scheme", "rule", "surety"),
-            "examples that are augmented keep their labels",
-        )
-        beside = {"links": links, "scores": scores, "keep": keep != "all"}
-        for name, value in beside.items():
-            if value:
-                raise ConfigError(
-                    "examples that are augmented keep their labels", remedy="leave it out", setting=name
-                )
+        why = "examples that are augmented keep their labels"
+        refuse_given(("column", "token_column", "scheme", "rule", "surety", "links", "scores"), why)
+        if keep != "all":
+            raise ConfigError(why, remedy="leave it out", setting="keep")
         _augment(
             labels,
             target,

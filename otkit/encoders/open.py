@@ -173,8 +173,8 @@ def _open_adapter(folder: Path, *, name: str, device: str) -> TorchEncoder:
     refuse_huge(place)
     if _has_tokenizer(place):  # its limit of tokens may be another than the base's
         with quiet_transformers():
-            tokenizer = _tokenizer_in(place, model.config, lower=stack is not None and stack.lower_case)
-    elif stack is not None and stack.lower_case:
+            tokenizer = _tokenizer_in(place, model.config)
+    if stack is not None and stack.lower_case:
         lower_case(tokenizer.backend_tokenizer)
     own = stack.settings if stack is not None else asdict(encoder.settings)
     defaults = {key: value for key, value in own.items() if key != "alignment_layers"}
@@ -253,7 +253,7 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
         _refuse_decoder(config, root)
         _need(lambda: _check_claims(config, folder), folder, what="encoder")
         model, missing = _need(lambda: load_model(folder, config), folder, what="encoder")
-        tokenizer = _tokenizer_in(folder, config, lower=stack.lower_case)
+        tokenizer = _tokenizer_in(folder, config)
     if any(key.startswith("pooler.") for key in missing):
         model.pooler = None  # the checkpoint has none: a random one would be saved with the encoder later
     lost = [key for key in missing if not key.startswith("pooler.")]
@@ -263,6 +263,8 @@ def _open_transformers(stack: Stack, root: Path, *, name: str, device: str) -> T
             where=str(folder),
             remedy="copy the whole folder again",
         )
+    if stack.lower_case:
+        lower_case(tokenizer.backend_tokenizer)
     check_weights(model, str(folder))
     settings = read_settings(root, layers=layer_count(model.config), **stack.settings)
     return TorchEncoder(model.eval().to(place), tokenizer, name=name, settings=settings, head=stack.head)
@@ -272,8 +274,8 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / file).is_file() for file in _TOKENIZERS)
 
 
-def _tokenizer_in(folder: Path, config: Any, *, lower: bool) -> Any:
-    """The fast tokenizer of a folder, for an encoder of this config; `lower`: it lower-cases all text first."""
+def _tokenizer_in(folder: Path, config: Any) -> Any:
+    """The fast tokenizer of a folder, for an encoder of this config."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     def load() -> Any:
@@ -287,8 +289,6 @@ def _tokenizer_in(folder: Path, config: Any, *, lower: bool) -> Any:
             where=str(folder),
             remedy=_SLOW.get(type(tokenizer).__name__, "use an encoder that comes with tokenizer.json"),
         )
-    if lower:
-        lower_case(tokenizer.backend_tokenizer)
     return tokenizer
 
 

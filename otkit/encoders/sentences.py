@@ -71,7 +71,7 @@ def encode_sentences(
         tokens = encoder.subwords.encode_texts(
             [texts[index] for index in members], prefix=prefix, limit=limit if long == "cut" else None
         )
-        refuse_too_long(tokens, limit, numbers=members.tolist())
+        refuse_too_long(tokens, limit, numbers=members.tolist(), whole=True)
         spoken = None if languages is None else [languages[index] for index in members]
         tokens = encoder.subwords.in_languages(tokens, spoken)
         tokens = tokens.to(encoder.device)

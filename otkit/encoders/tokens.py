@@ -182,15 +182,15 @@ def stack_tokens(batches: Sequence[Tokens], *, padding_id: int) -> Tokens:
     )
 
 
-def refuse_too_long(tokens: Tokens, limit: int, *, numbers: Sequence[int] | None = None) -> None:
-    """Raise TooLongError for the first sentence with more than `limit` tokens; `numbers` says which each row is, where
-    they are texts that get one vector each."""
+def refuse_too_long(
+    tokens: Tokens, limit: int, *, numbers: Sequence[int] | None = None, whole: bool = False
+) -> None:
+    """Raise TooLongError for the first sentence with more than `limit` tokens; `numbers` says which each row is,
+    `whole` that it gets one vector."""
     if tokens.ids.shape[1] > limit:
         row = int(tokens.lengths.gt(limit).to(torch.int64).argmax())
         index = row if numbers is None else int(numbers[row])
-        raise TooLongError(
-            index=index, tokens=int(tokens.lengths[row]), limit=limit, whole=numbers is not None
-        )
+        raise TooLongError(index=index, tokens=int(tokens.lengths[row]), limit=limit, whole=whole)
 
 
 class SubwordTokenizer:

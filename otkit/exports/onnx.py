@@ -162,9 +162,7 @@ def _attempt(
     feed = {"input_ids": tokens.ids.numpy(), "attention_mask": tokens.attention.to(torch.int64).numpy()}
     try:
         recipe.write(whole, target / MODEL_FILE, feed)
-    except (
-        Exception
-    ) as error:  # ONNX Runtime's tools raise whatever they meet in a graph that they do not know
+    except Exception as error:  # whatever ONNX Runtime's tools meet in a graph that they do not know
         raise ExportError(
             f"its graph cannot be made smaller ({recipe.name}): {error or type(error).__name__}",
             where=encoder.name,

@@ -22,12 +22,8 @@ from otkit.vectors.writer import INDEX_FILE
 
 __all__ = ["Answer", "Hit", "VectorSearch", "open_search"]
 
-# What the vectors of each unit depend on, with what an encoder has where its settings state nothing. A limit or a width
-# changes no question that fits.
-_READ_BY: Mapping[str, Mapping[str, Any]] = {
-    "sentence": {"pooling": "mean", "pool_prompt": True},
-    "word": {"alignment_layers": None},
-}
+# What the vectors of each unit depend on. A limit or a width changes no question that fits.
+_READ_BY = {"sentence": ("pooling", "pool_prompt"), "word": ("alignment_layers",)}
 
 
 @dataclass(frozen=True)
@@ -159,8 +155,7 @@ def open_search(
 
 
 def _read(settings: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the vectors were, or would be, made by; a setting that is not stated is the usual one."""
+    """What the vectors were, or would be, made by; None is what was not stated, and so is as usual."""
     prompt = config.get("prompt")
     before = settings["prefix"] if prompt is None else settings.get("prompts", {}).get(prompt, prompt)
-    read = _READ_BY[config["unit"]].items()
-    return {"prefix": before, **{name: settings.get(name, usual) for name, usual in read}}
+    return {"prefix": before, **{name: settings.get(name) for name in _READ_BY[config["unit"]]}}

@@ -117,6 +117,14 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
     assert "Traceback" not in err
 
 
+def test_a_class_that_one_file_has_is_enough_to_sort_by(otkit: Run, tmp_path: Path) -> None:
+    """Also where the last file is one that was read before, and has it not."""
+    (tmp_path / "cy-en.tsv").write_text("das haus\tthe house\n", encoding="utf-8")
+    code, out, err = otkit("cy-en.tsv", "de-en.tsv", "cy-en.tsv", "--sort", "negation")
+    assert code == 0, err
+    assert len(out.splitlines()) == 5
+
+
 def test_a_wrong_option_exits_two(otkit: Run) -> None:
     assert otkit("de-en.tsv", "--top", "0")[0] == 2
 

@@ -775,6 +775,7 @@ def test_an_unknown_ending_is_told_with_the_known_ones(words: str, known: str) -
     [
         ("links.jsonl", b'{"'),
         ("links.jsonl.gz", b"\x1f\x8b"),
+        ("links.align.GZ", b"\x1f\x8b"),
         ("links.align", b"0-0"),
         ("links.de-en", b"0-0"),
         ("links", b"0-0"),
